@@ -5,7 +5,8 @@
  *   bits        threads, accumulation, recomputation, stopping and going on
  *   plan        tokens as planned, memory not above it; what it measures has numbers, in an evaluation too
  *   reference   where it wants one: its loss is the same at every step while no weight changes
- *   golden      test/golden/values/objective_*.safetensors, by whoever their metadata say */
+ *   golden      test/golden/values/objective_*.safetensors, by whoever their metadata say; of gradient_*
+ *               each weight's first gradient, by its norm and its product with cos 1, cos 2, … */
 #include "fixture_training.h"
 
 #include <math.h>
@@ -123,6 +124,7 @@ static int open_documents(struct bench *b, const char *path, struct err *e)
 {
 	struct text_codec codec = { .tokenizer = b->model.tokenizer };
 	struct document_options o = { .max_length = 100, .labelled = b->run.row->labelled,
+		                      .label_first = b->model.config.arch->encoder, .types = model_types(&b->model),
 		                      .masked = b->run.row->masked ? b->run.row->masked(b->run.options) : 0 };
 
 	if (rows_load(&b->rows, path, e) < 0 || documents_make(&b->documents, &b->rows, &codec, &o, e) < 0)
@@ -259,7 +261,7 @@ static void fill_old(struct bench *b, struct rng_stream *r)
 
 static int open_pass(struct bench *b, struct err *e)
 {
-	struct forest_options o = { .max_tokens = 4096, .share = !b->run.row->masked,
+	struct forest_options o = { .max_tokens = 4096, .share = !b->model.config.arch->encoder,
 		                    .own_rows = b->run.row->labelled || b->run.row->masked };
 	struct rng_stream r = { 5 };
 	struct batch_cap cap;
@@ -459,24 +461,20 @@ static void each_choice(const struct objective *o, void (*of)(void *ctx, const c
 
 static void check_choice(void *ctx, const char *assignment) { check_options(ctx, assignment); }
 
-static void test_gradient(struct test *t, const struct objective *o, const char *options, const char *path)
+/* of: what is to hold once all is there. */
+static void with_bench(struct test *t, const struct objective *o, const char *options, const char *name,
+                       const char *path, void (*of)(struct bench *b, const void *ctx), const void *ctx)
 {
 	struct bench b = { .t = t, .mem = ARENA_INIT, .pool = pool_new(2), .kernels = kernels_get(NULL, NULL) };
 	struct err e = ERR_INIT;
-	char *model = io_join(test_golden(), model_for(o));
+	char *model = io_join(test_golden(), name);
 
-	test_case(t, "%s %s: gradient", o->name, options);
 	if (fine(&b, set_options(&b, o, options, &e), &e) && fine(&b, model_open(&b.model, model, &e), &e) &&
 	    fine(&b, model_tokenizer(&b.model, &e), &e) && fine(&b, open_documents(&b, path, &e), &e) &&
 	    fine(&b, open_objective(&b, &e), &e) && fine(&b, open_weights(&b, &e), &e) &&
 	    fine(&b, open_run(&b, &e), &e) &&
-	    fine(&b, open_pass(&b, &e), &e)) {
-		check_directions(&b);
-		if (o->loss_types) {
-			check_loss_types(&b);
-			each_choice(o, check_choice, &b);
-		}
-	}
+	    fine(&b, open_pass(&b, &e), &e))
+		of(&b, ctx);
 	model_pass_release(&b.net);
 	if (o->close)
 		o->close(&b.run);
@@ -490,6 +488,22 @@ static void test_gradient(struct test *t, const struct objective *o, const char 
 	opt_release(&b.parse);
 	arena_release(&b.mem);
 	mem_free(model);
+}
+
+static void check_gradient(struct bench *b, const void *unused)
+{
+	(void)unused;
+	check_directions(b);
+	if (b->run.row->loss_types) {
+		check_loss_types(b);
+		each_choice(b->run.row, check_choice, b);
+	}
+}
+
+static void test_gradient(struct test *t, const struct objective *o, const char *options, const char *path)
+{
+	test_case(t, "%s %s: gradient", o->name, options);
+	with_bench(t, o, options, model_for(o), path, check_gradient, NULL);
 }
 
 struct gradient_case { struct test *t; const struct objective *o; const char *path; };
@@ -669,6 +683,45 @@ static const char *meta_of(const struct safetensors *v, const char *key)
 	BUG("%s has no %s", v->path, key);
 }
 
+/* Of a pass whose groups weigh 1 each. */
+static void check_each_gradient(struct bench *b, const void *values)
+{
+	const struct safetensors *v = values;
+	struct batch *batch = &b->net.pass.batch;
+
+	for (int32_t g = 0; g < batch->n_groups; g++)
+		batch->group_weight[g] = 1;
+	pass_step(&b->net.pass);
+	for (size_t i = 0; i < v->n_tensors; i++) {
+		int w = model_weight_by_name(&b->model, v->tensors[i].name);
+		const float *want = v->tensors[i].data;
+		double square = 0, along = 0;
+		CHECK_MSG(b->t, w >= 0, "no %s", v->tensors[i].name);
+		if (w < 0)
+			continue;
+		const struct param *p = &b->params->items[b->full.replaced[w]];
+		for (size_t k = 0; k < p->n; k++) {
+			double g = (double)b->gradient[p->offset + k] / batch->n_groups;
+			square += g * g;
+			along += g * cos((double)k + 1);
+		}
+		double off = fmax(fabs(sqrt(square) - (double)want[0]), fabs(along - (double)want[1]));
+		CHECK_MSG(b->t, off <= 1e-5 * fmax(1, (double)want[0]), "%s: %.7f %.7f, wanted %.7f %.7f",
+		          v->tensors[i].name, sqrt(square), along, (double)want[0], (double)want[1]);
+	}
+}
+
+static void run_gradient(struct test *t, const struct safetensors *v)
+{
+	char *rows = io_join(test_golden(), meta_of(v, "rows"));
+	const struct objective *o = objective_find(meta_of(v, "objective"));
+
+	test_case(t, "%s of %s %s: every gradient is as %s", o->name, meta_of(v, "model"), meta_of(v, "rows"),
+	          meta_of(v, "reference"));
+	with_bench(t, o, meta_of(v, "options"), meta_of(v, "model"), rows, check_each_gradient, v);
+	mem_free(rows);
+}
+
 /* What labels come out of is 0 in the references, which know no random number of ours. */
 static void zero_head(struct trainer *t)
 {
@@ -717,13 +770,14 @@ static void test_golden_files(struct test *t)
 	CHECK_MSG(t, io_list(dir, &names, &n, &e) == 0, "%s", e.msg);
 	for (size_t i = 0; i < n; i++) {
 		struct safetensors v;
-		if (strncmp(names[i], "objective_", 10) != 0)
+		bool gradient = !strncmp(names[i], "gradient_", 9);
+		if (!gradient && strncmp(names[i], "objective_", 10) != 0)
 			continue;
 		char *path = io_join(dir, names[i]);
 		int status = st_open(&v, path, &e);
 		CHECK_MSG(t, status == 0, "%s", e.msg);
 		if (status == 0)
-			run_golden(t, &v);
+			(gradient ? run_gradient : run_golden)(t, &v);
 		st_close(&v);
 		mem_free(path);
 	}
