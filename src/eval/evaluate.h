@@ -81,7 +81,8 @@ struct reward_scores {
 	struct estimate reward;            /* of all answers */
 	double min_reward, max_reward;
 	struct estimate length;            /* the longer answer is better */
-	/* accuracy less that of length alone, the longer or the shorter one, whichever is more often right here; paired */
+	/* accuracy less that of length alone, the longer or the shorter answer, whichever is right
+	 * more often here; paired */
 	struct estimate above_length;
 	struct estimate pearson, spearman; /* of rewards with characters of answers */
 	const char *by;                    /* the column that names subsets, or NULL */

@@ -1,7 +1,7 @@
-/* evaluate_rewards: pairs and ranked answers by a model with one output (train/objective_reward.c): how often the better
- * answer has the larger reward, by subset too; and whether that is more than the length of answers tells, which people
- * prefer on many sets and which a reward model learns before anything else. The length-only rule is given the better of
- * its two directions on these rows, so what is above it is told with less than its due. */
+/* evaluate_rewards: pairs and ranked answers by a model with one output (train/objective_reward.c): how often the
+ * better answer has the larger reward, by subset too; and whether that is more than the length of answers tells,
+ * which people prefer on many sets and which a reward model learns before anything else. The length-only rule is
+ * given the better of its two directions on these rows, so what is above it is told with less than its due. */
 #include <math.h>
 #include <string.h>
 
@@ -225,7 +225,8 @@ int evaluate_rewards(struct evaluating *v, struct err *e)
 
 	if (l->n != 1)
 		return err_set(e, "%s: rows of %s; %s has a head of %d labels, and a reward model has one",
-		               v->rows->items[0].file, shape_name(v->rows->shape), v->subject->model->source.path, l->n);
+		               v->rows->items[0].file, shape_name(v->rows->shape), v->subject->model->source.path,
+		               l->n);
 	if (find_column(v, s, e) < 0)
 		return -1;
 	int status = evaluate_documents(v, &docs, e);

@@ -75,7 +75,7 @@ def train(model, tok, answers, groups, center, types):
         opt.zero_grad()
         now["loss"].backward()
         if not step:
-            gradient = {n: p.grad.double().flatten() for n, p in named if p.grad is not None}
+            gradient = {n: p.grad.double().flatten().clone() for n, p in named if p.grad is not None}
         now["grad_norm"] = torch.nn.utils.clip_grad_norm_([p for _, p in named], 1.0)
         opt.step()
         for k, v in now.items():
