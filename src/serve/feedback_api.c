@@ -207,6 +207,7 @@ static const struct route {
 	enum feedback_role role;        /* of who may */
 	int (*run)(struct feedback_api *a, struct call *c, struct err *e);
 } routes[] = {
+	{ "GET", "/" },                 /* the page, for everybody */
 	{ "GET", "/api/session", ROLE_RATER, call_session },
 	{ "GET", "/api/next", ROLE_RATER, call_next },
 	{ "POST", "/api/labels", ROLE_RATER, save },
@@ -217,32 +218,56 @@ static const struct route {
 
 /* --- from a request to a call --- */
 
-/* false: the reply says who may. */
-static bool admit(struct call *c, const struct http_request *q, const struct route *route)
+static bool is_method(const char *method, const char *wanted)
 {
-	struct err e = ERR_INIT;
-	int status = q->bearer ? feedback_admit(c->f, q->bearer, &c->who, &c->mem, &e) : 1;
+	return !strcmp(method, wanted) || (!strcmp(method, "HEAD") && !strcmp(wanted, "GET"));
+}
 
+/* NULL: the reply says what there is. */
+static const struct route *route_of(const struct http_request *q, struct http_reply *r)
+{
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		if (strcmp(routes[i].path, q->path))
+			continue;
+		if (is_method(q->method, routes[i].method))
+			return &routes[i];
+		r->allow = !strcmp(routes[i].method, "GET") ? "GET, HEAD" : "POST";
+	}
+	if (r->allow)
+		http_error(r, 405, "method", "%.100s takes %s", q->path, r->allow);
+	else
+		http_error(r, 404, "path", "there is no %.100s here", q->path);
+	return NULL;
+}
+
+/* NULL: the reply says what there is, and who may. */
+static const struct route *admit(struct call *c, const struct http_request *q)
+{
+	const struct route *route = route_of(q, c->reply);
+	struct err e = ERR_INIT;
+
+	if (!route || !route->run)
+		return route;
+	int status = q->bearer ? feedback_admit(c->f, q->bearer, &c->who, &c->mem, &e) : 1;
 	if (status < 0)
 		http_error(c->reply, 500, "file", "%s", e.msg);
 	else if (status)
 		http_error(c->reply, 401, "token", q->bearer ? "this token lets nobody in" : "a token is wanted");
 	else if (route->role == ROLE_OWNER && c->who.role != ROLE_OWNER)
 		http_error(c->reply, 403, "role", "this is the owner's");
-	return status == 0 && c->reply->status == 200;
+	else
+		return route;
+	return NULL;
 }
 
 static void run(struct feedback_api *a, const struct route *route, const struct http_request *q, struct call *c)
 {
+	json_t *sent = !strcmp(route->method, "POST") ? http_json(q, c->reply) : NULL;
 	struct err e = ERR_INIT;
-	bool sends = !strcmp(route->method, "POST");
-	json_t *sent = sends ? jsonx_load(q->n_body ? q->body : "{}", q->n_body ? q->n_body : 2, "the body", &e) : NULL;
 
 	c->sent = sent;
 	c->answer = json_object();
-	if (sends && !json_is_object(sent))
-		http_error(c->reply, 400, "json", "%s", sent ? "the body is no JSON object" : e.msg);
-	else if (route->run(a, c, &e) < 0)
+	if (c->reply->status == 200 && route->run(a, c, &e) < 0)
 		http_error(c->reply, 500, "file", "%s", e.msg);
 	if (c->reply->status == 200) {
 		char *line = jsonx_line(c->answer);
@@ -254,37 +279,25 @@ static void run(struct feedback_api *a, const struct route *route, const struct 
 	json_decref(sent);
 }
 
-static bool is_method(const char *method, const char *wanted)
+bool feedback_api_admit(void *api, const struct http_request *q, struct http_reply *r)
 {
-	return !strcmp(method, wanted) || (!strcmp(method, "HEAD") && !strcmp(wanted, "GET"));
+	struct feedback_api *a = api;
+	struct call c = { a->f, .reply = r, .mem = ARENA_INIT };
+	const struct route *route = admit(&c, q);
+
+	arena_release(&c.mem);
+	return route != NULL;
 }
 
 void feedback_api_answer(void *api, const struct http_request *q, struct http_reply *r)
 {
 	struct feedback_api *a = api;
 	struct call c = { a->f, &a->shelf, a->informed, .reply = r, .mem = ARENA_INIT };
-	const char *allow = NULL;
+	const struct route *route = admit(&c, q);
 
-	if (!strcmp(q->path, "/") && is_method(q->method, "GET")) {
+	if (route && !route->run)
 		answer_page(a, r);
-		return;
-	}
-	if (!strcmp(q->path, "/"))
-		allow = "GET, HEAD";
-	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		if (strcmp(routes[i].path, q->path))
-			continue;
-		allow = !strcmp(routes[i].method, "GET") ? "GET, HEAD" : "POST";
-		if (!is_method(q->method, routes[i].method))
-			continue;
-		if (admit(&c, q, &routes[i]))
-			run(a, &routes[i], q, &c);
-		arena_release(&c.mem);
-		return;
-	}
-	r->allow = allow;
-	if (allow)
-		http_error(r, 405, "method", "%.100s takes %s", q->path, allow);
-	else
-		http_error(r, 404, "path", "there is no %.100s here", q->path);
+	else if (route)
+		run(a, route, q, &c);
+	arena_release(&c.mem);
 }

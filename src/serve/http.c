@@ -3,7 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <jansson.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -60,6 +60,44 @@ void http_error(struct http_reply *r, int status, const char *code, const char *
 	json_decref(j);
 }
 
+/* How deep brackets stand in brackets; strings are passed over. */
+static int depth_of(const char *text, size_t n)
+{
+	int depth = 0, most = 0;
+	bool quoted = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (quoted && text[i] == '\\')
+			i++;
+		else if (text[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && (text[i] == '[' || text[i] == '{'))
+			most = MAX(most, ++depth);
+		else if (!quoted && (text[i] == ']' || text[i] == '}'))
+			depth--;
+	}
+	return most;
+}
+
+json_t *http_json(const struct http_request *q, struct http_reply *r)
+{
+	struct err e = ERR_INIT;
+	json_t *j = NULL;
+	int depth = depth_of(q->body, q->n_body);
+
+	if (!q->n_body)
+		return json_object();
+	if (depth > HTTP_DEPTH)
+		err_set(&e, "the body is nested %d deep, at most %d are read", depth, HTTP_DEPTH);
+	else if ((j = jsonx_load(q->body, q->n_body, "the body", &e)) && !json_is_object(j))
+		err_set(&e, "the body is no JSON object");
+	if (!*e.msg)
+		return j;
+	http_error(r, 400, "json", "%s", e.msg);
+	json_decref(j);
+	return NULL;
+}
+
 static enum MHD_Result send_reply(struct http *h, struct MHD_Connection *c, struct http_reply *r, bool close)
 {
 	const struct { const char *name, *value; } headers[] = {
@@ -71,6 +109,7 @@ static enum MHD_Result send_reply(struct http *h, struct MHD_Connection *c, stru
 		{ "Cross-Origin-Resource-Policy", "same-origin" },
 		{ "Cache-Control", "no-store" },
 		{ "Allow", r->allow },
+		{ "WWW-Authenticate", r->status == 401 ? "Bearer" : NULL },
 		{ "Connection", close ? "close" : NULL },
 	};
 	struct MHD_Response *response = h->lib.response(r->body.len, (void *)buf_str(&r->body), MHD_RESPMEM_MUST_COPY);
@@ -114,31 +153,75 @@ static const char *header(struct http *h, struct MHD_Connection *c, const char *
 	return x.times ? x.value ? x.value : "" : NULL;
 }
 
-/* host is name, or name and our port. */
+/* Later ones refuse what is broken, when they are told to. */
+static bool is_lenient(const struct http *h) { return !strncmp(h->lib.version(), "0.9.", 4); }
+
+struct line { const char *at; bool whole; };
+
+/* The next header: it must stand where the last line ended. */
+static enum MHD_Result follow(void *ctx, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct line *l = ctx;
+
+	(void)kind;
+	if (!value || name != l->at || value <= name || strpbrk(value, "\r\n"))
+		return l->whole = false, MHD_NO;
+	for (const char *p = name + strlen(name) + 1; p < value; p++)
+		l->whole &= *p == ' ' || *p == '\t';
+	l->at = value + strlen(value) + 2;
+	return l->whole ? MHD_YES : MHD_NO;
+}
+
+/* Is the head made of lines that end in CR LF, none of them folded? The library takes others up to 0.9, and adds a
+ * folded line to the header's name, so that it hides what a proxy sees. It parses in place, ending with zeros what it
+ * found, so lines that were as they should be lie one after another, with two zeros between and four at the end. */
+static bool check_lines(struct http *h, struct MHD_Connection *c, const char *version, struct http_reply *r)
+{
+	struct line l = { version + strlen(version) + 2, true };
+
+	if (!is_lenient(h))
+		return true;
+	h->lib.values(c, MHD_HEADER_KIND, follow, &l);
+	if (!l.whole || l.at[0] || l.at[1])
+		http_error(r, 400, "head", "the request's head has a line that is folded or does not end in CR LF");
+	return !r->status;
+}
+
+/* host is name and our port, which 80 may leave out. */
 static bool is_host(const struct http *h, const char *host, const char *name)
 {
 	size_t n = strlen(name);
 	char port[16];
 
 	snprintf(port, sizeof(port), ":%d", h->port);
-	return !strncasecmp(host, name, n) && (!host[n] || !strcmp(host + n, port));
+	return !strncasecmp(host, name, n) && ((h->port == 80 && !host[n]) || !strcmp(host + n, port));
+}
+
+/* One of http_options.hosts, which a proxy before us may answer for: as it is, or with our port. */
+static bool is_listed(const struct http *h, const char *host)
+{
+	for (size_t i = 0; i < h->o.n_hosts; i++)
+		if (!strcasecmp(host, h->o.hosts[i]) || is_host(h, host, h->o.hosts[i]))
+			return true;
+	return false;
 }
 
 static bool allowed_host(const struct http *h, const char *host)
 {
 	static const char *const always[] = { "localhost", "127.0.0.1", "[::1]" };
+	char own[96];
 
 	for (size_t i = 0; i < ARRAY_LEN(always); i++)
 		if (is_host(h, host, always[i]))
 			return true;
-	for (size_t i = 0; i < h->o.n_hosts; i++)
-		if (is_host(h, host, h->o.hosts[i]))
-			return true;
-	return is_host(h, host, h->o.address);
+	http_base(h->o.address, h->port, own);
+	return is_listed(h, host) || !strcasecmp(host, own + strlen("http://"));
 }
 
-static bool own_origin(const char *origin, const char *host)
+static bool own_origin(const struct http *h, const char *origin, const char *host)
 {
+	if (!strncasecmp(origin, "https://", 8))
+		return is_listed(h, host) && !strcasecmp(origin + 8, host);
 	return !strncasecmp(origin, "http://", 7) && !strcasecmp(origin + 7, host);
 }
 
@@ -154,7 +237,7 @@ static bool check_caller(struct http *h, struct MHD_Connection *c, const char *m
 		http_error(r, 400, "host", "a request has one Host, this one has %zu", hosts);
 	else if (!allowed_host(h, host))
 		http_error(r, 421, "host", "nothing is served here for the host %.100s", host);
-	else if (changes(method) && origins && (origins > 1 || !own_origin(origin, host)))
+	else if (changes(method) && origins && (origins > 1 || !own_origin(h, origin, host)))
 		http_error(r, 403, "origin", "a page of %.100s may not change anything here", origin);
 	return !r->status;
 }
@@ -243,13 +326,16 @@ static const char *bearer(const char *authorization)
 	return authorization && !strncasecmp(authorization, "Bearer ", 7) ? authorization + 7 : NULL;
 }
 
-static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const char *method, void **state)
+static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const char *method, const char *path,
+                              const char *version, void **state)
 {
-	struct http_reply r = { 0 };
+	struct http_request q = { method, path, bearer(header(h, c, "Authorization", NULL)), "" };
+	struct http_reply r = { .type = "application/json" };
 	struct exchange *x = mem_alloc(sizeof(*x));
 
 	*state = x;
-	if (check_caller(h, c, method, &r) && check_body(h, c, method, &r))
+	if (check_lines(h, c, version, &r) && check_caller(h, c, method, &r) &&
+	    (!h->o.admit || h->o.admit(h->o.ctx, &q, &r)) && check_body(h, c, method, &r))
 		return MHD_YES;
 	x->refused = true;
 	return send_reply(h, c, &r, true);
@@ -272,9 +358,8 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *c, const char *p
 {
 	struct exchange *x = *state;
 
-	(void)version;
 	if (!x)
-		return begin(ctx, c, method, state);
+		return begin(ctx, c, method, path, version, state);
 	if (x->refused || *n == 0)
 		return x->refused ? MHD_YES : finish(ctx, c, method, path, x);
 	if (x->body.len + *n > HTTP_BODY_MAX)
@@ -297,25 +382,66 @@ static void done(void *ctx, struct MHD_Connection *c, void **state, enum MHD_Req
 
 /* --- the daemon --- */
 
+/* An address in numbers; NULL: it is none. Freed by freeaddrinfo. */
+static struct addrinfo *resolve(const char *address)
+{
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
+		                        .ai_flags = AI_NUMERICHOST | AI_PASSIVE };
+	struct addrinfo *found = NULL;
+
+	return getaddrinfo(strcmp(address, "localhost") ? address : "127.0.0.1", NULL, &hints, &found) ? NULL : found;
+}
+
+static void set_port(struct sockaddr *a, int port)
+{
+	if (a->sa_family == AF_INET6)
+		((struct sockaddr_in6 *)a)->sin6_port = htons((uint16_t)port);
+	else
+		((struct sockaddr_in *)a)->sin_port = htons((uint16_t)port);
+}
+
+bool http_is_loopback(const char *address)
+{
+	struct addrinfo *a = resolve(address);
+	bool loopback = false;
+
+	if (a && a->ai_family == AF_INET6)
+		loopback = IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)a->ai_addr)->sin6_addr);
+	else if (a)
+		loopback = ntohl(((struct sockaddr_in *)a->ai_addr)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	if (a)
+		freeaddrinfo(a);
+	return loopback;
+}
+
+void http_base(const char *address, int port, char out[96])
+{
+	snprintf(out, 96, strchr(address, ':') ? "http://[%.60s]:%d" : "http://%.60s:%d", address, port);
+}
+
 static int listen_on(struct http *h, struct err *e)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)h->o.port) };
-	socklen_t n = sizeof(a);
+	struct addrinfo *a = resolve(h->o.address);
+	struct sockaddr_storage bound;
+	socklen_t n = sizeof(bound);
 	int fd = -1, yes = 1;
 
-	if (inet_pton(AF_INET, h->o.address, &a.sin_addr) != 1)
-		return err_set(e, "%.60s is no IPv4 address", h->o.address);
+	if (!a)
+		return err_set(e, "%.60s is no IP address", h->o.address);
+	set_port(a->ai_addr, h->o.port);
 	/* at once on a port that a server before us left */
-	if ((fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) ||
-	    bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 512) ||
-	    getsockname(fd, (struct sockaddr *)&a, &n)) {
+	if ((fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) || bind(fd, a->ai_addr, a->ai_addrlen) ||
+	    listen(fd, 512) || getsockname(fd, (struct sockaddr *)&bound, &n)) {
 		err_set(e, "%s:%d cannot be served on: %s", h->o.address, h->o.port, strerror(errno));
 		if (fd >= 0)
 			close(fd);
-		return -1;
+		fd = -1;
+	} else {
+		h->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+		                                            : ((struct sockaddr_in *)&bound)->sin_port);
 	}
-	h->port = ntohs(a.sin_port);
+	freeaddrinfo(a);
 	return fd;
 }
 
@@ -331,6 +457,9 @@ int http_start(struct http **out, const struct http_options *o, struct err *e)
 			MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, handle, h,
 			MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd,
 			MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
+			MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+			(unsigned)(http_is_loopback(o->address) ? HTTP_CONNECTIONS : HTTP_PER_ADDRESS),
+			MHD_OPTION_STRICT_FOR_CLIENT, is_lenient(h) ? 0 : 1,
 			MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_PATIENCE,
 			MHD_OPTION_NOTIFY_COMPLETED, done, h,
 			MHD_OPTION_NOTIFY_CONNECTION, watch, h,

@@ -4,21 +4,26 @@
  * are answered one after another, so what answers them needs no locks. Nobody else uses the library, and its traps are
  * closed here, before a request is seen by anybody:
  *
- *     Host         exactly one, a name that is allowed, with this port or none; else 421. So a page elsewhere whose
- *                  name is pointed at this machine (DNS rebinding) reads nothing
- *     Origin       of what changes state (anything but GET and HEAD): none, or http:// and the Host; else 403, before
- *                  anybody looks who asks. No Access-Control-Allow-Origin is ever sent
+ *     Host         exactly one, of this machine with this port (none is 80's), or a name that is allowed; else 421.
+ *                  So a page elsewhere whose name is pointed at this machine (DNS rebinding) reads nothing
+ *     Origin       of what changes state (anything but GET and HEAD): none, or http:// and the Host (https:// of an
+ *                  allowed name: a proxy's); else 403, before anybody looks who asks. No
+ *                  Access-Control-Allow-Origin is ever sent
+ *     admit        the caller's own door, by what stands in the head: 404, 405, 401, 403, before the body is read
  *     body         JSON of BODY_MAX bytes at most, with a Content-Length: 411, 413, 415 before it is read.
  *                  Transfer-Encoding, and any header twice that says where a body ends, is 400 and the end of the
  *                  connection: nobody before or behind us may see another request than we do
- *     connections  at most CONNECTIONS at once, others wait. One that brings no whole request for PATIENCE seconds is
- *                  cut off, however many bytes it dribbles
+ *     head         lines end in CR LF and none is folded, else 400 and the end of the connection
+ *     connections  at most CONNECTIONS at once, others wait; beyond loopback PER_ADDRESS of one address, more are
+ *                  closed. One that brings no whole request for PATIENCE seconds is cut off, however many bytes it
+ *                  dribbles
  *
  * Every reply has nosniff, no-referrer, same-origin policies, no-store, and a Content-Security-Policy. It speaks
  * HTTP, not HTTPS: beyond this machine a proxy belongs before it. */
 #ifndef SERVE_HTTP_H
 #define SERVE_HTTP_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -28,7 +33,7 @@
 struct http_request {
 	const char *method, *path;      /* without what follows a ? */
 	const char *bearer;             /* after Authorization: Bearer, or NULL */
-	const char *body;               /* "" of none */
+	const char *body;               /* "" of none, and before it is read */
 	size_t n_body;
 };
 
@@ -41,16 +46,18 @@ struct http_reply {
 };
 
 struct http_options {
-	const char *address;            /* an IPv4 address: "127.0.0.1" */
+	const char *address;            /* of this machine, in numbers, or localhost */
 	int port;                       /* 0: any that is free */
 	const char *const *hosts;       /* [n_hosts] names beside the address, 127.0.0.1, localhost and [::1] */
 	size_t n_hosts;
 	double patience;                /* seconds; 0: PATIENCE */
+	/* Whether it may be asked; false: the reply says why not. NULL: all may. */
+	bool (*admit)(void *ctx, const struct http_request *q, struct http_reply *r);
 	void (*answer)(void *ctx, const struct http_request *q, struct http_reply *r);
 	void *ctx;
 };
 
-enum { HTTP_BODY_MAX = 1 << 20, HTTP_CONNECTIONS = 600, HTTP_PATIENCE = 30 };
+enum { HTTP_BODY_MAX = 1 << 20, HTTP_CONNECTIONS = 600, HTTP_PER_ADDRESS = 100, HTTP_PATIENCE = 30, HTTP_DEPTH = 64 };
 
 struct http;
 /* Answers in a thread of its own from now on. */
@@ -59,6 +66,13 @@ int http_port(const struct http *h);
 /* Cuts off who was too slow: to be called about once a second. */
 void http_tick(struct http *h);
 void http_stop(struct http *h);
+/* Does only this machine reach the address? */
+bool http_is_loopback(const char *address);
+/* http://ADDRESS:PORT, into out; an IPv6 address in brackets. */
+void http_base(const char *address, int port, char out[96]);
+
+/* The body, an object (no body: an empty one) nested HTTP_DEPTH deep at most; NULL: the reply says what it is. */
+json_t *http_json(const struct http_request *q, struct http_reply *r);
 
 /* A reply of JSON: {"error": {"message", "code"}}. */
 void http_error(struct http_reply *r, int status, const char *code, const char *fmt, ...)

@@ -20,6 +20,7 @@ int microhttpd_open(struct microhttpd *m, struct err *e)
 		{ "MHD_destroy_response", &m->drop },
 		{ "MHD_get_connection_values", &m->values },
 		{ "MHD_get_connection_info", &m->info },
+		{ "MHD_get_version", &m->version },
 	};
 	void *library = dlopen("libmicrohttpd.so.12", RTLD_NOW | RTLD_LOCAL);
 

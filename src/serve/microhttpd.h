@@ -16,6 +16,7 @@ struct microhttpd {
 	__typeof__(MHD_destroy_response) *drop;
 	__typeof__(MHD_get_connection_values) *values;
 	__typeof__(MHD_get_connection_info) *info;
+	__typeof__(MHD_get_version) *version;
 };
 
 /* −1: what is not there and which package has it. */

@@ -20,6 +20,15 @@ static void echo(void *ctx, const struct http_request *q, struct http_reply *r)
 	buf_addf(&r->body, "%s %s %s %s", q->method, q->path, q->bearer ? q->bearer : "-", q->body);
 }
 
+static bool admit(void *ctx, const struct http_request *q, struct http_reply *r)
+{
+	(void)ctx;
+	if (!q->bearer || strcmp(q->bearer, "no"))
+		return true;
+	http_error(r, 401, "token", "no");
+	return false;
+}
+
 static int connected(const struct http *h)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)http_port(h)),
@@ -62,6 +71,7 @@ static int ask(const struct http *h, const char *request, struct buf *reply)
 
 #define POST "POST /x HTTP/1.1\r\nConnection: close\r\n"
 #define JSON "Content-Type: application/json\r\n"
+#define NOT "Authorization: Bearer no\r\n"
 #define TWO "Content-Length: 2\r\n\r\n{}"
 
 /* %d: the port. */
@@ -73,7 +83,8 @@ static const struct { const char *what, *request; int status; } requests[] = {
 	{ "another host", "GET / HTTP/1.1\r\nHost: evil.example:%d\r\n\r\n", 421 },
 	{ "one that begins as ours", "GET / HTTP/1.1\r\nHost: localhost.evil.example\r\n\r\n", 421 },
 	{ "one of another port", "GET / HTTP/1.1\r\nHost: localhost:1\r\n\r\n", 421 },
-	{ "no host", "GET / HTTP/1.1\r\nConnection: close\r\n\r\n", 400 },
+	{ "one without a port", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 421 },
+	{ "a proxy's", POST "Host: lab.example\r\nOrigin: https://lab.example\r\n" JSON TWO, 200 },
 	{ "two hosts", "GET / HTTP/1.1\r\nHost: localhost:%d\r\nHost: evil.example\r\n\r\n", 400 },
 	{ "our own page", POST "Host: localhost:%d\r\nOrigin: http://localhost:%d\r\n" JSON TWO, 200 },
 	{ "no page", POST "Host: localhost:%d\r\n" JSON TWO, 200 },
@@ -88,8 +99,38 @@ static const struct { const char *what, *request; int status; } requests[] = {
 	{ "two lengths", POST "Host: localhost:%d\r\n" JSON "Content-Length: 2\r\n" TWO, 400 },
 	{ "chunks", POST "Host: localhost:%d\r\n" JSON "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400 },
 	{ "chunks and a length", POST "Host: localhost:%d\r\n" JSON "Transfer-Encoding: chunked\r\n" TWO, 400 },
+	{ "a folded length", POST "Host: localhost:%d\r\n" JSON "Content-Length: 2\r\n 9\r\n\r\n{}", 400 },
+	{ "chunks behind a fold", POST "Host: localhost:%d\r\n" JSON "Transfer-Encoding:\r\n chunked\r\n" TWO, 400 },
+	{ "a fold", "GET / HTTP/1.1\r\nHost: localhost:%d\r\nX: y\r\n z\r\n\r\n", 400 },
+	{ "chunks after a bare line feed", POST "Host: localhost:%d\r\nX: y\nTransfer-Encoding: chunked\r\n" TWO, 400 },
+	{ "a bare line feed", "GET / HTTP/1.1\r\nHost: localhost:%d\nX: y\r\n\r\n", 400 },
+	{ "one at the end", "GET / HTTP/1.1\r\nHost: localhost:%d\n\r\n", 400 },
+	{ "one at the beginning", "GET / HTTP/1.1\nHost: localhost:%d\r\n\r\n", 400 },
+	{ "bare line feeds alone", "GET / HTTP/1.1\nHost: localhost:%d\n\n", 400 },
+	{ "a bare carriage return", "GET / HTTP/1.1\r\nHost: localhost:%d\r\nX: y\rTe: z\r\n\r\n", 400 },
+	{ "who may not", POST "Host: localhost:%d\r\n" NOT "Content-Length: 9999999\r\n\r\n", 401 },
+	{ "a foreign page of who may not", POST "Host: localhost:%d\r\nOrigin: http://x\r\n" NOT TWO, 403 },
+	{ "spaces", "GET / HTTP/1.1\r\nHost:\t localhost:%d\r\nX:y  \r\nConnection:close\r\n\r\n", 200 },
 	{ "a GET with a body", "GET / HTTP/1.1\r\nHost: localhost:%d\r\nContent-Length: 2\r\n\r\n{}", 400 },
 };
+
+/* A long head that comes in pieces: it is of whole lines, however the library found room for it. */
+static void test_long(struct test *t, const struct http *h, struct buf *reply)
+{
+	char text[256];
+	int fd = connected(h);
+
+	test_case(t, "a long head");
+	say(fd, "GET / HTTP/1.1\r\n");
+	for (int i = 0; i < 60; i++) {
+		snprintf(text, sizeof(text), "X-%d: %0128d\r\n", i, i);
+		say(fd, text);
+	}
+	snprintf(text, sizeof(text), "Host: localhost:%d\r\nConnection: close\r\n\r\n", http_port(h));
+	say(fd, text);
+	hear(fd, reply);
+	CHECK_MSG(t, !strncmp(buf_str(reply), "HTTP/1.1 200 ", 13), "%s", buf_str(reply));
+}
 
 static void test_requests(struct test *t, const struct http *h)
 {
@@ -106,6 +147,12 @@ static void test_requests(struct test *t, const struct http *h)
 		CHECK(t, strcasestr(buf_str(&reply), "\r\nCache-Control: no-store\r\n"));
 		CHECK(t, !strcasestr(buf_str(&reply), "Access-Control"));
 	}
+	test_case(t, "a 401 says how one is let in, its connection ends");
+	snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: localhost:%d\r\n" NOT "\r\n", http_port(h));
+	CHECK(t, ask(h, text, &reply) == 401 && strcasestr(buf_str(&reply), "\r\nWWW-Authenticate: Bearer\r\n"));
+	test_case(t, "no host");
+	CHECK(t, ask(h, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n", &reply) == 400);
+	test_long(t, h, &reply);
 	test_case(t, "what is asked is told");
 	snprintf(text, sizeof(text), "POST /a?b=c HTTP/1.1\r\nHost: localhost:%d\r\nConnection: close\r\n" JSON
 	         "Authorization: Bearer tok\r\nContent-Length: 7\r\n\r\n{\"a\":1}", http_port(h));
@@ -166,13 +213,14 @@ static void test_address(struct test *t, const struct http *h)
 
 	test_case(t, "an address that is taken, one that is none");
 	CHECK(t, http_start(&other, &taken, &e) < 0 && strstr(e.msg, "cannot be served on: Address already in use"));
-	CHECK(t, http_start(&other, &none, &e) < 0 && !strcmp(e.msg, "here is no IPv4 address"));
+	CHECK(t, http_start(&other, &none, &e) < 0 && !strcmp(e.msg, "here is no IP address"));
 }
 
 void test_http(struct test *t)
 {
 	static const char *const allowed[] = { "lab.example" };
-	struct http_options o = { .address = "127.0.0.1", .hosts = allowed, .n_hosts = 1, .answer = echo };
+	struct http_options o = { .address = "127.0.0.1", .hosts = allowed, .n_hosts = 1, .admit = admit,
+		                  .answer = echo };
 	struct err e = ERR_INIT;
 	struct http *h = NULL;
 

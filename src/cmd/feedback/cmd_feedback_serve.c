@@ -1,6 +1,6 @@
 /* feedback serve: the page on which people judge. Its address, with what lets the owner in, is printed; who starts it
  * again finds the same address, so that a page that is open goes on: the owner's token lies in FILE.token, which nobody
- * else may read. Raters are let in by addresses that the owner makes on the page. */
+ * else may read. Raters are let in by addresses that the owner makes on the page, or by --rater. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -10,8 +10,10 @@
 
 #include "base/io.h"
 #include "base/jsonx.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "cmd/command.h"
+#include "cmd/feedback/serve_session.h"
 #include "feedback/store.h"
 #include "serve/feedback_api.h"
 
@@ -21,6 +23,7 @@ struct serve {
 	struct common common;
 	int64_t port;
 	const char *host, *allow_host, *owner;
+	struct opt_list raters;
 };
 
 static const struct opt serve_opts[] = {
@@ -29,6 +32,8 @@ static const struct opt serve_opts[] = {
 	           "of this machine that it listens on; 0.0.0.0: all"),
 	OPT_STRING("allow-host", struct serve, allow_host, NULL, "NAME", "that browsers may know this machine by"),
 	OPT_STRING("owner", struct serve, owner, "owner", "NAME", "of who sees the report and invites raters"),
+	OPT_LIST("rater", struct serve, raters, "NAME",
+	         "lets NAME in: an address is printed, an earlier one of that name is void; may be repeated"),
 	COMMON_OPTS(struct serve, common),
 	OPT_END
 };
@@ -75,33 +80,59 @@ static int owner_token(struct feedback *f, const char *file, const char *owner, 
 	return status;
 }
 
-static void tell(const struct app *app, const struct http *h, const struct serve *o, const char *file,
-                 const char *token)
+/* tokens: [o->raters.n]. */
+static int invite(struct feedback *f, const struct serve *o, char (*tokens)[TOKEN + 1], struct err *e)
 {
-	const char *host = strcmp(o->host, "0.0.0.0") ? o->host : o->allow_host ? o->allow_host : "127.0.0.1";
-	char *address = mem_printf("http://%s:%d/#%s", host, http_port(h), token);
+	int status = 0;
 
-	if (app->json) {
-		json_t *j = json_pack("{s:o, s:s}", "feedback", jsonx_path(file), "address", address);
-
-		app_json(j);
-		json_decref(j);
-	} else {
-		app_print("%s\n\nOpen it to label and to see the report; R there invites others. Ctrl C ends the "
-		          "server, what was said stays.\n", address);
+	for (size_t i = 0; i < o->raters.n && status == 0; i++) {
+		if (!strcmp(o->raters.items[i], o->owner))
+			return err_set(e, "%s is the owner: --rater wants others' names", o->owner);
+		status = feedback_invite(f, o->raters.items[i], ROLE_RATER, tokens[i], e);
 	}
-	mem_free(address);
+	return status;
+}
+
+static void tell(const struct app *app, const struct http *h, const struct serve *o, const char *file,
+                 const char *token, char (*tokens)[TOKEN + 1])
+{
+	bool all = !strcmp(o->host, "0.0.0.0") || !strcmp(o->host, "::");
+	json_t *raters = json_object();
+	char base[96];
+
+	http_base(!all ? o->host : o->allow_host ? o->allow_host : "127.0.0.1", http_port(h), base);
+	for (size_t i = 0; i < o->raters.n; i++)
+		json_object_set_new(raters, o->raters.items[i], json_sprintf("%s/#%s", base, tokens[i]));
+	json_t *j = json_pack("{s:o, s:o, s:O}", "feedback", jsonx_path(file), "address",
+	                      json_sprintf("%s/#%s", base, token), "raters", raters);
+	if (app->json) {
+		app_json(j);
+	} else {
+		const char *name;
+		json_t *address;
+
+		app_print("%s\n", json_string_value(json_object_get(j, "address")));
+		json_object_foreach(raters, name, address)
+			app_print("%s: %s\n", name, json_string_value(address));
+		app_print("\nOpen it to label and to see the report; R there invites others. Ctrl C ends the server, "
+		          "what was said stays.\n");
+	}
+	json_decref(raters);
+	json_decref(j);
+	if (!http_is_loopback(o->host))
+		log_warn("%s is reached from other machines, and nothing is encrypted: put a proxy with TLS before it",
+		         o->host);
 }
 
 /* Until somebody ends it. */
-static int wait(struct http *h, struct informed *informed, struct err *e)
+static int wait(struct http *h, struct informed *informed, struct serve_session *session, struct err *e)
 {
 	int status = 0;
 
 	while (status == 0 && !app_interrupted()) {
 		poll(NULL, 0, 1000);
 		http_tick(h);
-		status = informed_look(informed, e);
+		status = informed_look(informed, e) < 0 ? -1 : serve_session_look(session, e);
 	}
 	return status;
 }
@@ -111,17 +142,23 @@ static int serve(struct app *app, struct feedback *f, const struct serve *o, con
 {
 	struct feedback_api *api = feedback_api_new(f, informed);
 	struct http_options how = { o->host, (int)o->port, &o->allow_host, o->allow_host ? 1 : 0, 0,
-		                    feedback_api_answer, api };
-	char token[TOKEN + 1];
+		                    feedback_api_admit, feedback_api_answer, api };
+	char token[TOKEN + 1], (*tokens)[TOKEN + 1] = mem_array(o->raters.n, sizeof(*tokens));
+	struct serve_session session = { 0 };
 	struct http *h = NULL;
-	int status = owner_token(f, file, o->owner, token, e) < 0 ? -1 : http_start(&h, &how, e);
+	int status = owner_token(f, file, o->owner, token, e) < 0 || invite(f, o, tokens, e) < 0 ||
+	             serve_session_begin(&session, file, e) < 0 || http_start(&h, &how, e) < 0 ? -1 : 0;
 
 	if (status == 0) {
-		tell(app, h, o, file, token);
-		status = wait(h, informed, e);
+		tell(app, h, o, file, token, tokens);
+		status = wait(h, informed, &session, e);
 	}
 	http_stop(h);
+	if (status == 0)
+		status = serve_session_end(&session, app, e);
+	serve_session_free(&session);
 	feedback_api_free(api);
+	mem_free(tokens);
 	return status;
 }
 
