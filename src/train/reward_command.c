@@ -186,7 +186,7 @@ static int say_late(const struct reward_command *c, const struct exchange *x, st
 {
 	return err_set(e, "--reward-command '%.80s' wrote %zu of %zu numbers in %g seconds (--reward-timeout) and was "
 	                  "ended%s", c->command, x->read, x->n, c->seconds,
-	               c->kept ? "; it has to write each at once" : "");
+	               c->kept ? "; it has to answer each line as it comes" : "");
 }
 
 static int exchange(struct reward_command *c, struct exchange *x, struct err *e)
