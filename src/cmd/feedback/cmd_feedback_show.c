@@ -1,14 +1,18 @@
 /* feedback show: what people said so far (feedback/report.h), and what more of it is worth (feedback/worth.h). */
+#include <limits.h>
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "cmd/command.h"
+#include "cmd/metering.h"
 #include "cmd/text_table.h"
 #include "feedback/report.h"
 #include "feedback/said.h"
 #include "feedback/worth.h"
+#include "gas/ledger_view.h"
 
 struct show {
 	struct common common;
@@ -29,7 +33,42 @@ struct shown {
 	struct report r;
 	struct worth worth;
 	bool has_worth;
+	/* of the ledger's runs that took this file in */
+	size_t runs;
+	double joules, machine_seconds;
 };
+
+/* --- what machines took --- */
+
+static bool took_in(const struct entry *x, const char *path)
+{
+	for (size_t i = 0; i < x->n_uses; i++) {
+		const struct artefact_use *u = &x->uses[i];
+		if (!u->out && u->artefact.path && !strcmp(u->artefact.path, path))
+			return entry_is_use(x);
+	}
+	return false;
+}
+
+/* A ledger that is not there, or cannot be read, knows of none. */
+static void count_runs(struct shown *s, const struct common *common)
+{
+	char *ledger = metering_ledger_path(common), whole[PATH_MAX];
+	struct ledger_view v = { 0 };
+	struct err unknown;
+
+	if (ledger && realpath(s->path, whole) && ledger_view_open(&v, ledger, &unknown) == 0)
+		for (size_t i = 0; i < v.all.n; i++) {
+			const struct entry *x = &v.all.items[i];
+			if (!took_in(x, whole))
+				continue;
+			s->runs++;
+			s->joules += isnan(x->gas.energy.joules) ? 0 : x->gas.energy.joules;
+			s->machine_seconds += isnan(x->gas.seconds) ? 0 : x->gas.seconds;
+		}
+	ledger_view_close(&v);
+	mem_free(ledger);
+}
 
 /* --- JSON --- */
 
@@ -54,6 +93,9 @@ static void put(const struct shown *s)
 
 	json_object_set(j, "people", json_object_get(j, "raters"));
 	json_object_set_new(j, "raters", json_integer((json_int_t)s->r.n_raters));
+	json_object_set_new(j, "runs", json_integer((json_int_t)s->runs));
+	json_object_set_new(j, "runs_seconds", jsonx_number(s->machine_seconds));
+	json_object_set_new(j, "runs_joules", jsonx_number(s->joules));
 	json_object_set_new(j, "worth", s->has_worth ? worth_json(&s->worth) : json_null());
 	json_object_update(out, j);
 	for (size_t i = 0; i < ARRAY_LEN(last); i++) {
@@ -177,6 +219,10 @@ static void show_price(const struct shown *s)
 	clock_human(r->seconds, time);
 	app_print("people: %s for %zu labels, %.0f s each", time, r->timed, r->seconds_per_label);
 	app_print(isnan(r->money) ? "\n" : ", %.2f at %g an hour\n", r->money, s->said.study->wage);
+	clock_human(s->machine_seconds, next);
+	if (s->runs)
+		app_print("machines: %s and %.3g J for %zu run%s that took them in\n", next, s->joules, s->runs,
+		          s->runs == 1 ? "" : "s");
 	clock_human(WORTH_NEXT * r->seconds_per_label, next);
 	if (s->has_worth)
 		app_print("the next %d labels take %s\n", WORTH_NEXT, next);
@@ -238,6 +284,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	app_catch_signals();
 	int status = feedback_open(&f, s.path, false, e) < 0 ? -1 : look(&s, options, f, &mem, e);
 	if (status == 0) {
+		count_runs(&s, &((const struct show *)options)->common);
 		put(&s);
 		if (!app->json)
 			tell(&s);
