@@ -18,6 +18,8 @@
 #include "base/mem.h"
 #include "serve/microhttpd.h"
 
+enum { GRACE = 1 }; /* seconds for a reply to one that has closed its side */
+
 /* A connection that is open, and since when it owes a whole request. */
 struct watched {
 	int fd;
@@ -72,9 +74,10 @@ static int depth_of(const char *text, size_t n)
 		else if (text[i] == '"')
 			quoted = !quoted;
 		else if (!quoted && (text[i] == '[' || text[i] == '{'))
-			most = MAX(most, ++depth);
+			depth++;
 		else if (!quoted && (text[i] == ']' || text[i] == '}'))
 			depth--;
+		most = MAX(most, depth);
 	}
 	return most;
 }
@@ -308,13 +311,22 @@ static void watch(void *ctx, struct MHD_Connection *c, void **mine, enum MHD_Con
 	pthread_mutex_unlock(&h->lock);
 }
 
+/* Nothing more will come of it: the library (0.9.75) may not notice that the other side has gone. */
+static bool is_gone(int fd)
+{
+	char byte;
+	ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 void http_tick(struct http *h)
 {
 	double now = clock_seconds(), patience = h->o.patience > 0 ? h->o.patience : HTTP_PATIENCE;
 
 	pthread_mutex_lock(&h->lock);
 	for (struct watched *w = h->list; w; w = w->next)
-		if (now - w->since > patience)
+		if (now - w->since > patience || (now - w->since > GRACE && is_gone(w->fd)))
 			shutdown(w->fd, SHUT_RDWR);
 	pthread_mutex_unlock(&h->lock);
 }
@@ -458,7 +470,7 @@ int http_start(struct http **out, const struct http_options *o, struct err *e)
 			MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd,
 			MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
 			MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-			(unsigned)(http_is_loopback(o->address) ? HTTP_CONNECTIONS : HTTP_PER_ADDRESS),
+			(unsigned)(http_is_loopback(o->address) ? 0 : HTTP_PER_ADDRESS) /* 0: none */,
 			MHD_OPTION_STRICT_FOR_CLIENT, is_lenient(h) ? 0 : 1,
 			MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_PATIENCE,
 			MHD_OPTION_NOTIFY_COMPLETED, done, h,

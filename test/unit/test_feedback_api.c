@@ -3,11 +3,16 @@
  * item that is not shown; an item that a reload shows in another order; sides that are not balanced; a mistake of the
  * page's that is not named. */
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "../test.h"
+#include "base/base64.h"
+#include "base/io.h"
 #include "base/mem.h"
+#include "base/sha.h"
 #include "feedback/store.h"
 #include "serve/feedback_api.h"
 
@@ -96,6 +101,40 @@ static int label(struct fixture *x, const char *token, json_int_t item, const ch
 	return call(x, token, "POST", "/api/labels", body);
 }
 
+/* Browsers run the page's script only if the policy has the hash of its bytes. */
+static void test_page(struct test *t, const char *policy)
+{
+	static const struct { const char *kind, *open, *close; } parts[] = {
+		{ "script-src", "<script>", "</script>" },
+		{ "style-src", "<style>", "</style>" },
+	};
+	struct err e = ERR_INIT;
+	struct buf page = BUF_INIT;
+
+	CHECK_MSG(t, io_read(&page, "src/serve/feedback.html", &e) == 0, "%s", e.msg);
+	for (size_t i = 0; !*e.msg && i < ARRAY_LEN(parts); i++) {
+		const char *from = strstr(buf_str(&page), parts[i].open) + strlen(parts[i].open);
+		struct buf hash = BUF_INIT;
+		uint8_t bytes[32];
+		unsigned byte;
+		char hex[65];
+		struct sha s;
+
+		sha_begin(&s, true);
+		sha_add(&s, from, (size_t)(strstr(from, parts[i].close) - from));
+		sha_end(&s, hex);
+		for (size_t k = 0; k < sizeof(bytes) && sscanf(hex + 2 * k, "%2x", &byte) == 1; k++)
+			bytes[k] = (uint8_t)byte;
+		buf_addf(&hash, "%s 'sha256-", parts[i].kind);
+		base64_write(&hash, bytes, sizeof(bytes));
+		buf_adds(&hash, "';");
+		CHECK_MSG(t, strstr(policy, buf_str(&hash)), "%s", buf_str(&hash));
+		CHECK(t, !strstr(strstr(from, parts[i].close), parts[i].open));
+		buf_release(&hash);
+	}
+	buf_release(&page);
+}
+
 static void test_doors(struct test *t, struct fixture *x)
 {
 	static const struct { const char *method, *path; int nobody, rater, owner; } doors[] = {
@@ -124,6 +163,7 @@ static void test_doors(struct test *t, struct fixture *x)
 	CHECK(t, call(x, "", "GET", "/api/session", "") == 401);
 	call(x, NULL, "GET", "/", "");
 	CHECK(t, x->reply.policy && strstr(x->reply.policy, "script-src 'sha256-"));
+	test_page(t, x->reply.policy);
 }
 
 /* As the label stands in the file. */
@@ -202,11 +242,22 @@ static const struct { const char *rest, *word; } mistakes[] = {
 static void test_mistakes(struct test *t, struct fixture *x)
 {
 	json_int_t item = shown(x, x->owner);
+	char brackets[2 * HTTP_DEPTH + 1] = "";
 
+	memset(brackets, '[', HTTP_DEPTH);
+	memset(brackets + HTTP_DEPTH, ']', HTTP_DEPTH);
 	for (size_t i = 0; i < ARRAY_LEN(mistakes); i++) {
 		test_case(t, "%s", mistakes[i].rest);
 		CHECK(t, label(x, x->owner, item, mistakes[i].rest) == 400);
 		CHECK_MSG(t, message(x) && strstr(message(x), mistakes[i].word), "%s", message(x));
+	}
+	test_case(t, "JSON of 64 levels and of more");
+	char deep[2 * (HTTP_DEPTH + 1) + 16];
+	for (int levels = HTTP_DEPTH - 1; levels <= HTTP_DEPTH; levels++) {
+		snprintf(deep, sizeof(deep), "{\"x\":%.*s%.*s}", levels, brackets, levels,
+		         brackets + HTTP_DEPTH);
+		CHECK(t, call(x, x->owner, "POST", "/api/labels", deep) == 400);
+		CHECK_MSG(t, !strstr(message(x), "nested") == (levels < HTTP_DEPTH), "%s", message(x));
 	}
 	test_case(t, "no JSON, no object, no item");
 	CHECK(t, call(x, x->owner, "POST", "/api/labels", "{") == 400);
@@ -230,6 +281,30 @@ static void test_owner(struct test *t, struct fixture *x)
 	CHECK(t, json_integer_value(get(x, "labels", NULL)) == 6);
 	CHECK(t, call(x, x->owner, "POST", "/api/invitations", "{\"name\": \"owner\"}") == 409);
 	CHECK(t, call(x, x->owner, "POST", "/api/invitations", "{\"name\": \"a\\nb\"}") == 400);
+}
+
+/* Files may not grow: what cannot be written is a sentence, and sent again it is saved once. */
+static void test_full_disk(struct test *t, struct fixture *x)
+{
+	json_int_t item = shown(x, x->anna);
+	size_t items, before, after, raters;
+	struct rlimit was, none;
+	struct err e = ERR_INIT;
+
+	test_case(t, "a full disk");
+	feedback_count(x->f, &items, &before, &raters, &e);
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &was);
+	none = (struct rlimit){ 1, was.rlim_max };
+	setrlimit(RLIMIT_FSIZE, &none);
+	int status = label(x, x->anna, item, "\"key\": \"full\", \"tie\": true");
+	setrlimit(RLIMIT_FSIZE, &was);
+	signal(SIGXFSZ, SIG_DFL);
+	CHECK_MSG(t, status == 500 && strstr(message(x), "cannot be written"), "%d: %s", status, message(x));
+	CHECK(t, shown(x, x->anna) == item);
+	CHECK(t, label(x, x->anna, item, "\"key\": \"full\", \"tie\": true") == 200);
+	CHECK(t, json_is_false(get(x, "duplicate", NULL)));
+	CHECK(t, feedback_count(x->f, &items, &after, &raters, &e) == 0 && after == before + 1);
 }
 
 /* In every two showings each side comes first once. */
@@ -292,6 +367,7 @@ void test_feedback_api(struct test *t)
 		test_labels(t, &x);
 		test_mistakes(t, &x);
 		test_owner(t, &x);
+		test_full_disk(t, &x);
 	}
 	drop(&x);
 	test_case(t, "another");
