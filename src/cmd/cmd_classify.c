@@ -1,11 +1,12 @@
 /* classify: what a model with a head that classifies says of each text of a file: its label, and how likely each is;
  * or what a folder of `probe` says.
  *
- * The file has a text a line, or rows (cmd/text_rows.h) with a column `text` or `sentence`, or with
- * two texts of a pair (data/enclosed.h). --out F.jsonl has each row with
- * `predicted` added (the label's name; of a regression the number; of several labels a list) and `probabilities` (an
- * object of names, or none of a regression); without --out they are told, a line a text. The file appears when it is
- * whole. How often the labels of rows are right is `eval`'s. */
+ * The file has a text a line, or rows (cmd/text_rows.h) with a column `text` or `sentence`, or with two texts of
+ * a pair (data/enclosed.h); of a model with one output also with a prompt and its answer in any shape of
+ * data/shape.h, which then are read as training reads them (train/objective_reward.c). --out F.jsonl has each
+ * row with `predicted` added (the label's name; of a regression the number; of several labels a list) and
+ * `probabilities` (an object of names, or none of a regression); without --out they are told, a line a text. The
+ * file appears when it is whole. How often the labels of rows are right is `eval`'s. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,9 @@
 #include "cmd/probing.h"
 #include "cmd/scoring.h"
 #include "cmd/text_rows.h"
+#include "data/chat.h"
 #include "data/enclosed.h"
+#include "data/shape.h"
 #include "infer/labeller.h"
 #include "ladder/adapted.h"
 
@@ -64,6 +67,7 @@ struct job {
 	struct answers asked;
 	bool is_probe;
 	const struct labels *labels;
+	struct template *chat;          /* or NULL */
 	float *z;                       /* [rows.n][labels] */
 	struct io_writer file;
 	int32_t max_length;
@@ -91,6 +95,40 @@ static const json_t *text_of(const json_t *row, const struct pair_columns *pair)
 	return text ? text : json_object_get(row, "sentence");
 }
 
+/* A prompt and its answer, of a model with one output; NULL: the row is none. */
+static const struct shape *answer_shape(const struct job *j, const json_t *row)
+{
+	const struct shape *s = j->l.model.labels && j->l.model.labels->n == 1 ? shape_of(row) : NULL;
+
+	return s && s->judged == JUDGED_ANSWERS ? s : NULL;
+}
+
+static int encode_answer(const struct job *j, const struct row *r, const struct shape *s, struct document *d,
+                         struct arena *mem, size_t *cut, struct err *e)
+{
+	const struct model *m = &j->l.model;
+	const struct text_codec codec = { m->tokenizer, j->chat };
+	const struct document_options o = { .max_length = j->max_length, .labelled = true,
+		                            .label_first = m->config.arch->encoder, .types = model_types(m) };
+	const struct row row = *r;
+	const struct rows one = { .items = (struct row *)(uintptr_t)&row, .n = 1, .shape = s };
+	struct documents made;
+
+	if (documents_make(&made, &one, &codec, &o, e) < 0)
+		return -1;
+	const struct document *x = &made.items[made.n - 1];
+	d->n = x->n;
+	d->n_learn = x->n_learn;
+	d->second = x->second;
+	d->ids = arena_array(mem, (size_t)x->n, sizeof(*d->ids));
+	d->learn = arena_array(mem, (size_t)x->n, 1);
+	memcpy(d->ids, x->ids, (size_t)x->n * sizeof(*d->ids));
+	memcpy(d->learn, x->learn, (size_t)x->n);
+	*cut = (size_t)x->n_cut;
+	documents_release(&made);
+	return 0;
+}
+
 static int encode(void *ctx, const struct row *r, struct document *d, struct arena *mem, size_t *cut, struct err *e)
 {
 	const struct job *j = ctx;
@@ -98,6 +136,8 @@ static int encode(void *ctx, const struct row *r, struct document *d, struct are
 	const struct pair_columns *p = pair_columns_of(r->json);
 	const json_t *text = text_of(r->json, p), *pair = p ? json_object_get(r->json, p->second) : NULL;
 
+	if (!json_is_string(text) && answer_shape(j, r->json))
+		return encode_answer(j, r, answer_shape(j, r->json), d, mem, cut, e);
 	if (!json_is_string(text))
 		return no_text(e);
 	struct enclosed x = { .text = json_string_value(text), .n = json_string_length(text),
@@ -166,8 +206,14 @@ static json_t *text_shown(const struct job *j, size_t i)
 {
 	const json_t *row = j->texts.rows.items[i].json;
 
+	const json_t *text = j->is_probe ? NULL : text_of(row, pair_columns_of(row));
+
+	if (!j->is_probe && !text) {
+		json_t *answer = shape_answer(shape_of(row), row);
+		return answer ? answer : json_incref((json_t *)(uintptr_t)row); /* a conversation */
+	}
 	if (!j->is_probe)
-		return json_incref((json_t *)(uintptr_t)text_of(row, pair_columns_of(row)));
+		return json_incref((json_t *)(uintptr_t)text);
 	return jsonx_text(j->asked.rows.text[i].s, j->asked.rows.text[i].n);
 }
 
@@ -309,7 +355,8 @@ static int classify_by_probe(struct job *j, const char *dir, const char *path, s
 static int classify(struct job *j, const char *path, struct err *e)
 {
 	if (settle(j, e) < 0 || model_compute(j->app, &j->l.model, j->o->compute, PREPARE_SCORE, e) < 0 ||
-	    model_tokenizer_whole(&j->l.model, e) < 0 || text_rows_read(&j->texts, path, j->o->limit, e) < 0)
+	    model_tokenizer_whole(&j->l.model, e) < 0 || chat_template(&j->chat, j->l.model.tokenizer, e) < 0 ||
+	    text_rows_read(&j->texts, path, j->o->limit, e) < 0)
 		return -1;
 	metering_in("data", path, j->texts.rows.hash[0] ? j->texts.rows.hash : NULL);
 	if (text_rows_encode(&j->texts, encode, j, e) < 0 ||
@@ -340,6 +387,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	mem_free(learner);
 	io_writer_abort(&j.file); /* harmless after the commit, and where none was opened */
 	labeller_free(j.labeller);
+	template_free(j.chat);
 	mem_free(j.z);
 	answers_release(&j.asked);
 	text_rows_release(&j.texts);
