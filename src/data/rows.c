@@ -15,6 +15,7 @@
 #include "base/utf8.h"
 #include "data/conversation.h"
 #include "data/csv.h"
+#include "data/feedback_rows.h"
 #include "data/not_number.h"
 #include "data/shape.h"
 
@@ -280,12 +281,35 @@ static int add_folder(struct rows *rows, bool any, const char *dir, struct hash_
 	return status;
 }
 
-static int load(struct rows *r, bool any, const char *path, struct findings *bad, struct err *e)
+struct feedback_reading { struct rows *rows; bool any; const char *file; struct hash_stream *hash; };
+
+static int add_feedback_row(void *ctx, size_t line, json_t *row, struct err *e)
+{
+	const struct feedback_reading *x = ctx;
+	char *text = jsonx_line(row);
+
+	hash_add(x->hash, text, strlen(text));
+	mem_free(text);
+	return add_row(x->rows, x->any, x->file, line, row, e);
+}
+
+/* A row's line is the number of its label; the hash is that of the rows. */
+static int add_feedback(struct rows *rows, bool any, const char *path, int kind, struct hash_stream *hash,
+                        struct err *e)
+{
+	struct feedback_reading x = { rows, any, arena_strdup(&rows->mem, path), hash };
+
+	return feedback_file_rows(path, kind, add_feedback_row, &x, e);
+}
+
+static int load(struct rows *r, bool any, const char *path, int kind, struct findings *bad, struct err *e)
 {
 	struct hash_stream *hash = hash_begin();
 
 	*r = (struct rows){ .bad = bad };
-	int status = io_is_dir(path) ? add_folder(r, any, path, hash, e) : add_file(r, any, path, hash, e);
+	int status = io_is_dir(path)   ? add_folder(r, any, path, hash, e) :
+	             feedback_is(path) ? add_feedback(r, any, path, kind, hash, e) :
+	                                 add_file(r, any, path, hash, e);
 	hash_end(hash, r->hash);
 	r->bad = NULL;
 	if (status)
@@ -293,13 +317,24 @@ static int load(struct rows *r, bool any, const char *path, struct findings *bad
 	return status;
 }
 
-int rows_load(struct rows *r, const char *path, struct err *e) { return load(r, false, path, NULL, e); }
+int rows_load(struct rows *r, const char *path, struct err *e)
+{
+	return load(r, false, path, ROWS_KINDS, NULL, e);
+}
 
-int rows_load_objects(struct rows *r, const char *path, struct err *e) { return load(r, true, path, NULL, e); }
+int rows_load_kind(struct rows *r, const char *path, int kind, struct err *e)
+{
+	return load(r, false, path, kind, NULL, e);
+}
+
+int rows_load_objects(struct rows *r, const char *path, struct err *e)
+{
+	return load(r, true, path, ROWS_KINDS, NULL, e);
+}
 
 int rows_load_good(struct rows *r, const char *path, struct findings *bad, struct err *e)
 {
-	return load(r, false, path, bad, e);
+	return load(r, false, path, ROWS_KINDS, bad, e);
 }
 
 void rows_release(struct rows *r)

@@ -1,7 +1,7 @@
 /* rows: JSONL files (also .gz, or a folder of them, hidden ones left out), one row a line; a file that is one JSON
  * array of objects; .csv and .tsv with a header, whose cells are what their column wants (shape_take_cells); a .txt,
- * which is one row {text}. Of a folder those of one kind: .jsonl, else .txt, .csv, .tsv, .json. All rows of one shape
- * (data/shape.h). */
+ * which is one row {text}; a file of feedback, whose rows are made of its labels (data/feedback_rows.h). Of a folder
+ * those of one kind: .jsonl, else .txt, .csv, .tsv, .json. All rows of one shape (data/shape.h). */
 #ifndef DATA_ROWS_H
 #define DATA_ROWS_H
 
@@ -28,6 +28,8 @@ struct rows {
 };
 
 int rows_load(struct rows *r, const char *path, struct err *e); /* a broken line: "file:line: …" */
+/* Of a file of feedback the rows of this kind (enum feedback_rows), where there are several. */
+int rows_load_kind(struct rows *r, const char *path, int kind, struct err *e);
 /* the same, but rows that are wrong are left out and told in bad; a file that cannot be read is an error as ever */
 int rows_load_good(struct rows *r, const char *path, struct findings *bad, struct err *e);
 /* the same, whatever keys the objects have; the shape is NULL */

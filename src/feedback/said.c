@@ -1,7 +1,10 @@
 /* said: see said.h. */
 #include "feedback/said.h"
 
+#include <math.h>
+
 #include "base/mem.h"
+#include "feedback/noise.h"
 
 int said_load(struct said *s, struct feedback *f, struct arena *mem, struct err *e)
 {
@@ -32,4 +35,26 @@ int said_names(struct feedback *f, struct arena *mem, const char *const **names,
 		list[all[i].id] = all[i].name;
 	*names = list;
 	return 0;
+}
+
+int said_noise(const char *path, double *error, struct err *e)
+{
+	struct arena mem = ARENA_INIT;
+	struct feedback *f;
+	struct said said;
+	struct judgements j;
+	struct noise noise;
+
+	*error = NAN;
+	if (feedback_open(&f, path, false, e) < 0)
+		return -1;
+	int status = said_load(&said, f, &mem, e);
+	if (status == 0) {
+		judgements_of(&j, &said, &mem);
+		noise_of(&noise, &said, &j, &(struct resample){ 0 });
+		*error = noise.error.value;
+	}
+	feedback_close(f);
+	arena_release(&mem);
+	return status;
 }

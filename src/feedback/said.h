@@ -9,4 +9,7 @@ int said_load(struct said *s, struct feedback *f, struct arena *mem, struct err 
 /* Names by id, [highest id + 1], in mem. */
 int said_names(struct feedback *f, struct arena *mem, const char *const **names, size_t *n, struct err *e);
 
+/* The share of labels of the file that is wrong, as raters who judged the same say (noise.h); NAN: not known. */
+int said_noise(const char *path, double *error, struct err *e);
+
 #endif

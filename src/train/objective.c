@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "data/feedback_rows.h"
 
 bool objective_rows(size_t i, struct opt_row *out)
 {
@@ -51,6 +52,26 @@ bool objective_accepts(const struct objective *o, const struct shape *s)
 void objective_shapes(const struct objective *o, struct buf *out)
 {
 	shape_list(is_accepted, o, out);
+}
+
+int objective_feedback(const struct objective *o)
+{
+	static const char *const samples[ROWS_KINDS] = {
+		[ROWS_PREFERENCE] = "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}",
+		[ROWS_UNPAIRED] = "{\"prompt\": \"a\", \"completion\": \"b\", \"label\": true}",
+		[ROWS_SFT] = "{\"prompt\": \"a\", \"completion\": \"b\"}",
+	};
+
+	if (o->ranked)
+		return ROWS_RANKED;
+	for (int kind = 0; kind < ROWS_KINDS; kind++) {
+		json_t *row = samples[kind] ? json_loads(samples[kind], 0, NULL) : NULL;
+		const struct shape *s = row ? shape_of(row) : NULL;
+		json_decref(row);
+		if (s && is_accepted(s, o))
+			return kind;
+	}
+	return ROWS_KINDS;
 }
 
 int objective_n_roles(const struct objective *o)

@@ -208,6 +208,8 @@ const struct objective *objective_find(const char *name);
 /* Can it learn from rows of this shape? */
 bool objective_accepts(const struct objective *o, const struct shape *s);
 void objective_shapes(const struct objective *o, struct buf *out);   /* "a, b or c": those that it can */
+/* The rows that it learns from of a file of feedback (data/feedback_rows.h). */
+int objective_feedback(const struct objective *o);
 int objective_n_roles(const struct objective *o);       /* 1 where documents stand alone */
 
 /* --- for rows --- */

@@ -52,7 +52,7 @@ static int refuse_shape(const struct trainer *t, const struct dataset *d, const 
 
 static int read_rows(struct trainer *t, struct dataset *d, const char *path, struct err *e)
 {
-	if (rows_load(&d->rows, path, e) < 0)
+	if (rows_load_kind(&d->rows, path, objective_feedback(t->objective.row), e) < 0)
 		return -1;
 	if (d->rows.n == 0)
 		return err_set(e, "%s holds no rows", path);

@@ -1,4 +1,5 @@
 /* feedback export: what people said, in the form that others read. What the form has no place for is said once. */
+#include <math.h>
 #include <string.h>
 
 #include "base/io.h"
@@ -21,10 +22,11 @@ struct export {
 static const struct opt export_opts[] = {
 	OPT_CHOICE("to", struct export, to, NULL, "trl|hh|arena|argilla|label-studio|plain", "the form"),
 	OPT_STRING("out", struct export, out, "-", "FILE", "where to; -: to standard output"),
-	OPT_CHOICE("rows", struct export, rows, "auto", "auto|preference|unpaired|completion",
-	           "trl: pairs, single answers that are good or bad, corrections; auto: pairs where there are any"),
-	OPT_FLOAT("margin", struct export, margin, "1", 0, 1e9,
-	          "ratings: by how much the better of two answers is above the other"),
+	OPT_CHOICE("rows", struct export, rows, "auto", "auto|ranked|preference|unpaired|completion",
+	           "trl: rankings, pairs, single answers that are good or bad, corrections; auto: pairs where there "
+	           "are any"),
+	OPT_FLOAT("margin", struct export, margin, "0", 0, 1e9,
+	          "ratings: by how much the better of two answers is above the other, at least"),
 	OPT_FLAG("raters", struct export, raters, "false", "trl, hh: a column with the rater's name too"),
 	COMMON_OPTS(struct export, common),
 	OPT_END
@@ -52,11 +54,13 @@ static bool names_raters(const struct export *o)
 	return o->raters || (strcmp(o->to, "trl") != 0 && strcmp(o->to, "hh") != 0);
 }
 
-static enum form_rows rows_of(const char *name)
+static int rows_of(const char *name)
 {
-	return !strcmp(name, "preference") ? FORM_ROWS_PREFERENCE :
-	       !strcmp(name, "unpaired")   ? FORM_ROWS_UNPAIRED :
-	       !strcmp(name, "completion") ? FORM_ROWS_COMPLETION : FORM_ROWS_AUTO;
+	int kind = 0;
+
+	while (kind < ROWS_KINDS && strcmp(name, feedback_rows_names[kind]) != 0)
+		kind++;
+	return kind;
 }
 
 static int write_out(const struct export *o, struct sheet *s, struct err *e)
@@ -97,7 +101,7 @@ static int export(struct app *app, const struct export *o, const char *path, str
 	struct arena mem = ARENA_INIT;
 	struct said said;
 	struct sheet s = { .form = form_find(o->to), .text = { .max = (size_t)16 << 30 } };
-	struct form_writer w = { .said = &said, .rows = rows_of(o->rows), .margin = o->margin, .emit = emit,
+	struct form_writer w = { .said = &said, .rows = rows_of(o->rows), .rule = { o->margin, NAN, NAN }, .emit = emit,
 		                 .ctx = &s };
 	size_t n;
 

@@ -266,30 +266,17 @@ json_t *form_extra_json(const struct feedback_item *it)
 	return extra;
 }
 
-static int by_place(const struct feedback_item *it, const struct feedback_label *l, struct form_pair *out)
+int form_pairs(const struct form_writer *w, const struct feedback_item *it, const struct feedback_label *l,
+               struct form_pair out[FORM_PAIRS])
 {
+	double score[FEEDBACK_ANSWERS];
 	int n = 0;
 
+	if (l->skipped || !feedback_scores(it, l, score))
+		return 0;
 	for (int a = 0; a < it->n; a++)
 		for (int b = 0; b < it->n; b++)
-			if (l->rank[a] > 0 && l->rank[b] > l->rank[a])
-				out[n++] = (struct form_pair){ a, b };
-	return n;
-}
-
-int form_pairs(const struct feedback_item *it, const struct feedback_label *l, double margin,
-               struct form_pair out[FEEDBACK_PAIRS])
-{
-	int n = l->skipped ? 0 : by_place(it, l, out);
-
-	if (n || l->skipped || l->tie)
-		return n;
-	for (int b = 0; b < it->n && l->winner != FEEDBACK_NONE; b++)
-		if (b != l->winner)
-			out[n++] = (struct form_pair){ l->winner, b };
-	for (int a = 0; a < it->n && l->winner == FEEDBACK_NONE; a++)
-		for (int b = 0; b < it->n; b++)
-			if (l->rating[a] - l->rating[b] > 0 && l->rating[a] - l->rating[b] >= margin)
+			if (score[a] - score[b] > 0 && score[a] - score[b] >= w->rule.least)
 				out[n++] = (struct form_pair){ a, b };
 	return n;
 }
@@ -374,27 +361,7 @@ void form_lost(const struct form_writer *w, struct buf *out)
 		if (w->lost[i])
 			buf_addf(out, "%s%zu %s", out->len ? ", " : "", w->lost[i], names[i]);
 	if (w->untaught)
-		buf_addf(out, "%s%zu pairs of equal or empty answers", out->len ? ", " : "", w->untaught);
-}
-
-/* Which rows trl has, where nobody says: preferences, where there are any; else corrections; else single answers. */
-static void settle_rows(struct form_writer *w)
-{
-	const struct said *s = w->said;
-	struct form_pair pairs[FEEDBACK_PAIRS];
-	bool corrections = false;
-
-	if (w->rows != FORM_ROWS_AUTO)
-		return;
-	w->rows = FORM_ROWS_UNPAIRED;
-	for (size_t i = 0; i < s->n_labels; i++) {
-		ptrdiff_t k = said_item(s, s->labels[i].item);
-		corrections |= s->labels[i].edited != NULL;
-		if (k >= 0 && form_pairs(&s->items[k], &s->labels[i], w->margin, pairs) > 0)
-			w->rows = FORM_ROWS_PREFERENCE;
-	}
-	if (w->rows == FORM_ROWS_UNPAIRED && corrections)
-		w->rows = FORM_ROWS_COMPLETION;
+		buf_addf(out, "%s%zu rows of equal or empty answers", out->len ? ", " : "", w->untaught);
 }
 
 /* The labels of each item one after the other: place[i] is where those of item i begin. */
@@ -426,7 +393,8 @@ int form_write(const struct form *f, struct form_writer *w, struct err *e)
 	size_t *place = mem_array(s->n_items + 1, sizeof(*place));
 	int status = 0;
 
-	settle_rows(w);
+	if (w->rows == ROWS_KINDS)
+		w->rows = feedback_rows_kind(s);
 	const struct feedback_label **labels = by_item(s, place);
 	for (size_t i = 0; i < s->n_items && status == 0; i++) {
 		size_t n = place[i + 1] - place[i];

@@ -17,8 +17,8 @@
 #include <jansson.h>
 
 #include "base/buf.h"
+#include "data/feedback_rows.h"
 #include "data/rows.h"
-#include "feedback/judgement.h"
 
 struct statement {
 	struct feedback_item item;     /* id 0 */
@@ -42,19 +42,17 @@ struct form_reader {
 	void *ctx;
 };
 
-enum form_rows { FORM_ROWS_AUTO, FORM_ROWS_PREFERENCE, FORM_ROWS_UNPAIRED, FORM_ROWS_COMPLETION };
-
 struct form_writer {
 	const struct said *said;
 	const char *const *names;      /* [raters' ids + 1] of raters, NULL: none is told */
-	enum form_rows rows;           /* trl: which; AUTO is settled before the first */
-	double margin;                 /* of ratings: by how much the better one is above the other */
+	int rows;                      /* trl: which kind; ROWS_KINDS is settled before the first */
+	struct feedback_rule rule;
 	/* a row, taken */
 	int (*emit)(void *ctx, json_t *row, struct err *e);
 	void *ctx;
 	size_t written;
 	size_t lost[FORM_FACTS];       /* labels (items) of which this was left out */
-	size_t untaught;               /* pairs of equal or of empty answers, which trl leaves out */
+	size_t untaught;               /* rows of equal or of empty answers, which trl leaves out */
 };
 
 struct form {
@@ -109,11 +107,11 @@ json_t *form_extra_json(const struct feedback_item *it);    /* an object without
 const char *form_rater(const struct form_writer *w, const struct feedback_label *l);
 int form_emit(struct form_writer *w, json_t *row, struct err *e);
 
-/* Pairs of answers of which a label says that one is better: by rank, else winner, else ratings that are the margin
- * apart. At most FEEDBACK_PAIRS; returns how many. */
-enum { FEEDBACK_PAIRS = FEEDBACK_ANSWERS * (FEEDBACK_ANSWERS - 1) / 2 };
+/* All pairs of answers of which a label says that one is better (feedback_scores), by w->rule.least or more; returns
+ * how many. */
+enum { FORM_PAIRS = FEEDBACK_ANSWERS * (FEEDBACK_ANSWERS - 1) / 2 };
 struct form_pair { int better, worse; };
-int form_pairs(const struct feedback_item *it, const struct feedback_label *l, double margin,
-               struct form_pair out[FEEDBACK_PAIRS]);
+int form_pairs(const struct form_writer *w, const struct feedback_item *it, const struct feedback_label *l,
+               struct form_pair out[FORM_PAIRS]);
 
 #endif

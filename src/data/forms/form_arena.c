@@ -230,10 +230,10 @@ static const char *tie_of(const struct feedback_label *l) { return l->both_bad ?
 
 /* What a label says of each two answers. */
 static int battles(const struct form_writer *w, const struct feedback_item *it, const struct feedback_label *l,
-                   struct battle out[FEEDBACK_PAIRS])
+                   struct battle out[FORM_PAIRS])
 {
-	struct form_pair pairs[FEEDBACK_PAIRS];
-	int n = form_pairs(it, l, w->margin, pairs);
+	struct form_pair pairs[FORM_PAIRS];
+	int n = form_pairs(w, it, l, pairs);
 
 	for (int i = 0; i < n; i++) {
 		bool first = pairs[i].better < pairs[i].worse;
@@ -275,7 +275,7 @@ static json_t *battle_row(const struct form_writer *w, const struct feedback_ite
 static int write(struct form_writer *w, const struct feedback_item *it, const struct feedback_label *const *labels,
                  size_t n, struct err *e)
 {
-	struct battle all[FEEDBACK_PAIRS];
+	struct battle all[FORM_PAIRS];
 	int status = 0;
 
 	for (size_t i = 0; i < n; i++) {

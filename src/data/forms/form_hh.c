@@ -107,8 +107,8 @@ static json_t *transcript(const struct feedback_item *it, int i)
 static int write_label(struct form_writer *w, const struct feedback_item *it, const struct feedback_label *l,
                        struct err *e)
 {
-	struct form_pair pairs[FEEDBACK_PAIRS];
-	int n = form_pairs(it, l, w->margin, pairs), status = 0;
+	struct form_pair pairs[FORM_PAIRS];
+	int n = form_pairs(w, it, l, pairs), status = 0;
 	const char *rater = form_rater(w, l);
 
 	for (int i = 0; i < n && status == 0; i++) {

@@ -1,17 +1,8 @@
 /* form_trl: TRL's rows. Read are all shapes of preferences and of single answers that were called good or bad
- * (data/shape.h), LLaMA-Factory's and OpenAI's among them. Written are rows of one shape:
- *
- *     preference    {prompt, chosen, rejected}: a pair of every two answers of which the label says that one is better;
- *                   a ranking gives all its pairs, ratings those that are --margin apart; an answer that was
- *                   corrected gives its correction over it
- *     unpaired      {prompt, completion, label}: who wins is good, who loses is bad; a rating above the middle of its
- *                   scale is good, below it bad; class "good" or "bad"; an answer that was corrected is bad, its
- *                   correction good; where all are bad, all are
- *     completion    {prompt, completion}: corrections
- *
- * Equal and empty answers give no rows, nor does what a rater said twice of one item. A row {prompt, completion} that
- * is read is an item with one answer, and nobody has judged it. */
-#include <math.h>
+ * (data/shape.h), LLaMA-Factory's and OpenAI's among them. Written are rows of one kind, by the rules of
+ * feedback/rows.h: preference {prompt, chosen, rejected}, unpaired {prompt, completion, label}, completion {prompt,
+ * completion}, ranked {prompt, answers, scores}. Equal and empty answers give no rows, nor does what a rater said twice
+ * of one item. A row {prompt, completion} that is read is an item with one answer, and nobody has judged it. */
 #include <string.h>
 
 #include "base/jsonx.h"
@@ -218,108 +209,32 @@ static int read(struct form_reader *r, const json_t *row, struct err *e)
 
 /* --- writing --- */
 
-struct one {
-	struct form_writer *w;
-	const struct feedback_item *it;
-	const struct feedback_label *l;
-};
-
 /* What else the row has, and who said it. */
-static int emit(const struct one *x, json_t *row, struct err *e)
+static int emit(struct form_writer *w, const struct feedback_item *it, const struct feedback_label *l, json_t *row,
+                struct err *e)
 {
-	json_t *more = form_extra_json(x->it);
-	const char *rater = form_rater(x->w, x->l);
+	json_t *more = form_extra_json(it);
+	const char *rater = form_rater(w, l);
 
 	json_object_update_missing(row, more);
 	json_decref(more);
 	if (rater)
 		json_object_set_new(row, "rater", json_string(rater));
-	return form_emit(x->w, row, e);
+	return form_emit(w, row, e);
 }
 
-/* A text as the answers of the item are: alone, or a message. */
-static json_t *as_answer(const struct feedback_item *it, const char *text)
+static int write_label(struct form_writer *w, const struct feedback_item *it, const struct feedback_label *l,
+                       struct err *e)
 {
-	return it->prompt[0] == '[' ? json_pack("[{s:s, s:s}]", "role", "assistant", "content", text) :
-	                              json_string(text);
-}
+	json_t *list = label_rows((enum feedback_rows)w->rows, &w->rule, w->said->study, it, l, &w->untaught, e), *row;
+	int status = list ? 0 : -1;
+	size_t i;
 
-static bool teaches(const char *better, const char *worse) { return *better && *worse && strcmp(better, worse) != 0; }
-
-static int emit_pair(const struct one *x, json_t *better, json_t *worse, struct err *e)
-{
-	return emit(x,
-	            json_pack("{s:o, s:o, s:o}", "prompt", form_prompt_json(x->it), "chosen", better, "rejected",
-	                      worse),
-	            e);
-}
-
-/* The answer that was corrected, NULL: none. */
-static const char *corrected(const struct one *x)
-{
-	return x->l->edited && x->l->edited_answer != FEEDBACK_NONE ? x->it->answers[x->l->edited_answer] : NULL;
-}
-
-static int preferences(const struct one *x, struct err *e)
-{
-	struct form_pair pairs[FEEDBACK_PAIRS];
-	int n = form_pairs(x->it, x->l, x->w->margin, pairs), status = 0;
-
-	for (int i = 0; i < n && status == 0; i++) {
-		const struct form_pair *p = &pairs[i];
-		if (teaches(x->it->answers[p->better], x->it->answers[p->worse]))
-			status = emit_pair(x, form_answer_json(x->it, p->better), form_answer_json(x->it, p->worse), e);
-		else
-			x->w->untaught++;
-	}
-	if (status == 0 && corrected(x) && teaches(x->l->edited, corrected(x)))
-		status = emit_pair(x, as_answer(x->it, x->l->edited), form_answer_json(x->it, x->l->edited_answer), e);
+	json_array_foreach(list, i, row)
+		if (status == 0)
+			status = emit(w, it, l, json_incref(row), e);
+	json_decref(list);
 	return status;
-}
-
-static int emit_single(const struct one *x, json_t *answer, bool good, struct err *e)
-{
-	return emit(x,
-	            json_pack("{s:o, s:o, s:b}", "prompt", form_prompt_json(x->it), "completion", answer, "label",
-	                      good),
-	            e);
-}
-
-/* 1: good, 0: bad, −1: it is not said. */
-static int goodness(const struct one *x, int i)
-{
-	const struct feedback_label *l = x->l;
-	double middle = (1 + x->w->said->study->scale) / 2.0;
-
-	if (l->edited_answer == i || l->both_bad)
-		return 0;
-	if (l->winner != FEEDBACK_NONE)
-		return l->winner == i;
-	if (l->label && (!strcmp(l->label, "good") || !strcmp(l->label, "bad")))
-		return !strcmp(l->label, "good");
-	return isnan(l->rating[i]) || !islessgreater(l->rating[i], middle) ? -1 : l->rating[i] > middle;
-}
-
-static int singles(const struct one *x, struct err *e)
-{
-	int status = 0;
-
-	for (int i = 0; i < x->it->n && status == 0; i++)
-		if (goodness(x, i) >= 0 && *x->it->answers[i])
-			status = emit_single(x, form_answer_json(x->it, i), goodness(x, i), e);
-	if (status == 0 && x->l->edited && *x->l->edited)
-		status = emit_single(x, as_answer(x->it, x->l->edited), true, e);
-	return status;
-}
-
-static int completions(const struct one *x, struct err *e)
-{
-	if (!x->l->edited || !*x->l->edited)
-		return 0;
-	return emit(x,
-	            json_pack("{s:o, s:o}", "prompt", form_prompt_json(x->it), "completion",
-	                      as_answer(x->it, x->l->edited)),
-	            e);
 }
 
 static int write(struct form_writer *w, const struct feedback_item *it, const struct feedback_label *const *labels,
@@ -327,14 +242,8 @@ static int write(struct form_writer *w, const struct feedback_item *it, const st
 {
 	int status = 0;
 
-	for (size_t i = 0; i < n && status == 0; i++) {
-		const struct one x = { w, it, labels[i] };
-		if (x.l->skipped || x.l->repeat_of)
-			continue;
-		status = w->rows == FORM_ROWS_PREFERENCE ? preferences(&x, e) :
-		         w->rows == FORM_ROWS_UNPAIRED   ? singles(&x, e) :
-		                                           completions(&x, e);
-	}
+	for (size_t i = 0; i < n && status == 0; i++)
+		status = write_label(w, it, labels[i], e);
 	return status;
 }
 
