@@ -193,7 +193,7 @@ static const char *const metrics[] = {
 
 const struct objective objective_kto = {
 	.name = "kto",
-	.summary = "good answers and others, each by itself, beside the model at its start",
+	.summary = "good answers and others by themselves, beside the model at its start",
 	.rate = 0.05,
 	.opts = kto_opts,
 	.options_size = sizeof(struct kto),

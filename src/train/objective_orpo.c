@@ -80,7 +80,7 @@ static const char *const metrics[] = { PAIR_METRIC_NAMES, [PAIR_METRICS] = "log_
 
 const struct objective objective_orpo = {
 	.name = "orpo",
-	.summary = "chosen answers learnt, and their odds over rejected ones, without a reference",
+	.summary = "chosen answers, and their odds over rejected ones, no reference",
 	.rate = 0.05,
 	.opts = orpo_opts,
 	.options_size = sizeof(struct orpo),
