@@ -262,7 +262,9 @@ static void base_float(const struct adapter *a, const struct model *m, int weigh
 	const float *base = a->overlay.base[weight];
 	const struct weight *w = &m->weights[weight];
 
-	if (base)
+	if (a->parent)
+		adapter_merged(a->parent, m, weight, out);
+	else if (base)
 		memcpy(out, base, w->dim[0] * w->dim[1] * sizeof(*out));
 	else
 		model_weight_float(m, weight, out);
@@ -300,6 +302,8 @@ int adapter_check_rank(size_t r, size_t most, struct err *e)
 
 int adapter_check_merge(const struct adapter *a, struct err *e)
 {
+	if (a->parent && adapter_check_merge(a->parent, e) < 0)
+		return -1;
 	if (!a->type->merge)
 		return err_set(e, "an adapter of the type %s cannot be worked into a model's weights", a->type->name);
 	return a->no_merge ? err_set(e, "the adapter cannot be worked into the model's weights: %s", a->no_merge) : 0;
@@ -361,13 +365,18 @@ const struct adapter_factors *adapter_pair_of(const struct adapter_factors *pair
 	return NULL;
 }
 
-bool adapter_unties(const struct adapter *a) { return a->overlay.head != HEAD_AS_EMBEDDING || a->parts; }
+bool adapter_unties(const struct adapter *a)
+{
+	return a->overlay.head != HEAD_AS_EMBEDDING || a->parts || (a->parent && adapter_unties(a->parent));
+}
 
 void adapter_merged_head(const struct adapter *a, const struct model *m, float *w)
 {
 	const struct param *p = a->overlay.head >= 0 ? &a->overlay.params.items[a->overlay.head] : NULL;
 	if (p)
 		memcpy(w, a->overlay.params.w + p->offset, p->n * sizeof(*w));
+	else if (a->parent && adapter_unties(a->parent))
+		adapter_merged_head(a->parent, m, w);
 	else
 		base_float(a, m, model_head(m), w);
 	a->type->merge(a, m, (int)m->n_weights, w);
@@ -379,6 +388,9 @@ void adapter_release(struct adapter *a)
 	params_release(&a->kept);
 	for (size_t i = 0; i < a->n_taken; i++)
 		adapter_release(&a->taken[i]);
+	if (a->parent)
+		adapter_release(a->parent);
+	mem_free(a->parent);
 	json_decref(a->config);
 	arena_release(&a->mem);
 	*a = (struct adapter){ 0 };

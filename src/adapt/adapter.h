@@ -92,6 +92,7 @@ struct adapter {
 	/* What it keeps beside its numbers while a run goes on, from adapter_plan on: in checkpoints, not in files. */
 	struct params kept;
 	struct adapter *taken;         /* [n_taken] those that lie under it and are its own (multi_adapter.h) */
+	struct adapter *parent;        /* the one that it lies over in every row, frozen and its own; or NULL */
 	size_t n_taken;
 	struct arena mem;
 	void *own;                     /* the type's: what its hooks get as overlay.ctx */
@@ -167,6 +168,10 @@ struct adapter_type {
 	size_t (*pairs)(const struct adapter *a, struct adapter_factors *pairs);
 };
 
+/* What a child's adapter_config.json calls its parent's folder, and where in its own folder that is written. */
+#define PARENT_KEY "parent_adapter"
+#define PARENT_FOLDER "parent_adapter"
+
 bool adapter_rows(size_t i, struct opt_row *out);   /* the table, for OPT_PICK and OPT_ROWS */
 /* The type that is meant where nobody says another. */
 const struct adapter_type *adapter_standard(void);
@@ -188,6 +193,10 @@ int adapter_classify(struct model *m, const char *dir, struct err *e);
 int adapter_base_4bit(const char *dir, struct four_bit_options *out, struct err *e);
 /* a PEFT folder, or a GGUF file (gguf_adapter.h) */
 int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e);
+/* chain.c: lays `a` over a parent (mem_alloc), which stays as it is and then is a's; refused is what is more than pairs
+ * of low rank. The parent again, which lies under it no more; NULL: there was none. */
+int adapter_chain(struct adapter *a, struct adapter *parent, const struct model *m, struct err *e);
+struct adapter *adapter_unchain(struct adapter *a);
 /* The names that an adapter's files may have, config first; NULL at the end. */
 extern const char *const adapter_files[];
 /* adapter_config.json, adapter_model.safetensors or the type's own; of a model that classifies with its head, as PEFT

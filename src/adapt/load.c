@@ -5,11 +5,14 @@
 #include "adapt/gguf_adapter.h"
 #include "adapt/peft_config.h"
 #include "adapt/peft_folder.h"
+#include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "model/classifier.h"
 #include "base/log.h"
 #include "model/four_bit.h"
+
+enum { CHAIN_MOST = 16 };
 
 const struct adapter_type *adapter_type_of(const json_t *config)
 {
@@ -166,8 +169,44 @@ static int compare_base(const struct safetensors *s, const struct model *m, cons
 
 /* --- the whole --- */
 
+static int load(struct adapter *a, const char *dir, const struct model *m, int depth, struct err *e);
+
+/* The adapter that one lies over, beside its own folder or anywhere. */
+static int load_parent(struct adapter *a, const char *dir, const char *name, const struct model *m, int depth,
+                       struct err *e)
+{
+	struct adapter *parent = mem_alloc(sizeof(*parent));
+	char *path = *name == '/' ? mem_strdup(name) : io_join(dir, name);
+	int status = depth == CHAIN_MOST ? err_set(e, "more than %d adapters over each other", CHAIN_MOST) :
+	                                   load(parent, path, m, depth + 1, e);
+
+	mem_free(path);
+	if (status == 0 && adapter_chain(a, parent, m, e) == 0)
+		return 0;
+	if (status == 0)
+		adapter_release(parent);
+	mem_free(parent);
+	return err_prefix(e, "%s, its " PARENT_KEY, dir);
+}
+
+/* The key is nobody else's to read. */
+static char *take_parent(json_t *config)
+{
+	const char *name = json_string_value(json_object_get(config, PARENT_KEY));
+	char *parent = name ? mem_strdup(name) : NULL;
+
+	json_object_del(config, PARENT_KEY);
+	return parent;
+}
+
 int adapter_load(struct adapter *a, const char *dir, const struct model *m, struct err *e)
 {
+	return load(a, dir, m, 1, e);
+}
+
+static int load(struct adapter *a, const char *dir, const struct model *m, int depth, struct err *e)
+{
+	char *parent = NULL;
 	json_t *config;
 	struct safetensors s = { 0 };
 	*a = (struct adapter){ 0 };
@@ -175,15 +214,19 @@ int adapter_load(struct adapter *a, const char *dir, const struct model *m, stru
 	                                    peft_folder_open(&config, &s, dir, e);
 	const struct adapter_type *type = status == 0 ? type_of(config, m, dir, e) : NULL;
 	if (type) {
+		parent = take_parent(config);
 		adapter_begin(a, m, type);
 		status = type->load(a, m, config, &s, dir, e);
 		if (status == 0)
 			status = compare_base(&s, m, dir, e);
 		if (status == 0)
 			status = check_head(a, m, dir, e);
+		if (status == 0 && parent)
+			status = load_parent(a, dir, parent, m, depth, e);
 		if (status < 0)
 			adapter_release(a);
 	}
+	mem_free(parent);
 	st_close(&s);
 	json_decref(config);
 	return type ? status : -1;

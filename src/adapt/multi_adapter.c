@@ -58,6 +58,9 @@ static int check(const struct adapter *a, const struct model *m, const char *nam
 	if (a->overlay.virtual_tokens)
 		return err_set(e, "%s: its virtual tokens stand before every sequence of a session, so it is not "
 		                  "served beside other adapters", name);
+	if (a->parent)
+		return err_set(e, "%s: it lies over another adapter, and is not served beside others: kungfu merge "
+		                  "--combination-type cat makes one of both", name);
 	for (size_t i = 0; i < m->n_weights; i++)
 		if (a->overlay.base[i])
 			return err_set(e, "%s: it brings numbers of its own for what it adds to, and is not served "

@@ -408,7 +408,11 @@ int adapter_save(const struct adapter *a, const struct model *m, const char *dir
 
 	if (made < 0)
 		return -1;
-	int status = save_folder(made ? a : &flat, m, dir, e);
+	char *under = io_join(dir, PARENT_FOLDER);
+	int status = a->parent ? adapter_save(a->parent, m, under, e) : 0;
+	if (status == 0)
+		status = save_folder(made ? a : &flat, m, dir, e);
+	mem_free(under);
 	if (!made)
 		adapter_release(&flat);
 	return status;

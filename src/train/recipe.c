@@ -74,6 +74,19 @@ static int check_remedies(const struct recipe *r, struct err *e)
 	return 0;
 }
 
+static int check_adapter(const struct recipe *r, struct err *e)
+{
+	if (r->new_adapter && !r->adapter)
+		return err_set(e, "--new-adapter lies over the adapter of --adapter PATH, which is not there");
+	if (r->adapter && !method_adapter(r->method))
+		return err_set(e, "--adapter is gone on with, or lies under a new one: --method %s trains the weights "
+		                  "themselves (kungfu merge works an adapter into them)", r->method);
+	if (strcmp(r->reference, "start") != 0 && !objective_find(r->objective)->reference)
+		return err_set(e, "--reference is of objectives that compare with one, as dpo, and %s has none",
+		               r->objective);
+	return 0;
+}
+
 static int check_paths(const struct recipe *r, struct err *e)
 {
 	if (!r->model)
@@ -93,7 +106,7 @@ void recipe_settle(struct recipe *r, const struct kernels *k)
 int recipe_resolve(struct recipe *r, struct err *e)
 {
 	if (check_paths(r, e) < 0 || check_compute(r, e) < 0 || check_evaluation(r, e) < 0 ||
-	    check_remedies(r, e) < 0)
+	    check_remedies(r, e) < 0 || check_adapter(r, e) < 0)
 		return -1;
 	const struct objective *objective = objective_find(r->objective);
 	if (objective->check &&

@@ -20,6 +20,8 @@ struct speeds;
 struct recipe {
 	const char *model, *data, *eval_data, *out;
 	bool overwrite;
+	const char *adapter, *reference;
+	bool new_adapter;
 	const char *method, *objective, *optim;                        /* rows of their tables */
 	/* of OPT_ROWS: what each row of the tables brings */
 	void **method_options, **objective_options, **optim_options;
@@ -84,6 +86,13 @@ struct recipe {
 		  "DIR", \
 		  "the run directory; the result lies directly in it" }, \
 		OPT_FLAG("overwrite", s, f.overwrite, "false", "replace what a run left in DIR"), \
+		OPT_STRING("adapter", s, f.adapter, NULL, "PATH", \
+	                   "an adapter to go on with; with --new-adapter what lies under the new one, as it is"), \
+		OPT_FLAG("new-adapter", s, f.new_adapter, "false", \
+	                 "train a new adapter over the one of --adapter, which stays; the result has both"), \
+		OPT_STRING("reference", s, f.reference, "start", "start|base|PATH", \
+	                   "of objectives beside a reference: the run's own start, --adapter included; base, the " \
+	                   "model without what is trained; another model, or an adapter's folder"), \
 		OPT_PICK("method", s, f.method, method_rows, "what is trained"), \
 		OPT_PICK("objective", s, f.objective, objective_rows, "what is trained on"), \
 		OPT_CHOICE("compute", s, f.compute, "auto", "auto|f32|int8", \

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "adapt/adapter.h"
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/log.h"
@@ -23,6 +24,7 @@ static const char *const run_files[] = { RUN,
 	                                 "adapter_config.json",
 	                                 "adapter_model.safetensors",
 	                                 "adapter.safetensors",
+	                                 PARENT_FOLDER,
 	                                 "model.safetensors",
 	                                 "model.safetensors.index.json",
 	                                 "config.json",

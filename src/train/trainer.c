@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
@@ -120,6 +121,62 @@ static int check_new_tokens(const struct trainer *t, struct err *e)
 	               t->recipe.method);
 }
 
+static void hash_adapter(struct trainer *t, const struct adapter *a)
+{
+	struct hash_stream *h = hash_begin();
+
+	for (; a; a = a->parent)
+		hash_add(h, a->overlay.params.w, a->overlay.params.n * sizeof(float));
+	hash_end(h, t->adapter_hash);
+}
+
+/* One that was trained before. */
+static int go_on(struct trainer *t, const struct adapter_type *type, struct err *e)
+{
+	if (adapter_load(&t->adapter, t->recipe.adapter, t->model, e) < 0)
+		return -1;
+	t->has_adapter = t->goes_on = true;
+	if (t->adapter.type != type)
+		return err_set(e, "%s is an adapter of the type %s: --method %s goes on with it, --new-adapter lays one of "
+		                  "--method %s over it", t->recipe.adapter, t->adapter.type->name,
+		               t->adapter.type->name, type->name);
+	hash_adapter(t, &t->adapter);
+	return 0;
+}
+
+static int lay_over(struct trainer *t, struct err *e)
+{
+	struct adapter *parent = mem_alloc(sizeof(*parent));
+	int status = adapter_load(parent, t->recipe.adapter, t->model, e);
+
+	if (status == 0 && adapter_chain(&t->adapter, parent, t->model, e) == 0) {
+		hash_adapter(t, parent);
+		return 0;
+	}
+	if (status == 0)
+		adapter_release(parent);
+	mem_free(parent);
+	return -1;
+}
+
+static int make_adapter(struct trainer *t, const struct adapter_type *type, struct err *e)
+{
+	const struct recipe *r = &t->recipe;
+
+	if (r->adapter && !r->new_adapter)
+		return go_on(t, type, e);
+	if (adapter_new(&t->adapter, type, t->model, opt_row_options(method_rows, r->method_options, r->method),
+	                (uint64_t)r->seed, e) < 0)
+		return -1;
+	t->has_adapter = true;
+	return r->new_adapter ? lay_over(t, e) : 0;
+}
+
+const struct overlay *trainer_under(const struct trainer *t)
+{
+	return t->has_adapter && t->adapter.parent ? &t->adapter.parent->overlay : NULL;
+}
+
 static int make_params(struct trainer *t, struct err *e)
 {
 	const struct recipe *r = &t->recipe;
@@ -127,10 +184,8 @@ static int make_params(struct trainer *t, struct err *e)
 
 	if (!type)
 		return add_weights(t, e);
-	if (adapter_new(&t->adapter, type, t->model, opt_row_options(method_rows, r->method_options, r->method),
-	                (uint64_t)r->seed, e) < 0)
+	if (make_adapter(t, type, e) < 0)
 		return -1;
-	t->has_adapter = true;
 	if (check_new_tokens(t, e) < 0)
 		return -1;
 	if (adapter_unties(&t->adapter))
@@ -325,7 +380,7 @@ static int open_parts(struct trainer *t, struct trainer_base *beside, struct err
 	if (open_base(t, beside, e) < 0 || open_trained(t, e) < 0 || make_schedule(t, e) < 0 || look_open(t, e) < 0)
 		return -1;
 	make_forest(t);
-	if (trainer_check_groups(t, e) < 0 || trainer_feed(t, e) < 0 ||
+	if (trainer_check_groups(t, e) < 0 || reference_open(t, e) < 0 || trainer_feed(t, e) < 0 ||
 	    (t->has_adapter && adapter_plan(&t->adapter, t->schedule.steps, e) < 0) || join_objective(t, e) < 0 ||
 	    balance_open(t, e) < 0)
 		return -1;
@@ -432,7 +487,7 @@ int trainer_begin(struct trainer *t, struct err *e)
 {
 	if (t->started)
 		BUG("a trainer started twice");
-	if ((t->has_adapter && adapter_start(&t->adapter, t->model, t->pool, e) < 0) ||
+	if ((t->has_adapter && !t->goes_on && adapter_start(&t->adapter, t->model, t->pool, e) < 0) ||
 	    trainer_draw_own_texts(t, e) < 0 || (!t->has_adapter && copy_weights(t, e) < 0) ||
 	    trainer_make_reference(t, e) < 0)
 		return -1;
@@ -655,6 +710,7 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 		status = step_end(t, e);
 	}
 	mem_guard_disarm();
+	look_say(t);
 	*m = t->now.metrics;
 	m->seconds = clock_seconds() - begin;
 	return status;
@@ -688,6 +744,7 @@ void trainer_close(struct trainer *t)
 	scorer_free(t->scorer);
 	scorer_free(t->reference);
 	look_release(&t->looking);
+	reference_release(&t->other);
 	forgetting_release(&t->forgetting);
 	if (t->params)
 		penalty_release(t);

@@ -85,7 +85,7 @@ static int plan_comparing(struct trainer *t, struct err *e)
 	struct forgetting *f = &t->forgetting;
 	struct scorer_forecast both;
 
-	if (divergence_new(&f->divergence, t->model, NULL, t->overlay, t->device, length_of(t), e) < 0 ||
+	if (divergence_new(&f->divergence, t->model, trainer_under(t), t->overlay, t->device, length_of(t), e) < 0 ||
 	    divergence_forecast(f->divergence, f->list, f->n, &both, e) < 0)
 		return -1;
 	f->bytes = both.bytes;
@@ -104,7 +104,7 @@ static int plan_retained(struct trainer *t, struct err *e)
 	struct scorer_forecast side;
 
 	for (int i = 0; i < 2 && d->documents.n; i++) {
-		if (scorer_new(&f->side[i], t->model, i ? t->overlay : NULL, t->device, &o, e) < 0 ||
+		if (scorer_new(&f->side[i], t->model, i ? t->overlay : trainer_under(t), t->device, &o, e) < 0 ||
 		    scorer_forecast(f->side[i], d->pointer, d->documents.n, false, &side, e) < 0)
 			return -1;
 		f->bytes = MAX(f->bytes, side.bytes);

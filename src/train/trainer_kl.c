@@ -98,7 +98,7 @@ static int record(struct trainer *t, struct err *e)
 	struct kl *k = &t->kl;
 	const struct batch_cap *cap = &k->dry.cap;
 
-	model_pass_begin(&k->base, t->device, cap, t->model, NULL, false);
+	model_pass_begin(&k->base, t->device, cap, t->model, trainer_under(t), false);
 	k->base.graph.as_trained = true;
 	k->base.result = graph_head_rows(&k->base.graph, graph_hidden(&k->base.graph));
 	if (pass_plan(&k->base.pass, NULL, e) < 0)

@@ -8,6 +8,7 @@
  * The look's memory is taken when planning and counted with the evaluation's. */
 #include <math.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "train/trainer_parts.h"
 
@@ -207,11 +208,36 @@ void look_release(struct looking *l)
 
 static bool at_start(const struct trainer *t) { return t->step == 0 && reference_is_start(t); }
 
+/* Of a reference that is another one. */
+static void add_ratio(struct trainer *t, const struct batch *b, const float *logprob)
+{
+	const float *reference = batch_column(b, "reference");
+
+	for (int32_t i = 0; i < b->n_labels; i++)
+		t->now.ratio[b->doc_role[b->label_doc[i]] & 1] += (double)logprob[i] - (double)reference[i];
+	for (int32_t i = 0; i < b->n_docs; i++)
+		t->now.answers[b->doc_role[i] & 1]++;
+}
+
+void look_say(const struct trainer *t)
+{
+	const struct step *s = &t->now;
+	const char *const *roles = t->objective.row->roles;
+
+	if (s->answers[0] + s->answers[1] > 0)
+		log_say("the reference is %s: the mean log-ratio of the first step's answers is %.4f (%s %.4f, "
+		        "%s %.4f)", t->recipe.reference,
+		        (s->ratio[0] + s->ratio[1]) / (s->answers[0] + s->answers[1]), roles[0],
+		        s->ratio[0] / fmax(s->answers[0], 1), roles[1], s->ratio[1] / fmax(s->answers[1], 1));
+}
+
 void look_check(struct trainer *t, const struct batch *b, const float *logprob)
 {
 	const struct document *const *docs = t->taken + t->now.document;
 	const float *reference = at_start(t) ? batch_column(b, "reference") : NULL;
 
+	if (t->step == 0 && t->objective.row->reference && !reference_is_start(t))
+		add_ratio(t, b, logprob);
 	for (int32_t i = 0; reference && i < b->n_labels && !t->now.moved; i++)
 		if (logprob[i] != reference[i]) {
 			t->now.moved = docs[b->label_doc[i]];

@@ -84,6 +84,13 @@ struct trainer_base {
 	int users;
 };
 
+/* trainer_reference.c: a reference of --reference PATH; zeros: it is another */
+struct reference {
+	struct model model;                /* its own, where `has_model` */
+	struct adapter adapter;            /* over the run's model, where `has_adapter` */
+	bool has_model, has_adapter;
+};
+
 /* trainer_look.c: of an objective that looks (objective.h); scorer NULL: none does */
 struct looking {
 	struct scorer *scorer;
@@ -105,6 +112,7 @@ struct step {
 	/* of the first: a document that is not where the reference is, and how far off; NULL: all are */
 	const struct document *moved;
 	double moved_by;
+	double ratio[2], answers[2];       /* of another reference: Σ log-ratio by role, and of how many */
 };
 
 struct trainer {
@@ -130,7 +138,8 @@ struct trainer {
 
 	/* What is learnt: an adapter's parameters or copies of all weights. */
 	struct adapter adapter;
-	bool has_adapter;
+	bool has_adapter, goes_on;         /* goes_on: it is not new (--adapter) */
+	char adapter_hash[33];             /* of the numbers of --adapter; "": there is none */
 	struct overlay full;
 	struct params joined;              /* with the objective's own, where it has some */
 	struct overlay *overlay;           /* the topmost: the objective's, the adapter's, or &full */
@@ -176,6 +185,7 @@ struct trainer {
 	struct objective_sums sums;        /* of this step, or of an evaluation */
 	int32_t most_docs;                 /* of a micro-batch, of the evaluation's too */
 	int64_t *label_at;                 /* [most_docs] where the next number of each document is */
+	struct reference other;            /* that is not the run's start */
 	struct scorer *reference;          /* planned at the opening, gone once the reference is made */
 	size_t reference_bytes;            /* what it takes then */
 	struct work reference_work;        /* what making it took */
@@ -243,6 +253,10 @@ int trainer_make_reference(struct trainer *t, struct err *e);
 void trainer_keep_reference(struct trainer *t, const struct dataset *d, const struct batch *b,
                             const struct document *const *docs, const float *logprob);
 void trainer_fill(struct trainer *t, const struct dataset *d, struct batch *b, const struct document *const *docs);
+int reference_open(struct trainer *t, struct err *e);  /* the other model or adapter, where there is one */
+void reference_release(struct reference *r);
+/* trainer.c: what lies under what is trained, where that is an adapter over another; NULL: the model itself */
+const struct overlay *trainer_under(const struct trainer *t);
 bool reference_is_start(const struct trainer *t);      /* the objective has one, and it is the run's own start */
 /* What loss may need of micro-batches of so many documents. */
 void trainer_reserve_documents(struct trainer *t, int32_t docs);
@@ -258,6 +272,7 @@ int look_whole(struct trainer *t, bool eval, struct err *e);
 bool look_sees(struct trainer *t, struct batch *b, const struct document *const *docs, const float *logprob);
 void look_check(struct trainer *t, const struct batch *b, const float *logprob);
 int look_check_start(const struct trainer *t, struct err *e);
+void look_say(const struct trainer *t); /* after a step: how far another reference was off at the first */
 void look_release(struct looking *l);
 /* trainer_feed.c: for an adapter that begins by the rows, once they and the schedule are there. */
 int trainer_feed(struct trainer *t, struct err *e);

@@ -1,13 +1,17 @@
 /* trainer_reference: what the model said at the start, of each token that is learnt; and the columns of a micro-batch.
  *
  * An objective that compares with a reference (the log-ratio of DPO, the KL of others) means the model as the run
- * begins: an adapter changes nothing yet, so that is the model without it. Its log-probabilities are made once, before
+ * begins, with the adapter that it goes on with or lies over; or, by --reference, the model without what is trained,
+ * another model of the same tokens, or another adapter. Its log-probabilities are made once, before
  * the first step, token by token, and kept (4 bytes a learnt token). They are made in the micro-batches of the first
  * epoch, in the arithmetic of training, so there a log-ratio is exactly 0 until a weight has changed; in later epochs
  * other documents stand beside, and it would be rounding. A run that goes on makes them again from the same weights:
  * the same bits, no state. Those of the evaluation are made by the evaluation's own scorer.
  *
  * Documents that an objective makes while it trains have no reference here. */
+#include <string.h>
+
+#include "base/io.h"
 #include "base/mem.h"
 #include "train/trainer_parts.h"
 
@@ -79,14 +83,75 @@ static void keep(void *ctx, struct batch *b, const struct document *const *docs,
 	trainer_keep_reference(t, t->keeping, b, docs, logprob);
 }
 
-/* The model as it was at the start. Most adapters change nothing there, and have the bits of a step; one with virtual
- * tokens does, and is left out. */
+static bool is(const struct trainer *t, const char *which) { return !strcmp(t->recipe.reference, which); }
+
+bool reference_is_start(const struct trainer *t) { return t->objective.row->reference && is(t, "start"); }
+
+/* What lies over its model. */
 static const struct overlay *reference_overlay(const struct trainer *t)
 {
-	return overlays_virtual(t->overlay) ? NULL : t->overlay;
+	return t->other.has_model   ? NULL :
+	       t->other.has_adapter ? &t->other.adapter.overlay :
+	       is(t, "base")        ? trainer_under(t) :
+	                              t->overlay;
 }
 
-bool reference_is_start(const struct trainer *t) { return t->objective.row->reference && reference_overlay(t); }
+static bool is_adapter(const char *path)
+{
+	char *config = io_join(path, "adapter_config.json");
+	bool is = io_exists(config);
+
+	mem_free(config);
+	return is;
+}
+
+/* Its log-probabilities are of the same tokens. */
+static int check_tokens(const struct trainer *t, const struct model *m, struct err *e)
+{
+	size_t n = tokenizer_size(t->model->tokenizer), of = tokenizer_size(m->tokenizer);
+
+	if (m->config.V != t->model->config.V || n != of)
+		return err_set(e, "--reference %s has a vocabulary of %zu tokens, %s of %zu: its log-probabilities are of "
+		                  "other tokens", t->recipe.reference, of, t->recipe.model, n);
+	for (int32_t i = 0; i < (int32_t)n; i++) {
+		const char *a = tokenizer_text(t->model->tokenizer, i), *b = tokenizer_text(m->tokenizer, i);
+		if ((a || b) && (!a || !b || strcmp(a, b) != 0))
+			return err_set(e, "--reference %s has another tokenizer than %s: token %d is '%s', not '%s'",
+			               t->recipe.reference, t->recipe.model, i, b ? b : "", a ? a : "");
+	}
+	return 0;
+}
+
+int reference_open(struct trainer *t, struct err *e)
+{
+	struct reference *r = &t->other;
+	const char *path = t->recipe.reference;
+
+	if (!t->objective.row->reference || is(t, "start") || is(t, "base"))
+		return 0;
+	if (is_adapter(path)) {
+		if (adapter_load(&r->adapter, path, t->model, e) < 0)
+			return err_prefix(e, "--reference");
+		r->has_adapter = true;
+		return 0;
+	}
+	r->has_model = true;
+	if (model_open(&r->model, path, e) < 0 || model_want_causal(&r->model, e) < 0 ||
+	    model_tokenizer(&r->model, e) < 0)
+		return err_prefix(e, "--reference");
+	if (check_tokens(t, &r->model, e) < 0)
+		return -1;
+	return model_prepare(&r->model, t->pool, t->model->compute, PREPARE_TRAIN, e);
+}
+
+void reference_release(struct reference *r)
+{
+	if (r->has_adapter)
+		adapter_release(&r->adapter);
+	if (r->has_model)
+		model_close(&r->model);
+	*r = (struct reference){ 0 };
+}
 
 /* Adds what the evaluation's documents take, which the evaluation's own scorer scores else. */
 static int forecast_eval(struct trainer *t, struct scorer_forecast *f, struct err *e)
@@ -115,7 +180,7 @@ static int forecast(struct trainer *t, struct err *e)
 		n += order_step(t, step, NULL, docs + n);
 	int status = n ? scorer_forecast(t->reference, docs, n, false, &f, e) : 0;
 	mem_free(docs);
-	if (status == 0 && t->has_eval && !reference_overlay(t))
+	if (status == 0 && t->has_eval && !reference_is_start(t))
 		status = forecast_eval(t, &f, e);
 	t->reference_bytes = f.bytes;
 	t->totals.planned_flops += f.flops;
@@ -139,7 +204,8 @@ int trainer_plan_reference(struct trainer *t, struct err *e)
 		take_numbers(&t->eval);
 	take_numbers(&t->looking.beside[0]);
 	take_numbers(&t->looking.beside[1]);
-	if (scorer_new(&t->reference, t->model, reference_overlay(t), t->device, &o, e) < 0)
+	if (scorer_new(&t->reference, t->other.has_model ? &t->other.model : t->model, reference_overlay(t), t->device, &o,
+	               e) < 0)
 		return -1;
 	scorer_reserve(t->reference, &t->dry.cap);
 	return forecast(t, e);
@@ -182,11 +248,12 @@ int trainer_make_reference(struct trainer *t, struct err *e)
 	int status = make_steps(t, e);
 	t->keeping = &t->eval;
 	if (!status && t->has_eval)
-		status = scorer_run(reference_overlay(t) ? t->scorer : t->reference, d->pointer, d->documents.n, false,
+		status = scorer_run(reference_is_start(t) ? t->scorer : t->reference, d->pointer, d->documents.n, false,
 		                    t->eval_sums, NULL, look_at_interrupt, t, e) < 0 ? -1 : look_eval_reference(t, e);
 	t->keeping = NULL;
 	t->reference_work = (struct work){ scorer_flops(t->reference), scorer_int_ops(t->reference) };
 	scorer_free(t->reference); /* its memory is for the steps now */
 	t->reference = NULL;
+	reference_release(&t->other);
 	return status ? err_prefix(e, "the reference") : 0;
 }

@@ -21,6 +21,8 @@ static json_t *make_facts(const struct trainer *t, const json_t *caller)
 	json_object_set_new(j, "eval_data_hash", json_string(t->eval.rows.hash));
 	json_object_set_new(j, "retain_hash", json_string(t->retain.rows.hash));
 	json_object_set_new(j, "replay_hash", json_string(t->replay.rows.hash));
+	if (*t->adapter_hash)
+		json_object_set_new(j, "adapter_hash", json_string(t->adapter_hash));
 	json_object_set_new(j, "recipe", recipe_record(&t->recipe));
 	json_object_set(j, "caller", (json_t *)caller);
 	return j;
@@ -100,6 +102,8 @@ static int check_inputs(const struct trainer *t, const json_t *facts, struct err
 	    (eval_decides && check_hash(facts, "eval_data_hash", t->eval.rows.hash, t->recipe.eval_data, e) < 0))
 		return -1;
 	if (t->recipe.ewc > 0 && check_hash(facts, "retain_hash", t->retain.rows.hash, t->recipe.retain, e) < 0)
+		return -1;
+	if (*t->adapter_hash && check_hash(facts, "adapter_hash", t->adapter_hash, t->recipe.adapter, e) < 0)
 		return -1;
 	const char *replayed = json_string_value(json_object_get(facts, "replay_hash"));
 	if ((t->recipe.replay || (replayed && *replayed)) &&

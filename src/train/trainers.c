@@ -500,6 +500,9 @@ int trainers_step(struct trainers *s, const bool *which, struct step_metrics *m,
 		m[i] = s->items[i].trainer->now.metrics;
 	}
 	mem_guard_disarm();
+	for (size_t i = 0; i < s->n; i++)
+		if (which[i])
+			look_say(s->items[i].trainer);
 	if (status)
 		return err_set(e, "interrupted while a step was computed");
 	share_seconds(s, which, m, clock_seconds() - begin);

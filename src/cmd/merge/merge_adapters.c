@@ -24,7 +24,7 @@ struct merging {
 	struct loaded l;               /* the model; its adapter is the result */
 	struct adapter *adapters;
 	struct change *changes;        /* [n] */
-	double *weights;
+	double *given, *weights;       /* of --weights; of each that is merged */
 	size_t n;
 	struct combine combine;
 	struct combined result;
@@ -57,6 +57,32 @@ static int plan(void *ctx, const struct combine_forecast *f, struct err *e)
 	return planned(m->app, &p, NULL, e);
 }
 
+static void add(struct merging *m, const struct adapter *a, const char *path, double weight)
+{
+	m->adapters = mem_grow(m->adapters, m->n + 1, sizeof(*m->adapters));
+	m->changes = mem_grow(m->changes, m->n + 1, sizeof(*m->changes));
+	m->weights = mem_grow(m->weights, m->n + 1, sizeof(*m->weights));
+	m->adapters[m->n] = *a;
+	m->weights[m->n] = weight;
+	m->changes[m->n++] = (struct change){ .name = path };
+}
+
+/* A chain is as many adapters as lie over each other, with one weight. */
+static int open_one(struct merging *m, const char *path, double weight, struct err *e)
+{
+	struct adapter a;
+
+	if (adapter_load(&a, path, &m->l.model, e) < 0)
+		return -1;
+	metering_in("adapter", path, NULL);
+	for (struct adapter *parent; (parent = adapter_unchain(&a)); mem_free(parent)) {
+		add(m, &a, path, weight);
+		a = *parent;
+	}
+	add(m, &a, path, weight);
+	return 0;
+}
+
 static int open_all(struct merging *m, const char *model, struct err *e)
 {
 	const struct opt_list *paths = &m->o->adapters;
@@ -64,18 +90,14 @@ static int open_all(struct merging *m, const char *model, struct err *e)
 
 	if (how->of == OF_MODELS_ALONE)
 		return err_set(e, "--combination-type %s is of models (--with), not of adapters", how->name);
-	if (!(m->weights = merge_weights(m->o, paths->n, 1, e)) || 
+	if (!(m->given = merge_weights(m->o, paths->n, 1, e)) ||
 	    loaded_open_4bit(&m->l, m->app, &m->o->four_bit, model, NULL, e) < 0)
 		return -1;
-	m->adapters = mem_array(paths->n, sizeof(*m->adapters));
-	m->changes = mem_array(paths->n, sizeof(*m->changes));
-	for (; m->n < paths->n; m->n++) {
-		const char *path = paths->items[m->n];
-		if (adapter_load(&m->adapters[m->n], path, &m->l.model, e) < 0)
+	for (size_t i = 0; i < paths->n; i++)
+		if (open_one(m, paths->items[i], m->given[i], e) < 0)
 			return -1;
-		metering_in("adapter", path, NULL);
-		m->changes[m->n] = (struct change){ .adapter = &m->adapters[m->n], .name = path };
-	}
+	for (size_t i = 0; i < m->n; i++)
+		m->changes[i].adapter = &m->adapters[i];
 	m->combine = (struct combine){ .model = &m->l.model, .changes = m->changes, .n = m->n,
 		                       .how = merge_how(m->o, how), .interrupted = app_interrupted,
 		                       .progress = adapter_watch, .planned = plan, .ctx = m,
@@ -240,6 +262,7 @@ int merge_adapters(struct app *app, const struct merge *o, const char *model, st
 		adapter_release(&m.adapters[i]);
 	mem_free(m.adapters);
 	mem_free(m.changes);
+	mem_free(m.given);
 	mem_free(m.weights);
 	effect_close(&m.effect);
 	return status;
