@@ -176,7 +176,7 @@ static void grpo_loss(const struct objective_run *o, const struct batch *b, cons
 
 const struct objective objective_grpo = {
 	.name = "grpo",
-	.summary = "answers that are worth more than others to the same prompt, which it draws itself",
+	.summary = "its own answers, by what they are worth beside others to the prompt",
 	.rate = 0.1,
 	.opts = grpo_opts,
 	.options_size = sizeof(struct grpo),

@@ -441,7 +441,7 @@ static int ppo_load(const struct objective_run *o, long step, const char *dir, s
 
 const struct objective objective_ppo = {
 	.name = "ppo",
-	.summary = "answers that are worth more than a value learnt beside expects, which it draws itself",
+	.summary = "its own answers, by what they are worth beside a value learnt too",
 	.rate = 0.1,
 	.opts = ppo_opts,
 	.options_size = sizeof(struct ppo),

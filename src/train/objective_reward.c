@@ -178,7 +178,7 @@ static const char *const metrics[] = {
 
 const struct objective objective_reward = {
 	.name = "reward",
-	.summary = "a number that is larger for preferred answers, by a head on the last token (encoders: the first)",
+	.summary = "a number that is larger for preferred answers, by a head",
 	.rate = 0.5,
 	.opts = reward_opts,
 	.options_size = sizeof(struct reward),
