@@ -3,8 +3,8 @@
  * chain. Its folder names the parent, which lies in it (PARENT_KEY, PARENT_FOLDER); PEFT reads the child alone and says
  * which key it leaves out.
  *
- * A child is plain pairs of low rank: what begins from the weights under it (DoRA's lengths, PiSSA's directions, modules
- * saved whole) would begin from the model's, not from the parent's. */
+ * A child is plain pairs of low rank: what begins from the weights under it (DoRA's lengths, PiSSA's directions,
+ * modules saved whole) would begin from the model's, not from the parent's. */
 #include "adapt/adapter.h"
 
 #include "base/mem.h"

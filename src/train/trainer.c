@@ -137,8 +137,8 @@ static int go_on(struct trainer *t, const struct adapter_type *type, struct err 
 		return -1;
 	t->has_adapter = t->goes_on = true;
 	if (t->adapter.type != type)
-		return err_set(e, "%s is an adapter of the type %s: --method %s goes on with it, --new-adapter lays one of "
-		                  "--method %s over it", t->recipe.adapter, t->adapter.type->name,
+		return err_set(e, "%s is an adapter of the type %s: --method %s goes on with it, --new-adapter lays "
+		                  "one of --method %s over it", t->recipe.adapter, t->adapter.type->name,
 		               t->adapter.type->name, type->name);
 	hash_adapter(t, &t->adapter);
 	return 0;

@@ -13,6 +13,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "model/resident.h"
 #include "train/trainer_parts.h"
 
 void trainer_reserve_documents(struct trainer *t, int32_t docs)
@@ -111,8 +112,8 @@ static int check_tokens(const struct trainer *t, const struct model *m, struct e
 	size_t n = tokenizer_size(t->model->tokenizer), of = tokenizer_size(m->tokenizer);
 
 	if (m->config.V != t->model->config.V || n != of)
-		return err_set(e, "--reference %s has a vocabulary of %zu tokens, %s of %zu: its log-probabilities are of "
-		                  "other tokens", t->recipe.reference, of, t->recipe.model, n);
+		return err_set(e, "--reference %s has a vocabulary of %zu tokens, %s of %zu: its log-probabilities are "
+		                  "of other tokens", t->recipe.reference, of, t->recipe.model, n);
 	for (int32_t i = 0; i < (int32_t)n; i++) {
 		const char *a = tokenizer_text(t->model->tokenizer, i), *b = tokenizer_text(m->tokenizer, i);
 		if ((a || b) && (!a || !b || strcmp(a, b) != 0))
@@ -195,6 +196,8 @@ int trainer_plan_reference(struct trainer *t, struct err *e)
 	struct scorer_options o = { .max_tokens = most, .max_length = MIN(t->max_length, most), .as_trained = true,
 		                    .unshared = !t->forest.share, .scored = keep, .ctx = t };
 
+	size_t owned;
+
 	if (!t->objective.row->reference)
 		return 0;
 	if (t->objective.row->documents)
@@ -204,11 +207,15 @@ int trainer_plan_reference(struct trainer *t, struct err *e)
 		take_numbers(&t->eval);
 	take_numbers(&t->looking.beside[0]);
 	take_numbers(&t->looking.beside[1]);
-	if (scorer_new(&t->reference, t->other.has_model ? &t->other.model : t->model, reference_overlay(t), t->device, &o,
-	               e) < 0)
+	struct model *m = t->other.has_model ? &t->other.model : t->model;
+	if (scorer_new(&t->reference, m, reference_overlay(t), t->device, &o, e) < 0)
 		return -1;
 	scorer_reserve(t->reference, &t->dry.cap);
-	return forecast(t, e);
+	if (forecast(t, e) < 0)
+		return -1;
+	if (t->other.has_model) /* whose weights are read then, beside the run's own */
+		t->reference_bytes += model_read_bytes(m, &(struct model_reads){ .token = NULL }, &owned);
+	return 0;
 }
 
 static int look_at_interrupt(void *ctx, size_t done, size_t total)
