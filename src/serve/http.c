@@ -167,7 +167,7 @@ static enum MHD_Result follow(void *ctx, enum MHD_ValueKind kind, const char *na
 	struct line *l = ctx;
 
 	(void)kind;
-	if (!value || name != l->at || value <= name || strpbrk(value, "\r\n"))
+	if (!value || name != l->at || value <= name || strpbrk(name, " \t\r\n") || strpbrk(value, "\r\n"))
 		return l->whole = false, MHD_NO;
 	for (const char *p = name + strlen(name) + 1; p < value; p++)
 		l->whole &= *p == ' ' || *p == '\t';
@@ -175,9 +175,10 @@ static enum MHD_Result follow(void *ctx, enum MHD_ValueKind kind, const char *na
 	return l->whole ? MHD_YES : MHD_NO;
 }
 
-/* Is the head made of lines that end in CR LF, none of them folded? The library takes others up to 0.9, and adds a
- * folded line to the header's name, so that it hides what a proxy sees. It parses in place, ending with zeros what it
- * found, so lines that were as they should be lie one after another, with two zeros between and four at the end. */
+/* Is the head made of lines that end in CR LF, none of them folded, no name with a space? The library takes others
+ * up to 0.9, and adds a folded line to the header's name, so that it hides what a proxy sees. It parses in place,
+ * ending with zeros what it found, so lines that were as they should be lie one after another, with two zeros
+ * between and four at the end. */
 static bool check_lines(struct http *h, struct MHD_Connection *c, const char *version, struct http_reply *r)
 {
 	struct line l = { version + strlen(version) + 2, true };
@@ -186,7 +187,8 @@ static bool check_lines(struct http *h, struct MHD_Connection *c, const char *ve
 		return true;
 	h->lib.values(c, MHD_HEADER_KIND, follow, &l);
 	if (!l.whole || l.at[0] || l.at[1])
-		http_error(r, 400, "head", "the request's head has a line that is folded or does not end in CR LF");
+		http_error(r, 400, "head", "the request's head has a line that is folded, does not end in CR LF or "
+		           "has a space in its name");
 	return !r->status;
 }
 
@@ -252,23 +254,30 @@ static bool is_json(const char *type)
 	return type && !strncasecmp(type, "application/json", n) && (!type[n] || strchr("; \t", type[n]));
 }
 
-/* What the body will be; false: the reply says what is wrong with it. */
-static bool check_body(struct http *h, struct MHD_Connection *c, const char *method, struct http_reply *r)
+/* Is it said once where the request ends; false: the reply says what is wrong with it. */
+static bool check_end(struct http *h, struct MHD_Connection *c, const char *method, struct http_reply *r)
 {
 	size_t lengths, codings;
 	const char *length = header(h, c, "Content-Length", &lengths);
-	char *end;
 
 	header(h, c, "Transfer-Encoding", &codings);
 	if (codings || lengths > 1 || (length && (!*length || strspn(length, "0123456789") != strlen(length))))
 		http_error(r, 400, "length", "where a body ends is said by one Content-Length here, and nothing else");
-	else if (!changes(method) && length && strtoull(length, &end, 10) > 0)
+	else if (!changes(method) && length && strtoull(length, NULL, 10) > 0)
 		http_error(r, 400, "body", "%s has no body here", method);
-	else if (!changes(method))
+	return !r->status;
+}
+
+/* Is the body one that is read; false: the reply says what is wrong with it. */
+static bool check_body(struct http *h, struct MHD_Connection *c, const char *method, struct http_reply *r)
+{
+	const char *length = header(h, c, "Content-Length", NULL);
+
+	if (!changes(method))
 		return true;
-	else if (!length)
+	if (!length)
 		http_error(r, 411, "length", "a Content-Length is wanted");
-	else if (strlen(length) > 18 || strtoull(length, &end, 10) > HTTP_BODY_MAX)
+	else if (strlen(length) > 18 || strtoull(length, NULL, 10) > HTTP_BODY_MAX)
 		http_error(r, 413, "length", "a body of %.20s bytes, at most %d are read", length, HTTP_BODY_MAX);
 	else if (!is_json(header(h, c, "Content-Type", NULL)))
 		http_error(r, 415, "type", "a body is application/json here");
@@ -346,7 +355,7 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const cha
 	struct exchange *x = mem_alloc(sizeof(*x));
 
 	*state = x;
-	if (check_lines(h, c, version, &r) && check_caller(h, c, method, &r) &&
+	if (check_lines(h, c, version, &r) && check_caller(h, c, method, &r) && check_end(h, c, method, &r) &&
 	    (!h->o.admit || h->o.admit(h->o.ctx, &q, &r)) && check_body(h, c, method, &r))
 		return MHD_YES;
 	x->refused = true;

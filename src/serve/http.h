@@ -13,7 +13,7 @@
  *     body         JSON of BODY_MAX bytes at most, with a Content-Length: 411, 413, 415 before it is read.
  *                  Transfer-Encoding, and any header twice that says where a body ends, is 400 and the end of the
  *                  connection: nobody before or behind us may see another request than we do
- *     head         lines end in CR LF and none is folded, else 400 and the end of the connection
+ *     head         lines end in CR LF, none is folded, no name has a space; else 400 and the end of the connection
  *     connections  at most CONNECTIONS at once, others wait; beyond loopback PER_ADDRESS of one address, more are
  *                  closed. One that brings no whole request for PATIENCE seconds is cut off, however many bytes it
  *                  dribbles
