@@ -29,6 +29,7 @@ static int make(struct maker *m, struct err *e)
 	return status == 0 && maker_emit(m, e) ? 0 : -1;
 }
 
+/* The right answer, for the rules that judge answers (train/reward.h). */
 static const char *const more[] = { "answer", "ground_truth", "solution", NULL };
 
 const struct shape shape_prompt = {
