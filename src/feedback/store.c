@@ -284,7 +284,9 @@ bool feedback_is(const char *path)
 {
 	static const char magic[16] = "SQLite format 3";
 	char head[sizeof(magic)];
-	FILE *file = io_is_dir(path) ? NULL : fopen(path, "re");
+	struct stat st;
+	/* what a pipe gave would be lost to who reads it after us */
+	FILE *file = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? fopen(path, "re") : NULL;
 	bool is = file && fread(head, 1, sizeof(head), file) == sizeof(head) && !memcmp(head, magic, sizeof(magic));
 
 	if (file)
