@@ -16,7 +16,9 @@
 #include "base/mem.h"
 #include "cmd/metering.h"
 #include "cmd/trial.h"
+#include "feedback/said.h"
 #include "model/prepare.h"
+#include "train/objective.h"
 
 const struct opt tune_opts[] = {
 	RECIPE_OPTS(struct tune, recipe),
@@ -94,12 +96,44 @@ static void warn_unused(const struct recipe *r, const struct opt_parse *p)
 	buf_release(&sentence);
 }
 
+static bool has_option(const struct objective *o, const char *name)
+{
+	for (const struct opt *x = o->opts; x && x->name; x++)
+		if (!strcmp(x->name, name))
+			return true;
+	return false;
+}
+
+/* Where rows are a feedback file's and nobody says another, a loss that takes --label-smoothing has the share of labels
+ * that are wrong, as raters who judged the same say. */
+static int take_noise(const struct tune *t, struct opt_parse *p, struct err *e)
+{
+	static const char option[] = "label-smoothing";
+	const struct recipe *r = &t->recipe;
+	const struct objective *o = objective_find(r->objective);
+	struct err taken;
+	double noise;
+
+	if (!r->data || !o || !has_option(o, option) || opt_given(p, option) || !feedback_is(r->data))
+		return 0;
+	if (said_noise(r->data, &noise, e) < 0)
+		return -1;
+	if (!(noise > 0))
+		return 0;
+	opt_put(p, option, noise);
+	if (o->check(opt_row_options(objective_rows, r->objective_options, r->objective), &taken) < 0)
+		opt_put(p, option, 0);
+	else
+		log_say("--%s %.3g: so many labels are wrong, as raters who judged the same say", option, noise);
+	return 0;
+}
+
 int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct err *e)
 {
 	t->began = clock_seconds();
 	if (app->plans && !t->recipe.out)
 		t->recipe.out = ".";
-	if (apply_positionals(t, p, e) < 0 || recipe_resolve(&t->recipe, e) < 0)
+	if (apply_positionals(t, p, e) < 0 || take_noise(t, p, e) < 0 || recipe_resolve(&t->recipe, e) < 0)
 		return -1;
 	recipe_settle(&t->recipe, app->kernels);
 	make_absolute(t, &t->recipe.model);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/jsonx.h"
+#include "base/logistic.h"
 #include "base/mem.h"
 #include "eval/evaluate_parts.h"
 #include "model/labels.h"
@@ -115,7 +116,7 @@ static void judge_row(struct judging *j, struct reward_scores *s, size_t first, 
 			pairs++;
 			hits += x > 0;
 			s->ties += x == 0;
-			loss += x > 0 ? log1p(exp(-x)) : log1p(exp(x)) - x;
+			loss += softplus(-x);
 			margin += x;
 			longer += d[c].choice_chars > d[k].choice_chars  ? 1 :
 			          d[c].choice_chars == d[k].choice_chars ? 0.5 : 0;

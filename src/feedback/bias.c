@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/logistic.h"
 #include "base/mem.h"
 #include "feedback/newton.h"
 #include "feedback/standings.h"
@@ -26,8 +27,8 @@ static double likelihood(const void *ctx, const double *x, double *g, double *h)
 		double by[4] = { 1, r->length, r->first > 0, -(double)(r->second > 0) }, z = 0;
 		for (int k = 0; k < 4; k++)
 			z += by[k] * x[at[k]];
-		double p = 1 / (1 + exp(-z));
-		value -= r->won * log1p(exp(-z)) + (1 - r->won) * log1p(exp(z));
+		double p = sigmoid(z);
+		value -= r->won * softplus(-z) + (1 - r->won) * softplus(z);
 		for (int k = 0; g && k < 4; k++) {
 			g[at[k]] += by[k] * (r->won - p);
 			for (int l = 0; l < 4; l++)

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/logistic.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "feedback/resample.h"
@@ -78,7 +79,6 @@ static double dot(const float *row, const double *w, size_t n)
 
 /* --- one head --- */
 
-static double sigmoid(double z) { return 1 / (1 + exp(-z)); }
 
 /* out = X'·(factor ∘ X·p) + penalty·p */
 static void curve_times(const struct problem *q, const double *factor, const double *p, double *out)
@@ -138,7 +138,7 @@ static double loss_of(const struct problem *q, const double *w, double *g, doubl
 			continue;
 		}
 		double z = dot(row, w, q->width), p = sigmoid(z), off = q->weight[i] * (q->won[i] - p);
-		loss += q->weight[i] * (q->won[i] * log1p(exp(-z)) + (1 - q->won[i]) * log1p(exp(z)));
+		loss += q->weight[i] * (q->won[i] * softplus(-z) + (1 - q->won[i]) * softplus(z));
 		factor[i] = q->weight[i] * p * (1 - p);
 		for (size_t k = 0; k < q->width; k++)
 			g[k] += off * (double)row[k];
@@ -178,7 +178,7 @@ static double held_out_loss(const struct problem *q, const double *w, const doub
 
 	for (size_t i = 0; i < q->n; i++) {
 		double z = held[i] > 0 ? dot(q->rows + i * q->width, w, q->width) : 0;
-		loss += held[i] * (q->won[i] * log1p(exp(-z)) + (1 - q->won[i]) * log1p(exp(z)));
+		loss += held[i] * (q->won[i] * softplus(-z) + (1 - q->won[i]) * softplus(z));
 	}
 	return loss;
 }

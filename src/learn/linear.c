@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/logistic.h"
 #include "base/mem.h"
 #include "base/stop.h"
 #include "learn/minimize.h"
@@ -87,8 +88,8 @@ static double lose(double *z, size_t k, int32_t y)
 	double most = z[0], sum = 0;
 
 	if (k == 1) {
-		double s = y ? z[0] : -z[0], loss = s > 0 ? log1p(exp(-s)) : log1p(exp(s)) - s;
-		z[0] = 1 / (1 + exp(-z[0])) - (y ? 1 : 0);
+		double loss = softplus(y ? -z[0] : z[0]);
+		z[0] = sigmoid(z[0]) - (y ? 1 : 0);
 		return loss;
 	}
 	for (size_t j = 1; j < k; j++)

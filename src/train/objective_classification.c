@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/logistic.h"
 #include "base/mem.h"
 #include "infer/labeller.h"
 #include "train/label_head.h"
@@ -228,7 +229,6 @@ static void classification_fill(const struct objective_run *o, struct batch *b, 
 	}
 }
 
-static double sigmoid(double z) { return 1 / (1 + exp(-z)); }
 
 static void listed_loss(const struct objective_run *o, const struct batch *b, const float *x, float *dx,
                         struct objective_sums *s)

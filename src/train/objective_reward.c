@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/logistic.h"
 #include "train/label_head.h"
 
 enum { CHOSEN, REJECTED };
@@ -104,11 +105,10 @@ static void add_pair(const struct rewarding *w, int32_t chosen, int32_t rejected
 {
 	double lambda = ((const struct reward *)w->o->options)->center_rewards_coefficient;
 	double c = (double)w->reward[row_of(w, chosen)], r = (double)w->reward[row_of(w, rejected)];
-	double x = c - r - margin, wrong = 1 / (1 + exp(x)); /* σ(−x) */
+	double x = c - r - margin, wrong = sigmoid(-x);
 
 	if (w->sums) {
-		double loss = x > 0 ? log1p(exp(-x)) : log1p(exp(x)) - x;
-		w->sums->loss += weight * (loss + lambda * (c + r) * (c + r));
+		w->sums->loss += weight * (softplus(-x) + lambda * (c + r) * (c + r));
 		objective_measure(w->sums, ACCURACY, c > r, weight);
 		objective_measure(w->sums, MARGIN, c - r, weight);
 	}

@@ -6,9 +6,6 @@
 
 #include "base/mem.h"
 
-double softplus(double x) { return x > 0 ? log1p(exp(-x)) + x : log1p(exp(x)); }
-double sigmoid(double x) { return 1 / (1 + exp(-x)); }
-
 double smoothed_logistic(double x, double e, double *slope)
 {
 	*slope = e - sigmoid(-x); /* −(1 − e)·σ(−x) + e·σ(x) */

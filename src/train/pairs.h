@@ -8,6 +8,7 @@
 #ifndef TRAIN_PAIRS_H
 #define TRAIN_PAIRS_H
 
+#include "base/logistic.h"
 #include "data/preference.h"
 #include "train/objective.h"
 
@@ -64,9 +65,6 @@ double pairs_share(const struct objective_run *o);
 int pairs_check_beta(double beta, const char *objective, struct err *e);
 /* Pairs for each learnt token of a chosen document: what a mean over tokens is of a sum that pairs divide. */
 double pairs_for_a_token(const struct document *const *docs, size_t n);
-/* log(1 + exp(x)), without overflow; it is −log σ(−x). And σ. */
-double softplus(double x);
-double sigmoid(double x);
 /* −(1 − e)·log σ(x) − e·log σ(−x): labels are the wrong way round with probability e. */
 double smoothed_logistic(double x, double e, double *slope);
 /* −1 where --loss-type is none of the names that the objective has. */
