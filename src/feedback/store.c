@@ -122,6 +122,14 @@ const char *store_text(sqlite3_stmt *s, int at, struct arena *mem)
 	return text ? arena_strndup(mem, text, (size_t)sqlite3_column_bytes(s, at)) : NULL;
 }
 
+void *store_room(struct arena *mem, void *list, size_t n, size_t *cap, size_t size)
+{
+	if (n < *cap)
+		return list;
+	*cap = MAX((size_t)64, 2 * *cap);
+	return arena_resize(mem, list, *cap * size);
+}
+
 char *store_list(const char *const *texts, size_t n)
 {
 	json_t *list = json_array();

@@ -150,10 +150,7 @@ int feedback_items(struct feedback *f, struct arena *mem, struct feedback_item *
 	if (!s)
 		return -1;
 	while (store_next(f, s, &status, e)) {
-		if (*n == cap) {
-			cap = MAX(256, 2 * cap);
-			all = arena_resize(mem, all, cap * sizeof(*all));
-		}
+		all = store_room(mem, all, *n, &cap, sizeof(*all));
 		if (take(f, s, mem, &all[(*n)++], e) < 0) {
 			store_release(f, s);
 			return -1;

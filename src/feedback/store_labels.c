@@ -319,10 +319,7 @@ int feedback_labels(struct feedback *f, struct arena *mem, struct feedback_label
 	if (!s)
 		return -1;
 	while (store_next(f, s, &status, e)) {
-		if (*n == cap) {
-			cap = MAX(256, 2 * cap);
-			all = arena_resize(mem, all, cap * sizeof(*all));
-		}
+		all = store_room(mem, all, *n, &cap, sizeof(*all));
 		take(s, mem, &all[(*n)++]);
 	}
 	*out = all;

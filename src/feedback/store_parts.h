@@ -32,6 +32,8 @@ bool store_next(const struct feedback *f, sqlite3_stmt *s, int *status, struct e
 void store_bind(sqlite3_stmt *s, int at, const char *text);                   /* NULL: null; borrowed */
 void store_bind_number(sqlite3_stmt *s, int at, double x);                    /* NAN: null */
 const char *store_text(sqlite3_stmt *s, int at, struct arena *mem);           /* NULL: null */
+/* A list in mem of n of *cap items, with room for one more. */
+void *store_room(struct arena *mem, void *list, size_t n, size_t *cap, size_t size);
 /* Strings as a JSON list; NULL in it: null. */
 char *store_list(const char *const *texts, size_t n);                         /* mem_free */
 /* Of a column that such a list is in: up to `room` into out, strings in mem; −1: it is none. */

@@ -68,10 +68,7 @@ int feedback_raters(struct feedback *f, struct arena *mem, struct feedback_rater
 	if (!s)
 		return -1;
 	while (store_next(f, s, &status, e)) {
-		if (*n == cap) {
-			cap = MAX(16, 2 * cap);
-			all = arena_resize(mem, all, cap * sizeof(*all));
-		}
+		all = store_room(mem, all, *n, &cap, sizeof(*all));
 		all[(*n)++] = take(s, mem);
 	}
 	*out = all;

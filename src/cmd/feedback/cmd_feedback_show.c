@@ -84,6 +84,16 @@ static json_t *worth_json(const struct worth *w)
 	                 jsonx_number(w->gain.low), "gain_high", jsonx_number(w->gain.high));
 }
 
+/* Those that have said something; the others are only let in. */
+static size_t raters_at_work(const struct report *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n_raters; i++)
+		n += r->raters[i].labels + r->raters[i].skipped > 0;
+	return n;
+}
+
 /* The report's numbers; those that are asked for most come last. */
 static void put(const struct shown *s)
 {
@@ -92,7 +102,7 @@ static void put(const struct shown *s)
 	                                                 feedback_ask_names[s->said.study->ask]);
 
 	json_object_set(j, "people", json_object_get(j, "raters"));
-	json_object_set_new(j, "raters", json_integer((json_int_t)s->r.n_raters));
+	json_object_set_new(j, "raters", json_integer((json_int_t)raters_at_work(&s->r)));
 	json_object_set_new(j, "runs", json_integer((json_int_t)s->runs));
 	json_object_set_new(j, "runs_seconds", jsonx_number(s->machine_seconds));
 	json_object_set_new(j, "runs_joules", jsonx_number(s->joules));
@@ -248,8 +258,10 @@ static void show_worth(const struct shown *s)
 
 static void tell(const struct shown *s)
 {
-	app_print("%s: %s; %zu items, %zu labels by %zu raters, %zu skipped\n", s->path,
-	          feedback_ask_names[s->said.study->ask], s->r.items, s->r.labels, s->r.n_raters, s->r.skipped);
+	size_t n = raters_at_work(&s->r);
+
+	app_print("%s: %s; %zu items, %zu labels by %zu rater%s, %zu skipped\n", s->path,
+	          feedback_ask_names[s->said.study->ask], s->r.items, s->r.labels, n, n == 1 ? "" : "s", s->r.skipped);
 	show_agreement(&s->r);
 	show_bias(&s->r.bias);
 	show_standings(&s->r.standings);
