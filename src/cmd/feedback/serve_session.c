@@ -45,14 +45,16 @@ static int count(const struct serve_session *s, struct given *g, int64_t *last, 
 
 static void say(const struct given *g, double wage, char out[160])
 {
-	char time[32] = "no times", money[48] = "";
+	int n = snprintf(out, 160, "%zu label%s by %zu rater%s", g->labels, g->labels == 1 ? "" : "s", g->raters,
+	                 g->raters == 1 ? "" : "s");
+	char time[32];
 
-	if (g->seconds > 0)
-		clock_human(g->seconds, time);
-	if (wage > 0 && g->seconds > 0)
-		snprintf(money, sizeof(money), ", %.2f at %g an hour", g->seconds / HOUR * wage, wage);
-	snprintf(out, 160, "%zu label%s by %zu rater%s, %s of their time%s", g->labels, g->labels == 1 ? "" : "s",
-	         g->raters, g->raters == 1 ? "" : "s", time, money);
+	if (!(g->seconds > 0)) /* nobody said how long it took */
+		return;
+	clock_human(g->seconds, time);
+	n += snprintf(out + n, 160 - (size_t)n, ", %s of their time", time);
+	if (wage > 0)
+		snprintf(out + n, 160 - (size_t)n, ", %.2f at %g an hour", g->seconds / HOUR * wage, wage);
 }
 
 int serve_session_begin(struct serve_session *s, const char *path, struct err *e)
