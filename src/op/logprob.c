@@ -495,13 +495,15 @@ void logprob_tile_slope(const struct logprob *w, size_t n, float *e, size_t ld, 
 /* dz/dy of label p's own logit */
 static float own_slope(const struct logprob *w, size_t p) { return w->slope ? w->slope[p] : 1; }
 
-float logprob_exp(const struct logprob *w, float x, float max)
+static float exp_of(const struct kernels *k, float x, float max)
 {
 	float y, sum;
 
-	w->r->kernels->exp_sum(&y, &x, max, 1, &sum);
+	k->exp_sum(&y, &x, max, 1, &sum);
 	return y;
 }
+
+float logprob_exp(const struct logprob *w, float x, float max) { return exp_of(w->r->kernels, x, max); }
 
 /* --- a tile's share of the rows' gradients --- */
 
@@ -733,17 +735,26 @@ static void forward_range(void *ctx, size_t range, int thread)
 	}
 }
 
+/* Σ e of a row from those of its tiles, which are of e = exp(z − top), brought to the largest. */
+static double total(const struct kernels *k, const float *top, const float *sums, size_t tiles, float *max)
+{
+	double sum = 0;
+
+	*max = k->max(top, tiles);
+	for (size_t i = 0; i < tiles; i++)
+		sum += (double)sums[i] * exp_of(k, top[i], *max);
+	return sum;
+}
+
 /* own becomes logp: in the forward they are one array. */
 static void finish_row(void *ctx, size_t row, int thread)
 {
 	const struct logprob *w = ctx;
 	const float *top = w->top + row * w->tiles;
-	float max = w->r->kernels->max(top, w->tiles);
-	double sum = 0, weight;
+	float max;
+	double weight, sum = total(w->r->kernels, top, w->sum + row * w->tiles, w->tiles, &max);
 	size_t begin, end = logprob_labels(w, row, &begin, &weight);
 
-	for (size_t i = 0; i < w->tiles; i++)
-		sum += (double)w->sum[row * w->tiles + i] * logprob_exp(w, top[i], max);
 	for (size_t p = begin; p < end; p++)
 		w->own[p] = (float)((double)w->own[p] - max - log(sum));
 	w->row_top[row] = max;
@@ -779,15 +790,10 @@ void logprob_forward(struct logprob *w)
 static void sum_row(void *ctx, size_t row, int thread)
 {
 	const struct logprob *w = ctx;
-	const float *top = w->top + row * w->tiles;
-	float max = w->r->kernels->max(top, w->tiles);
-	double sum = 0;
 	(void)thread;
 
-	for (size_t i = 0; i < w->tiles; i++)
-		sum += (double)w->sum[row * w->tiles + i] * logprob_exp(w, top[i], max);
-	w->row_top[row] = max;
-	w->row_scale[row] = (float)sum;
+	w->row_scale[row] = (float)total(w->r->kernels, w->top + row * w->tiles, w->sum + row * w->tiles, w->tiles,
+	                                 &w->row_top[row]);
 }
 
 void logprob_sums(const struct logprob *w)
@@ -800,3 +806,24 @@ void logprob_sums(const struct logprob *w)
 	pool_run(w->r->pool, w->ranges, forward_range, &alone);
 	pool_run(w->r->pool, w->rows, sum_row, &alone);
 }
+
+/* The walk of forward_range and finish_row over logits that are there. */
+float logprob_of_logits(const struct kernels *k, const float *z, size_t V, size_t token, float *room)
+{
+	struct logprob w = sizes_of(V);
+	float *top = room, *sum = room + w.tiles, *e = sum + w.tiles, max;
+
+	for (size_t range = 0; range < w.ranges; range++) {
+		size_t from = w.tiles * range / w.ranges, to = w.tiles * (range + 1) / w.ranges;
+		for (size_t tile = from; tile < to; tile++) {
+			size_t v = tile * LOGPROB_TILE, n = MIN(V - v, (size_t)LOGPROB_TILE);
+			float most = k->max(z + v, n);
+			top[tile] = tile > from && !(most > top[tile - 1]) ? top[tile - 1] : most;
+			k->exp_sum(e, z + v, top[tile], n, &sum[tile]);
+		}
+	}
+	double all = total(k, top, sum, w.tiles, &max);
+	return (float)((double)z[token] - max - log(all));
+}
+
+size_t logprob_room(size_t V) { return 2 * tiles_of(V) + LOGPROB_TILE; }

@@ -134,4 +134,10 @@ void logprob_forward(struct logprob *w);
 /* Of the block's rows m in row_top and L in row_scale, no gradient: what op_divergence.c begins with. */
 void logprob_sums(const struct logprob *w);
 
+/* --- of logits that are there --- */
+
+/* log softmax(z)[token] with the bits that the ops have of the same logits. room: floats, so many. */
+float logprob_of_logits(const struct kernels *k, const float *z, size_t V, size_t token, float *room);
+size_t logprob_room(size_t V);
+
 #endif

@@ -299,6 +299,8 @@ int group_documents(const struct objective_run *o, long step, const struct docum
 	if (g->told) /* not within the step, where nothing may be allocated for a warning */
 		doctor_see(&g->doctor, &g->seen);
 	g->told = false;
+	if (g->rollout.n && rollout_agrees(&g->rollout, e) < 0)
+		return -1;
 	if (doctor_verdict(&g->doctor, e) < 0 || (g->drawn != first && draw(g, o, first, docs, n, e) < 0))
 		return -1;
 	g->fresh = step == first;

@@ -8,34 +8,52 @@
  *         --importance-sampling-level sequence: exp of the mean of log q over the answer (Zheng et al. 2025, GSPO)
  *     l = −min(q·A, clip(q, 1 − ε, 1 + ε_high)·A) + β·(e^y − y − 1),   y = log π_ref − log π
  *         cispo: −min(q, ε_high)·A·log π(token), whose factor has no gradient (MiniMax 2025)
+ *         sapo: −A·4/τ·σ(τ·(q − 1)), τ --sapo-temperature-pos where A > 0, else -neg (Gao et al. 2025)
+ *         vespo: −e^λ·w^k·e^(−λ·w)·A·log π(token), w = π/π_old of the answer, which has no gradient;
+ *         k and λ --vespo-k-pos … where A ≥ 0, else -neg (2026)
  *         the last term is the k3 estimate of KL(π ‖ π_ref) (Schulman 2020)
  *
- *     grpo                 mean over answers of the mean of their l
- *     bnpo, dapo, cispo    Σ l / tokens of all answers of the step (Yu et al. 2025); the first two are one here, where
- *                          no split of a step shows in its loss
+ *     grpo, sapo           mean over answers of the mean of their l
+ *     luspo                mean over answers of the sum of their l (2026: of GSPO's ratios)
+ *     bnpo, dapo, cispo,   Σ l / tokens of all answers of the step (Yu et al. 2025); the first two are one here, where
+ *     vespo                no split of a step shows in its loss
  *     dr_grpo              Σ l / (answers · --max-completion-length)
  *
  * π_ref is what lies under what is trained: the model as the run begins. entropy is the mean of −log π of the
  * tokens that were drawn, whose expectation at the first step on them is the entropy; clip_ratio/… the share of
- * ratios that are cut. Not here: sapo, vespo, luspo, entropy bonuses, two-sided clipping. */
+ * ratios that are cut. Not here: entropy bonuses, two-sided clipping. */
 #include "train/group_policy.h"
 
 #include <string.h>
 
+#include "base/logistic.h"
 #include "base/mem.h"
 
 struct grpo {
 	struct group_options group;    /* the first */
 	const char *loss_type, *level, *scale_rewards;
+	double sapo[2], k[2], lambda[2]; /* of advantages that are positive, and of others */
 };
+
+enum { POSITIVE, OTHER };
 
 static const struct opt grpo_opts[] = {
 	OPT_STRING("loss-type", struct grpo, loss_type, "dapo", "NAME",
-	           "grpo, bnpo, dr_grpo, dapo or cispo: what a token's loss is, and by what their sum is divided"),
+	           "grpo, bnpo, dr_grpo, dapo, cispo, sapo, vespo or luspo: a token's loss, and what divides the sum"),
 	OPT_CHOICE("importance-sampling-level", struct grpo, level, "token", "token|sequence",
 	           "ratios of each token, or of the whole answer (GSPO)"),
 	OPT_CHOICE("scale-rewards", struct grpo, scale_rewards, "group", "group|batch|none",
 	           "advantages are divided by the deviation of their group, of the step, or not"),
+	OPT_FLOAT("sapo-temperature-pos", struct grpo, sapo[POSITIVE], "1", 1e-6, 1e6,
+	          "sapo: of advantages above 0, how soon a ratio off 1 counts less"),
+	OPT_FLOAT("sapo-temperature-neg", struct grpo, sapo[OTHER], "1.05", 1e-6, 1e6, "sapo: of other advantages"),
+	OPT_FLOAT("vespo-k-pos", struct grpo, k[POSITIVE], "2", 0, 1e3,
+	          "vespo: how much less answers count that became less likely"),
+	OPT_FLOAT("vespo-lambda-pos", struct grpo, lambda[POSITIVE], "3", 1e-4, 1e3,
+	          "vespo: how much less answers count that became likelier"),
+	OPT_FLOAT("vespo-k-neg", struct grpo, k[OTHER], "3", 0, 1e3, "vespo: the same of advantages below 0"),
+	OPT_FLOAT("vespo-lambda-neg", struct grpo, lambda[OTHER], "2", 1e-4, 1e3,
+	          "vespo: the same of advantages below 0"),
 	GROUP_OPTS(struct grpo, group, "8", "0", "how much the KL to the model at the start counts"),
 	OPT_END
 };
@@ -67,11 +85,17 @@ void grpo_advantages(const void *options, double *x, size_t n, size_t G)
 	}
 }
 
+/* The sum is divided by answers, not by tokens. */
+static bool by_answers(const struct grpo *o)
+{
+	return is(o->loss_type, "grpo") || is(o->loss_type, "sapo") || is(o->loss_type, "luspo");
+}
+
 static double denominator(const void *options, int32_t labels)
 {
 	const struct grpo *o = options;
 
-	return is(o->loss_type, "grpo")    ? 1 :
+	return by_answers(o)               ? 1 :
 	       is(o->loss_type, "dr_grpo") ? (double)o->group.rollout.max_completion_length :
 	                                     labels;
 }
@@ -81,7 +105,7 @@ static double left_out(const void *options)
 	const struct grpo *o = options;
 
 	/* where all are left out, nothing is divided by nothing */
-	return is(o->loss_type, "grpo") || is(o->loss_type, "dr_grpo") ? denominator(options, 0) : 1e-9;
+	return by_answers(o) || is(o->loss_type, "dr_grpo") ? denominator(options, 0) : 1e-9;
 }
 
 static const struct group_kind kind = {
@@ -90,14 +114,18 @@ static const struct group_kind kind = {
 
 static int grpo_check(const void *options, struct err *e)
 {
-	static const char *const types[] = { "grpo", "bnpo", "dr_grpo", "dapo", "cispo" };
+	static const char *const types[] = { "grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "vespo", "luspo" };
 	const struct grpo *o = options;
 	bool known = false;
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		known |= is(o->loss_type, types[i]);
 	if (!known)
-		return err_set(e, "--loss-type %s: grpo, bnpo, dr_grpo, dapo or cispo was wanted", o->loss_type);
+		return err_set(e, "--loss-type %s: grpo, bnpo, dr_grpo, dapo, cispo, sapo, vespo or luspo was wanted",
+		               o->loss_type);
+	if (is(o->loss_type, "vespo") && is(o->level, "sequence"))
+		return err_set(e, "--loss-type vespo takes the ratio of the whole answer by itself: "
+		                  "--importance-sampling-level sequence is not for it");
 	return group_check(options, e);
 }
 
@@ -119,27 +147,50 @@ static void sum_ratios(const struct objective_run *o, const struct batch *b, con
 		o->scratch[b->label_doc[i]] += group_log_ratio(old, x, i);
 }
 
-/* A token's loss without the KL, and its slope in log π; of a ratio of the whole answer, that of all its tokens'. */
-static double clipped(const struct grpo *o, double ratio, double A, double logp, double *slope)
+/* What vespo's answers count: 1 where nothing has moved. */
+static double gamma_weight(const struct grpo *o, double log_ratio, double A)
 {
-	double low = 1 - o->group.epsilon, high = group_high(&o->group);
+	double log_w = fmin(fmax(log_ratio, log(1e-8)), 20), lambda = o->lambda[A >= 0 ? POSITIVE : OTHER];
+
+	return exp(lambda + o->k[A >= 0 ? POSITIVE : OTHER] * log_w - lambda * exp(log_w));
+}
+
+static double gated(const struct grpo *o, double ratio, double A, double *slope)
+{
+	double temperature = o->sapo[A > 0 ? POSITIVE : OTHER], gate = sigmoid(temperature * (ratio - 1));
+
+	*slope = -4 * gate * (1 - gate) * ratio * A;
+	return -4 / temperature * gate * A;
+}
+
+static double clipped(double ratio, double low, double high, double A, double *slope)
+{
 	double cut = fmin(fmax(ratio, low), high);
 
-	if (is(o->loss_type, "cispo")) {
-		double factor = fmin(ratio, high - 1);
-		*slope = -factor * A;
-		return -factor * A * logp;
-	}
 	*slope = ratio * A <= cut * A ? -ratio * A : 0;
 	return -fmin(ratio * A, cut * A);
+}
+
+/* A token's loss without the KL, and its slope in log π; of a ratio of the whole answer, that of all its tokens'.
+ * log_answer: Σ log q over the answer. */
+static double of_token(const struct grpo *o, double ratio, double log_answer, double A, double logp, double *slope)
+{
+	bool vespo = is(o->loss_type, "vespo");
+
+	if (is(o->loss_type, "sapo"))
+		return gated(o, ratio, A, slope);
+	if (!vespo && !is(o->loss_type, "cispo"))
+		return clipped(ratio, 1 - o->group.epsilon, group_high(&o->group), A, slope);
+	*slope = -A * (vespo ? gamma_weight(o, log_answer, A) : fmin(ratio, group_high(&o->group) - 1));
+	return *slope * logp;
 }
 
 static void add(const struct objective_run *o, const struct group_answer *a, double loss, double ratio, double x,
                 struct objective_sums *s)
 {
 	const struct grpo *g = o->options;
-	bool cispo = is(g->loss_type, "cispo");
-	double low = cispo ? 0 : 1 - g->group.epsilon, high = group_high(&g->group) - cispo;
+	bool cispo = is(g->loss_type, "cispo"), soft = is(g->loss_type, "sapo") || is(g->loss_type, "vespo");
+	double low = cispo || soft ? 0 : 1 - g->group.epsilon, high = soft ? INFINITY : group_high(&g->group) - cispo;
 
 	s->loss += a->weight * loss;
 	objective_measure(s, GROUP_ENTROPY, -x, a->weight);
@@ -151,7 +202,7 @@ static void grpo_loss(const struct objective_run *o, const struct batch *b, cons
 {
 	const struct grpo *g = o->options;
 	const float *old = batch_column(b, "old"), *reference = batch_column(b, "reference");
-	bool sequence = is(g->level, "sequence"), mean = is(g->loss_type, "grpo");
+	bool sequence = is(g->level, "sequence"), mean = by_answers(g) && !is(g->loss_type, "luspo");
 
 	sum_ratios(o, b, x);
 	for (int32_t i = 0; i < b->n_labels; i++) {
@@ -159,7 +210,7 @@ static void grpo_loss(const struct objective_run *o, const struct batch *b, cons
 		struct group_answer a = group_answer(b, d);
 		double n = b->doc_labels[d], slope;
 		double ratio = exp(sequence ? o->scratch[d] / n : group_log_ratio(old, x, i));
-		double loss = clipped(g, ratio, a.advantage, (double)x[i], &slope);
+		double loss = of_token(g, ratio, o->scratch[d], a.advantage, (double)x[i], &slope);
 		double y = (double)reference[i] - (double)x[i], share = mean ? 1 / n : 1;
 		if (g->group.beta != 0) {
 			loss += g->group.beta * (expm1(y) - y);

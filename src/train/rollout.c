@@ -9,6 +9,7 @@
 #include "infer/batcher.h"
 #include "infer/scorer.h"
 #include "model/prepare.h"
+#include "op/logprob.h"
 
 enum { SEQUENCES = 32 };           /* beside each other; each takes ranges of its own, and more rows win little */
 
@@ -92,7 +93,7 @@ static int plan_draw(struct rollout *r, struct objective_plan *p, struct err *e)
 
 	session_bytes(r->session, &work, &cache);
 	p->bytes += work + session_fill_bytes(r->session, n, 0, (int)length_of(r)) +
-	            (size_t)n * 4 * (size_t)run->model->config.V * sizeof(float) +   /* of those who draw */
+	            (size_t)(n + 1) * 4 * (size_t)run->model->config.V * sizeof(float) + /* of those who draw */
 	            r->most * (length_of(r) * 5 + sizeof(struct completion)) + HEAP_BYTES;
 	if (forecast_draw(r, (double)run->groups, (double)r->o.num_generations, &seconds, &w, e) < 0)
 		return -1;
@@ -166,11 +167,14 @@ static int open_scores(struct rollout *r, int scores, struct objective_plan *p, 
 
 static void make_room(struct rollout *r)
 {
+	size_t V = (size_t)r->run->model->config.V;
+
 	r->items = mem_array(r->most, sizeof(*r->items));
 	r->ids = mem_array(r->most * length_of(r), sizeof(*r->ids));
 	r->learn = mem_array(r->most * length_of(r), 1);
 	r->drawn = mem_array((size_t)r->o.max_completion_length, sizeof(*r->drawn));
 	r->label_at = mem_array(r->most, sizeof(*r->label_at));
+	r->logits = mem_array(V + logprob_room(V), sizeof(*r->logits));
 }
 
 int rollout_open(struct rollout *r, const struct rollout_options *o, const struct objective_run *run, int scores,
@@ -209,6 +213,7 @@ void rollout_close(struct rollout *r)
 	mem_free(r->under);
 	mem_free(r->policy);
 	mem_free(r->label_at);
+	mem_free(r->logits);
 	*r = (struct rollout){ 0 };
 }
 
@@ -243,18 +248,19 @@ static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 
 struct looking { struct rollout *r; int32_t n; };
 
-/* Of completion 0: log softmax(z/T) of the token. */
+/* Of completion 0: log softmax(z/T) of the token, added up as training does. */
 static void look_at_token(void *ctx, int32_t id, const float *logits)
 {
 	struct looking *l = ctx;
-	size_t V = (size_t)l->r->run->model->config.V;
-	double most = -INFINITY, sum = 0, by = 1 / l->r->drawn_temperature;
+	const struct rollout *r = l->r;
+	const struct kernels *k = r->run->kernels;
+	size_t V = (size_t)r->run->model->config.V;
 
-	for (size_t i = 0; i < V; i++)
-		most = fmax(most, (double)logits[i]);
-	for (size_t i = 0; i < V; i++)
-		sum += exp(((double)logits[i] - most) * by);
-	l->r->drawn[l->n++] = (float)(((double)logits[id] - most) * by - log(sum));
+	if (r->drawn_temperature != 1) {
+		k->scale(r->logits, logits, (float)(1 / r->drawn_temperature), V);
+		logits = r->logits;
+	}
+	r->drawn[l->n++] = logprob_of_logits(k, logits, V, (size_t)id, r->logits + V);
 }
 
 static void begin_completion(struct rollout *r, size_t i, const struct document *prompt)
@@ -354,9 +360,24 @@ void rollout_look(struct rollout *r, const struct batch *b, const struct documen
 	if (first < 0 || !(r->drawn_temperature > 0))
 		return;
 	for (int32_t i = 0; i < b->n_labels; i++)
-		if (b->label_doc[i] == first)
-			drift = fmax(drift, fabs((double)x[i] - (double)r->drawn[k++]));
+		if (b->label_doc[i] == first) {
+			double was = (double)r->drawn[k++], off = fabs((double)x[i] - was);
+			r->drift_at = off > drift ? was : r->drift_at;
+			drift = fmax(drift, off);
+		}
 	r->drift = drift;
+}
+
+/* In int8 a token's own logit is exact in training alone; dropout is training's alone. */
+int rollout_agrees(const struct rollout *r, struct err *e)
+{
+	const struct objective_run *run = r->run;
+	double most = run->model->compute == COMPUTE_F32 ? 1e-3 : 0.5;
+
+	if (!(r->drift > most * fmax(1, fabs(r->drift_at))) || overlays_unshared(run->overlay))
+		return 0;
+	return err_set(e, "a token of an answer had log-probability %g when it was drawn, off by %g from what training "
+	                  "finds, which is more than rounding: its ratio would not be 1", r->drift_at, r->drift);
 }
 
 static int score_all(const struct rollout *r, struct scorer *s, const struct document *const *docs, struct err *e)

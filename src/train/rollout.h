@@ -9,8 +9,10 @@
  *
  * A token is drawn from the whole distribution at the temperature, softmax(z/T): nothing is cut off it (top-k, top-p),
  * so the log-probability that training finds at the same temperature (graph_logprob_at) is that of the draw. Decoding
- * and training multiply alike, so the two are the same number but for the order in which a softmax adds up: the
- * difference is looked at in every draw (drift).
+ * and training multiply alike and the softmax is added up alike (logprob_of_logits), so in f32 and at temperature 1 the
+ * two are one number but for attention: its tiles of keys begin where the micro-batch puts them, which moves sums by
+ * their last bits, about 1e-6. At another temperature training scales the hidden state, drawing the logits. The
+ * difference is looked at in every draw (drift), and a run in which it is more than rounding ends (rollout_agrees).
  *
  * Random numbers are rng(seed, RNG_SAMPLE, step · 2³² + token, prompt · G + g): with the weights before the step
  * they are all that an answer depends on, so a run that goes on draws the same ones again, whatever was beside. All
@@ -48,7 +50,7 @@ struct rollout {
 	int generations;               /* of each prompt in it */
 	/* the largest difference between the log-probabilities of tokens as they were drawn and as training finds them,
 	 * of the answer that is looked at in a draw (rollout_look); NAN: not looked at */
-	double drift;
+	double drift, drift_at;        /* drift_at: the log-probability that is so far off, as it was drawn */
 	/* [most][max_completion_length] log-probabilities, from rollout_score on: by what lies under what is trained
 	 * (the model, or a frozen parent), and by what is trained; NULL: not asked for */
 	float *under, *policy;
@@ -62,6 +64,7 @@ struct rollout {
 	uint8_t *learn;
 	float *drawn;                  /* [max_completion_length] of completion 0 */
 	double drawn_temperature;
+	float *logits;                 /* room of rollout_look's other side: a row of them, and of logprob_of_logits */
 	const struct objective_run *run;
 	struct score { struct rollout *of; struct scorer *scorer; float **to; } scores[2];
 	bool beside;                   /* the session is another's */
@@ -92,6 +95,8 @@ static inline struct completion *rollout_of(const struct rollout *r, const struc
 }
 /* A micro-batch of drawn documents has run, x: its log-probabilities: sets drift where completion 0 is in it. */
 void rollout_look(struct rollout *r, const struct batch *b, const struct document *const *docs, const float *x);
+/* −1 and a sentence where drift is more than rounding explains: what draws and what learns are not one model. */
+int rollout_agrees(const struct rollout *r, struct err *e);
 /* For each label of a micro-batch, in the order of its document's tokens, one of [most][max_completion_length]
  * numbers. */
 void rollout_fill(const struct rollout *r, const struct batch *b, const struct document *const *docs,

@@ -39,7 +39,11 @@ def stub(leaf, o):
                                         gather_for_metrics=lambda x: x)
     high = o.get("epsilon_high", o.get("epsilon", 0.2))
     return types.SimpleNamespace(
-        model=types.SimpleNamespace(training=True), args=types.SimpleNamespace(use_bias_correction_kl=False, delta=None, steps_per_generation=1), accelerator=accelerator,
+        model=types.SimpleNamespace(training=True), args=types.SimpleNamespace(use_bias_correction_kl=False, delta=None, steps_per_generation=1,
+                                                                                   sapo_temperature_pos=o.get("sapo_pos", 1.0), sapo_temperature_neg=o.get("sapo_neg", 1.05),
+                                                                                   vespo_k_pos=2.0, vespo_lambda_pos=3.0, vespo_k_neg=o.get("k_neg", 3.0),
+                                                                                   vespo_lambda_neg=2.0),
+        get_gamma_weights=GRPOTrainer.get_gamma_weights, accelerator=accelerator,
         _get_per_token_logps_and_entropies=lambda *a, **k: (leaf, torch.zeros_like(leaf), None), aux_loss_enabled=False,
         top_entropy_quantile=1.0, off_policy_mask_threshold=None, importance_sampling_level=o.get("level", "token"),
         beta=o.get("beta", 0.0), epsilon_low=o.get("epsilon", 0.2), epsilon_high=high, loss_type=o.get("loss_type", "dapo"),
@@ -67,10 +71,14 @@ cases = []
 for level in ("token", "sequence"):
     for loss_type in ("grpo", "bnpo", "dr_grpo", "dapo", "cispo"):
         cases.append(("grpo", {"loss_type": loss_type, "level": level, "beta": 0.07, "epsilon": 0.1, "epsilon_high": 1.05 if loss_type == "cispo" else 0.3}, False))
+cases += [("grpo", {"loss_type": "sapo", "beta": 0.07, "sapo_pos": 2, "sapo_neg": 3}, False), ("grpo", {"loss_type": "sapo", "level": "sequence"}, False),
+          ("grpo", {"loss_type": "luspo", "level": "sequence", "epsilon": 0.1}, False), ("grpo", {"loss_type": "vespo", "beta": 0.07, "k_neg": 2.5}, False),
+          ("grpo", {"loss_type": "vespo"}, True), ("grpo", {"loss_type": "sapo"}, True)]
 cases += [("grpo", {"loss_type": "dapo"}, True), ("grpo", {"loss_type": "grpo", "level": "sequence"}, True),
           ("rloo", {"epsilon": 0.3}, False), ("rloo", {}, True)]
 tensors = {"logp": logp, "old": old, "reference": reference, "advantage": advantages}
-names = {"loss_type": "loss-type", "level": "importance-sampling-level", "beta": "beta", "epsilon": "epsilon", "epsilon_high": "epsilon-high"}
+names = {"loss_type": "loss-type", "level": "importance-sampling-level", "beta": "beta", "epsilon": "epsilon", "epsilon_high": "epsilon-high", "sapo_pos": "sapo-temperature-pos", "sapo_neg": "sapo-temperature-neg",
+         "k_neg": "vespo-k-neg"}
 meta = {"lengths": json.dumps(LENGTHS), "cases": str(len(cases))}
 for i, (kind, o, fresh) in enumerate(cases):
     loss, grad = loss_of(kind, o, fresh)
