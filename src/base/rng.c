@@ -61,6 +61,19 @@ float rng_normal(struct rng_key k, uint64_t a, uint32_t b, uint32_t c)
 	return (float)(sqrt(-2 * log(u)) * cos(two_pi * v));
 }
 
+void rng_normals(struct rng_key k, uint64_t a, uint32_t b, uint32_t c, float out[4])
+{
+	const double two_pi = 6.283185307179586;
+	uint32_t w[4];
+	rng_words(k, a, b, c, w);
+	for (int i = 0; i < 4; i += 2) {
+		double u = ((double)w[i] + 0.5) * 0x1p-32, v = two_pi * ((double)w[i + 1] * 0x1p-32);
+		double r = sqrt(-2 * log(u));
+		out[i] = (float)(r * cos(v));
+		out[i + 1] = (float)(r * sin(v));
+	}
+}
+
 /* One pass through the network on 2·half bits. */
 static uint64_t feistel(uint64_t x, unsigned half, const uint64_t key[2])
 {

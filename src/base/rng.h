@@ -20,6 +20,8 @@ void rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4
 void rng_words(struct rng_key k, uint64_t a, uint32_t b, uint32_t c, uint32_t out[4]);
 float rng_uniform(struct rng_key k, uint64_t a, uint32_t b, uint32_t c); /* [0, 1), 24 bits */
 float rng_normal(struct rng_key k, uint64_t a, uint32_t b, uint32_t c);  /* mean 0, variance 1 (Box-Muller) */
+/* Four of them, apart from one another; not those of rng_normal. */
+void rng_normals(struct rng_key k, uint64_t a, uint32_t b, uint32_t c, float out[4]);
 
 /* Element i of a keyed permutation of 0..n-1 (Feistel with cycle walking): order needs no state, skipping is O(1). */
 uint64_t rng_permute(struct rng_key k, uint64_t epoch, uint64_t n, uint64_t i);

@@ -388,6 +388,8 @@ int source_hash(const struct source *s, char hex[33], struct err *e)
 	size_t n = s->is_gguf ? s->gguf.n_parts + 1 : s->n_shards;
 	struct buf all = BUF_INIT;
 	int status = 0;
+	if (s->made_of[0])
+		memcpy(hex, s->made_of, sizeof(s->made_of));
 	for (size_t i = 0; i < n && status == 0; i++) {
 		status = io_hash(file_of(s, i), hex, e);
 		buf_add(&all, hex, 32);

@@ -35,6 +35,7 @@ struct source {
 	/* of a quantized folder (quantized.h): all tensors, by name, and those of them that were made; else NULL */
 	struct source_tensor *list, *made;
 	size_t n_list, n_made;
+	char made_of[33];           /* of a model that is in no file: the hash that stands for them, else "" */
 	struct arena mem;
 };
 

@@ -2,7 +2,10 @@
  *
  * What classifies is a linear, relu and a linear on the first token's state. Positions of sines
  * (sinusoidal_pos_embds) are learnt ones to a reader: the file has their table. */
+#include <math.h>
+
 #include "model/encoder.h"
+#include "model/init.h"
 
 #define BLOCK "distilbert.transformer.layer.%d."
 
@@ -48,6 +51,24 @@ static const struct weight_spec weights[] = {
 	{ "vocab_projector.bias", NULL, "V", WEIGHT_BIAS | WEIGHT_OF_HEAD },
 	{ "vocab_projector.weight", NULL, "V,C", WEIGHT_LINEAR | WEIGHT_HEAD | WEIGHT_OF_HEAD },
 	{ "distilbert.embeddings.position_ids", NULL, NULL, WEIGHT_IGNORED },
+	{ 0 },
+};
+
+/* --- how it begins --- */
+
+/* sin and cos of position/10000^(2⌊i/2⌋/C), in turn (Vaswani et al. 2017). */
+static void fill_sines(const struct config *c, const struct weight *w, float *out)
+{
+	for (size_t p = 0; p < w->dim[0]; p++)
+		for (int i = 0; i < c->C; i++) {
+			double angle = (double)p / pow(10000, 2.0 * (i / 2) / c->C);
+			out[p * (size_t)c->C + (size_t)i] = (float)(i % 2 ? cos(angle) : sin(angle));
+		}
+}
+
+static const struct init_rule init[] = {
+	{ .hf = "distilbert.embeddings.position_embeddings.weight", .form = INIT_FILL, .fill = fill_sines,
+	  .when = "sinusoidal_pos_embds" },
 	{ 0 },
 };
 
@@ -113,6 +134,7 @@ const struct arch arch_distilbert = {
 	.own_bytes = sizeof(struct encoder),
 	.config = distilbert_config,
 	.weights = weights,
+	.init = init,
 	.prefix = "distilbert.",
 	.embed = distilbert_embed,
 	.block = distilbert_block,

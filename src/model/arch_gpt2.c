@@ -8,6 +8,7 @@
  * trained with is not applied. */
 #include "model/config.h"
 #include "model/graph.h"
+#include "model/init.h"
 
 #define BLOCK "transformer.h.%d."
 
@@ -31,6 +32,13 @@ static const struct weight_spec weights[] = {
 	{ "transformer.ln_f.weight", "output_norm.weight", "C", WEIGHT_NORM },
 	{ "transformer.ln_f.bias", "output_norm.bias", "C", WEIGHT_BIAS },
 	{ "lm_head.weight", "output.weight", "V,C", WEIGHT_LINEAR | WEIGHT_HEAD },
+	{ 0 },
+};
+
+static const struct init_rule init[] = {
+	{ .hf = "transformer.wte.weight", .pad = INIT_PAD_LIKE_OTHERS },
+	{ .hf = BLOCK "attn.c_proj.weight", .size = init_by_depth },
+	{ .hf = BLOCK "mlp.c_proj.weight", .size = init_by_depth },
 	{ 0 },
 };
 
@@ -102,6 +110,7 @@ const struct arch arch_gpt2 = {
 	.gguf = "gpt2",
 	.fields = (const struct config_field *const[]){ fields, NULL },
 	.weights = weights,
+	.init = init,
 	.prefix = "transformer.",
 	.embed = gpt2_embed,
 	.block = gpt2_block,

@@ -6,6 +6,7 @@
  *
  * A part of each head turns. Hugging Face has the rows of Wqkv head by head, GGUF all of q, then k, then v. */
 #include "model/decoder.h"
+#include "model/init.h"
 
 #define BLOCK "gpt_neox.layers.%d."
 #define NORM_1 BLOCK "input_layernorm."
@@ -17,6 +18,11 @@
 
 struct gpt_neox {
 	bool parallel;
+};
+
+static const struct init_rule init[] = {
+	{ .hf = "gpt_neox.embed_in.weight", .pad = INIT_PAD_LIKE_OTHERS },
+	{ 0 },
 };
 
 static const struct config_field fields[] = {
@@ -116,6 +122,7 @@ const struct arch arch_gpt_neox = {
 	.own_bytes = sizeof(struct gpt_neox),
 	.config = gpt_neox_config,
 	.weights = weights,
+	.init = init,
 	.prefix = "gpt_neox.",
 	.embed = gpt_neox_embed,
 	.block = gpt_neox_block,

@@ -8,6 +8,7 @@
  * Hugging Face's files have gate and up as one tensor of all experts, their rows in turn, plain ([in][out]) or in
  * MXFP4; GGUF's have them apart. llama.cpp begins YaRN's ramp at whole pairs; here it is as the model was made,
  * whichever file it comes from. LoRA adds to such experts by target_parameters. */
+#include "model/init.h"
 #include "model/mixture.h"
 
 #define ATTENTION DECODER_BLOCK "self_attn."
@@ -19,6 +20,12 @@ struct gpt_oss {
 	bool bias;
 	double alpha, limit;
 	uint8_t slides[CONFIG_LAYERS_MAX];   /* 1: the layer sees the window */
+};
+
+static const struct init_rule init[] = {
+	{ .hf = ATTENTION "sinks" },
+	{ .hf = MIXTURE_BLOCK "router.bias" },
+	{ 0 },
 };
 
 static const struct config_field fields[] = {
@@ -119,6 +126,7 @@ const struct arch arch_gpt_oss = {
 	.own_bytes = sizeof(struct gpt_oss),
 	.config = gpt_oss_config,
 	.weights = weights,
+	.init = init,
 	.prefix = "model.",
 	.embed = decoder_embed,
 	.block = gpt_oss_block,

@@ -14,6 +14,7 @@
 
 #include "model/decoder.h"
 #include "model/encoder.h"
+#include "model/init.h"
 
 #define BLOCK "model.layers.%d."
 
@@ -26,6 +27,16 @@ struct modernbert {
 	struct rope local;
 	bool mean;                             /* labels are said of the mean of all tokens, else of the first */
 	bool attention_bias, mlp_bias, norm_bias, dense_bias, decoder_bias;
+};
+
+static const struct init_rule init[] = {
+	{ .hf = BLOCK "attn.Wo.weight", .form = INIT_TRUNCATED, .size = init_by_depth },
+	{ .hf = BLOCK "mlp.Wo.weight", .form = INIT_TRUNCATED, .size = init_by_depth },
+	{ .hf = "head.dense.weight", .form = INIT_TRUNCATED, .size = init_by_depth },
+	{ .hf = "decoder.weight", .form = INIT_TRUNCATED, .size = init_by_depth },
+	{ .hf = "model.embeddings.tok_embeddings.weight", .form = INIT_TRUNCATED, .pad = INIT_PAD_LIKE_OTHERS },
+	{ .hf = "*", .form = INIT_TRUNCATED },
+	{ 0 },
 };
 
 static const struct config_field fields[] = {
@@ -196,6 +207,7 @@ const struct arch arch_modernbert = {
 	.own_bytes = sizeof(struct modernbert),
 	.config = modernbert_config,
 	.weights = weights,
+	.init = init,
 	.prefix = "model.",
 	.embed = modernbert_embed,
 	.block = modernbert_block,

@@ -5,6 +5,7 @@
  * What classifies is a linear, tanh and a linear on the first token's state. */
 #include "base/jsonx.h"
 #include "model/encoder.h"
+#include "model/init.h"
 
 static const struct config_field fields[] = {
 	CONFIG_INT('V', "vocab_size", "50265", NULL, NULL, struct config, V),
@@ -22,6 +23,11 @@ static const struct weight_spec weights[] = {
 	ENCODER_HF_NORM("lm_head.layer_norm", WEIGHT_OF_HEAD),
 	{ "lm_head.bias lm_head.decoder.bias", NULL, "V", WEIGHT_BIAS | WEIGHT_OF_HEAD },
 	{ "lm_head.decoder.weight", NULL, "V,C", WEIGHT_LINEAR | WEIGHT_HEAD | WEIGHT_OF_HEAD },
+	{ 0 },
+};
+
+static const struct init_rule init[] = {
+	{ .hf = "roberta.embeddings.position_embeddings.weight", .pad = INIT_PAD_ZERO },
 	{ 0 },
 };
 
@@ -107,6 +113,7 @@ const struct arch arch_roberta = {
 	.own_bytes = sizeof(struct encoder),
 	.config = roberta_config,
 	.weights = weights,
+	.init = init,
 	.prefix = "roberta.",
 	.embed = roberta_embed,
 	.block = roberta_block,

@@ -7,8 +7,11 @@
  *
  * n: LayerNorm. transformers halves x every few layers, and with it what is added (`rescale_every`), so that half
  * precision does not overflow: the norms after it take that out again, and here it is not done. */
+#include <math.h>
+
 #include "model/config.h"
 #include "model/graph.h"
+#include "model/init.h"
 
 #define BLOCK "rwkv.blocks.%d."
 #define ATTN BLOCK "attention."
@@ -55,6 +58,75 @@ static const struct weight_spec weights[] = {
 	{ "rwkv.ln_out.weight", NULL, "C", WEIGHT_NORM },
 	{ "rwkv.ln_out.bias", NULL, "C", WEIGHT_BIAS },
 	{ "head.weight", NULL, "V,C", WEIGHT_LINEAR | WEIGHT_HEAD },
+	{ 0 },
+};
+
+/* --- how it begins: transformers' RwkvPreTrainedModel --- */
+
+/* 0 of the first layer, 1 of the last; 1 of the first, nearly 0 of the last. */
+static double rising(const struct config *c, const struct weight *w)
+{
+	return c->n_layers > 1 ? (double)w->layer / (c->n_layers - 1) : 0;
+}
+
+static double falling(const struct config *c, const struct weight *w) { return 1 - (double)w->layer / c->n_layers; }
+
+static void fill_decay(const struct config *c, const struct weight *w, float *out)
+{
+	for (int i = 0; i < c->D; i++)
+		out[i] = (float)(-5 + 8 * pow((double)i / (c->D - 1), 0.7 + 1.3 * rising(c, w)));
+}
+
+static void fill_ones(const struct config *c, const struct weight *w, float *out)
+{
+	(void)c;
+	for (size_t i = 0; i < w->dim[0]; i++)
+		out[i] = 1;
+}
+
+/* The share of the token itself: (i/C)^(power·falling) + more. */
+static void fill_share(const struct config *c, const struct weight *w, double power, double more, float *out)
+{
+	for (int i = 0; i < c->C; i++)
+		out[i] = (float)(pow((double)i / c->C, power * falling(c, w)) + more);
+}
+
+static void fill_key(const struct config *c, const struct weight *w, float *out) { fill_share(c, w, 1, 0, out); }
+
+static void fill_value(const struct config *c, const struct weight *w, float *out)
+{
+	fill_share(c, w, 1, 0.3 * rising(c, w), out);
+}
+
+static void fill_receptance(const struct config *c, const struct weight *w, float *out)
+{
+	fill_share(c, w, 0.5, 0, out);
+}
+
+static double gain(const struct config *c, const struct weight *w)
+{
+	double tall = sqrt(fmax(1, (double)w->dim[0] / (double)w->dim[1]));
+	(void)c;
+
+	return w->spec->flags & WEIGHT_HEAD ? 0.5 * tall : tall;
+}
+
+static double small_gain(const struct config *c, const struct weight *w)
+{
+	(void)c;
+	return 1e-4 * sqrt(fmax((double)w->dim[0], (double)w->dim[1]));
+}
+
+static const struct init_rule init[] = {
+	{ .hf = ATTN "time_decay", .form = INIT_FILL, .fill = fill_decay },
+	{ .hf = ATTN "time_first", .form = INIT_FILL, .fill = fill_ones },
+	{ .hf = ATTN "time_mix_key", .form = INIT_FILL, .fill = fill_key },
+	{ .hf = ATTN "time_mix_value", .form = INIT_FILL, .fill = fill_value },
+	{ .hf = ATTN "time_mix_receptance", .form = INIT_FILL, .fill = fill_receptance },
+	{ .hf = FFN "time_mix_key", .form = INIT_FILL, .fill = fill_key },
+	{ .hf = FFN "time_mix_receptance", .form = INIT_FILL, .fill = fill_key },
+	{ .hf = "rwkv.embeddings.weight", .form = INIT_ORTHOGONAL, .size = small_gain, .pad = INIT_PAD_LIKE_OTHERS },
+	{ .hf = "*", .form = INIT_ORTHOGONAL, .size = gain },
 	{ 0 },
 };
 
@@ -114,6 +186,7 @@ const struct arch arch_rwkv = {
 	.hf_classifier = "",
 	.fields = (const struct config_field *const[]){ fields, NULL },
 	.weights = weights,
+	.init = init,
 	.prefix = "rwkv.",
 	.embed = rwkv_embed,
 	.block = rwkv_block,

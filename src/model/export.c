@@ -208,6 +208,8 @@ static int copy_templates(const struct model *m, const char *dir, struct err *e)
 static int write_tokenizer(const struct model *m, const char *dir, struct err *e)
 {
 	int status = 0;
+	if (m->init)
+		return m->tokenizer ? tokenizer_save(m->tokenizer, dir, e) : 0;
 	if (m->source.is_gguf)
 		return tokenizer_save(m->tokenizer, dir, e);
 	if (m->n_new)

@@ -58,18 +58,24 @@ static int arch_of_folder(struct model *m, const char *where, struct err *e)
 	return nearest_refuse(&m->source, where, type ? type : "(no model_type)", e);
 }
 
-/* Facts, then weights by them. */
-static int open_parts(struct model *m, bool weights, struct err *e)
+int model_read_facts(struct model *m, const char *where, struct err *e)
 {
 	const struct source *s = &m->source;
-	char where[512];
 
-	snprintf(where, sizeof(where), "%s%s", s->path, s->is_gguf ? "" : "/config.json");
 	if ((s->is_gguf ? arch_of_gguf(m, e) : arch_of_folder(m, where, e)) < 0)
 		return -1;
 	m->config.own = arena_alloc(&m->mem, m->config.arch->own_bytes + 1);
 	struct config_source facts = { .json = s->config, .gguf = s->is_gguf ? &s->gguf : NULL, .where = where };
-	if (config_read(&m->config, &facts, e) < 0 || classifier_read(m, where, e) < 0)
+	return config_read(&m->config, &facts, e) < 0 ? -1 : classifier_read(m, where, e);
+}
+
+/* Facts, then weights by them. */
+static int open_parts(struct model *m, bool weights, struct err *e)
+{
+	char where[512];
+
+	snprintf(where, sizeof(where), "%s%s", m->source.path, m->source.is_gguf ? "" : "/config.json");
+	if (model_read_facts(m, where, e) < 0)
 		return -1;
 	return !weights ? 0 : weights_load(m, e) < 0 ? -1 : classifier_open(m, where, e);
 }

@@ -15,6 +15,8 @@
 #include "op/run.h"
 
 struct arch;
+struct init;
+struct init_rule;
 struct labels;
 struct config_field;
 struct config_source;
@@ -124,6 +126,7 @@ struct model {
 	const struct labels *labels;   /* of a model that classifies (classifier.h), else NULL */
 	enum compute compute;
 	size_t prepared_bytes;
+	const struct init *init;       /* of a model from nothing (init.h), else NULL */
 	enum dtype in_4bit;            /* what its linears became as it was read (four_bit.h); DTYPE_F32: nothing */
 	struct four_bit four_bit;
 };
@@ -150,6 +153,7 @@ struct arch {
 	int (*config)(struct config *c, const struct config_source *s, struct err *e);
 	/* ends with hf NULL; rows with %d repeat for each layer, neighbouring ones together */
 	const struct weight_spec *weights;
+	const struct init_rule *init;    /* how weights of it begin that begin otherwise (init.h); NULL: none does */
 	/* whether a layer of a mixture has the rows WEIGHT_OF_DENSE, not those WEIGHT_OF_EXPERTS; NULL: none has */
 	bool (*is_dense)(const struct config *c, int layer);
 	const char *prefix;              /* of all names but the head's; files of the model without its head lack it */
@@ -179,6 +183,8 @@ struct arch {
 int model_open(struct model *m, const char *path, struct err *e);
 /* Facts alone, n_weights is 0: a folder's weights need not be there. */
 int model_open_facts(struct model *m, const char *path, struct err *e);
+/* The same of m->source, which has a config.json and may have nothing else; where: its name, for sentences. */
+int model_read_facts(struct model *m, const char *where, struct err *e);
 /* m->tokenizer, unless it is open already; a model that has none is refused, and one that has another model's. */
 int model_tokenizer(struct model *m, struct err *e);
 /* The same for who puts around a text all that the tokenizer wants there; model_tokenizer warns that it is not done. */

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "model/config.h"
 #include "model/fused.h"
+#include "model/init.h"
 #include "quant/panels.h"
 
 enum { WEIGHTS_MAX = 1 << 20 };
@@ -330,9 +331,10 @@ static bool is_present(struct model *m, const struct weight_spec *s)
 	if ((s->flags & WEIGHT_IGNORED) || !weight_dims(&m->config, s, dim) ||
 	    ((s->flags & WEIGHT_HEAD) && (m->config.tied || has_score(m))))
 		return false;
-	if ((s->flags & WEIGHT_PARTS) && !part_is_in_file(m, s->flags & WEIGHT_PARTS))
+	unsigned parts = s->flags & WEIGHT_PARTS;
+	if (parts && !(m->init ? (parts & m->init->parts) != 0 : part_is_in_file(m, parts)))
 		return false;
-	return !(s->flags & WEIGHT_OPTIONAL) || is_in_file(m, s);
+	return !(s->flags & WEIGHT_OPTIONAL) || (!m->init && is_in_file(m, s));
 }
 
 static void add_weights(struct model *m, const struct weight_spec *s, int layer)
@@ -344,7 +346,7 @@ static void add_weights(struct model *m, const struct weight_spec *s, int layer)
 }
 
 /* Rows in the order of the table; neighbours that repeat go layer by layer. */
-static int list_weights(struct model *m, struct err *e)
+int weights_list(struct model *m, struct err *e)
 {
 	const struct weight_spec *s = m->config.arch->weights;
 	size_t rows = 0, most = 0;
@@ -449,7 +451,7 @@ int weights_load(struct model *m, struct err *e)
 		m->config.qkv_apart |= (s->flags & WEIGHT_QKV) != 0;
 	}
 	check_tied(m);
-	if (list_weights(m, e) < 0 || check_all_known(m, e) < 0)
+	if (weights_list(m, e) < 0 || check_all_known(m, e) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n_weights; i++)
 		if (take_weight(m, &m->weights[i], e) < 0)

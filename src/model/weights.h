@@ -15,6 +15,8 @@
  * must have a place, and every weight that is not optional its tensor. A model that says it is tied and whose file has
  * a head that differs from its embedding is untied (as transformers does since 5). */
 int weights_load(struct model *m, struct err *e);
+/* The list alone, of a model from nothing: its table's, of WEIGHT_PARTS those of m->init. */
+int weights_list(struct model *m, struct err *e);
 void weights_release(struct model *m);
 void weight_release(struct weight *w);           /* the memory of its own */
 
