@@ -219,6 +219,14 @@ static int32_t find(const struct tokenizer *t, const char *bytes, size_t n)
 	return id;
 }
 
+static bool begins_word(const struct tokenizer *t, const char *text, size_t n)
+{
+	const struct wordpiece *w = tokenizer_own(t);
+	size_t mark = strlen(w->prefix);
+
+	return !mark || n <= mark || memcmp(text, w->prefix, mark) != 0;
+}
+
 static void save(const struct tokenizer *t, json_t *model)
 {
 	json_object_set_new(model, "vocab", vocab_json(tokenizer_vocab(t)));
@@ -241,5 +249,6 @@ const struct token_model token_model_wordpiece = {
 	.scratch_free = scratch_free,
 	.encode = encode,
 	.find = find,
+	.begins_word = begins_word,
 	.save = save,
 };

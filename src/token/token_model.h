@@ -60,6 +60,9 @@ struct token_model {
 	                                 size_t *n_tokens);
 	/* The id whose bytes inside a text are exactly these, −1. */
 	int32_t (*find)(const struct tokenizer *t, const char *bytes, size_t n);
+	/* Whether a token of the vocabulary, by its text there, begins a word; NULL: one that begins with white space
+	 * does. */
+	bool (*begins_word)(const struct tokenizer *t, const char *text, size_t n);
 	/* Puts vocabulary and the row's own into tokenizer.json's model. */
 	void (*save)(const struct tokenizer *t, json_t *model);
 	/* The row's own as GGUF's metadata, for a model of `rows` tokens; NULL: GGUF has no word for this kind. */

@@ -281,6 +281,27 @@ void tokenizer_decode_next(const struct tokenizer *t, int32_t id, bool skip_spec
 	texts_release(&list);
 }
 
+static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+int tokenizer_word(const struct tokenizer *t, int32_t id)
+{
+	const struct piece *p = piece_at(t, id);
+	struct buf text = BUF_INIT;
+	int word = 0;
+
+	if (tokenizer_is_special(t, id))
+		return WORD_SPECIAL;
+	if (t->model->begins_word)
+		return p->text && t->model->begins_word(t, p->text, p->n) ? WORD_BEGINS : 0;
+	tokenizer_piece(t, id, &text);
+	if (text.len && is_space(text.data[0]))
+		word |= WORD_BEGINS;
+	if (text.len && is_space(text.data[text.len - 1]) && strspn(buf_str(&text), " ") < text.len)
+		word |= WORD_ENDS;
+	buf_release(&text);
+	return word;
+}
+
 void tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, bool skip_special, struct buf *out)
 {
 	struct texts list = { 0 };

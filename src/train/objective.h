@@ -125,8 +125,8 @@ struct objective {
 	/* It learns from answers with scores, too, however many (shape.ranked): document.score. */
 	bool ranked;
 	/* Tokens of texts are hidden and predicted: the share, of the row's own options (data/masking.h). `documents`
-	 * makes one of each, as long and with as many tokens learnt; those of the evaluation are made once, as those of
-	 * step −1. NULL: it is another's. */
+	 * makes one of each, as long and with as many tokens learnt, or fewer; those of the evaluation are made once,
+	 * as those of step −1. NULL: it is another's. */
 	double (*masked)(const void *options);
 	const char *const *metrics;                  /* names of what loss measures, until NULL; or NULL */
 	const char *const *loss_types;               /* names for --loss-type, until NULL; or NULL */

@@ -8,7 +8,7 @@
  * [SEP]); one longer than max_length becomes several, each with its own ends.
  *
  * What is hidden is a function of seed, step and document, so a run that goes on hides the same. Rows of the evaluation
- * hide the same tokens every time. Not here: whole words, spans, the next sentence. */
+ * hide the same tokens every time. Not here: the next sentence. */
 #include "data/masking.h"
 
 #include <math.h>
@@ -18,7 +18,9 @@
 #include "train/objective.h"
 
 struct mlm {
-	double probability, mask_replace, random_replace;
+	double probability, mask_replace, random_replace, span_p;
+	bool whole_words;
+	int64_t span_max;
 };
 
 static const struct opt mlm_opts[] = {
@@ -26,14 +28,18 @@ static const struct opt mlm_opts[] = {
 	          "share of a text's tokens that are hidden"),
 	OPT_FLOAT("mask-replace-prob", struct mlm, mask_replace, "0.8", 0, 1, "of the hidden: become the mask"),
 	OPT_FLOAT("random-replace-prob", struct mlm, random_replace, "0.1", 0, 1, "of the hidden: become any token"),
+	OPT_FLAG("whole-word-mask", struct mlm, whole_words, "false", "all tokens of a word are hidden, or none"),
+	OPT_FLOAT("mask-span-p", struct mlm, span_p, "0", 0, 1,
+	          "spans of whole words are hidden, their lengths geometric by P (SpanBERT: 0.2); 0: no spans"),
+	OPT_INT("mask-span-max", struct mlm, span_max, "10", 1, 1000, "words of a span, at most"),
 	OPT_END
 };
 
 /* The documents of one step. */
 struct hidden {
 	struct document *documents;
-	int32_t *ids, *predicted;
-	uint8_t *learn;
+	int32_t *ids, *predicted, *work;
+	uint8_t *learn, *words;         /* words: of masking_words, or NULL */
 	size_t n, tokens;               /* of which there is room */
 };
 
@@ -54,10 +60,15 @@ static double mlm_masked(const void *options)
 
 static int mlm_open(struct objective_run *o, struct err *e)
 {
+	const struct mlm *options = o->options;
+	struct hidden *h;
+
 	if (tokenizer_mask(o->model->tokenizer) < 0)
 		return err_set(e, "%s: its tokenizer names no mask_token, which --objective mlm hides tokens with",
 		               o->model->source.path);
-	o->state = mem_alloc(sizeof(struct hidden));
+	o->state = h = mem_alloc(sizeof(*h));
+	if (options->whole_words || options->span_p > 0)
+		h->words = masking_words(o->model->tokenizer);
 	return 0;
 }
 
@@ -71,16 +82,21 @@ static void mlm_close(struct objective_run *o)
 	mem_free(h->ids);
 	mem_free(h->predicted);
 	mem_free(h->learn);
+	mem_free(h->words);
+	mem_free(h->work);
 	mem_free(h);
 }
 
 static struct masking masking_of(const struct objective_run *o)
 {
 	const struct mlm *options = o->options;
+	const struct hidden *h = o->state;
 
 	return (struct masking){ .tokenizer = o->model->tokenizer, .seed = o->seed,
 		                 .mask_replace = options->mask_replace, .random_replace = options->random_replace,
-		                 .mask = tokenizer_mask(o->model->tokenizer), .vocabulary = o->model->config.V };
+		                 .mask = tokenizer_mask(o->model->tokenizer), .vocabulary = o->model->config.V,
+		                 .words = h->words, .span_p = options->span_p,
+		                 .span_max = (int32_t)options->span_max };
 }
 
 static void make_room(struct hidden *h, const struct document *const *docs, size_t n)
@@ -98,6 +114,7 @@ static void make_room(struct hidden *h, const struct document *const *docs, size
 	h->tokens = tokens;
 	h->ids = mem_grow(h->ids, tokens, sizeof(*h->ids));
 	h->predicted = mem_grow(h->predicted, tokens, sizeof(*h->predicted));
+	h->work = mem_grow(h->work, tokens, sizeof(*h->work));
 	h->learn = mem_grow(h->learn, tokens, sizeof(*h->learn));
 }
 
@@ -113,7 +130,7 @@ static int mlm_documents(const struct objective_run *o, long step, const struct 
 	make_room(h, docs, n);
 	for (size_t i = 0; i < n; i++) {
 		masking_apply(&m, (uint64_t)(step + 1), (uint32_t)(docs[i] - first), docs[i], &h->documents[i],
-		              h->ids + at, h->learn + at, h->predicted + at);
+		              h->ids + at, h->learn + at, h->predicted + at, h->work);
 		at += (size_t)docs[i]->n;
 		out[i] = &h->documents[i];
 	}

@@ -90,6 +90,8 @@ static int hide(struct trainer *t, struct err *e)
 		memcpy(to->ids, made[i]->ids, tokens * sizeof(*to->ids));
 		memcpy(to->learn, made[i]->learn, tokens);
 		to->predicted = predicted;
+		d->learnt -= (size_t)(to->n_learn - made[i]->n_learn);
+		to->n_learn = made[i]->n_learn;
 	}
 	mem_free(made);
 	return status;
