@@ -86,8 +86,8 @@ void tokenizer_piece(const struct tokenizer *t, int32_t id, struct buf *out);
 /* What one token adds to a text that grows; first: it begins it, and may lose the space before it. */
 void tokenizer_decode_next(const struct tokenizer *t, int32_t id, bool skip_special, bool first, struct buf *out);
 /* Where words are, by ids alone. Of WordPiece a token begins one unless it has the mark of what goes on in a word; of
- * other kinds one that begins with white space does, and what follows one that ends with some, unless that is all it is:
- * spaces before a word are part of it. */
+ * other kinds one that begins with white space does, and what follows one that ends with some, unless that is all it
+ * is: spaces before a word are part of it. */
 enum { WORD_BEGINS = 1, WORD_ENDS = 2, WORD_SPECIAL = 4 /* a special token, of no word */ };
 int tokenizer_word(const struct tokenizer *t, int32_t id);
 /* Bytes of several; special tokens are left out when skip_special. */

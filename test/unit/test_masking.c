@@ -109,11 +109,10 @@ static void test_words(struct test *t, const char *name)
 	test_case(t, "words of %s are where white space is", name);
 	bench_open(t, &b, name, 1);
 	for (size_t i = 0; i < b.ids.n; i++) {
-		bool want = strstr(name, "wordpiece") ? b.at.id[i] >= 0 && strncmp(tokenizer_text(b.tokenizer, b.ids.id[i]),
-		                                                              "##", 2) != 0 :
-		                                    b.at.id[i] >= 0 && begins_in_text(&b, i);
-		CHECK_MSG(t, begins(&b, i) == want, "token %zu \"%s\" of %s", i, tokenizer_text(b.tokenizer, b.ids.id[i]),
-		          name);
+		const char *text = tokenizer_text(b.tokenizer, b.ids.id[i]);
+		bool want = strstr(name, "wordpiece") ? b.at.id[i] >= 0 && strncmp(text, "##", 2) != 0 :
+		                                        begins_in_text(&b, i);
+		CHECK_MSG(t, begins(&b, i) == want, "token %zu \"%s\" of %s", i, text, name);
 		n += want;
 	}
 	CHECK(t, n >= 19 && n < b.ids.n);
