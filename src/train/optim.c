@@ -61,12 +61,18 @@ const struct optimizer *optimizer_find(const char *name)
 struct adamw_alone { struct adamw_options o; };
 const struct opt adamw_opts[] = { ADAMW_OPTS(struct adamw_alone, o), OPT_END };
 
-int adamw_state(const struct param *p, struct optim_tensor *out)
+struct optim_tensor optim_tensor_like(const struct param *p, const char *name)
 {
-	for (int i = 0; i < 2; i++) {
-		out[i] = (struct optim_tensor){ .name = i ? "v" : "m", .dtype = DTYPE_F32, .n_dims = p->n_dims };
-		memcpy(out[i].dim, p->dim, sizeof(p->dim));
-	}
+	struct optim_tensor t = { .name = name, .dtype = DTYPE_F32, .n_dims = p->n_dims };
+	memcpy(t.dim, p->dim, sizeof(p->dim));
+	return t;
+}
+
+int adamw_state(const struct param *p, const void *options, struct optim_tensor *out)
+{
+	(void)options;
+	out[0] = optim_tensor_like(p, "m");
+	out[1] = optim_tensor_like(p, "v");
 	return 2;
 }
 
@@ -86,8 +92,37 @@ struct adamw_step adamw_scalars(const struct optim_update *u, const struct adamw
 	};
 }
 
-struct optim_cost adamw_cost(const struct param *p)
+enum { CAUTIOUS_BLOCK = 1024 };
+
+/* What decays is settled before the kernel, by the moment that it will make; the kernel then shrinks nothing. */
+static void decay_where_agreed(const struct adamw_step *s, float *w, const float *g, const float *m, size_t n)
 {
+	for (size_t i = 0; i < n; i++) {
+		float x = g[i] * s->g_scale, next = m[i] + s->rest1 * (x - m[i]);
+		w[i] = next * w[i] >= 0 ? w[i] * s->shrink : w[i];
+	}
+}
+
+void adamw_update(const struct kernels *k, const struct adamw_options *o, const struct adamw_step *s, float *w,
+                  const float *g, float *m, float *v, size_t n)
+{
+	struct adamw_step whole = *s;
+
+	if (!o->cautious || s->shrink == 1) {
+		k->adamw(w, g, m, v, n, s);
+		return;
+	}
+	whole.shrink = 1;
+	for (size_t i = 0, some; i < n; i += some) {
+		some = MIN(n - i, (size_t)CAUTIOUS_BLOCK);
+		decay_where_agreed(s, w + i, g + i, m + i, some);
+		k->adamw(w + i, g + i, m + i, v + i, some, &whole);
+	}
+}
+
+struct optim_cost adamw_cost(const struct param *p, const void *options)
+{
+	(void)options;
 	return (struct optim_cost){ .flops = 12 * (double)p->n, .bytes = 7 * sizeof(float) * (double)p->n };
 }
 
@@ -186,6 +221,16 @@ double optim_clip(struct optim *o, const float *g, double scale, double max_norm
 
 /* --- memory --- */
 
+/* The average comes last. */
+static int list_one(const struct optim *o, const struct param *p, struct optim_tensor *list)
+{
+	int n = o->row->state(p, o->settings.options, list);
+
+	if (o->settings.ema_decay > 0)
+		list[n++] = optim_tensor_like(p, "ema");
+	return n;
+}
+
 static void list_state(struct optim *o)
 {
 	const struct params *params = o->params;
@@ -195,7 +240,7 @@ static void list_state(struct optim *o)
 	o->first = mem_array(params->n_items + 1, sizeof(*o->first));
 	for (size_t i = 0; i < params->n_items; i++) {
 		struct optim_tensor list[OPTIM_STATES];
-		int listed = o->row->state(&params->items[i], list);
+		int listed = list_one(o, &params->items[i], list);
 		for (int j = 0; j < listed; j++) {
 			struct optim_slot *s = &o->slots[n++];
 			size_t numbers = 1;
@@ -222,14 +267,15 @@ static void count_scratch(struct optim *o)
 		const struct param *p = &o->params->items[i];
 		if (!is_whole(o, p))
 			continue;
-		size_t bytes = ROUND_UP(o->row->scratch(p), (size_t)ALIGN);
+		size_t bytes = ROUND_UP(o->row->scratch(p, o->settings.options), (size_t)ALIGN);
 		size_t *most = p->n > OPTIM_PIECE ? &o->large_bytes : &o->small_bytes;
 		*most = MAX(*most, bytes);
 		any = true;
 	}
 	size_t threads = (size_t)pool_threads(o->pool);
 	o->bytes = o->state_bytes + ROUND_UP(o->row->tables_bytes, (size_t)ALIGN) +
-	           MAX(o->large_bytes, o->small_bytes * threads) + (any ? gemm_scratch_bytes(o->kernels) * threads : 0);
+	           MAX(o->large_bytes, o->small_bytes * threads) +
+	           (any && o->row->products ? gemm_scratch_bytes(o->kernels) * threads : 0);
 }
 
 void optim_init(struct optim *o, const struct optimizer *row, const struct optim_settings *s,
@@ -241,11 +287,15 @@ void optim_init(struct optim *o, const struct optimizer *row, const struct optim
 	o->partials = mem_array(optim_partials(params), sizeof(*o->partials));
 	o->scale = mem_array((size_t)params->n_groups + 1, sizeof(*o->scale));
 	for (size_t i = 0; i < params->n_items; i++) {
-		struct optim_cost c = row->cost(&params->items[i]);
+		struct optim_cost c = row->cost(&params->items[i], s->options);
 		o->norm.flops += 2 * (double)params->items[i].n;
 		o->norm.bytes += sizeof(float) * (double)params->items[i].n;
 		o->update.flops += c.flops;
 		o->update.bytes += c.bytes;
+		if (s->ema_decay > 0) {
+			o->update.flops += 3 * (double)params->items[i].n;
+			o->update.bytes += 3 * sizeof(float) * (double)params->items[i].n;
+		}
 	}
 }
 
@@ -300,15 +350,15 @@ static double group_rate(const struct optim *o, int group, double rate)
 	return g.peak > 0 && peak > 0 ? rate / peak * g.peak : rate * g.rate;
 }
 
-static void update_range(const struct update_work *w, const struct param *p, size_t at, size_t n, size_t scratch)
+/* state: [OPTIM_STATES], filled. */
+static struct optim_update update_of(const struct update_work *w, const struct param *p, size_t scratch, void **state)
 {
 	const struct optim *o = w->o;
 	size_t i = (size_t)(p - o->params->items), listed = o->first[i + 1] - o->first[i];
-	void *state[OPTIM_STATES] = { 0 };
 
 	for (size_t j = 0; j < listed; j++)
 		state[j] = optim_data(o, o->first[i] + j);
-	struct optim_update u = {
+	return (struct optim_update){
 		.kernels = o->kernels,
 		.pool = o->pool,
 		.settings = &o->settings,
@@ -324,7 +374,14 @@ static void update_range(const struct update_work *w, const struct param *p, siz
 		.scratch = scratch_of(o) + scratch,
 		.gemm_scratch = scratch_of(o) + MAX(o->large_bytes, o->small_bytes * (size_t)pool_threads(o->pool)),
 	};
-	o->row->update(&u, at, n);
+}
+
+static void update_range(const struct update_work *w, const struct param *p, size_t at, size_t n, size_t scratch)
+{
+	void *state[OPTIM_STATES] = { 0 };
+	struct optim_update u = update_of(w, p, scratch, state);
+
+	w->o->row->update(&u, at, n);
 }
 
 static void update_piece(void *ctx, size_t item, int thread)
@@ -338,16 +395,75 @@ static void update_piece(void *ctx, size_t item, int thread)
 		update_range(w, p.param, 0, p.n, (size_t)thread * w->o->small_bytes);
 }
 
+/* --- what counts instead of the weights --- */
+
+static float *ema_of(const struct optim *o, const struct param *p)
+{
+	return optim_data(o, o->first[p - o->params->items + 1] - 1);
+}
+
+static void follow_piece(void *ctx, size_t item, int thread)
+{
+	const struct update_work *w = ctx;
+	struct piece p = piece_find(w->o->params, item);
+	float *ema = ema_of(w->o, p.param) + p.at, rest = w->t == 1 ? 1 : (float)(1 - w->o->settings.ema_decay);
+	const float *x = w->o->params->w + p.param->offset + p.at;
+
+	(void)thread;
+	for (size_t i = 0; i < p.n; i++)
+		ema[i] += rest * (x[i] - ema[i]);
+}
+
+static void show_piece(void *ctx, size_t item, int thread)
+{
+	const struct update_work *w = ctx;
+	struct piece p = piece_find(w->o->params, item);
+	void *state[OPTIM_STATES] = { 0 };
+
+	(void)thread;
+	if (w->o->settings.ema_decay > 0) {
+		memcpy(w->o->params->w + p.param->offset + p.at, ema_of(w->o, p.param) + p.at, p.n * sizeof(float));
+		return;
+	}
+	struct optim_update u = update_of(w, p.param, 0, state);
+	w->o->row->averaged(&u, p.at, p.n);
+}
+
+bool optim_averages(const struct optim *o) { return o->settings.ema_decay > 0 || o->row->averaged; }
+
+void optim_show(const struct optim *o, float *kept)
+{
+	struct update_work w = { .o = o, .g = o->params->w };
+
+	if (!optim_averages(o))
+		BUG("the average of an optimizer that has none");
+	if (kept)
+		memcpy(kept, o->params->w, o->params->n * sizeof(float));
+	pool_run(o->pool, optim_partials(o->params), show_piece, &w);
+}
+
+void optim_hide(const struct optim *o, const float *kept)
+{
+	memcpy(o->params->w, kept, o->params->n * sizeof(float));
+}
+
 void optim_step(struct optim *o, const float *g, double rate, long t)
 {
 	struct update_work w = { .o = o, .g = g, .rate = rate, .t = t };
 
 	if (t < 1)
 		BUG("an optimizer's step %ld; they count from 1", t);
+	for (size_t i = 0; o->row->begin && i < o->params->n_items; i++) {
+		void *state[OPTIM_STATES] = { 0 };
+		struct optim_update u = update_of(&w, &o->params->items[i], 0, state);
+		o->row->begin(&u);
+	}
 	pool_run(o->pool, optim_partials(o->params), update_piece, &w);
 	for (size_t i = 0; i < o->params->n_items; i++) {
 		const struct param *p = &o->params->items[i];
 		if (p->n > OPTIM_PIECE && is_whole(o, p))
 			update_range(&w, p, 0, p->n, 0);
 	}
+	if (o->settings.ema_decay > 0)
+		pool_run(o->pool, optim_partials(o->params), follow_piece, &w);
 }

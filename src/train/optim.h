@@ -3,7 +3,14 @@
  *     optim_init → optim_start → (optim_clip → optim_step)… → optim_release
  *
  * Clipping is by global norm as torch.nn.utils.clip_grad_norm_. Parameters belong to groups (model/params.h): a group
- * has its own factor of the learning rate, and may have a norm and a clip of its own. */
+ * has its own factor of the learning rate, and may have a norm and a clip of its own.
+ *
+ * What is evaluated and kept may be other weights than those that steps change: an exponential average (ema_decay),
+ * which is a tensor "ema" more of each parameter's state,
+ *
+ *     ema ← w after the first step, then ema + (1 − decay)·(w − ema)      as torch's AveragedModel
+ *
+ * or what the row makes of its state. optim_show puts them where the weights are, optim_hide takes them away. */
 #ifndef TRAIN_OPTIM_H
 #define TRAIN_OPTIM_H
 
@@ -38,6 +45,11 @@ int optim_start(struct optim *o, struct err *e);   /* takes and touches it; zero
 double optim_clip(struct optim *o, const float *g, double scale, double max_norm);
 /* One update of params->w; t counts from 1. */
 void optim_step(struct optim *o, const float *g, double rate, long t);
+bool optim_averages(const struct optim *o);        /* there are such other weights */
+/* After the first step: params->w become them. kept: [params->n] gets what they were; NULL: they
+ * never come back. optim_hide: with what was kept they do, bit for bit. */
+void optim_show(const struct optim *o, float *kept);
+void optim_hide(const struct optim *o, const float *kept);
 size_t optim_slots(const struct optim *o);         /* number of all tensors of the state */
 void *optim_data(const struct optim *o, size_t slot);
 void optim_release(struct optim *o);

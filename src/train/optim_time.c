@@ -33,7 +33,7 @@ static struct kind kind_of(const struct optim *o, bool whole)
 
 	for (size_t i = 0; i < o->params->n_items; i++)
 		if (is_whole(o, &o->params->items[i]) == whole) {
-			struct optim_cost c = o->row->cost(&o->params->items[i]);
+			struct optim_cost c = o->row->cost(&o->params->items[i], o->settings.options);
 			k.numbers += o->params->items[i].n;
 			k.cost.flops += c.flops;
 			k.cost.bytes += c.bytes;
@@ -50,7 +50,8 @@ static void make_sample(struct params *sample, const struct param *p, bool whole
 {
 	size_t dim[] = { MIN(p->dim[0], (size_t)SIDE), MIN(p->dim[1], (size_t)SIDE) };
 	size_t piece = MIN(p->n, (size_t)OPTIM_PIECE);
-	int i = whole ? params_add(sample, "sample", 2, dim, -1) : params_add(sample, "sample", 1, &piece, -1);
+	int i = whole && p->n_dims == 2 ? params_add(sample, "sample", 2, dim, -1) :
+	                                  params_add(sample, "sample", 1, &piece, -1);
 	sample->items[i].role = p->role;
 }
 

@@ -3,13 +3,15 @@
  *     w ← w·(1 − lr·λ)      m ← m + (1 − β₁)(g − m)      v ← β₂·v + (1 − β₂)·g²
  *     w ← w − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε)
  *
- * The decay λ is of matrices alone. */
+ * The decay λ is of matrices alone; cautious, it is of numbers whose new m and w have m·w ≥ 0. */
 #include "train/optimizer.h"
 
 static void update(const struct optim_update *u, size_t at, size_t n)
 {
-	struct adamw_step s = adamw_scalars(u, u->settings->options, u->rate);
-	u->kernels->adamw(u->w + at, u->g + at, (float *)u->state[0] + at, (float *)u->state[1] + at, n, &s);
+	const struct adamw_options *o = u->settings->options;
+	struct adamw_step s = adamw_scalars(u, o, u->rate);
+
+	adamw_update(u->kernels, o, &s, u->w + at, u->g + at, (float *)u->state[0] + at, (float *)u->state[1] + at, n);
 }
 
 static const char *const also[] = { "adamw_torch", "adamw_torch_fused", "adamw_hf", NULL };

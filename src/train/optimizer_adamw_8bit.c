@@ -157,9 +157,9 @@ static void write_block(const struct map *map, uint8_t *code, float *largest, co
 
 static bool in_f32(const struct param *p) { return p->n < SMALL || p->role == PARAM_EMBEDDING; }
 
-static int state(const struct param *p, struct optim_tensor *out)
+static int state(const struct param *p, const void *options, struct optim_tensor *out)
 {
-	adamw_state(p, out);
+	adamw_state(p, options, out);
 	if (in_f32(p))
 		return 2;
 	for (int i = 0; i < 2; i++) {
@@ -172,12 +172,14 @@ static int state(const struct param *p, struct optim_tensor *out)
 
 static void update(const struct optim_update *u, size_t at, size_t n)
 {
-	struct adamw_step s = adamw_scalars(u, u->settings->options, u->rate);
+	const struct adamw_options *o = u->settings->options;
+	struct adamw_step s = adamw_scalars(u, o, u->rate);
 	const struct tables *t = u->tables;
 	float m[BLOCK], v[BLOCK];
 
 	if (in_f32(u->param)) {
-		u->kernels->adamw(u->w + at, u->g + at, (float *)u->state[0] + at, (float *)u->state[1] + at, n, &s);
+		adamw_update(u->kernels, o, &s, u->w + at, u->g + at, (float *)u->state[0] + at,
+		             (float *)u->state[1] + at, n);
 		return;
 	}
 	for (size_t i = at; i < at + n; i += BLOCK) {
@@ -186,16 +188,16 @@ static void update(const struct optim_update *u, size_t at, size_t n)
 		float *m_most = (float *)u->state[2] + i / BLOCK, *v_most = (float *)u->state[3] + i / BLOCK;
 		read_block(&t->m, m_code, *m_most, m, some);
 		read_block(&t->v, v_code, *v_most, v, some);
-		u->kernels->adamw(u->w + i, u->g + i, m, v, some, &s);
+		adamw_update(u->kernels, o, &s, u->w + i, u->g + i, m, v, some);
 		write_block(&t->m, m_code, m_most, m, some);
 		write_block(&t->v, v_code, v_most, v, some);
 	}
 }
 
 /* Beside AdamW's: a product a number to read a moment, a comparison, a product and a search to write it. */
-static struct optim_cost cost(const struct param *p)
+static struct optim_cost cost(const struct param *p, const void *options)
 {
-	struct optim_cost c = adamw_cost(p);
+	struct optim_cost c = adamw_cost(p, options);
 	if (!in_f32(p))
 		c = (struct optim_cost){ .flops = c.flops + 16 * (double)p->n,
 			                 .bytes = 16 * (double)p->n + 16 * (double)((p->n + BLOCK - 1) / BLOCK) };

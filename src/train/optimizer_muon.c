@@ -13,6 +13,13 @@
  *                       (Liu and others 2025, Moonlight)
  *     original          √max(1, rows/columns): rates are about 0.02 then
  *
+ * --normuon evens out the rows of X, the neurons, by a second moment of each (Li and others 2025, NorMuon); X keeps its
+ * norm, as their program has it, or by match_rms_adamw gets that of the paper, 0.2·√(rows·columns):
+ *
+ *     v ← v + (1 − β₂)(mean of a row's X² − v)      X ← X/(√v + 1e-10), by rows      s·X ← s·X·‖X before‖/‖X‖
+ *
+ * Cautious decay is of numbers whose X and w have X·w ≥ 0.
+ *
  * The product that joins a, b and c is made once a turn: M = a·I + b·A + c·A², X ← M·X. */
 #include "train/optimizer.h"
 
@@ -26,7 +33,8 @@ enum { TURNS = 5 };
 
 struct options {
 	const char *scale;
-	double momentum, adamw_learning_rate;
+	double momentum, adamw_learning_rate, normuon_beta2;
+	bool normuon;
 	struct adamw_options adamw;
 };
 
@@ -36,6 +44,9 @@ static const struct opt opts[] = {
 	OPT_FLOAT("muon-momentum", struct options, momentum, "0.95", 0, 0.9999999, "of matrices"),
 	OPT_FLOAT("muon-adamw-learning-rate", struct options, adamw_learning_rate, NULL, 0, 1e3,
 	          "of what is not a hidden matrix, and follows AdamW (default: --learning-rate)"),
+	OPT_FLAG("normuon", struct options, normuon, "false",
+	         "NorMuon: rows of a matrix, its neurons, move evenly, by a second moment of each"),
+	OPT_FLOAT("normuon-beta2", struct options, normuon_beta2, "0.95", 0, 0.9999999, "how slowly that follows"),
 	ADAMW_OPTS(struct options, adamw),
 	OPT_END
 };
@@ -43,13 +54,13 @@ static const struct opt opts[] = {
 static bool whole(const struct param *p) { return p->role == PARAM_MATRIX && p->n_dims == 2; }
 static size_t rank_of(const struct param *p) { return MIN(p->dim[0], p->dim[1]); }
 
-static int state(const struct param *p, struct optim_tensor *out)
+static int state(const struct param *p, const void *options, struct optim_tensor *out)
 {
 	if (!whole(p))
-		return adamw_state(p, out);
-	out[0] = (struct optim_tensor){ .name = "momentum", .dtype = DTYPE_F32, .n_dims = 2,
-		                        .dim = { p->dim[0], p->dim[1] } };
-	return 1;
+		return adamw_state(p, options, out);
+	out[0] = optim_tensor_like(p, "momentum");
+	out[1] = (struct optim_tensor){ .name = "second", .dtype = DTYPE_F32, .n_dims = 1, .dim = { p->dim[0] } };
+	return ((const struct options *)options)->normuon ? 2 : 1;
 }
 
 /* --- a matrix --- */
@@ -59,6 +70,7 @@ struct work {
 	const struct optim_update *u;
 	float *x, *y, *gram, *turn;
 	float shrink, step;
+	bool cautious;
 };
 
 static struct work work_of(const struct optim_update *u)
@@ -69,8 +81,9 @@ static struct work work_of(const struct optim_update *u)
 		              .turn = x + 2 * n + ROUND_UP(m * m, (size_t)16) };
 }
 
-static size_t scratch(const struct param *p)
+static size_t scratch(const struct param *p, const void *options)
 {
+	(void)options;
 	size_t m = rank_of(p);
 	return 2 * sizeof(float) * (ROUND_UP(p->n, (size_t)16) + ROUND_UP(m * m, (size_t)16));
 }
@@ -102,8 +115,10 @@ static void give_update(void *ctx, size_t item, int thread)
 	size_t end = MIN((item + 1) * OPTIM_PIECE, w->u->param->n);
 
 	(void)thread;
-	for (size_t i = item * OPTIM_PIECE; i < end; i++)
-		w->u->w[i] = w->u->w[i] * w->shrink - w->step * w->x[i];
+	for (size_t i = item * OPTIM_PIECE; i < end; i++) {
+		float x = w->u->w[i], kept = w->cautious && x * w->x[i] < 0 ? x : x * w->shrink;
+		w->u->w[i] = kept - w->step * w->x[i];
+	}
 }
 
 static struct matrix matrix_of(const float *x, size_t rows, size_t cols)
@@ -156,13 +171,54 @@ static void apply_turn(struct work *w, size_t rows, size_t cols)
 	w->x = y;
 }
 
+/* --- NorMuon; y is free by now --- */
+
+static size_t rows_an_item(const struct param *p) { return MAX((size_t)OPTIM_PIECE / p->dim[1], (size_t)1); }
+
+/* The rows of an item, by their second moment; their mean squares, as they were, into y. */
+static void even_rows(void *ctx, size_t item, int thread)
+{
+	const struct work *w = ctx;
+	const struct options *o = w->u->settings->options;
+	const struct param *p = w->u->param;
+	size_t some = rows_an_item(p), cols = p->dim[1], end = MIN((item + 1) * some, p->dim[0]);
+	float *second = w->u->state[1], rest = (float)(1 - o->normuon_beta2);
+
+	(void)thread;
+	for (size_t row = item * some; row < end; row++) {
+		float *x = w->x + row * cols, mean = (float)(w->u->kernels->sum_squares(x, cols) / (double)cols);
+		second[row] += rest * (mean - second[row]);
+		w->u->kernels->scale(x, x, 1 / (sqrtf(second[row]) + 1e-10f), cols);
+		w->y[row] = mean;
+	}
+}
+
+/* What X is to be multiplied by besides the learning rate, where `scale` is what it is without. */
+static double even_out(struct work *w, bool original, double scale)
+{
+	const struct param *p = w->u->param;
+	const float *second = w->u->state[1];
+	size_t some = rows_an_item(p);
+	double before = 0, after = 0;
+
+	pool_run(w->u->pool, (p->dim[0] + some - 1) / some, even_rows, w);
+	for (size_t row = 0; row < p->dim[0]; row++) {
+		double by = sqrt((double)second[row]) + 1e-10;
+		before += w->y[row];
+		after += w->y[row] / (by * by);
+	}
+	before = sqrt(before * (double)p->dim[1]);
+	after = sqrt(after * (double)p->dim[1]) + 1e-10;
+	return (original ? scale * before : 0.2 * sqrt((double)p->n)) / after;
+}
+
 static void update_matrix(const struct optim_update *u)
 {
 	const struct options *o = u->settings->options;
 	struct work w = work_of(u);
 	size_t rows = u->param->dim[0], cols = u->param->dim[1], n = u->param->n;
-	double scale = !strcmp(o->scale, "original") ? sqrt(MAX(1.0, (double)rows / (double)cols)) :
-	                                               0.2 * sqrt((double)MAX(rows, cols));
+	bool original = !strcmp(o->scale, "original");
+	double scale = original ? sqrt(MAX(1.0, (double)rows / (double)cols)) : 0.2 * sqrt((double)MAX(rows, cols));
 
 	run_pieces(&w, take_gradient);
 	u->kernels->scale(w.x, w.x, (float)(1 / MAX(sqrt(u->kernels->sum_squares(w.x, n)), 1e-7)), n);
@@ -171,6 +227,9 @@ static void update_matrix(const struct optim_update *u)
 		make_turn(&w, MIN(rows, cols));
 		apply_turn(&w, rows, cols);
 	}
+	if (o->normuon)
+		scale = even_out(&w, original, scale);
+	w.cautious = o->adamw.cautious;
 	w.shrink = (float)(1 - u->rate * u->decay);
 	w.step = (float)(u->rate * scale);
 	run_pieces(&w, give_update);
@@ -189,17 +248,18 @@ static void update(const struct optim_update *u, size_t at, size_t n)
 	}
 	double factor = isnan(o->adamw_learning_rate) || !(peak > 0) ? 1 : o->adamw_learning_rate / peak;
 	struct adamw_step s = adamw_scalars(u, &o->adamw, u->rate * factor);
-	u->kernels->adamw(u->w + at, u->g + at, (float *)u->state[0] + at, (float *)u->state[1] + at, n, &s);
+	adamw_update(u->kernels, &o->adamw, &s, u->w + at, u->g + at, (float *)u->state[0] + at,
+	             (float *)u->state[1] + at, n);
 }
 
-/* Each turn reads x twice and writes it, and passes over four squares. */
-static struct optim_cost cost(const struct param *p)
+/* Each turn reads x twice and writes it, and passes over four squares; evening out reads it once more and writes it. */
+static struct optim_cost cost(const struct param *p, const void *options)
 {
-	double n = (double)p->n, m = (double)rank_of(p);
+	double n = (double)p->n, m = (double)rank_of(p), even = ((const struct options *)options)->normuon;
 	if (!whole(p))
-		return adamw_cost(p);
-	return (struct optim_cost){ .flops = TURNS * (4 * m * n + 2 * m * m * m) + 14 * n,
-		                    .bytes = sizeof(float) * (TURNS * (3 * n + 4 * m * m) + 9 * n) };
+		return adamw_cost(p, options);
+	return (struct optim_cost){ .flops = TURNS * (4 * m * n + 2 * m * m * m) + (14 + 3 * even) * n,
+		                    .bytes = sizeof(float) * (TURNS * (3 * n + 4 * m * m) + (9 + 2 * even) * n) };
 }
 
 const struct optimizer optimizer_muon = {
@@ -210,6 +270,7 @@ const struct optimizer optimizer_muon = {
 	.options_size = sizeof(struct options),
 	.state = state,
 	.whole = whole,
+	.products = true,
 	.scratch = scratch,
 	.update = update,
 	.cost = cost,

@@ -87,6 +87,13 @@ static int check_adapter(const struct recipe *r, struct err *e)
 	return 0;
 }
 
+static int check_average(const struct recipe *r, struct err *e)
+{
+	if (r->ema_decay > 0 && optimizer_find(r->optim)->averaged)
+		return err_set(e, "--ema-decay beside --optim %s, which averages the weights by itself", r->optim);
+	return 0;
+}
+
 static int check_paths(const struct recipe *r, struct err *e)
 {
 	if (!r->model)
@@ -103,10 +110,23 @@ void recipe_settle(struct recipe *r, const struct kernels *k)
 	r->compute = compute_name(compute_from_name(r->compute, k));
 }
 
+/* As transformers, which wants a floor where it is named. */
+static int resolve_schedule(struct recipe *r, struct err *e)
+{
+	const struct optimizer *o = optimizer_find(r->optim);
+
+	if (!r->lr_scheduler_type)
+		r->lr_scheduler_type = o->schedule ? o->schedule : "linear";
+	if (!strcmp(r->lr_scheduler_type, "cosine_with_min_lr") && !(r->min_lr_ratio > 0))
+		return err_set(e, "--lr-scheduler-type cosine_with_min_lr needs --min-lr-ratio, above 0");
+	return 0;
+}
+
 int recipe_resolve(struct recipe *r, struct err *e)
 {
 	if (check_paths(r, e) < 0 || check_compute(r, e) < 0 || check_evaluation(r, e) < 0 ||
-	    check_remedies(r, e) < 0 || check_adapter(r, e) < 0)
+	    check_remedies(r, e) < 0 || check_adapter(r, e) < 0 || check_average(r, e) < 0 ||
+	    resolve_schedule(r, e) < 0)
 		return -1;
 	const struct objective *objective = objective_find(r->objective);
 	if (objective->check &&
@@ -134,9 +154,28 @@ static void add_unused(struct buf *sentence, const char *is)
 	buf_addf(sentence, "%s%s", sentence->len ? "; " : "", is);
 }
 
+/* Options of schedules that another one has. */
+static void unused_schedule(const struct recipe *r, const struct opt_parse *p, struct buf *sentence)
+{
+	static const struct { const char *option, *type, *also, *is; } of[] = {
+		{ "lr-decay-type", "wsd", "warmup_stable_decay", "--lr-decay-type is of --lr-scheduler-type wsd" },
+		{ "lr-power", "polynomial", "polynomial", "--lr-power is of --lr-scheduler-type polynomial" },
+		{ "lr-timescale", "inverse_sqrt", "inverse_sqrt",
+		  "--lr-timescale is of --lr-scheduler-type inverse_sqrt" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(of); i++)
+		if (opt_given(p, of[i].option) && strcmp(r->lr_scheduler_type, of[i].type) != 0 &&
+		    strcmp(r->lr_scheduler_type, of[i].also) != 0)
+			add_unused(sentence, of[i].is);
+}
+
 void recipe_unused(const struct recipe *r, const struct opt_parse *p, struct buf *sentence)
 {
 	opt_unused(p, sentence);
+	unused_schedule(r, p, sentence);
+	if (!(r->ema_decay > 0) && opt_given(p, "ema-weights"))
+		add_unused(sentence, "--ema-weights is of --ema-decay, which is not there");
 	if (!r->replay && opt_given(p, "replay-ratio"))
 		add_unused(sentence, "--replay-ratio is of the rows of --replay, which is not there");
 	if (r->retain && !r->forgetting && !(r->ewc > 0))

@@ -13,6 +13,7 @@
 #include "train/method.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
+#include "train/schedule.h"
 #include "train/tensorboard.h"
 
 struct speeds;
@@ -31,8 +32,11 @@ struct recipe {
 	int64_t max_steps, batch_size, accumulation, micro_batch_tokens, max_length;
 	int64_t warmup_steps;                                          /* OPT_UNSET_INT: warmup_ratio decides */
 	double warmup_ratio, decay_ratio;
-	const char *lr_scheduler_type;
-	double weight_decay, max_grad_norm, min_lr_ratio;
+	const char *lr_scheduler_type, *lr_decay_type;                 /* type NULL: what the optimizer wants */
+	int64_t lr_timescale;                                          /* OPT_UNSET_INT: the warm-up's steps */
+	double lr_power;
+	double weight_decay, max_grad_norm, min_lr_ratio, ema_decay;
+	const char *ema_weights;
 	double router_aux_loss_coef;                                   /* NAN: what the model's config.json says */
 	int64_t seed;
 	const char *sampling;                                          /* NULL: the objective's own */
@@ -154,19 +158,28 @@ struct recipe {
 		  "N",          "documents" }, \
 		OPT_INT("gradient-accumulation-steps", s, f.accumulation, "1", 1, 1 << 24, \
 	                "times as many documents in a step; 4x1 and 1x4 are the same"), \
-		OPT_CHOICE("lr-scheduler-type", s, f.lr_scheduler_type, "linear", "linear|cosine|constant|wsd", \
-	                   "course of the learning rate after the warm-up"), \
+		OPT_CHOICE("lr-scheduler-type", s, f.lr_scheduler_type, NULL, SCHEDULE_TYPES, \
+	                   "course of the learning rate after the warm-up (default: linear; " \
+	                   "schedule_free_adamw's is constant)"), \
 		OPT_FLOAT("warmup-ratio", s, f.warmup_ratio, "0.03", 0, 1, \
 	                  "part of the steps in which the rate rises from 0"), \
 		OPT_INT("warmup-steps", s, f.warmup_steps, NULL, 0, 1e12, \
 	                "the same as a number of steps; overrides the ratio"), \
 		OPT_FLOAT("decay-ratio", s, f.decay_ratio, "0.2", 0, 1, \
 	                  "wsd: part of the steps in which the rate falls"), \
+		OPT_CHOICE("lr-decay-type", s, f.lr_decay_type, "cosine", SCHEDULE_DECAYS, "wsd: how it falls"), \
+		OPT_FLOAT("lr-power", s, f.lr_power, "1", 1e-6, 1e3, "polynomial: the power by which the rate falls"), \
+		OPT_INT("lr-timescale", s, f.lr_timescale, NULL, 1, 1e12, \
+	                "inverse_sqrt: steps in which the rate falls to 0.7 (default: the warm-up's, or 10000)"), \
 		OPT_FLOAT("min-lr-ratio", s, f.min_lr_ratio, "0", 0, 1, "where the rate ends, as a part of its peak"), \
 		OPT_FLOAT("weight-decay", s, f.weight_decay, "0", 0, 1e3, \
 	                  "decoupled, of matrices alone (not norms and biases)"), \
 		OPT_FLOAT("max-grad-norm", s, f.max_grad_norm, "1", 0, 1e9, \
 	                  "clip the gradient to this norm; 0: never"), \
+		OPT_FLOAT("ema-decay", s, f.ema_decay, "0", 0, 0.9999999, \
+	                  "keep an average of the weights, ema + (1 - X)(w - ema) after each step; 0: none"), \
+		OPT_CHOICE("ema-weights", s, f.ema_weights, "result", "result|beside", \
+	                   "the average is evaluated and is the result, or lies in DIR/ema beside it"), \
 		OPT_FLOAT("router-aux-loss-coef", s, f.router_aux_loss_coef, NULL, 0, 1e6, \
 	                  "mixtures of experts: how much the loss that balances experts counts; 0: not (default: the " \
 	                  "model's, where its config.json has output_router_logits)"), \

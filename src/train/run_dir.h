@@ -9,6 +9,8 @@
 
 #include "base/err.h"
 
+#define AVERAGE_FOLDER "ema" /* of --ema-weights beside: a result too */
+
 struct run_dir {
 	char *path;
 	int lock;                   /* this process alone writes it, until release */

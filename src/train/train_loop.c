@@ -457,7 +457,7 @@ static json_t *forgetting_json(const struct forgetting_metrics *m)
 }
 
 /* After the result. Who does not want to wait for it may go on with it later: the steps are kept, unless the weights
- * are the best state's by now. */
+ * are the best state's or an average by now. */
 int train_loop_forget(struct train_loop *f, enum train_loop_end *end, struct err *e)
 {
 	long step = trainer_steps_done(f->trainer);
@@ -474,7 +474,7 @@ int train_loop_forget(struct train_loop *f, enum train_loop_end *end, struct err
 	if (!stopped)
 		return status;
 	*end = FIT_STOPPED;
-	return f->saved == step || f->loaded_best ? 0 : save(f, e);
+	return f->saved == step || f->loaded_best || trainer_shown(f->trainer) ? 0 : save(f, e);
 }
 
 int train_loop_result(struct train_loop *f, struct err *e)

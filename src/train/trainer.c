@@ -224,7 +224,9 @@ static int make_schedule(struct trainer *t, struct err *e)
 	if (steps > 1e12)
 		return err_set(e, "%g steps: at most 1e12 are possible", steps);
 	t->schedule =
-		(struct schedule){ .type = r->lr_scheduler_type, .steps = (long)steps, .min_ratio = r->min_lr_ratio };
+		(struct schedule){ .type = r->lr_scheduler_type, .steps = (long)steps, .min_ratio = r->min_lr_ratio,
+		                   .decay = r->lr_decay_type, .power = r->lr_power,
+		                   .timescale = r->lr_timescale == OPT_UNSET_INT ? 0 : (long)r->lr_timescale };
 	t->totals.first = MIN(t->totals.first, t->schedule.steps);
 	t->schedule.warmup_steps = r->warmup_steps != OPT_UNSET_INT ? (long)r->warmup_steps :
 		MIN((long)ceil(r->warmup_ratio * steps), (long)steps - 1);
@@ -237,6 +239,7 @@ static void make_optimizer(struct trainer *t)
 	const struct recipe *r = &t->recipe;
 	struct optim_settings s = { .learning_rate = r->learning_rate,
 		                    .weight_decay = r->weight_decay,
+		                    .ema_decay = r->ema_decay,
 		                    .options = opt_row_options(optimizer_rows, r->optim_options, r->optim) };
 
 	optim_init(&t->optim, optimizer_find(r->optim), &s, t->params, t->kernels, t->pool);
@@ -721,6 +724,7 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 void trainer_watch(struct trainer *t, bool (*interrupted)(void)) { t->interrupted = interrupted; }
 void trainer_trace(struct trainer *t, struct trace *trace) { t->trace = trace; }
 bool trainer_done(const struct trainer *t) { return t->step >= t->schedule.steps; }
+bool trainer_shown(const struct trainer *t) { return t->shown; }
 long trainer_steps_done(const struct trainer *t) { return t->step; }
 const struct trainer_plan *trainer_plan(const struct trainer *t) { return &t->totals; }
 struct model *trainer_model(struct trainer *t) { return t->model; }

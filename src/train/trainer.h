@@ -117,6 +117,8 @@ struct forgetting_metrics {
 int trainer_forgetting(struct trainer *t, struct forgetting_metrics *m, bool (*interrupted)(void), bool *stopped,
                        struct err *e);
 bool trainer_has_forgetting(const struct trainer *t);  /* it was asked for, and can be */
+/* The weights are the average that is the result, not those that steps change: no step or checkpoint may follow. */
+bool trainer_shown(const struct trainer *t);
 /* a checkpoint folder, atomically */
 int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struct err *e);
 /* of a checkpoint of this run; the best one, at the end */

@@ -170,14 +170,13 @@ static int evaluate(struct trainer *t, struct eval_metrics *m, bool *stopped, st
 	return status;
 }
 
-int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(void), bool *stopped, struct err *e)
+static int eval_shown(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(void), bool *stopped,
+                      struct err *e)
 {
 	const struct dataset *d = &t->eval;
 	struct watch watch = { .interrupted = interrupted };
 	double begin = clock_seconds();
 
-	if (!t->has_eval)
-		BUG("an evaluation without rows");
 	if (t->objective.row->evaluate)
 		return evaluate(t, m, stopped, e);
 	if (look_whole(t, true, e) < 0) {
@@ -201,6 +200,16 @@ int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(
 	}
 	m->seconds = clock_seconds() - begin;
 	return 0;
+}
+
+int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(void), bool *stopped, struct err *e)
+{
+	if (!t->has_eval)
+		BUG("an evaluation without rows");
+	bool shown = trainer_show(t);
+	int status = eval_shown(t, m, interrupted, stopped, e);
+	trainer_hide(t, shown);
+	return status;
 }
 
 struct work trainer_scored(const struct trainer *t)

@@ -181,6 +181,7 @@ struct trainer {
 	struct eval_row *eval_rows;        /* [documents of the evaluation] of the last one, a group each */
 	size_t *eval_row;                  /* the group of the document that it begins with */
 	long step;                         /* done */
+	bool shown;                        /* the weights are those that count, not those that steps change */
 	struct step now;
 	struct objective_sums sums;        /* of this step, or of an evaluation */
 	int32_t most_docs;                 /* of a micro-batch, of the evaluation's too */
@@ -325,6 +326,10 @@ int trainer_check_machine(const struct trainer *t, struct err *e);
 int trainer_check_disk(const struct trainer *t, struct err *e);
 /* trainer_time.c: the plan's seconds, by running a little of it */
 int trainer_measure_time(struct trainer *t, struct err *e);
+/* trainer_save.c: what averages, and is evaluated and kept, is where the weights are until trainer_hide; false: there
+ * is no such thing. What steps change stands in the gradients' memory meanwhile. */
+bool trainer_show(struct trainer *t);
+void trainer_hide(struct trainer *t, bool shown);
 /* trainer_eval.c */
 int trainer_make_scorer(struct trainer *t, struct err *e);
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "train/checkpoint.h"
+#include "train/run_dir.h"
 #include "train/trainer_parts.h"
 #include "model/export.h"
 
@@ -36,12 +37,52 @@ static int write_adapter(const struct trainer *t, const char *dir, struct err *e
 	return t->model->n_new ? tokenizer_save(t->model->tokenizer, dir, e) : 0;
 }
 
+/* --- weights that count --- */
+
+static void follow(struct trainer *t)
+{
+	if (t->has_adapter)
+		adapter_follow(&t->adapter, t->model, t->kernels, t->pool);
+}
+
+static bool averages(const struct trainer *t)
+{
+	return optim_averages(&t->optim) && t->step > 0 && strcmp(t->recipe.ema_weights, "beside") != 0;
+}
+
+static void show(struct trainer *t, float *kept)
+{
+	optim_show(&t->optim, kept);
+	t->shown = true;
+	follow(t);
+}
+
+bool trainer_show(struct trainer *t)
+{
+	if (t->shown || !averages(t))
+		return false;
+	show(t, grad_tree_leaf(&t->gradients));
+	return true;
+}
+
+void trainer_hide(struct trainer *t, bool shown)
+{
+	if (!shown)
+		return;
+	optim_hide(&t->optim, grad_tree_leaf(&t->gradients));
+	t->shown = false;
+	follow(t);
+}
+
 static int save_beside(void *ctx, const char *dir, struct err *e)
 {
-	const struct trainer *t = ctx;
+	struct trainer *t = ctx;
 	const struct objective_run *o = &t->objective;
+	bool shown = trainer_show(t);
+	int status = t->has_adapter ? write_adapter(t, dir, e) : 0;
 
-	if (t->has_adapter && write_adapter(t, dir, e) < 0)
+	trainer_hide(t, shown);
+	if (status)
 		return -1;
 	return o->row->save ? o->row->save(o, t->step, dir, e) : 0;
 }
@@ -65,8 +106,8 @@ int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struc
 {
 	struct checkpoint c = { .params = t->params, .kept = &t->adapter.kept, .optim = &t->optim, .ctx = t };
 
-	if (!t->started)
-		BUG("a checkpoint of a run that has not begun");
+	if (!t->started || t->shown)
+		BUG("a checkpoint of a run that has not begun, or is over");
 	if (check_finite(t->params, e) < 0)
 		return -1;
 	c.facts = make_facts(t, caller);
@@ -145,8 +186,7 @@ int trainer_load(struct trainer *t, const char *dir, json_t **caller, struct err
 		json_decref(facts);
 		return -1;
 	}
-	if (t->has_adapter)
-		adapter_follow(&t->adapter, t->model, t->kernels, t->pool);
+	follow(t);
 	warn_difference(facts, "kernels", t->kernels->name);
 	warn_difference(facts, "version", KUNGFU_VERSION);
 	t->step = (long)json_integer_value(json_object_get(facts, "step"));
@@ -163,11 +203,13 @@ int trainer_load(struct trainer *t, const char *dir, json_t **caller, struct err
 
 int trainer_load_weights(struct trainer *t, const char *dir, struct err *e)
 {
-	if (checkpoint_read_weights(dir, t->params, &t->adapter.kept, e) < 0)
-		return -1;
-	if (t->has_adapter)
-		adapter_follow(&t->adapter, t->model, t->kernels, t->pool);
-	return 0;
+	struct checkpoint c = { .params = t->params, .kept = &t->adapter.kept, .optim = &t->optim };
+	int status = optim_averages(&t->optim) ? checkpoint_read(dir, &c, e) :
+	                                         checkpoint_read_weights(dir, t->params, &t->adapter.kept, e);
+
+	json_decref(c.facts);
+	follow(t);
+	return status;
 }
 
 /* A trained weight's numbers, or the model's own, whose pages are given back: that is what the plan counts with. */
@@ -229,15 +271,39 @@ static int save_adapter(const struct trainer *t, const char *dir, struct err *e)
 	return 0;
 }
 
+static int save_trained(struct trainer *t, const char *dir, struct err *e)
+{
+	return t->has_adapter ? save_adapter(t, dir, e) : save_model(t, dir, e);
+}
+
+/* --ema-weights beside: the same, of the average. */
+static int save_average(struct trainer *t, const char *dir, struct err *e)
+{
+	char *beside = io_join(dir, AVERAGE_FOLDER);
+	int status = io_mkdirs(beside, e);
+
+	if (!status) {
+		show(t, grad_tree_leaf(&t->gradients));
+		status = save_trained(t, beside, e);
+		trainer_hide(t, true);
+	}
+	mem_free(beside);
+	return status;
+}
+
 int trainer_result(struct trainer *t, const char *dir, struct err *e)
 {
+	bool beside = t->recipe.ema_decay > 0 && !averages(t);
+
 	if (!t->started)
 		BUG("the result of a run that has not begun");
+	if (averages(t))
+		show(t, NULL);
 	if (check_finite(t->params, e) < 0)
 		return -1;
 	pass_stop(&t->net.pass);
 	kl_stop(t);
 	if (t->objective.own.params.n_items && save_own(t, dir, e) < 0)
 		return -1;
-	return t->has_adapter ? save_adapter(t, dir, e) : save_model(t, dir, e);
+	return beside && save_average(t, dir, e) < 0 ? -1 : save_trained(t, dir, e);
 }

@@ -48,8 +48,8 @@ static void bench_add(struct bench *b)
 	}
 }
 
-/* The row's own options at their defaults. */
-static void bench_options(struct bench *b, const struct optimizer *row)
+/* The row's own options: defaults, and "name=value name=value …". */
+static void bench_options(struct bench *b, const struct optimizer *row, const char *assignments)
 {
 	struct err e = ERR_INIT;
 
@@ -58,10 +58,18 @@ static void bench_options(struct bench *b, const struct optimizer *row)
 	b->options = mem_alloc(row->options_size);
 	CHECK_MSG(b->t, opt_begin(&b->parse, row->opts, b->options, &e) == 0, "%s", e.msg);
 	b->settings.options = b->options;
+	char *words = mem_strdup(assignments), *save = NULL;
+	for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+		char *is = strchr(w, '=');
+		*is = 0;
+		CHECK_MSG(b->t, opt_assign(&b->parse, w, is + 1, &e) == 0, "%s", e.msg);
+	}
+	mem_free(words);
 }
 
 /* Takes the memory for the parameters that were added. */
-static void bench_begin(struct bench *b, const struct optimizer *row, const struct kernels *k, int threads)
+static void bench_begin(struct bench *b, const struct optimizer *row, const char *options, const struct kernels *k,
+                        int threads)
 {
 	struct err e = ERR_INIT;
 
@@ -71,7 +79,7 @@ static void bench_begin(struct bench *b, const struct optimizer *row, const stru
 			b->params.w[b->params.items[i].offset + j] = cosf((float)(i * 37 + j));
 	b->g = mem_array(b->params.n, sizeof(*b->g));
 	b->pool = pool_new(threads);
-	bench_options(b, row);
+	bench_options(b, row, options);
 	optim_init(&b->optim, row, &b->settings, &b->params, k, b->pool);
 	CHECK_MSG(b->t, optim_start(&b->optim, &e) == 0, "%s", e.msg);
 }
@@ -81,7 +89,7 @@ static void bench_new(struct bench *b, struct test *t, const struct optimizer *r
 {
 	*b = (struct bench){ .t = t, .settings = usual };
 	bench_add(b);
-	bench_begin(b, row, k, threads);
+	bench_begin(b, row, "", k, threads);
 }
 
 static void bench_end(struct bench *b)
@@ -160,7 +168,7 @@ static void test_bytes(struct test *t, const struct optimizer *row, const struct
 	struct bench b = { .t = t, .settings = usual };
 	params_add(&b.params, "big", 2, (size_t[]){ 15000, 101 }, -1);
 	bench_add(&b);
-	bench_begin(&b, row, k, 2);
+	bench_begin(&b, row, "", k, 2);
 	test_case(t, "%s: it takes the bytes that it says", row->name);
 	bench_steps(&b, 1, 1);
 	size_t room = ROUND_UP(b.optim.bytes, (size_t)4096), beyond = 0;
@@ -230,10 +238,10 @@ static void test_zero(struct test *t, const struct optimizer *row, const struct 
 	for (size_t i = 0; i < b.params.n_items; i++) {
 		const struct param *p = &b.params.items[i];
 		for (size_t j = p->offset; j < p->offset + p->n; j++) {
-			float want = c.params.w[j], now = b.params.w[j];
+			float want = c.params.w[j], now = b.params.w[j], off = row->averaged ? 1e-3f : 3e-7f;
 			if (p->role != PARAM_VECTOR)
 				want = want * shrink * shrink;
-			CHECK_MSG(t, now == want || (p->role != PARAM_VECTOR && fabsf(now / want - 1) < 3e-7f),
+			CHECK_MSG(t, now == want || (p->role != PARAM_VECTOR && fabsf(now / want - 1) < off),
 			          "%s: %.9g, not %.9g", p->name, now, want);
 		}
 	}
@@ -312,6 +320,59 @@ static void test_resume(struct test *t, const struct optimizer *row, const struc
 	mem_free(dir);
 }
 
+/* --- averages --- */
+
+/* What is shown, and that the weights come back. */
+static void check_shown(struct bench *b, const float *want)
+{
+	float *kept = mem_array(b->params.n, sizeof(*kept)), *before = mem_array(b->params.n, sizeof(*before));
+	size_t bytes = b->params.n * sizeof(float);
+
+	memcpy(before, b->params.w, bytes);
+	optim_show(&b->optim, kept);
+	CHECK(b->t, memcmp(before, b->params.w, bytes) != 0 && all_finite(b));
+	for (size_t i = 0; want && i < b->params.n; i++)
+		CHECK_MSG(b->t, fabsf(b->params.w[i] - want[i]) <= 1e-6f * fabsf(want[i]) + 1e-9f,
+		          "number %zu: %.9g, not %.9g", i, b->params.w[i], want[i]);
+	optim_hide(&b->optim, kept);
+	CHECK(b->t, memcmp(before, b->params.w, bytes) == 0);
+	mem_free(kept);
+	mem_free(before);
+}
+
+static void test_average(struct test *t, const struct optimizer *row, const struct kernels *k)
+{
+	struct bench b = { .t = t, .settings = usual }, plain;
+	size_t state;
+
+	bench_new(&plain, t, row, k, 2);
+	bench_steps(&plain, 1, 3);
+	test_case(t, "%s: the average of its weights", row->name);
+	CHECK(t, optim_averages(&plain.optim) == (row->averaged != NULL));
+	if (row->averaged) {
+		check_shown(&plain, NULL);
+		bench_end(&plain);
+		return;
+	}
+	b.settings.ema_decay = 0.75;
+	bench_add(&b);
+	bench_begin(&b, row, "", k, 3);
+	float *want = mem_array(b.params.n, sizeof(*want));
+	for (long step = 1; step <= 3; step++) {
+		bench_steps(&b, step, step);
+		for (size_t i = 0; i < b.params.n; i++)
+			want[i] = step == 1 ? b.params.w[i] : 0.75f * want[i] + 0.25f * b.params.w[i];
+	}
+	CHECK(t, memcmp(b.params.w, plain.params.w, b.params.n * sizeof(float)) == 0);
+	check_shown(&b, want);
+	state = checkpoint_bytes(&b.params, &b.optim) - checkpoint_bytes(&plain.params, &plain.optim);
+	CHECK(t, state == params_count(&b.params) * sizeof(float));
+	CHECK(t, b.optim.update.bytes > plain.optim.update.bytes);
+	mem_free(want);
+	bench_end(&b);
+	bench_end(&plain);
+}
+
 /* --- groups --- */
 
 static void test_groups(struct test *t, const struct optimizer *row, const struct kernels *k)
@@ -323,10 +384,10 @@ static void test_groups(struct test *t, const struct optimizer *row, const struc
 	test_case(t, "%s: groups have a rate and a clip of their own", row->name);
 	bench_add(&b);
 	int still = params_add_group(&b.params, &(struct param_group){ .rate = 0, .clip = NAN });
-	int tight = params_add_group(&b.params, &(struct param_group){ .rate = 1, .clip = 1e-30 });
+	int tight = params_add_group(&b.params, &(struct param_group){ .rate = 1, .clip = 1e-300 });
 	b.params.items[0].group = still;
 	b.params.items[1].group = tight;
-	bench_begin(&b, row, k, 2);
+	bench_begin(&b, row, "", k, 2);
 	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
 		distance(&plain, i);
 		distance(&b, i);
@@ -389,20 +450,6 @@ static void golden_params(struct bench *b, const struct safetensors *s)
 	}
 }
 
-/* "name=value name=value …" */
-static void golden_options(struct bench *b, const char *assignments)
-{
-	char *words = mem_strdup(assignments), *save = NULL;
-	struct err e = ERR_INIT;
-
-	for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
-		char *is = strchr(w, '=');
-		*is = 0;
-		CHECK_MSG(b->t, opt_assign(&b->parse, w, is + 1, &e) == 0, "%s", e.msg);
-	}
-	mem_free(words);
-}
-
 static void golden_gradient(struct bench *b, const struct safetensors *s, long step)
 {
 	for (size_t i = 0; i < b->params.n_items; i++) {
@@ -436,13 +483,13 @@ static void golden_states(struct bench *b, const struct safetensors *s)
 		}
 }
 
-/* ‖have − want‖ over all parameters as a part of ‖want − from‖; from NULL: of ‖want‖. */
-static double golden_off(struct bench *b, const struct safetensors *s, const char *from)
+/* ‖have − want‖ over all parameters as a part of ‖want − from‖; from NULL: of ‖want‖. last: which weights are wanted. */
+static double golden_off(struct bench *b, const struct safetensors *s, const char *last, const char *from)
 {
 	double off = 0, of = 0;
 	for (size_t i = 0; i < b->params.n_items; i++) {
 		const struct param *p = &b->params.items[i];
-		const float *want = part(s, "last", p->name)->data, *x = from ? part(s, from, p->name)->data : NULL;
+		const float *want = part(s, last, p->name)->data, *x = from ? part(s, from, p->name)->data : NULL;
 		for (size_t j = 0; j < p->n; j++) {
 			double d = (double)b->params.w[p->offset + j] - (double)want[j],
 			       r = (double)want[j] - (x ? (double)x[j] : 0);
@@ -457,14 +504,13 @@ static void golden_run(struct test *t, const struct optimizer *row, const struct
                        const struct safetensors *s)
 {
 	struct bench b = { .t = t };
-	double rate = meta_number(s, "learning_rate"), tolerance = meta_number(s, "tolerance");
+	double rate = meta_number(s, "learning_rate"), tolerance = meta_number(s, "tolerance"),
+	       warmup = meta_number(s, "warmup");
 	bool of_update = !strcmp(meta_text(s, "of"), "update");
 
 	b.settings = (struct optim_settings){ .learning_rate = rate, .weight_decay = meta_number(s, "weight_decay") };
 	golden_params(&b, s);
-	bench_begin(&b, row, k, 2);
-	if (b.options)
-		golden_options(&b, meta_text(s, "options"));
+	bench_begin(&b, row, meta_text(s, "options"), k, 2);
 	for (size_t i = 0; i < b.params.n_items; i++) {
 		const struct param *p = &b.params.items[i];
 		memcpy(b.params.w + p->offset, part(s, "w", p->name)->data, p->n * sizeof(float));
@@ -472,13 +518,19 @@ static void golden_run(struct test *t, const struct optimizer *row, const struct
 	for (long step = 1; step <= (long)meta_number(s, "steps"); step++) {
 		golden_gradient(&b, s, step);
 		optim_clip(&b.optim, b.g, 1, 0);
-		optim_step(&b.optim, b.g, rate, step);
+		optim_step(&b.optim, b.g, isnan(warmup) ? rate : rate * fmin(1, (double)step / warmup), step);
 		if (step == 1)
 			golden_states(&b, s);
 	}
-	double off = golden_off(&b, s, of_update ? "w" : NULL);
+	double off = golden_off(&b, s, "last", of_update ? "w" : NULL);
 	CHECK_MSG(t, off <= tolerance, "off by %g of the %s, %g is allowed", off, of_update ? "update" : "weights",
 	          tolerance);
+	CHECK(t, optim_averages(&b.optim) == (part(s, "shown", b.params.items[0].name) != NULL));
+	if (optim_averages(&b.optim)) {
+		optim_show(&b.optim, NULL);
+		off = golden_off(&b, s, "shown", NULL);
+		CHECK_MSG(t, off <= tolerance, "off by %g of what is shown, %g is allowed", off, tolerance);
+	}
 	bench_end(&b);
 }
 
@@ -529,6 +581,7 @@ void test_optimizers(struct test *t)
 		test_bytes(t, row, all[n - 1]);
 		test_resume(t, row, all[n - 1]);
 		test_groups(t, row, all[n - 1]);
+		test_average(t, row, all[n - 1]);
 		for (size_t j = 0; j < n; j++) {
 			test_descent(t, row, all[j]);
 			test_zero(t, row, all[j]);

@@ -42,7 +42,27 @@ def schedule(name, make):
     array(name, factors)
 
 
+def exactly(name, kind, warmup, **kwargs):
+    """transformers' own scheduler, all digits."""
+    o = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    s, factors = get_scheduler(kind, o, warmup, 20, kwargs), []
+    for _ in range(20):
+        factors.append(s.get_last_lr()[0])
+        o.step()
+        s.step()
+    print(f"static const double {name}[] = {{ " + ", ".join(repr(v) for v in factors) + " };")
+
+
 adamw()
+exactly("inverse_sqrt", "inverse_sqrt", 4)
+exactly("inverse_sqrt_slow", "inverse_sqrt", 4, timescale=9)
+exactly("inverse_sqrt_cold", "inverse_sqrt", 0)
+exactly("polynomial", "polynomial", 4, power=2.0, lr_end=0.1)
+exactly("wsd_linear", "warmup_stable_decay", 4, num_decay_steps=5, decay_type="linear", min_lr_ratio=0.1)
+exactly("wsd_root", "warmup_stable_decay", 4, num_decay_steps=5, decay_type="1-sqrt")
+exactly("wsd_long", "warmup_stable_decay", 4, num_decay_steps=16, decay_type="cosine", min_lr_ratio=0.1)
+exactly("min_lr", "cosine_with_min_lr", 4, min_lr_rate=0.1)
+exactly("warm_constant", "constant_with_warmup", 4)
 schedule("linear", lambda o: get_linear_schedule_with_warmup(o, 4, 20))
 schedule("linear_cold", lambda o: get_scheduler("linear", o, 0, 20))
 schedule("cosine", lambda o: get_cosine_schedule_with_warmup(o, 4, 20))

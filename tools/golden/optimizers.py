@@ -2,7 +2,8 @@
 
 The gradient of step t (from 1) is a + t·b, in float32. A file test/golden/values/optimizer_NAME….safetensors holds
 w.NAME (weights at the start; the name says the role), a.NAME, b.NAME, last.NAME (weights after the steps) and, of rows
-that are to be compared so closely, first.STATE.NAME (the state after one step). Its metadata name the row, its options,
+that are to be compared so closely, first.STATE.NAME (the state after one step); of those that average, shown.NAME (what
+is evaluated at the end). Its metadata name the row, its options,
 the settings, the reference and how far off the end may be, as a part of the weights' norm or of the update's.
 """
 import pathlib
@@ -40,8 +41,8 @@ def off(a, b, start=None):
     return (d / r).sqrt().item()
 
 
-def save(file, row, reference, params, last, settings, steps, tolerance, of, options="", first={}):
-    tensors = {}
+def save(file, row, reference, params, last, settings, steps, tolerance, of, options="", first={}, shown={}):
+    tensors = {f"shown.{name}": x for name, x in shown.items()}
     for name, (w, a, b) in params.items():
         tensors |= {f"w.{name}": w, f"a.{name}": a, f"b.{name}": b, f"last.{name}": last[name]}
         tensors |= {f"first.{k}.{name}": v for k, v in first.get(name, {}).items()}
