@@ -1,18 +1,19 @@
-/* optimizer_adafactor: Adafactor (Shazeer & Stern 2018), as transformers' Adafactor with an external rate: of a matrix's
- * second moments only the means of its rows and of its columns are kept, R and C.
+/* optimizer_adafactor: Adafactor (Shazeer & Stern 2018), as transformers' with an external rate: of a matrix's second
+ * moments only the means of its rows and of its columns are kept, R and C.
  *
  *     β = 1 − t^decay_rate      q = g² + 1e-30
- *     R ← β·R + (1 − β)·mean of q's rows      C ← β·C + (1 − β)·mean of q's columns      V = R·Cᵀ / mean(R)
+ *     R ← β·R + (1 − β)·mean of q's rows      C ← β·C + (1 − β)·mean of q's columns
+ *     V = R·Cᵀ/mean(R)
  *     V ← β·V + (1 − β)·q     for what is no matrix
  *     U = g/√V      U ← U / max(1, RMS(U)/clip_threshold)
  *     M ← β₁·M + (1 − β₁)·lr·U, and M for lr·U     with beta1
  *     w ← w·(1 − lr·λ) − lr·U
  *
- * With scale_parameter lr is times max(1e-3, RMS(w)), of the weights before the step. Defaults are those of transformers'
- * Trainer: neither that nor relative_step, which is a schedule of its own and left to --lr-scheduler-type inverse_sqrt.
- * R, C and V with its mean are in f32 as there, sums in double.
+ * With scale_parameter lr is times max(1e-3, RMS(w)), of the weights before the step. Defaults are those of
+ * transformers' Trainer: neither that nor relative_step, which is a schedule of its own and left to
+ * --lr-scheduler-type inverse_sqrt. R, C and V are in f32 as there, sums in double.
  *
- * A parameter is taken whole, because RMS(U) is of all of it. Four passes: rows, columns, the size of U, the weights. */
+ * A parameter is taken whole, because RMS(U) is of all of it. Four passes: rows, columns, the size of U, weights. */
 #include "train/optimizer.h"
 
 #include <math.h>

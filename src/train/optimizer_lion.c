@@ -1,10 +1,11 @@
 /* optimizer_lion: Lion (Chen and others 2023): every number moves by the learning rate, in the direction of the sign of
  * its momentum.
  *
- *     w ← w·(1 − lr·λ)      w ← w − lr·sign(β₁·m + (1 − β₁)·g)      m ← β₂·m + (1 − β₂)·g
+ *     w ← w·(1 − lr·λ)      w ← w − lr·sign(β₁·m + (1 − β₁)·g)
+ *     m ← β₂·m + (1 − β₂)·g
  *
- * sign(0) is 0. One number of state a weight, half of AdamW's. A step is larger than AdamW's at the same rate, so the
- * authors ask for a rate 3 to 10 times as low, and a decay as much higher. */
+ * sign(0) is 0. One number of state a weight, half of AdamW's. A step is larger than AdamW's at the same rate, so
+ * the authors ask for a rate 3 to 10 times as low, and a decay as much higher. */
 #include "train/optimizer.h"
 
 struct options {

@@ -16,7 +16,8 @@
  * --normuon evens out the rows of X, the neurons, by a second moment of each (Li and others 2025, NorMuon); X keeps its
  * norm, as their program has it, or by match_rms_adamw gets that of the paper, 0.2·√(rows·columns):
  *
- *     v ← v + (1 − β₂)(mean of a row's X² − v)      X ← X/(√v + 1e-10), by rows      s·X ← s·X·‖X before‖/‖X‖
+ *     v ← v + (1 − β₂)(mean of a row's X² − v)      X ← X/(√v + 1e-10), by rows
+ *     s·X ← s·X·‖X before‖/‖X‖
  *
  * Cautious decay is of numbers whose X and w have X·w ≥ 0.
  *

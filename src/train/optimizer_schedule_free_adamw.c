@@ -1,12 +1,13 @@
-/* optimizer_schedule_free_adamw: schedule-free AdamW (Defazio and others 2024), as facebook's AdamWScheduleFree: the rate
- * does not fall, and instead an average of the weights is what counts.
+/* optimizer_schedule_free_adamw: schedule-free AdamW (Defazio and others 2024), as facebook's AdamWScheduleFree: the
+ * rate does not fall, and instead an average of the weights is what counts.
  *
- *     v ← β₂·v + (1 − β₂)·g²      d = g/(√(v/(1 − β₂ᵗ)) + ε) + λ·y      gradients are taken at y
+ *     v ← β₂·v + (1 − β₂)·g²      d = g/(√(v/(1 − β₂ᵗ)) + ε) + λ·y
  *     c = lr_max² / Σ lr_max²      lr_max: the highest rate so far
- *     y ← y + c·(z − y) + lr·(β₁(1 − c) − 1)·d      z ← z − lr·d
+ *     y ← y + c·(z − y) + lr·(β₁(1 − c) − 1)·d
+ *     z ← z − lr·d
  *     x = y + (1 − 1/β₁)(z − y)      the average: evaluated, and kept as the result
  *
- * w is y while the run goes on; z and v are the state, as much as AdamW's, and lr_max with the sum of its squares, in
+ * Gradients are taken at y, and w is y while the run goes on; z and v are the state, as much as AdamW's, and lr_max with the sum of its squares, in
  * double. A step of rate 0 before any other moves nothing and has no part in the average. */
 #include "train/optimizer.h"
 

@@ -3,7 +3,7 @@
 #ifndef TRAIN_SCHEDULE_H
 #define TRAIN_SCHEDULE_H
 
-/* Two names that mean the same: constant_with_warmup is constant, cosine_with_min_lr cosine, warmup_stable_decay wsd. */
+/* constant_with_warmup means constant, cosine_with_min_lr cosine, warmup_stable_decay wsd. */
 #define SCHEDULE_TYPES \
 	"linear|cosine|constant|wsd|inverse_sqrt|polynomial|constant_with_warmup|cosine_with_min_lr|warmup_stable_decay"
 /* How wsd falls. */
