@@ -7,8 +7,8 @@
  *     z ← z − lr·d
  *     x = y + (1 − 1/β₁)(z − y)      the average: evaluated, and kept as the result
  *
- * Gradients are taken at y, and w is y while the run goes on; z and v are the state, as much as AdamW's, and lr_max
- * with the sum of its squares, in double. A step of rate 0 before any other moves nothing and has no part in the average. */
+ * Gradients are taken at y, and w is y while the run goes on; z and v are the state, as much as AdamW's, with lr_max
+ * and the sum of its squares in double. A step of rate 0 before any other moves nothing and has no part in x. */
 #include "train/optimizer.h"
 
 #include <math.h>
