@@ -17,7 +17,10 @@
 #include "base/mem.h"
 #include "base/opt_others.h"
 
-static bool is_row(const struct opt *o) { return o->type != OPT_TYPE_GROUP && o->type != OPT_TYPE_ROWS; }
+static bool is_row(const struct opt *o)
+{
+	return o->type != OPT_TYPE_GROUP && o->type != OPT_TYPE_ROWS && o->type != OPT_TYPE_DEFAULT;
+}
 
 static bool same_name(const char *a, const char *b)
 {

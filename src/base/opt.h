@@ -39,7 +39,8 @@ enum opt_type {
 	OPT_TYPE_GROUP,
 	/* as a command declares them; in a joined table the one is a CHOICE, the other what it stands for */
 	OPT_TYPE_PICK,         /* the name of a row of another table */
-	OPT_TYPE_ROWS          /* here stand the options that the rows of another table bring */
+	OPT_TYPE_ROWS,         /* here stand the options that the rows of another table bring */
+	OPT_TYPE_DEFAULT       /* another default of an option above it; in a joined table it is that option's */
 };
 
 /* A row of another table (adapters, objectives, …), as options see it. */
@@ -123,6 +124,9 @@ struct opt_list {
 /* The options of these rows. pick_: the name of the PICK by which one of them is chosen, NULL where all are in use. The
  * field is a void **: a struct for each row, filled whether it is in use or not (opt_row_options). */
 #define OPT_ROWS(pick_, s, f, rows_) { OPT_TYPE_ROWS, pick_, NULL, offsetof(s, f), NULL, 0, 0, NULL, NULL, NULL, rows_ }
+/* Where several commands have the same rows: what one of them means where nothing is said. All that bring the option
+ * mean it then. */
+#define OPT_DEFAULT(name_, init_) { OPT_TYPE_DEFAULT, name_, NULL, 0, init_, 0, 0, NULL, NULL, NULL }
 #define OPT_END { OPT_TYPE_END, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL }
 /* With a second name: OPT_ALIAS("p", OPT_STRING(…)) cannot be a macro in C17; write the row out, .alias = "p". */
 

@@ -199,6 +199,33 @@ static void add_brought(struct opt_table *t, const struct opt *declared, const s
 	}
 }
 
+/* A use of an option with another default. */
+static const struct opt *with_default(struct opt_table *t, const struct opt *o, const char *init)
+{
+	struct opt *other = arena_alloc(&t->mem, sizeof(*other));
+	*other = *o;
+	other->init = init;
+	return other;
+}
+
+static void change_default(struct opt_table *t, const struct opt *to)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		struct opt *o = &t->rows[i];
+		if (o->type == OPT_TYPE_GROUP || strcmp(o->name, to->name) != 0)
+			continue;
+		struct opt_use *uses = arena_array(&t->mem, o->n_uses + 1, sizeof(*uses));
+		for (size_t j = 0; j < o->n_uses; j++) {
+			uses[j] = o->uses[j];
+			uses[j].as = with_default(t, uses[j].as, to->init);
+		}
+		o->init = to->init;
+		o->uses = o->n_uses ? uses : NULL;
+		return;
+	}
+	BUG("another default of --%s, which is no option", to->name);
+}
+
 void opt_join(struct opt_table *t, const struct opt *declared)
 {
 	*t = (struct opt_table){ 0 };
@@ -208,6 +235,8 @@ void opt_join(struct opt_table *t, const struct opt *declared)
 			add_pick(t, o);
 		else if (o->type == OPT_TYPE_ROWS)
 			add_brought(t, declared, o);
+		else if (o->type == OPT_TYPE_DEFAULT)
+			change_default(t, o);
 		else
 			add_row(t, o);
 	}

@@ -13,6 +13,7 @@ bool objective_rows(size_t i, struct opt_row *out)
 	if (o)
 		*out = (struct opt_row){ .name = o->name,
 			                 .summary = o->summary,
+			                 .also = o->also,
 			                 .standard = o->standard,
 			                 .opts = o->opts,
 			                 .options_size = o->options_size };

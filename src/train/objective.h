@@ -109,6 +109,7 @@ struct objective_plan {
 struct objective {
 	const char *name;                            /* "sft" */
 	const char *summary;                         /* half a line, for --help */
+	const char *const *also;                     /* what else means it, until NULL; or NULL */
 	bool standard;                               /* --objective where nobody says another; one row is */
 	double rate;                                 /* its usual learning rate as a multiple of the method's */
 	const struct opt *opts;                      /* its own options (base/opt.h), or NULL */
@@ -132,6 +133,9 @@ struct objective {
 	const char *const *loss_types;               /* names for --loss-type, until NULL; or NULL */
 	/* Unless --train-sampling-strategy says otherwise, rows are taken in the order of the file. */
 	bool sequential;
+	/* It learns from texts that stand alone, so also from windows of token shards, of which the documents of one
+	 * step at a time are there. */
+	bool windows;
 	/* Of a document of the first role the prompt is learnt too: those tokens' `learn` is LEARN_PROMPT. */
 	bool prompts;
 

@@ -170,6 +170,7 @@ const struct objective objective_mlm = {
 	.summary = "tokens that are hidden in a text (encoders)",
 	.rate = 1,
 	.opts = mlm_opts,
+	.windows = true,
 	.options_size = sizeof(struct mlm),
 	.check = mlm_check,
 	.masked = mlm_masked,

@@ -109,7 +109,9 @@ static void sft_eval(const struct objective_run *o, const struct documents *d, c
 const struct objective objective_sft = {
 	.name = "sft",
 	.summary = "the next token of texts and answers",
+	.also = (const char *const[]){ "ntp", "clm", NULL },
 	.standard = true,
+	.windows = true,
 	.rate = 1,
 	.record = sft_record,
 	.loss = sft_loss,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "corpus/shards.h"
 #include "model/prepare.h"
 
 enum { MICRO_BATCH_TOKENS = 1024, AUTOMATIC_SAVES_KEPT = 2 };
@@ -49,7 +50,7 @@ static int check_evaluation(const struct recipe *r, struct err *e)
 {
 	const char *needs = r->early_stopping_patience > 0 ? "early-stopping-patience" :
 		r->load_best_model_at_end ? "load-best-model-at-end" : NULL;
-	if (needs && !r->eval_data)
+	if (needs && !r->eval_data && !(r->data && shards_are(r->data)))
 		return err_set(e, "--%s needs --eval-data", needs);
 	return 0;
 }
@@ -178,6 +179,8 @@ void recipe_unused(const struct recipe *r, const struct opt_parse *p, struct buf
 		add_unused(sentence, "--ema-weights is of --ema-decay, which is not there");
 	if (!r->replay && opt_given(p, "replay-ratio"))
 		add_unused(sentence, "--replay-ratio is of the rows of --replay, which is not there");
+	if (opt_given(p, "eval-tokens") && !(r->data && shards_are(r->data)))
+		add_unused(sentence, "--eval-tokens is of token shards, and --data is none");
 	if (r->retain && !r->forgetting && !(r->ewc > 0))
 		add_unused(sentence, "--retain is for the measure of forgetting and --ewc, and there is neither");
 }

@@ -47,6 +47,7 @@ struct recipe {
 	const char *retain, *replay, *new_tokens;
 	double replay_ratio, kl_to_base, l2_sp, ewc, layer_lr_decay;
 	const char *report_to;
+	int64_t eval_tokens;                                           /* of shards */
 	size_t memory;                                                 /* 0: no limit */
 	/* no option: of this machine, borrowed; what --memory has recomputed is chosen by it; or NULL */
 	const struct speeds *speeds;
@@ -77,7 +78,8 @@ struct recipe {
 		  0, \
 		  NULL, \
 		  "FILE", \
-		  "training rows: JSONL, a JSON array, .csv, .tsv; a .txt is one document; .gz, or a folder" }, \
+		  "training rows: JSONL, a JSON array, .csv, .tsv; a .txt is one document; .gz, or a folder; " \
+		  "token shards" }, \
 		OPT_STRING("eval-data", s, f.eval_data, NULL, "FILE", "rows to evaluate on while training"), \
 		{ OPT_TYPE_STRING, \
 		  "out", \
@@ -187,6 +189,8 @@ struct recipe {
 		OPT_GROUP("Evaluating, saving, logging"), \
 		OPT_INT("eval-steps", s, f.eval_steps, NULL, 0, 1e12, \
 	                "evaluate every N steps and at the end (default: every epoch; 0: at the end)"), \
+		OPT_INT("eval-tokens", s, f.eval_tokens, "262144", 2, 1e12, \
+	                "of token shards: evaluate on at most so many tokens of those held out, evenly spread"), \
 		OPT_FLAG("eval-on-start", s, f.eval_on_start, "true", \
 	                 "evaluate before the first step too, so that the gain has a start"), \
 		OPT_INT("save-steps", s, f.save_steps, NULL, 0, 1e12, \

@@ -89,7 +89,7 @@ static int add_weights(struct trainer *t, struct err *e)
 	bool quantized = false;
 
 	if (export_possible(t->model, e) < 0)
-		return err_prefix(e, "--method full of %s", t->recipe.model);
+		return err_prefix(e, "--method full of %s", t->model->source.path);
 	const struct method_full *options =
 		opt_row_options(method_rows, t->recipe.method_options, method_full);
 	if (method_full_overlay(&t->full, t->model, options, e) < 0)
@@ -369,7 +369,7 @@ static void make_forest(struct trainer *t)
 {
 	t->forest = (struct forest_options){
 		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
-		.share = !overlays_unshared(t->overlay) && !t->model->config.arch->encoder,
+		.share = !overlays_unshared(t->overlay) && !t->model->config.arch->encoder && !trainer_is_windows(t),
 		.own_rows = t->objective.row->labelled || t->objective.row->masked,
 		.virtual_tokens = overlays_virtual(t->overlay),
 		.first_virtual = t->model->config.V,
@@ -383,6 +383,7 @@ static int open_parts(struct trainer *t, struct trainer_base *beside, struct err
 	if (open_base(t, beside, e) < 0 || open_trained(t, e) < 0 || make_schedule(t, e) < 0 || look_open(t, e) < 0)
 		return -1;
 	make_forest(t);
+	trainer_room_windows(t);
 	if (trainer_check_groups(t, e) < 0 || reference_open(t, e) < 0 || trainer_feed(t, e) < 0 ||
 	    (t->has_adapter && adapter_plan(&t->adapter, t->schedule.steps, e) < 0) || join_objective(t, e) < 0 ||
 	    balance_open(t, e) < 0)

@@ -46,6 +46,7 @@ struct trainer_plan {               /* the dry run: what the job needs */
 	long micro_batches;
 	double epochs;
 	int64_t documents, tokens, computed_tokens, supervised_tokens; /* documents: rows to learn from */
+	double bytes_per_token, eval_bytes_per_token; /* of the text, of shards; NAN: not known */
 	int64_t kl_tokens;              /* of prompts, that --kl-to-base compares in all steps */
 	int64_t longest;                /* tokens of the longest document, an adapter's virtual ones included */
 	int virtual_tokens;             /* which stand before every document */

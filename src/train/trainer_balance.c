@@ -33,7 +33,8 @@ int balance_open(struct trainer *t, struct err *e)
 	if (isnan(b->coef))
 		b->coef = c->balances ? c->balance : 0;
 	if (b->coef > 0 && !experts_of(t->model))
-		return err_set(e, "--router-aux-loss-coef %g: %s has no experts to balance", b->coef, t->recipe.model);
+		return err_set(e, "--router-aux-loss-coef %g: %s has no experts to balance", b->coef,
+		               t->model->source.path);
 	return 0;
 }
 

@@ -173,8 +173,10 @@ static void say(const struct dataset *d, const char *path, const char *what)
 	        human_count((double)d->documents.tokens, tokens), human_count((double)d->documents.learnt, learnt));
 }
 
-static int read_both(struct trainer *t, struct lint *train, struct lint *eval, struct err *e)
+static int read_train(struct trainer *t, struct lint *train, struct err *e)
 {
+	if (shards_are(t->recipe.data))
+		return trainer_open_windows(t, e);
 	if (read_dataset(t, &t->train, train, t->recipe.data, false, e) < 0)
 		return -1;
 	say(&t->train, t->recipe.data, "training rows");
@@ -182,13 +184,20 @@ static int read_both(struct trainer *t, struct lint *train, struct lint *eval, s
 		log_warn("--objective %s does not read the column label: --objective classification and regression do",
 		         t->objective.row->name);
 	warn_untemplated(train, &t->train, t->objective.row);
+	return 0;
+}
+
+static int read_both(struct trainer *t, struct lint *train, struct lint *eval, struct err *e)
+{
+	if (read_train(t, train, e) < 0)
+		return -1;
 	if (!t->recipe.eval_data)
 		return 0;
 	if (read_dataset(t, &t->eval, eval, t->recipe.eval_data, true, e) < 0)
 		return -1;
 	say(&t->eval, t->recipe.eval_data, "evaluation rows");
 	t->has_eval = true;
-	size_t common = lint_compare(train, eval).documents;
+	size_t common = trainer_is_windows(t) ? 0 : lint_compare(train, eval).documents;
 	if (common)
 		log_warn("%zu of the evaluation's documents are among the training rows", common);
 	return 0;
@@ -274,6 +283,11 @@ int trainer_check_groups(const struct trainer *t, struct err *e)
 
 void dataset_release(struct dataset *d)
 {
+	if (d->windows) {
+		windows_close(d->windows);
+		d->documents.items = NULL; /* were theirs */
+	}
+	mem_free(d->windows);
 	mem_free(d->pointer);
 	mem_free(d->group);
 	mem_free(d->reference);

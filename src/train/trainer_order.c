@@ -23,16 +23,24 @@ static size_t replayed(const struct trainer *t)
 	return t->replay.n_groups ? (size_t)fmax(round((double)t->train.n_groups * x / (1 - x)), 1) : 0;
 }
 
-size_t order_groups(const struct trainer *t) { return t->train.n_groups + replayed(t); }
+size_t order_groups(const struct trainer *t)
+{
+	const struct windows *w = t->train.windows;
+
+	return w ? (size_t)w->mixture.n_positions : t->train.n_groups + replayed(t);
+}
 
 size_t order_most_group(const struct trainer *t)
 {
 	return MAX(MAX(t->train.most_group, t->replay.most_group), (size_t)t->maxima.documents);
 }
 
-/* Which take rows that none before has taken. */
+/* Which take rows that none before has taken. Windows go on over the end of an epoch, whose last step is not
+ * smaller. */
 static long fresh_steps_per_epoch(const struct trainer *t)
 {
+	if (trainer_is_windows(t))
+		return (long)MAX(order_groups(t) / t->global, (size_t)1);
 	return (long)((order_groups(t) + t->global - 1) / t->global);
 }
 
@@ -55,8 +63,17 @@ static size_t add_group(const struct dataset *d, size_t g, const struct document
 	return n;
 }
 
+static int window_step(const struct trainer *t, long step, size_t *groups, const struct document **docs, size_t *n,
+                       struct err *e)
+{
+	for (size_t i = 0; groups && i < t->global; i++)
+		groups[i] = i;
+	return windows_take(t->train.windows, (uint64_t)step * t->global, t->global, docs, n, e);
+}
+
 size_t order_step(const struct trainer *t, long step, size_t *groups, const struct document **docs)
 {
+	struct err ignored = ERR_INIT; /* what cannot be read now is told when it is to be learnt */
 	const struct dataset *d = &t->train;
 	struct rng_key key = { (uint64_t)t->recipe.seed, RNG_SHUFFLE };
 	long per_epoch = fresh_steps_per_epoch(t), fresh = step / t->repeats;
@@ -64,6 +81,8 @@ size_t order_step(const struct trainer *t, long step, size_t *groups, const stru
 	size_t n = order_groups(t), first = (size_t)(fresh % per_epoch) * t->global, count = MIN(t->global, n - first),
 	       n_docs = 0;
 
+	if (trainer_is_windows(t))
+		return window_step(t, step, groups, docs, &n_docs, &ignored) < 0 ? 0 : n_docs;
 	for (size_t i = 0; i < count; i++) {
 		size_t g = t->sequential ? first + i : rng_permute(key, epoch, n, first + i);
 		if (g >= d->n_groups) {
@@ -127,11 +146,16 @@ int order_take(struct trainer *t, size_t *n, struct err *e)
 {
 	const struct objective_run *o = &t->objective;
 
-	if (!trainer_makes(t)) {
-		*n = order_step(t, t->step, t->taken_group, t->taken);
+	const struct document **as = trainer_makes(t) ? t->asked : t->taken;
+	size_t asked, groups = 0;
+
+	if (!trainer_is_windows(t))
+		asked = order_step(t, t->step, t->taken_group, as);
+	else if (window_step(t, t->step, t->taken_group, as, &asked, e) < 0)
+		return -1;
+	*n = asked;
+	if (!trainer_makes(t))
 		return 0;
-	}
-	size_t asked = order_step(t, t->step, t->taken_group, t->asked), groups = 0;
 	for (size_t i = 0; i < asked; i++)
 		groups += i == 0 || !t->asked[i]->joined;
 	if (o->row->documents(o, t->step, t->asked, asked, t->taken, n, e) < 0)
@@ -246,6 +270,8 @@ int order_dry_run(const struct trainer *t, int32_t max_tokens, struct dry_run *o
 	forest.max_tokens = max_tokens;
 	if (t->maxima.documents)
 		dry_maxima(t, max_tokens, out);
+	else if (trainer_is_windows(t))
+		trainer_dry_windows(t, max_tokens, out);
 	else
 		status = order_walk(t, &forest, NULL, out, e);
 	out->cap.columns = t->objective.row->columns;

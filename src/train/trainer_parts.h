@@ -8,6 +8,7 @@
 #include "model/model_pass.h"
 #include "train/grad_tree.h"
 #include "train/trainer.h"
+#include "train/windows.h"
 #include "model/prepare.h"
 
 struct dataset {
@@ -21,6 +22,8 @@ struct dataset {
 	size_t *group;                     /* [n_groups + 1] first document of each group, then documents.n */
 	size_t n_groups, most_group;       /* the largest has most_group documents */
 	char hash[33];                     /* of what the rows became: ids and which of them are learnt */
+	/* Of token shards: documents and groups are made for one step at a time, and there are no rows; or NULL. */
+	struct windows *windows;
 };
 
 /* What a walk over all steps finds out, ids only. */
@@ -245,6 +248,12 @@ void trainer_find_groups(struct dataset *d);           /* once its documents are
 int trainer_check_groups(const struct trainer *t, struct err *e); /* that each fits into a micro-batch */
 int trainer_check_invoked(const struct trainer *t, struct err *e); /* that an adapter that wants it is invoked */
 void dataset_release(struct dataset *d);
+/* trainer_windows.c: rows of token shards: opens them, and what of them is held out; room for a step's; their
+ * documents from a position on; what a run would take. */
+bool trainer_is_windows(const struct trainer *t);
+int trainer_open_windows(struct trainer *t, struct err *e);
+void trainer_room_windows(struct trainer *t);
+void trainer_dry_windows(const struct trainer *t, int32_t max_tokens, struct dry_run *out);
 /* trainer_steer.c: gives the groups of a filled micro-batch, and their labels, their weights. */
 void trainer_weigh(const struct trainer *t, struct batch *b, const size_t *groups);
 /* trainer_reference.c: plans it; makes it, with the weights of the start; and the columns of a filled micro-batch of

@@ -117,6 +117,8 @@ static void mark_learnt(const struct trainer *t, uint8_t *token)
 {
 	long step = t->totals.first, steps = t->schedule.steps;
 
+	if (trainer_is_windows(t))
+		return;
 	if (steps - step >= order_steps_per_epoch(t)) {
 		mark_tokens(&t->train, token);
 		mark_tokens(&t->replay, token);
@@ -139,7 +141,7 @@ static size_t mapped_bytes(const struct trainer *t, size_t *owned)
 		.skips = is_replaced, .ctx = t, .own_head = overlays_own_head(t->overlay), .token = token
 	};
 
-	if (trainer_makes(t)) /* what it makes may have any */
+	if (trainer_makes(t) || trainer_is_windows(t)) /* what it makes, or what comes, may have any */
 		memset(token, 1, (size_t)t->model->config.V);
 	if (kl_wanted(t) || t->making.base) { /* the base is read whole, whatever stands for it */
 		reads.skips = NULL;
@@ -396,6 +398,10 @@ static void count(struct trainer *t)
 	p->epochs = (double)(p->steps - p->first) / (double)p->steps_per_epoch;
 	p->micro_batches = (long)t->dry.micro_batches;
 	p->documents = (int64_t)t->train.documents.n;
+	if (trainer_is_windows(t)) {
+		p->documents = (int64_t)order_groups(t);
+		p->longest = t->train.windows->o.length;
+	}
 	p->tokens = t->dry.tokens;
 	p->computed_tokens = (int64_t)t->dry.live.rows;
 	p->supervised_tokens = (int64_t)t->dry.live.labels;

@@ -138,9 +138,10 @@ static int check_inputs(const struct trainer *t, const json_t *facts, struct err
 {
 	bool eval_decides = t->recipe.early_stopping_patience > 0 || t->recipe.load_best_model_at_end;
 
-	if (check_hash(facts, "model_hash", t->model_hash, t->recipe.model, e) < 0 ||
+	if (check_hash(facts, "model_hash", t->model_hash, t->model->source.path, e) < 0 ||
 	    check_hash(facts, "data_hash", t->train.rows.hash, t->recipe.data, e) < 0 ||
-	    (eval_decides && check_hash(facts, "eval_data_hash", t->eval.rows.hash, t->recipe.eval_data, e) < 0))
+	    (eval_decides && check_hash(facts, "eval_data_hash", t->eval.rows.hash,
+	                                t->recipe.eval_data ? t->recipe.eval_data : t->recipe.data, e) < 0))
 		return -1;
 	if (t->recipe.ewc > 0 && check_hash(facts, "retain_hash", t->retain.rows.hash, t->recipe.retain, e) < 0)
 		return -1;

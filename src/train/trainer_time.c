@@ -65,7 +65,8 @@ static void made_release(struct made *made)
 static void look(struct trainer *t, struct typical *typical, size_t most)
 {
 	const struct document **docs = mem_array(most, sizeof(*docs));
-	long end = MIN(t->totals.steps, t->totals.first + STEPS_LOOKED_AT);
+	/* of windows one step at a time is there, and each is as any other */
+	long steps = trainer_is_windows(t) ? 1 : STEPS_LOOKED_AT, end = MIN(t->totals.steps, t->totals.first + steps);
 
 	for (long step = t->totals.first; step < end; step++)
 		typical_look(typical, docs, order_step(t, step, NULL, docs), &t->forest);

@@ -89,6 +89,29 @@ static void defaults(struct test *t)
 	opt_release(&p);
 }
 
+static const struct opt other_trip_opts[] = {
+	OPT_PICK("by", struct trip, by, carriers, "what carries"),
+	OPT_INT("days", struct trip, days, "2", 1, 99, "how long"),
+	OPT_ROWS("by", struct trip, carriers, carriers),
+	OPT_DEFAULT("by", "mule"),
+	OPT_DEFAULT("days", "9"),
+	OPT_DEFAULT("where", "sea"),
+	OPT_END
+};
+
+static void other_defaults(struct test *t)
+{
+	struct trip x;
+	struct opt_parse p;
+	struct err e = ERR_INIT;
+	test_case(t, "a table with other defaults: of its own options and of those that rows bring");
+	CHECK(t, opt_begin(&p, other_trip_opts, &x, &e) == 0 && !strcmp(x.by, "mule") && x.days == 9);
+	CHECK(t, !strcmp(mule_of(&x)->where, "sea") && !strcmp(cart_of(&x)->where, "sea") && mule_of(&x)->load == 3);
+	assign(t, &p, "days", "4");
+	CHECK(t, x.days == 4 && opt_given(&p, "days") && !opt_given(&p, "where"));
+	opt_release(&p);
+}
+
 static void values(struct test *t)
 {
 	struct trip x;
@@ -259,6 +282,7 @@ void test_opt_rows(struct test *t)
 		{ "method", method_rows }, { "objective", objective_rows }, { "optim", optimizer_rows },
 	};
 	defaults(t);
+	other_defaults(t);
 	values(t);
 	unused(t);
 	records(t);
