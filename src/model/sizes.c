@@ -137,6 +137,30 @@ json_t *size_config_of(const struct arch *a, const struct size *s, int context)
 	return with_rows(a, s, context + MAX(unused, 0));
 }
 
+static bool grows(const struct arch *a, const struct config_field *f)
+{
+	return f->kind == CONFIG_KIND_INT && f->hf && f->letter &&
+	       (strchr("CHGFMS", f->letter) || (f->letter == 'D' && a->state));
+}
+
+json_t *size_widened(const json_t *config, int times, struct err *e)
+{
+	struct model m;
+
+	if (model_new_facts(&m, config, &(struct init_options){ .seed = 0 }, e) < 0)
+		return NULL;
+	json_t *j = json_deep_copy(m.source.config);
+	struct config_walk w = { .tables = m.config.arch->fields };
+	const struct config_field *f;
+	while ((f = config_next(&w))) {
+		int x = grows(m.config.arch, f) ? *(const int *)config_place(&m.config, f) : 0;
+		if (x)
+			json_object_set_new(j, f->hf, json_integer((json_int_t)x * times));
+	}
+	model_close(&m);
+	return j;
+}
+
 /* --- names --- */
 
 static const struct arch *find_arch(const char *name, size_t n)

@@ -38,6 +38,9 @@ int size_nearest_depth(double parameters);
 /* The config.json of a shape, without a vocabulary's size; new. NULL and a sentence: no such family or size. */
 json_t *size_config(const char *name, int context, struct err *e);
 json_t *size_config_of(const struct arch *a, const struct size *s, int context);
+/* The config.json of a model `times` as wide, with as many times the heads, all of the same size: what muP compares
+ * (mup.h); new. */
+json_t *size_widened(const json_t *config, int times, struct err *e);
 /* A line for each row, for help. */
 void size_list(struct buf *b);
 
