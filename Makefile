@@ -102,11 +102,12 @@ table = printf '%s\n' $(patsubst %,'extern const struct $(1) $(2)%;',$(3)); \
 	printf 'const struct $(1) *const $(1)_table[] = {\n'; printf '\t%s\n' $(patsubst %,'&$(2)%$(comma)',$(3)) NULL; printf '};\n\n'
 
 $(BUILD)/gen/tables.c: force
-	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "train/objective.h"\n#include "train/optimizer.h"\n#include "token/token_model.h"\n#include "infer/sampler.h"\n#include "op/fuse.h"\n#include "op/table.h"\n#include "data/shape.h"\n#include "ladder/ladder.h"\n\n'; \
+	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "train/objective.h"\n#include "train/optimizer.h"\n#include "token/token_model.h"\n#include "token/train.h"\n#include "infer/sampler.h"\n#include "op/fuse.h"\n#include "op/table.h"\n#include "data/shape.h"\n#include "ladder/ladder.h"\n\n'; \
 	$(call table,op,op_row_,$(call names,src/op,op_)); \
 	$(call table,fusion,fuse_,$(call names,src/op,fuse_)); \
 	$(call table,sampler_step,sampler_,$(call names,src/infer,sampler_)); \
 	$(call table,token_model,token_model_,$(call names,src/token,model_)); \
+	$(call table,token_trainer,token_trainer_,$(call names,src/token,train_)); \
 	$(call table,arch,arch_,$(call names,src/model,arch_)); \
 	$(call table,adapter_type,adapter_,$(call names,src/adapt,adapter_)); \
 	$(call table,objective,objective_,$(call names,src/train,objective_)); \
