@@ -5,8 +5,8 @@
  * queue, is kept:
  *
  *   - The alphabet is in the order of code points. Of those too many the rarest go; at equal counts here the highest.
- *   - An entry of the queue is a pair, the count that it had, and the words in which it was found. A step pushes one for
- *     each pair that it formed. One that comes out with another count than its pair has goes back with that count. A
+ *   - An entry of the queue is a pair, the count that it had, and the words in which it was found. A step pushes one
+ *     for each pair that it formed. One that comes out with another count than its pair has goes back with that. A
  *     pair has several entries only where a joined text was a piece before by another way; each then joins in its own
  *     words, and the merge stands in the list twice. The older comes first here, theirs is left to chance.
  *   - Counts are those of neighbours, so "aaa" has "aa" twice, and what a step joins does not lower the count of its own
@@ -18,7 +18,8 @@
  * them; here by place and code point. Counts are 64 bits; theirs of pairs are 32, signed.
  *
  * A step: the words of an entry, in parts of a fixed size, are changed by the pool's threads, each part writing down
- * what pairs it took away and formed; these are then added up in the order of the parts. So no bit depends on threads. */
+ * what pairs it took away and formed; these are then added up in the order of the parts, so no bit depends on
+ * threads. */
 #include "token/pair_merges.h"
 
 #include <stdlib.h>
@@ -618,7 +619,8 @@ static void run_step(struct trainer *x)
 static uint32_t joined_piece(struct trainer *x)
 {
 	const struct piece *a = &x->v->piece[x->left], *b = &x->v->piece[x->right];
-	size_t prefix = strlen(x->s->prefix), skip = b->n >= prefix && !memcmp(b->text, x->s->prefix, prefix) ? prefix : 0;
+	size_t prefix = strlen(x->s->prefix);
+	size_t skip = b->n >= prefix && !memcmp(b->text, x->s->prefix, prefix) ? prefix : 0;
 	struct buf text = BUF_INIT;
 
 	buf_add(&text, a->text, a->n);

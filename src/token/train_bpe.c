@@ -31,7 +31,12 @@ static const struct opt opts[] = {
 /* What people call them beside llama.cpp's names. */
 static const char *name_of(const char *name)
 {
-	return !strcmp(name, "gpt2") ? "gpt-2" : !strcmp(name, "gpt4") ? "dbrx" : !strcmp(name, "gpt4o") ? "gpt-4o" : name;
+	static const char *const names[][2] = { { "gpt2", "gpt-2" }, { "gpt4", "dbrx" }, { "gpt4o", "gpt-4o" } };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (!strcmp(name, names[i][0]))
+			return names[i][1];
+	return name;
 }
 
 static json_t *pre_tokenizer(const struct options *o, struct err *e)
@@ -53,8 +58,14 @@ static json_t *pre_tokenizer(const struct options *o, struct err *e)
 
 static json_t *normalizer(const struct options *o)
 {
-	return !strcmp(o->normalizer, "none") ? json_null() :
-	                                        json_pack("{s:s}", "type", !strcmp(o->normalizer, "nfc") ? "NFC" : "NFKC");
+	bool none = !strcmp(o->normalizer, "none"), nfc = !strcmp(o->normalizer, "nfc");
+	return none ? json_null() : json_pack("{s:s}", "type", nfc ? "NFC" : "NFKC");
+}
+
+static json_t *byte_level(bool prefix, bool trim)
+{
+	return json_pack("{s:s,s:b,s:b,s:b}", "type", "ByteLevel", "add_prefix_space", prefix, "trim_offsets", trim,
+	                 "use_regex", 1);
 }
 
 static json_t *train(const struct token_training *t, const void *options, struct token_texts *texts, json_t *config,
@@ -74,11 +85,10 @@ static json_t *train(const struct token_training *t, const void *options, struct
 	                  "continuing_subword_prefix", o->pairs.prefix, "end_of_word_suffix", o->pairs.suffix,
 	                  "fuse_unk", 0, "byte_fallback", 0, "ignore_merges", 0, "vocab", vocab_json(&m.vocab),
 	                  "merges", train_merges_json(&m));
-	json_t *j = json_pack("{s:o,s:o,s:o,s:{s:s,s:b,s:b,s:b},s:{s:s,s:b,s:b,s:b},s:o}", "added_tokens",
-	                      token_train_added(t), "normalizer", norm, "pre_tokenizer", steps, "post_processor", "type",
-	                      "ByteLevel", "add_prefix_space", o->add_prefix_space, "trim_offsets", 0, "use_regex", 1,
-	                      "decoder", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1,
-	                      "model", model);
+	json_t *j = json_pack("{s:o,s:o,s:o,s:o}", "added_tokens", token_train_added(t), "normalizer", norm,
+	                      "pre_tokenizer", steps, "model", model);
+	json_object_set_new(j, "post_processor", byte_level(o->add_prefix_space, false));
+	json_object_set_new(j, "decoder", byte_level(true, true));
 	pair_merges_release(&m);
 	return j;
 }

@@ -1,12 +1,12 @@
 /* word_counts: tables of words, one a thread, and sorted parts in files where memory does not hold them.
  *
- * The caller's texts are gathered into a batch of some megabytes, cut into pieces, and the pool's threads count pieces,
- * each into its own table: open addressing over entries, the bytes of the words in blocks that never move. Sums of whole
- * numbers do not depend on who added them, and the result is sorted, so nothing shows who counted what.
+ * The caller's texts are gathered into a batch of some megabytes, cut into pieces, and the pool's threads count
+ * pieces, each into its own table: open addressing over entries, the bytes of the words in blocks that never move. Sums
+ * of whole numbers do not depend on who added them, and the result is sorted, so nothing shows who counted what.
  *
  * A part in a file is: for each word its count (u64), its length (u32) and its bytes, sorted by bytes. Files are mapped
- * for joining and their pages given back as they are read. They lie in a folder of their own that is removed at the end;
- * what a killed process leaves is a folder kungfu-words-XXXXXX in the scratch folder. */
+ * for joining and their pages given back as they are read. They lie in a folder of their own that is removed at the
+ * end; what a killed process leaves is a folder kungfu-words-XXXXXX in the scratch folder. */
 #include "token/word_counts.h"
 
 #include <stdlib.h>
@@ -258,7 +258,8 @@ static int spill(struct word_counter *c, struct err *e)
 	}
 	for (int i = 0; i < c->threads; i++) {
 		if (c->n_parts == PARTS)
-			return err_set(e, "%d parts of words were written already: a larger --memory makes fewer", PARTS);
+			return err_set(e, "%d parts of words are written already: a larger --memory makes fewer",
+			               PARTS);
 		if (c->table[i].n && write_part(c, &c->table[i], e))
 			return -1;
 	}

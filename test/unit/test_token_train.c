@@ -200,7 +200,11 @@ static void test_parts(struct test *t)
 static void test_counts(struct test *t)
 {
 	static const struct { const char *word; uint64_t count; } words[] = {
-		{ "ab", 4000000000u }, { "abc", 295000000u }, { "cd", 5000000000u }, { "ef", (uint64_t)1 << 40 }, { "gh", 10 }
+		{ "ab", 4000000000u },
+		{ "abc", 295000000u },
+		{ "cd", 5000000000u },
+		{ "ef", (uint64_t)1 << 40 },
+		{ "gh", 10 },
 	};
 	struct token_training how = { .pool = pool_new(1) };
 	struct pair_settings s = { .vocab_size = 12, .bytes = true, .prefix = "", .suffix = "" };
