@@ -9,8 +9,8 @@
  *     for each pair that it formed. One that comes out with another count than its pair has goes back with that. A
  *     pair has several entries only where a joined text was a piece before by another way; each then joins in its own
  *     words, and the merge stands in the list twice. The older comes first here, theirs is left to chance.
- *   - Counts are those of neighbours, so "aaa" has "aa" twice, and what a step joins does not lower the count of its own
- *     pair. min_frequency is compared with that.
+ *   - Counts are those of neighbours, so "aaa" has "aa" twice, and what a step joins does not lower the count of its
+ *     own pair. min_frequency is compared with that.
  *   - max_token_length is of symbols, each joined from characters that count 1: a pair of max_token_length together or
  *     more is not counted.
  *
