@@ -15,6 +15,13 @@ static void print_hex(XXH128_hash_t h, char hex[33])
 void hash_hex(const void *data, size_t n, char hex[33]) { print_hex(XXH3_128bits(data, n), hex); }
 uint64_t hash_64(const void *data, size_t n) { return XXH3_64bits(data, n); }
 
+void hash_128(const void *data, size_t n, uint64_t out[2])
+{
+	XXH128_hash_t h = XXH3_128bits(data, n);
+	out[0] = h.high64;
+	out[1] = h.low64;
+}
+
 struct hash_stream *hash_begin(void)
 {
 	XXH3_state_t *s = XXH3_createState();

@@ -7,6 +7,7 @@
 
 void hash_hex(const void *data, size_t n, char hex[33]);
 uint64_t hash_64(const void *data, size_t n);
+void hash_128(const void *data, size_t n, uint64_t out[2]);     /* the number that hash_hex writes: high, low */
 
 /* The same in pieces; hash_end writes hash_hex of all of them and frees the stream. */
 struct hash_stream;

@@ -20,6 +20,7 @@ static const struct { int order; const char *title;
 };
 
 static const struct { const char *group, *brief; } group_briefs[] = { { "gas", "costs: what each run took" },
+	                                                                 { "data", "rows and token shards" },
 	                                                                 { "feedback", "what people say" },
 	                                                                 { "index", "documents, searched" } };
 

@@ -21,9 +21,9 @@
 #include "base/rng.h"
 
 struct mixture_node {
-	uint64_t share;                 /* positions of a pass that are under it */
-	int32_t child[2];               /* −1: a leaf */
-	size_t source;                  /* of a leaf */
+	uint64_t share;   /* positions of a pass that are under it */
+	int32_t child[2]; /* −1: a leaf */
+	size_t source;    /* of a leaf */
 };
 
 static const double MOST_POSITIONS = 0x1p62;
@@ -38,8 +38,10 @@ static int check(const struct mixture_source *s, size_t n, struct err *e)
 		if (!s[i].windows)
 			return err_set(e, "source '%.80s' has fewer tokens than one window", s[i].name);
 		if (isnan(s[i].weight) != isnan(s[0].weight))
-			return err_set(e, "source '%.80s' has %s weight and '%.80s' has %s; all have one "
-			                  "or none", s[i].name, isnan(s[i].weight) ? "no" : "a", s[0].name,
+			return err_set(e,
+			               "source '%.80s' has %s weight and '%.80s' has %s; all have one "
+			               "or none",
+			               s[i].name, isnan(s[i].weight) ? "no" : "a", s[0].name,
 			               isnan(s[0].weight) ? "none" : "one");
 		if (!isnan(s[i].weight) && !(s[i].weight > 0 && isfinite(s[i].weight)))
 			return err_set(e, "source '%.80s' has the weight %g; a positive number was wanted", s[i].name,
@@ -108,8 +110,7 @@ static int own_shares(struct mixture *m, const struct mixture_source *s, struct 
 		sum += share;
 		if (sum >= MOST_POSITIONS)
 			return err_set(e, "a pass would be more than 2^62 windows long");
-		m->share[i] = isnan(s[i].epochs) || s[i].epochs == 1 ? s[i].windows :
-		                                                       (uint64_t)fmax(1, round(share));
+		m->share[i] = isnan(s[i].epochs) || s[i].epochs == 1 ? s[i].windows : (uint64_t)fmax(1, round(share));
 		m->n_positions += m->share[i];
 	}
 	return 0;
@@ -139,8 +140,8 @@ static void build_tree(struct mixture *m)
 		m->nodes[i] = (struct mixture_node){ m->share[i], { -1, -1 }, i };
 	for (size_t i = n; i < total; i++) {
 		int32_t small = take_least(m->nodes, used, i), large = take_least(m->nodes, used, i);
-		m->nodes[i] = (struct mixture_node){ m->nodes[small].share + m->nodes[large].share, { large, small },
-			                             0 };
+		m->nodes[i] =
+			(struct mixture_node){ m->nodes[small].share + m->nodes[large].share, { large, small }, 0 };
 	}
 	mem_free(used);
 }

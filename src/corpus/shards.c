@@ -20,10 +20,7 @@ enum { VERIFY_TOKENS = 1 << 20, HEX = 32 };
 
 /* --- names --- */
 
-const char *shards_split_name(enum shards_split split)
-{
-	return split == SHARDS_TRAIN ? "train" : "valid";
-}
+const char *shards_split_name(enum shards_split split) { return split == SHARDS_TRAIN ? "train" : "valid"; }
 
 char *shards_tokens_name(struct arena *mem, const char *source, enum shards_split split, size_t file)
 {
@@ -51,12 +48,13 @@ void shards_tokenizer_hash(const struct tokenizer *t, char hex[33])
 
 /* --- the manifest --- */
 
-struct reading { struct shards *s; const char *path; struct err *e; };
+struct reading {
+	struct shards *s;
+	const char *path;
+	struct err *e;
+};
 
-static int refuse(const struct reading *r, const char *what)
-{
-	return err_set(r->e, "%s: %s", r->path, what);
-}
+static int refuse(const struct reading *r, const char *what) { return err_set(r->e, "%s: %s", r->path, what); }
 
 static int whole_number(const struct reading *r, const json_t *o, const char *key, uint64_t most, uint64_t *out)
 {
@@ -124,8 +122,9 @@ static int check_index(const struct reading *r, const struct shards_stream *x, c
 	bool right = !strcmp(hex, hash) && (!x->documents || index_at(x, 0) == 0);
 	for (uint64_t i = 1; i < x->documents && right; i++)
 		right = index_at(x, i) > index_at(x, i - 1) && index_at(x, i) < x->tokens;
-	return right ? 0 : err_set(r->e, "%s/%s is not what %s says of it: it was changed", r->s->path, name,
-	                           SHARDS_MANIFEST);
+	return right ? 0 :
+	               err_set(r->e, "%s/%s is not what %s says of it: it was changed", r->s->path, name,
+	                       SHARDS_MANIFEST);
 }
 
 static int read_files(const struct reading *r, struct shards_stream *x, const char *source, enum shards_split split,
@@ -301,9 +300,10 @@ int shards_check_tokenizer(const struct shards *s, const struct tokenizer *t, st
 
 	shards_tokenizer_hash(t, hex);
 	if (strcmp(hex, s->tokenizer) != 0)
-		return err_set(e, "%s was made with another tokenizer (%u tokens, hash %.8s…) than this one "
-		                  "(%zu tokens, hash %.8s…)", s->path, s->vocabulary, s->tokenizer,
-		               tokenizer_size(t), hex);
+		return err_set(e,
+		               "%s was made with another tokenizer (%u tokens, hash %.8s…) than this one "
+		               "(%zu tokens, hash %.8s…)",
+		               s->path, s->vocabulary, s->tokenizer, tokenizer_size(t), hex);
 	return 0;
 }
 
@@ -363,10 +363,10 @@ int shards_read(const struct shards *s, size_t source, enum shards_split split, 
 		uint64_t in = at % s->file_tokens;
 		size_t here = (size_t)MIN(s->file_tokens - in, (uint64_t)n);
 		if (copy_ids(s, x->files[file].data + in * s->id_bytes, here, ids) >= s->vocabulary)
-			return err_set(e, "%s/%s-%s-%05zu.tokens holds an id beyond the vocabulary's %u: it was "
-			                  "changed",
-			               s->path, s->sources[source].name, shards_split_name(split), file,
-			               s->vocabulary);
+			return err_set(e,
+			               "%s/%s-%s-%05zu.tokens holds an id beyond the vocabulary's %u: it was "
+			               "changed",
+			               s->path, s->sources[source].name, shards_split_name(split), file, s->vocabulary);
 		at += here;
 		ids += here;
 		n -= here;
@@ -447,8 +447,7 @@ static int verify_ends(const struct shards *s, size_t source, enum shards_split 
 
 	for (uint64_t at = 0; at < x->tokens; at += VERIFY_TOKENS) {
 		size_t here = (size_t)MIN((uint64_t)VERIFY_TOKENS, x->tokens - at);
-		if (stop_look(e, "shards were verified") < 0 ||
-		    shards_read(s, source, split, at, here, ids, e) < 0)
+		if (stop_look(e, "shards were verified") < 0 || shards_read(s, source, split, at, here, ids, e) < 0)
 			return -1;
 		for (size_t i = 0; i < here; i++) {
 			if (at + i == end) {

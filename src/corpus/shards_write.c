@@ -27,11 +27,15 @@ struct growing {
 struct stream {
 	uint64_t tokens, documents, bytes;
 	struct growing ids, index;
-	json_t *files;                  /* those that are whole, as the manifest has them */
+	json_t *files; /* those that are whole, as the manifest has them */
 	json_t *index_file;
 };
 
-struct source { const char *name; double weight, epochs; struct stream split[SHARDS_SPLITS]; };
+struct source {
+	const char *name;
+	double weight, epochs;
+	struct stream split[SHARDS_SPLITS];
+};
 
 struct shards_writer {
 	struct shards_facts facts;
@@ -209,8 +213,7 @@ int shards_writer_add(struct shards_writer *w, size_t source, enum shards_split 
 	if (!x->index.open &&
 	    grow_open(w, &x->index, shards_index_name(&w->mem, w->sources[source].name, split), e) < 0)
 		return -1;
-	if (grow_add(&x->index, &x->tokens, sizeof(x->tokens), e) < 0 ||
-	    put_tokens(w, source, split, ids, n, e) < 0 ||
+	if (grow_add(&x->index, &x->tokens, sizeof(x->tokens), e) < 0 || put_tokens(w, source, split, ids, n, e) < 0 ||
 	    put_tokens(w, source, split, &w->facts.end_of_text, 1, e) < 0)
 		return -1;
 	x->documents++;
