@@ -264,11 +264,19 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	return status;
 }
 
+/* "< 50 > 100000 words of letters or digits" */
 static void about(void)
 {
-	app_print("\nRules of --filters, in the order in which they are asked:\n");
-	for (size_t i = 0; i < rules_count(); i++)
-		app_print("  %-36s %s\n", rules_table[i].name, rules_table[i].summary);
+	app_print("\nRules of --filters, in the order in which they are asked; what goes:\n");
+	for (size_t i = 0; i < rules_count(); i++) {
+		const struct rule *r = &rules_table[i];
+		char least[32] = "", most[32] = "";
+		if (!isnan(r->least))
+			snprintf(least, sizeof(least), "< %g ", r->least);
+		if (!isnan(r->most))
+			snprintf(most, sizeof(most), "> %.6g ", r->most);
+		app_print("  %-37s %s%s%s\n", r->name, least, most, r->summary);
+	}
 	app_print("\n");
 }
 
