@@ -1,4 +1,5 @@
-/* checkpoint: a run's weights and optimizer's state as one file of tensors, and the facts beside it.
+/* checkpoint: a run's weights and optimizer's state as one file of tensors, or one of each process that trains, and the
+ * facts beside it.
  *
  * The hash in trainer_state.json covers every number of state.safetensors in the order of the parameters (the weights
  * of each, then its state), taken from memory when writing and from what was read when reading, so it proves what
@@ -21,6 +22,7 @@
 enum { CHECKPOINT_FORMAT = 1, PIECE = 1 << 18 };
 #define PREFIX "checkpoint-"
 #define STATE "state.safetensors"
+#define PART "state-%05d-of-%05d.safetensors"
 #define FACTS "trainer_state.json"
 
 size_t checkpoint_bytes(const struct params *p, const struct optim *o)
@@ -38,7 +40,12 @@ static int parts_of(const struct checkpoint *c, size_t param)
 	return c->optim ? 1 + (int)(c->optim->first[param + 1] - c->optim->first[param]) : 1;
 }
 
-/* Its data are of the memory that a checkpoint is written from and read into. */
+static bool is_own(const struct checkpoint *c, size_t param)
+{
+	return !c->own || (param >= c->own[0] && param < c->own[1]);
+}
+
+/* Its data are of the memory that a checkpoint is written from and read into; NULL: another process has it. */
 static struct st_tensor part_of(const struct checkpoint *c, size_t param, int part, struct arena *mem)
 {
 	const struct param *p = &c->params->items[param];
@@ -50,7 +57,7 @@ static struct st_tensor part_of(const struct checkpoint *c, size_t param, int pa
 
 	memcpy(weights.dim, p->dim, sizeof(weights.dim));
 	memcpy(out.dim, x->dim, sizeof(out.dim));
-	out.data = part ? optim_data(c->optim, slot) : c->params->w + p->offset;
+	out.data = part ? is_own(c, param) ? optim_data(c->optim, slot) : NULL : c->params->w + p->offset;
 	out.bytes = part ? c->optim->slots[slot].bytes : p->n * sizeof(float);
 	return out;
 }
@@ -71,15 +78,16 @@ static void list_kept(struct parts *all, const struct params *kept)
 	}
 }
 
-static struct parts list_parts(const struct checkpoint *c)
+/* whole: also those that another process writes. */
+static struct parts list_parts(const struct checkpoint *c, bool whole)
 {
 	struct parts all = { .mem = ARENA_INIT };
 	size_t kept = c->kept ? c->kept->n_items : 0;
 	all.items = arena_array(&all.mem, (1 + OPTIM_STATES) * c->params->n_items + kept, sizeof(*all.items));
 	for (size_t i = 0; i < c->params->n_items; i++)
-		for (int part = 0; part < parts_of(c, i); part++)
+		for (int part = 0; part < parts_of(c, i) && (whole || is_own(c, i)); part++)
 			all.items[all.n++] = part_of(c, i, part, &all.mem);
-	if (c->kept)
+	if (c->kept && (whole || !c->part))
 		list_kept(&all, c->kept);
 	return all;
 }
@@ -94,7 +102,7 @@ static void hash_parts(const struct parts *all, char hex[33])
 
 static void put_hash(json_t *j, const char *key, const struct checkpoint *c)
 {
-	struct parts all = list_parts(c);
+	struct parts all = list_parts(c, false);
 	char hash[33];
 	hash_parts(&all, hash);
 	json_object_set_new(j, key, json_string(hash));
@@ -160,7 +168,7 @@ static int settle(const char *dir, struct err *e)
 
 static int write_tensors(const char *path, const struct checkpoint *c, struct err *e)
 {
-	struct parts all = list_parts(c);
+	struct parts all = list_parts(c, false);
 	int status = st_write(path, all.items, all.n, NULL, 0, NULL, NULL, e);
 	arena_release(&all.mem);
 	return status;
@@ -182,7 +190,17 @@ static json_t *list_files(const char *dir)
 	return list;
 }
 
-static int write_facts(const char *dir, const char *path, const struct checkpoint *c, struct err *e)
+static void put_hashes(json_t *j, const struct checkpoint *c)
+{
+	struct checkpoint weights = *c;
+
+	weights.optim = NULL;
+	put_hash(j, "weights_hash", &weights);
+	put_hash(j, "state_hash", c);
+}
+
+/* parts: of the files of several processes, or NULL. */
+static int write_facts(const char *dir, const char *path, const struct checkpoint *c, json_t *parts, struct err *e)
 {
 	char hash[33];
 	json_t *j = json_object();
@@ -191,8 +209,10 @@ static int write_facts(const char *dir, const char *path, const struct checkpoin
 	json_object_set_new(j, "optimizer", json_string(c->optim->row->name));
 	json_object_set(j, "facts", c->facts);
 	json_object_set_new(j, "files", list_files(dir));
-	put_hash(j, "weights_hash", &(struct checkpoint){ .params = c->params, .kept = c->kept });
-	put_hash(j, "state_hash", c);
+	if (parts)
+		json_object_set(j, "parts", parts);
+	else
+		put_hashes(j, c);
 	hash_facts(j, hash);
 	json_object_set_new(j, "hash", json_string(hash));
 	int status = jsonx_write_file(path, j, e);
@@ -200,15 +220,45 @@ static int write_facts(const char *dir, const char *path, const struct checkpoin
 	return status;
 }
 
+int checkpoint_write_part(const char *dir, const struct checkpoint *c, json_t **facts, struct err *e)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), PART, c->part + 1, c->parts);
+	char *path = io_join(dir, name);
+	int status = write_tensors(path, c, e);
+	*facts = json_object();
+	json_object_set_new(*facts, "file", json_string(name));
+	if (!status)
+		put_hashes(*facts, c);
+	mem_free(path);
+	return status;
+}
+
+/* *parts: new reference. */
+static int write_parts(const char *dir, const struct checkpoint *c, json_t **parts, struct err *e)
+{
+	json_t *mine;
+
+	*parts = json_array();
+	if (c->call(c->ctx, dir, e) < 0)
+		return -1;
+	int status = checkpoint_write_part(dir, c, &mine, e);
+	json_array_append_new(*parts, mine);
+	return c->gather(c->ctx, status, *parts, e);
+}
+
 static int write_folder(const char *dir, const struct checkpoint *c, struct err *e)
 {
 	char *state = io_join(dir, STATE), *facts = io_join(dir, FACTS);
-	int status = write_tensors(state, c, e);
+	json_t *parts = NULL;
+	int status = c->own ? write_parts(dir, c, &parts, e) : write_tensors(state, c, e);
 
 	if (!status && c->beside)
 		status = c->beside(c->ctx, dir, e);
 	if (!status)
-		status = write_facts(dir, facts, c, e);
+		status = write_facts(dir, facts, c, parts, e);
+	json_decref(parts);
 	mem_free(state);
 	mem_free(facts);
 	return status;
@@ -289,19 +339,17 @@ int checkpoint_write(const char *dir, const struct checkpoint *c, struct err *e)
 
 /* --- reading --- */
 
-/* The file's tensor of that name, checked; NULL with a sentence. */
-static const struct st_tensor *find_tensor(const struct safetensors *s, const char *where, const struct st_tensor *want,
-                                           struct err *e)
+/* The file's tensor of that name has to be as the run's; NULL: it is in none of the files. */
+static int check_tensor(const char *where, const struct st_tensor *x, const struct st_tensor *want, struct err *e)
 {
-	const struct st_tensor *x = st_find(s, want->name);
 	bool fits = x && x->dtype == want->dtype && x->n_dims == want->n_dims && x->bytes == want->bytes;
 
 	for (int i = 0; fits && i < want->n_dims; i++)
 		fits = x->dim[i] == want->dim[i];
-	if (!fits)
-		err_set(e, "%s: %s %s", where, want->name,
-		        x ? "has another shape or dtype than the run's" : "is missing");
-	return fits ? x : NULL;
+	if (fits)
+		return 0;
+	return err_set(e, "%s: %s %s", where, want->name,
+	               x ? "has another shape or dtype than the run's" : "is missing");
 }
 
 /* Hashes or copies a tensor. A piece's pages go before the next comes, so that the file does not raise the peak of a
@@ -323,39 +371,104 @@ static void take(const struct safetensors *s, const struct st_tensor *x, struct 
 	io_forget(&s->map, s->map.data, s->map.size);
 }
 
-/* Hashes what the file has. Nothing is copied before all of it is known to be right. */
-static int verify(const struct safetensors *s, const char *path, const struct parts *all, const char *wanted,
-                  struct err *e)
-{
-	char hash[33];
-	int status = 0;
-	struct hash_stream *h = hash_begin();
+/* The files that it is in, one a process that has written. */
+struct state_file { struct safetensors s; char *path; const char *hash; };
+struct state_files { struct state_file *items; size_t n; };
 
-	for (size_t i = 0; !status && i < all->n; i++) {
-		const struct st_tensor *x = find_tensor(s, path, &all->items[i], e);
-		status = x ? 0 : -1;
-		if (x)
-			take(s, x, h, NULL);
+static void close_files(struct state_files *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		st_close(&f->items[i].s);
+		mem_free(f->items[i].path);
 	}
-	hash_end(h, hash);
-	if (!status && (!wanted || strcmp(wanted, hash)))
-		status = err_set(e, "%s: its hash is wrong: the file was damaged or changed", path);
+	mem_free(f->items);
+}
+
+static int open_file(struct state_files *f, const char *dir, const char *name, const char *hash, struct err *e)
+{
+	struct state_file *x = &f->items[f->n];
+
+	x->path = io_join(dir, name);
+	x->hash = hash;
+	if (st_open(&x->s, x->path, e) < 0) {
+		mem_free(x->path);
+		return -1;
+	}
+	f->n++;
+	return 0;
+}
+
+static int open_files(struct state_files *f, const char *dir, const json_t *facts, const char *key, struct err *e)
+{
+	const json_t *parts = json_object_get(facts, "parts"), *part;
+	size_t i;
+	int status = 0;
+
+	*f = (struct state_files){ .items = mem_array(MAX(json_array_size(parts), (size_t)1), sizeof(*f->items)) };
+	if (!parts)
+		return open_file(f, dir, STATE, json_string_value(json_object_get(facts, key)), e);
+	json_array_foreach(parts, i, part) {
+		const char *name = json_string_value(json_object_get(part, "file"));
+		if (!name || strchr(name, '/'))
+			return err_set(e, "%s: the name of part %zu of its state is none", dir, i);
+		if (!status)
+			status = open_file(f, dir, name, json_string_value(json_object_get(part, key)), e);
+	}
 	return status;
 }
 
-static int read_tensors(const char *path, const struct checkpoint *c, const json_t *facts, struct err *e)
+static int check_tensors(const struct state_files *f, const struct parts *all, struct err *e)
 {
-	struct safetensors s;
-	const char *key = c->optim ? "state_hash" : "weights_hash";
+	for (size_t i = 0; i < all->n; i++) {
+		const struct st_tensor *x = NULL;
+		size_t k = 0;
+		for (; k < f->n && !x; k++)
+			x = st_find(&f->items[k].s, all->items[i].name);
+		if (check_tensor(f->items[k - 1].path, x, &all->items[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
 
-	if (st_open(&s, path, e) < 0)
+/* Hashes what a file has, or takes it. */
+static void walk(const struct state_file *f, const struct parts *all, struct hash_stream *h)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		const struct st_tensor *x = st_find(&f->s, all->items[i].name);
+		if (x)
+			take(&f->s, x, h, h ? NULL : (void *)(uintptr_t)all->items[i].data);
+	}
+}
+
+/* Nothing is copied before all of it is known to be right. */
+static int verify(const struct state_files *f, const struct parts *all, struct err *e)
+{
+	char hash[33];
+
+	if (check_tensors(f, all, e) < 0)
 		return -1;
-	struct parts all = list_parts(c);
-	int status = verify(&s, path, &all, json_string_value(json_object_get(facts, key)), e);
-	for (size_t i = 0; !status && i < all.n; i++)
-		take(&s, st_find(&s, all.items[i].name), NULL, (void *)(uintptr_t)all.items[i].data);
+	for (size_t i = 0; i < f->n; i++) {
+		struct hash_stream *h = hash_begin();
+		walk(&f->items[i], all, h);
+		hash_end(h, hash);
+		if (!f->items[i].hash || strcmp(f->items[i].hash, hash) != 0)
+			return err_set(e, "%s: its hash is wrong: the file was damaged or changed", f->items[i].path);
+	}
+	return 0;
+}
+
+static int read_tensors(const char *dir, const struct checkpoint *c, const json_t *facts, struct err *e)
+{
+	struct state_files files;
+	int status = open_files(&files, dir, facts, c->optim ? "state_hash" : "weights_hash", e);
+	struct parts all = list_parts(c, true);
+
+	if (!status)
+		status = verify(&files, &all, e);
+	for (size_t i = 0; !status && i < files.n; i++)
+		walk(&files.items[i], &all, NULL);
 	arena_release(&all.mem);
-	st_close(&s);
+	close_files(&files);
 	return status;
 }
 
@@ -371,16 +484,15 @@ static int check_optimizer(const char *dir, const struct checkpoint *c, const js
 
 static int read_all(const char *dir, struct checkpoint *c, struct err *e)
 {
-	char *state = io_join(dir, STATE), *facts = io_join(dir, FACTS);
+	char *facts = io_join(dir, FACTS);
 	int status = -1;
 	json_t *j = read_facts(facts, e);
 
-	if (j && !check_optimizer(dir, c, j, e) && !read_tensors(state, c, j, e)) {
+	if (j && !check_optimizer(dir, c, j, e) && !read_tensors(dir, c, j, e)) {
 		c->facts = json_incref(json_object_get(j, "facts"));
 		status = 0;
 	}
 	json_decref(j);
-	mem_free(state);
 	mem_free(facts);
 	return status;
 }

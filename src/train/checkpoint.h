@@ -3,6 +3,8 @@
  *     state.safetensors    w.<name> of every parameter: the weights as they are trained (f32, rows in the order of the
  *                          model's file); <state>.<name>: its optimizer's state, as the optimizer's row lists it;
  *                          kept.<name>: what is kept beside the weights (adapter.kept)
+ *                          of a run on several ranks there are state-00001-of-00004.safetensors …: each rank's has
+ *                          the parameters that it updates. Any number of ranks reads either.
  *     trainer_state.json   the step, what the caller wants to know again, the optimizer, hashes
  *     and what the caller puts beside (an adapter in PEFT's form)
  *
@@ -23,12 +25,22 @@ struct checkpoint {
 	const struct optim *optim;       /* started; its state likewise */
 	json_t *facts;                   /* write: borrowed; read: new */
 	int (*beside)(void *ctx, const char *dir, struct err *e); /* writes more files into dir, or NULL */
+	/* Of one among `parts` processes, the part-th: it has the state of parameters own[0] … own[1] − 1 alone, and
+	 * writes these. The first one writes the folder: `call` has the others write theirs into dir, `gather` waits
+	 * for them (status, e: what came of the first's) and puts their facts (checkpoint_write_part) behind its own
+	 * in list. own NULL: there is one process. */
+	const size_t *own;
+	int part, parts;
+	int (*call)(void *ctx, const char *dir, struct err *e);
+	int (*gather)(void *ctx, int status, json_t *list, struct err *e);
 	void *ctx;
 };
 
 /* Replaces a checkpoint; a folder that is neither one nor empty, or holds a file that no checkpoint wrote, is
  * refused. */
 int checkpoint_write(const char *dir, const struct checkpoint *c, struct err *e);
+/* Its file alone, into a folder that another writes; *facts: of it, a new reference. */
+int checkpoint_write_part(const char *dir, const struct checkpoint *c, json_t **facts, struct err *e);
 /* -1 when anything does not fit or a hash is wrong; nothing was read into parameters and state then. */
 int checkpoint_read(const char *dir, struct checkpoint *c, struct err *e);
 json_t *checkpoint_facts(const char *dir, struct err *e);  /* new; NULL when they are damaged */

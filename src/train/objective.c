@@ -130,6 +130,22 @@ double objective_weight(const struct objective *o, const struct batch *b)
 	return sum;
 }
 
+void objective_join(const struct objective *o, struct objective_sums *to, const struct objective_sums *leaf)
+{
+	to->loss += leaf->loss;
+	to->weight += leaf->weight;
+	for (int i = 0; i < OBJECTIVE_METRICS; i++) {
+		if (leaf->metric_weight[i] > 0 && o->least >> i & 1) {
+			objective_least(to, i, leaf->metric[i]);
+		} else if (leaf->metric_weight[i] > 0 && o->most >> i & 1) {
+			objective_most(to, i, leaf->metric[i]);
+		} else {
+			to->metric[i] += leaf->metric[i];
+			to->metric_weight[i] += leaf->metric_weight[i];
+		}
+	}
+}
+
 struct objective_metrics objective_mean(const struct objective *o, const struct objective_sums *s)
 {
 	struct objective_metrics m = { .names = o->metrics };

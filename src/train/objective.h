@@ -130,6 +130,7 @@ struct objective {
 	 * as those of step −1. NULL: it is another's. */
 	double (*masked)(const void *options);
 	const char *const *metrics;                  /* names of what loss measures, until NULL; or NULL */
+	unsigned least, most;                        /* bit i: metric i is objective_least's, objective_most's */
 	const char *const *loss_types;               /* names for --loss-type, until NULL; or NULL */
 	/* Unless --train-sampling-strategy says otherwise, rows are taken in the order of the file. */
 	bool sequential;
@@ -245,6 +246,8 @@ static inline void objective_most(struct objective_sums *s, int metric, double v
 
 double objective_weight(const struct objective *o, const struct batch *b); /* what a micro-batch adds to sums.weight */
 
+/* What one micro-batch came to joins the others'. */
+void objective_join(const struct objective *o, struct objective_sums *to, const struct objective_sums *leaf);
 struct objective_metrics objective_mean(const struct objective *o, const struct objective_sums *s);
 
 #endif

@@ -149,12 +149,30 @@ static struct piece piece_find(const struct params *params, size_t piece)
 	BUG("a piece beyond the parameters");
 }
 
-size_t optim_partials(const struct params *params)
+size_t optim_piece(const struct params *params, size_t param)
 {
 	size_t n = 0;
-	for (size_t i = 0; i < params->n_items; i++)
+	for (size_t i = 0; i < param; i++)
 		n += pieces_of(&params->items[i]);
 	return n;
+}
+
+size_t optim_partials(const struct params *params) { return optim_piece(params, params->n_items); }
+
+/* A border is where what lies before it is nearest to its share. */
+void optim_deal(const struct params *p, size_t n, size_t *first)
+{
+	double all = (double)params_count(p), before = 0;
+	size_t param = 0;
+
+	first[0] = 0;
+	for (size_t k = 1; k < n; k++) {
+		double wanted = all * (double)k / (double)n;
+		while (param < p->n_items && before + 0.5 * (double)p->items[param].n < wanted)
+			before += (double)p->items[param++].n;
+		first[k] = param;
+	}
+	first[n] = p->n_items;
 }
 
 /* --- the norm --- */
@@ -164,12 +182,13 @@ struct norm_work {
 	const struct params *params;
 	const float *g;
 	double *partials;
+	size_t first;              /* piece */
 };
 
 static void norm_piece(void *ctx, size_t item, int thread)
 {
 	const struct norm_work *w = ctx;
-	struct piece p = piece_find(w->params, item);
+	struct piece p = piece_find(w->params, item += w->first);
 	(void)thread;
 	w->partials[item] = w->k->sum_squares(w->g + p.param->offset + p.at, p.n);
 }
@@ -177,7 +196,7 @@ static void norm_piece(void *ctx, size_t item, int thread)
 double optim_norm(const struct kernels *k, struct pool *p, const struct params *params, const float *g, double scale,
                   double *partials)
 {
-	struct norm_work w = { k, params, g, partials };
+	struct norm_work w = { k, params, g, partials, 0 };
 	size_t n = optim_partials(params);
 	double sum = 0;
 
@@ -207,16 +226,32 @@ static double clipped(double scale, double norm, double most)
 	return most > 0 ? scale * MIN(1.0, most / (norm + 1e-6)) : scale;
 }
 
-double optim_clip(struct optim *o, const float *g, double scale, double max_norm)
+void optim_square(struct optim *o, const float *g)
 {
-	double norm = optim_norm(o->kernels, o->pool, o->params, g, scale, o->partials);
-	double common = clipped(scale, norm_of(o, -1, scale), max_norm);
+	struct norm_work w = { o->kernels, o->params, g, o->partials, optim_piece(o->params, o->own_first) };
+
+	pool_run(o->pool, optim_piece(o->params, o->own_end) - w.first, norm_piece, &w);
+}
+
+double optim_settle(struct optim *o, double scale, double max_norm)
+{
+	double norm = 0, common = clipped(scale, norm_of(o, -1, scale), max_norm);
+
+	for (size_t i = 0; i < optim_partials(o->params); i++)
+		norm += o->partials[i];
+	norm = fabs(scale) * sqrt(norm);
 
 	for (int i = 0; i <= o->params->n_groups; i++) {
 		double clip = params_group(o->params, i).clip;
 		o->scale[i] = isnan(clip) ? common : clipped(scale, norm_of(o, i, scale), clip);
 	}
 	return norm;
+}
+
+double optim_clip(struct optim *o, const float *g, double scale, double max_norm)
+{
+	optim_square(o, g);
+	return optim_settle(o, scale, max_norm);
 }
 
 /* --- memory --- */
@@ -284,6 +319,7 @@ void optim_init(struct optim *o, const struct optimizer *row, const struct optim
 	*o = (struct optim){ .row = row, .settings = *s, .params = params, .kernels = k, .pool = p };
 	list_state(o);
 	count_scratch(o);
+	optim_own(o, 0, params->n_items);
 	o->partials = mem_array(optim_partials(params), sizeof(*o->partials));
 	o->scale = mem_array((size_t)params->n_groups + 1, sizeof(*o->scale));
 	for (size_t i = 0; i < params->n_items; i++) {
@@ -299,6 +335,19 @@ void optim_init(struct optim *o, const struct optimizer *row, const struct optim
 	}
 }
 
+/* Where the state of parameter i begins; i may be one too many. */
+static size_t state_at(const struct optim *o, size_t i)
+{
+	return o->first[i] < optim_slots(o) ? o->slots[o->first[i]].offset : o->state_bytes;
+}
+
+void optim_own(struct optim *o, size_t first, size_t end)
+{
+	o->own_first = first;
+	o->own_end = end;
+	o->taken_bytes = o->bytes - o->state_bytes + state_at(o, end) - state_at(o, first);
+}
+
 static char *tables_of(const struct optim *o) { return o->memory + o->state_bytes; }
 static char *scratch_of(const struct optim *o)
 {
@@ -311,8 +360,9 @@ int optim_start(struct optim *o, struct err *e)
 
 	if (mem_map(&memory, o->bytes, "the optimizer's state", e) < 0)
 		return -1;
-	mem_touch(memory, o->bytes);
 	o->memory = memory;
+	mem_touch(o->memory + state_at(o, o->own_first), state_at(o, o->own_end) - state_at(o, o->own_first));
+	mem_touch(o->memory + o->state_bytes, o->bytes - o->state_bytes);
 	if (o->row->tables)
 		o->row->tables(tables_of(o));
 	return 0;
@@ -339,6 +389,7 @@ struct update_work {
 	const float *g;
 	double rate;
 	long t;
+	size_t first;              /* piece */
 };
 
 /* What this step's rate is to a group. */
@@ -387,7 +438,7 @@ static void update_range(const struct update_work *w, const struct param *p, siz
 static void update_piece(void *ctx, size_t item, int thread)
 {
 	const struct update_work *w = ctx;
-	struct piece p = piece_find(w->o->params, item);
+	struct piece p = piece_find(w->o->params, item + w->first);
 
 	if (!is_whole(w->o, p.param))
 		update_range(w, p.param, p.at, p.n, 0);
@@ -449,17 +500,18 @@ void optim_hide(const struct optim *o, const float *kept)
 
 void optim_step(struct optim *o, const float *g, double rate, long t)
 {
-	struct update_work w = { .o = o, .g = g, .rate = rate, .t = t };
+	struct update_work w = { .o = o, .g = g, .rate = rate, .t = t,
+		                 .first = optim_piece(o->params, o->own_first) };
 
 	if (t < 1)
 		BUG("an optimizer's step %ld; they count from 1", t);
-	for (size_t i = 0; o->row->begin && i < o->params->n_items; i++) {
+	for (size_t i = o->own_first; o->row->begin && i < o->own_end; i++) {
 		void *state[OPTIM_STATES] = { 0 };
 		struct optim_update u = update_of(&w, &o->params->items[i], 0, state);
 		o->row->begin(&u);
 	}
-	pool_run(o->pool, optim_partials(o->params), update_piece, &w);
-	for (size_t i = 0; i < o->params->n_items; i++) {
+	pool_run(o->pool, optim_piece(o->params, o->own_end) - w.first, update_piece, &w);
+	for (size_t i = o->own_first; i < o->own_end; i++) {
 		const struct param *p = &o->params->items[i];
 		if (p->n > OPTIM_PIECE && is_whole(o, p))
 			update_range(&w, p, 0, p->n, 0);

@@ -34,16 +34,28 @@ struct optim {
 	size_t state_bytes, large_bytes, small_bytes, bytes;
 	struct optim_cost norm, update;  /* of one step */
 	char *memory;              /* [bytes] */
+	/* The parameters that this process updates, first … end − 1, all unless optim_own has said otherwise; the
+	 * state of the others is never touched: taken_bytes is what will be resident. */
+	size_t own_first, own_end, taken_bytes;
 };
 
 /* Lists the state and counts; takes no memory for it yet. All but settings is borrowed; groups are complete. */
 void optim_init(struct optim *o, const struct optimizer *row, const struct optim_settings *s,
                 const struct params *params, const struct kernels *k, struct pool *p);
+/* Of several processes that update one model (ZeRO-1): which parameters are whose, by what they have of numbers;
+ * first[k] … first[k + 1] − 1 are the k-th's. And which of them this one has, before optim_start. */
+void optim_deal(const struct params *p, size_t n, size_t *first);
+void optim_own(struct optim *o, size_t first, size_t end);
 int optim_start(struct optim *o, struct err *e);   /* takes and touches it; zero */
 /* Looks at the gradient and settles what it will be multiplied by: `scale`, less where a norm is larger than allowed.
  * Returns ‖scale·g‖₂ over all parameters. max_norm: of all that have no clip of their own; 0: never. */
 double optim_clip(struct optim *o, const float *g, double scale, double max_norm);
-/* One update of params->w; t counts from 1. */
+/* Its two halves: the sums of squares of the parameters that this process has, in o->partials, where those of
+ * parameter i begin at optim_piece(params, i); and what follows once all of them are there. */
+void optim_square(struct optim *o, const float *g);
+double optim_settle(struct optim *o, double scale, double max_norm);
+size_t optim_piece(const struct params *p, size_t param);
+/* One update of what this process has of params->w; t counts from 1. */
 void optim_step(struct optim *o, const float *g, double rate, long t);
 bool optim_averages(const struct optim *o);        /* there are such other weights */
 /* After the first step: params->w become them. kept: [params->n] gets what they were; NULL: they

@@ -17,6 +17,7 @@
 #include "train/tensorboard.h"
 
 struct speeds;
+struct ranks;
 
 struct recipe {
 	const char *model, *data, *eval_data, *out;
@@ -51,6 +52,7 @@ struct recipe {
 	size_t memory;                                                 /* 0: no limit */
 	/* no option: of this machine, borrowed; what --memory has recomputed is chosen by it; or NULL */
 	const struct speeds *speeds;
+	struct ranks *ranks;                                           /* no option: who trains with it; or NULL */
 	/* "f32", "int8", "auto" (recipe_resolve, recipe_settle) */
 	const char *compute;
 	struct four_bit_options four_bit;

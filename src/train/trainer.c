@@ -390,7 +390,7 @@ static int open_parts(struct trainer *t, struct trainer_base *beside, struct err
 		return -1;
 	penalty_layer_rates(t);
 	make_optimizer(t);
-	return trainer_check_invoked(t, e) < 0 ? -1 : trainer_make_plan(t, e);
+	return trainer_check_invoked(t, e) < 0 || share_check(t, e) < 0 ? -1 : trainer_make_plan(t, e);
 }
 
 static int open_on(struct trainer **out, const struct recipe *r, const struct objective *o, const void *options,
@@ -468,7 +468,10 @@ static int copy_weights(struct trainer *t, struct err *e)
 }
 
 /* Leaves of the gradients' tree in one step. */
-long trainer_leaves(const struct trainer *t) { return (long)(t->dry.most_micro + t->kl.dry.most_micro); }
+long trainer_leaves(const struct trainer *t)
+{
+	return t->sharing.ranks ? share_leaves(t) : (long)(t->dry.most_micro + t->kl.dry.most_micro);
+}
 
 static int take_memory(struct trainer *t, struct err *e)
 {
@@ -482,9 +485,10 @@ static int take_memory(struct trainer *t, struct err *e)
 		t->asked = mem_array(t->global * t->train.most_group, sizeof(*t->asked));
 	t->taken_group = mem_array(trainer_global_batch(t), sizeof(*t->taken_group));
 	t->cuts = mem_array((size_t)t->dry.most_micro, sizeof(*t->cuts));
+	t->leaves = mem_array((size_t)t->dry.most_micro, sizeof(*t->leaves));
 	t->cut_room = t->dry.cap.docs + (int32_t)order_most_group(t);
 	t->cut_work = mem_array((size_t)t->cut_room, BATCH_WORK_DOC * sizeof(*t->cut_work));
-	return 0;
+	return share_start(t, e);
 }
 
 int trainer_begin(struct trainer *t, struct err *e)
@@ -541,24 +545,58 @@ void step_fill(struct trainer *t)
 	model_pass_bind(&t->net, grad_tree_leaf(&t->gradients));
 }
 
+/* The micro-batch's own, which starts from nothing, so that it is the same whoever has computed it. */
+static void keep_leaf(struct trainer *t)
+{
+	const struct batch *b = &t->net.pass.batch;
+	struct step *now = &t->now;
+
+	t->sums = (struct objective_sums){ 0 };
+	t->objective.row->loss(&t->objective, b, model_pass_result(&t->net), NULL, &t->sums);
+	look_check(t, b, model_pass_result(&t->net));
+	balance_add(t, b);
+	t->leaves[now->micro] = (struct leaf){ .sums = t->sums, .live = batch_live(b), .tokens = (double)b->tokens,
+		                               .moved_by = now->moved_by, .ratio = { now->ratio[0], now->ratio[1] },
+		                               .answers = { now->answers[0], now->answers[1] } };
+	memset(now->ratio, 0, sizeof(now->ratio));
+	memset(now->answers, 0, sizeof(now->answers));
+}
+
 /* What the pass has made of the micro-batch. */
 void step_add(struct trainer *t)
 {
 	const struct batch *b = &t->net.pass.batch;
-	struct live live = batch_live(b);
 	double begin = clock_seconds();
 
 	grad_tree_add(&t->gradients);
 	trace_span(t->trace, "gradient sum", begin, 0, 0);
 	if (t->objective.row->passed)
 		t->objective.row->passed(&t->objective, b, t->taken + t->now.document, model_pass_result(&t->net));
-	live_add(&t->now.live, &live, 1);
-	t->now.metrics.tokens += b->tokens;
-	t->objective.row->loss(&t->objective, b, model_pass_result(&t->net), NULL, &t->sums);
-	look_check(t, b, model_pass_result(&t->net));
-	balance_add(t, b);
+	keep_leaf(t);
 	t->now.group += (size_t)b->n_groups;
 	t->now.document += t->cuts[t->now.micro++];
+}
+
+/* In their order, whoever had them. */
+static void add_leaves(struct trainer *t)
+{
+	struct step *now = &t->now;
+
+	t->sums = (struct objective_sums){ 0 };
+	for (size_t i = 0, at = 0; i < now->micros; at += t->cuts[i++]) {
+		const struct leaf *x = &t->leaves[i];
+		objective_join(t->objective.row, &t->sums, &x->sums);
+		live_add(&now->live, &x->live, 1);
+		now->metrics.tokens += (int64_t)x->tokens;
+		for (int k = 0; k < 2; k++) {
+			now->ratio[k] += x->ratio[k];
+			now->answers[k] += x->answers[k];
+		}
+		if (x->moved_by != 0 && !now->moved) {
+			now->moved = t->taken[at];
+			now->moved_by = x->moved_by;
+		}
+	}
 }
 
 void step_forget(struct trainer *t) { grad_tree_forget(&t->gradients); }
@@ -602,13 +640,18 @@ static int update(struct trainer *t, float *gradient, struct step_metrics *m, st
 	double begin = clock_seconds();
 
 	m->loss += penalty_add(t, gradient, t->sums.weight) + add_term(t, gradient);
-	m->grad_norm = optim_clip(o, gradient, 1.0 / t->sums.weight, t->recipe.max_grad_norm);
+	optim_square(o, gradient);
+	if (share_norm(t, e) < 0)
+		return -1;
+	m->grad_norm = optim_settle(o, 1.0 / t->sums.weight, t->recipe.max_grad_norm);
 	trace_span(t->trace, "gradient norm", begin, o->norm.flops, o->norm.bytes);
 	if (check_finite(m, t->sums.weight, e) < 0)
 		return -1;
 	begin = clock_seconds();
 	optim_step(o, gradient, m->learning_rate, t->step + 1);
 	trace_span(t->trace, o->row->name, begin, o->update.flops, o->update.bytes);
+	if (share_weights(t, e) < 0)
+		return -1;
 	if (t->has_adapter)
 		follow(t, gradient);
 	return 0;
@@ -647,19 +690,28 @@ int step_begin(struct trainer *t, struct err *e)
 	now->micros = cut(t, now->documents);
 	if (look_whole(t, false, e) < 0)
 		return -1;
+	share_begin(t);
 	now->metrics.learning_rate =
 		isnan(t->next_rate) ? t->recipe.learning_rate * schedule_factor(&t->schedule, t->step) : t->next_rate;
-	t->sums = (struct objective_sums){ 0 };
 	return 0;
 }
 
-int step_more(struct trainer *t)
+static int given_up(const struct trainer *t, struct err *e)
+{
+	return err_set(e, "interrupted while step %ld was computed", t->now.metrics.step);
+}
+
+int step_more(struct trainer *t, struct err *e)
 {
 	struct step *now = &t->now;
-	struct work kl, own = pass_work_of(&t->net.pass, &now->live, (double)now->micros);
+	struct work kl, own;
 
-	if (kl_step(t, now->documents, (uint32_t)now->micros, &kl) < 0)
+	if (share_leaf_sums(t, e) < 0)
 		return -1;
+	add_leaves(t);
+	own = pass_work_of(&t->net.pass, &now->live, (double)now->micros);
+	if (kl_step(t, now->documents, (uint32_t)now->micros, &kl) < 0)
+		return given_up(t, e);
 	now->work.flops += own.flops + kl.flops;
 	now->work.int_ops += own.int_ops + kl.int_ops;
 	return 0;
@@ -669,6 +721,7 @@ int step_end(struct trainer *t, struct err *e)
 {
 	struct step_metrics *m = &t->now.metrics;
 	const struct live *live = &t->now.live;
+	float *gradient;
 
 	m->supervised_tokens = (int64_t)live->labels;
 	m->computed_tokens = (int64_t)live->rows;
@@ -678,7 +731,7 @@ int step_end(struct trainer *t, struct err *e)
 		t->objective.row->tell(&t->objective, &m->metrics);
 	balance_tell(t, &m->metrics);
 	tell_kl(t, m);
-	if (look_check_start(t, e) < 0 || update(t, grad_tree_sum(&t->gradients), m, e) < 0)
+	if (share_sum(t, &gradient, e) < 0 || look_check_start(t, e) < 0 || update(t, gradient, m, e) < 0)
 		return -1;
 	t->step++;
 	t->next_rate = NAN;
@@ -688,31 +741,33 @@ int step_end(struct trainer *t, struct err *e)
 	return 0;
 }
 
-static int run_micros(struct trainer *t)
+static int run_micros(struct trainer *t, struct err *e)
 {
 	while (t->now.micro < t->now.micros) {
+		if (share_passes(t))
+			continue;
 		step_fill(t);
 		if (pass_step(&t->net.pass) < 0)
-			return -1;
+			return given_up(t, e);
 		step_add(t);
+		if (share_added(t, e) < 0)
+			return -1;
 	}
-	return step_more(t);
+	return step_more(t, e);
 }
 
 int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 {
 	double begin = clock_seconds();
 
-	if (step_begin(t, e) < 0)
+	if (share_order(t, e) < 0 || step_begin(t, e) < 0)
 		return -1;
 	mem_guard_arm();
-	int status = run_micros(t);
-	if (status < 0) {
+	int status = run_micros(t, e);
+	if (status < 0)
 		step_forget(t);
-		err_set(e, "interrupted while step %ld was computed", t->now.metrics.step);
-	} else {
+	else
 		status = step_end(t, e);
-	}
 	mem_guard_disarm();
 	look_say(t);
 	*m = t->now.metrics;
@@ -745,6 +800,7 @@ void trainer_close(struct trainer *t)
 	model_pass_release(&t->net);
 	kl_release(t);
 	grad_tree_release(&t->gradients);
+	share_release(&t->sharing);
 	optim_release(&t->optim);
 	scorer_free(t->scorer);
 	scorer_free(t->reference);
@@ -771,6 +827,7 @@ void trainer_close(struct trainer *t)
 	mem_free(t->taken_group);
 	mem_free(t->asked);
 	mem_free(t->cuts);
+	mem_free(t->leaves);
 	mem_free(t->cut_work);
 	mem_free(t->eval_sums);
 	mem_free(t->eval_rows);

@@ -15,6 +15,7 @@
 #include "data/forest.h"
 #include "train/objective.h"
 #include "train/optim.h"
+#include "train/ranks.h"
 #include "op/pass.h"
 #include "train/recipe.h"
 #include "train/schedule.h"
@@ -63,7 +64,8 @@ struct step_metrics {
 	double loss, grad_norm, learning_rate, epoch;
 	double seconds;                 /* of this step */
 	int64_t tokens, computed_tokens, supervised_tokens;
-	double flops, int_ops;        /* all operations; of these, those in int8 */
+	double flops, int_ops;        /* all operations, of all ranks; of these, those in int8 */
+	double sent, received;          /* bytes of messages of this rank */
 	struct objective_metrics metrics; /* what the objective tells of it beside the loss */
 };
 
@@ -126,6 +128,11 @@ int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struc
 int trainer_load_weights(struct trainer *t, const char *dir, struct err *e);
 /* The adapter or the model, into the run directory. The activations' memory is given back first: no step may follow. */
 int trainer_result(struct trainer *t, const char *dir, struct err *e);
+
+/* On a rank that follows (train/ranks.h), in place of steps, evaluations and savings of its own: does what rank 0 says
+ * until it ends the run. toll: what is to be told of this process when rank 0 asks (RANKS_TOLL), a line in `text`. -1:
+ * messages have failed. */
+int trainer_follow(struct trainer *t, void (*toll)(void *ctx, char text[RANKS_TEXT]), void *ctx, struct err *e);
 
 /* For callers with a loop of their own (trainer_steer.c). */
 /* of the next step alone; NAN: as scheduled */

@@ -105,6 +105,36 @@ struct looking {
 	double start;                      /* the loss where nothing has moved, NAN: that is not known */
 };
 
+/* What a micro-batch came to; other ranks are told of it as it lies. */
+struct leaf {
+	struct objective_sums sums;
+	struct live live;
+	double tokens;
+	double moved_by, ratio[2], answers[2]; /* as struct step's */
+};
+
+/* trainer_ranks.c: of a run on several ranks; ranks NULL: it is alone */
+struct part {                      /* of a step's tree of gradients: a whole subtree, whose leaves one rank has */
+	size_t leaf;               /* its first */
+	int level, rank;           /* it has 2^level leaves */
+};
+struct sharing {
+	struct ranks *ranks;
+	size_t *first;             /* [size + 1] parameters that each updates */
+	size_t *number, *piece;    /* [size + 1] where these begin in the flat buffer, in bytes; in optim's partials */
+	struct part *parts;        /* [most_parts] of this step */
+	size_t most_parts, n_parts, next;  /* next: of the parts, which comes next here */
+	int level;                 /* of the largest subtree that one rank has in any step */
+	size_t begin, end;         /* this rank's leaves of this step */
+	size_t own;                /* numbers of what this rank updates */
+	float *sums;               /* [most_parts][own] of every part what is ours of it */
+	struct rank_transfer *come; /* [most_parts] */
+	struct rank_transfer *go;  /* [size] of the subtree that is done */
+	float *gradient;           /* of the last one; NULL: of this step there was none */
+	size_t *leaf_at;           /* [size + 1] bytes of the leaves of this step, by rank */
+	double sent, received;     /* before this step */
+};
+
 /* A step while it is computed. */
 struct step {
 	struct step_metrics metrics;
@@ -186,7 +216,9 @@ struct trainer {
 	long step;                         /* done */
 	bool shown;                        /* the weights are those that count, not those that steps change */
 	struct step now;
-	struct objective_sums sums;        /* of this step, or of an evaluation */
+	struct objective_sums sums;        /* of a micro-batch, then of this step; or of an evaluation */
+	struct leaf *leaves;               /* [most_micro] of this step */
+	struct sharing sharing;
 	int32_t most_docs;                 /* of a micro-batch, of the evaluation's too */
 	int64_t *label_at;                 /* [most_docs] where the next number of each document is */
 	struct reference other;            /* that is not the run's start */
@@ -211,16 +243,37 @@ int trainer_open_among(struct trainer **t, const struct recipe *r, long first, s
                        struct run_memory *memory, struct device *d, struct err *e);
 /* trainer.c: the parts of trainer_start: what is made of the model as it is, then the memory of the steps. And of
  * trainer_step, between mem_guard_arm and mem_guard_disarm but for the first: the step's documents; the next
- * micro-batch (now.micro) into the pass's batch, which then runs; into the sums; what is computed besides (−1: given
- * up); and the update. What is given up is forgotten and done again. */
+ * micro-batch (now.micro) into the pass's batch, which then runs; into the sums; all of them, of other ranks too, and
+ * what is computed besides (−1: given up); and the update. What is given up is forgotten and done again. */
 int trainer_begin(struct trainer *t, struct err *e);
 int trainer_take(struct trainer *t, struct err *e);
 int step_begin(struct trainer *t, struct err *e);
 void step_fill(struct trainer *t);
 void step_add(struct trainer *t);
-int step_more(struct trainer *t);
+int step_more(struct trainer *t, struct err *e);
 void step_forget(struct trainer *t);
 int step_end(struct trainer *t, struct err *e);
+/* trainer_ranks.c: refuses what ranks cannot share; deals parameters and plans, once the steps are walked (leaves: that
+ * trees of this rank have at most; bytes: of memory); takes it. A step: who has which micro-batch; the next one is
+ * another's; the tree has one more leaf; every rank's leaves; the gradient's sum, of which what this rank updates
+ * counts; the norm's partials of all ranks; their weights. */
+int share_check(const struct trainer *t, struct err *e);
+void share_plan(struct trainer *t);
+long share_leaves(const struct trainer *t);
+size_t share_bytes(const struct trainer *t);
+int share_start(struct trainer *t, struct err *e);
+void share_release(struct sharing *s);
+int share_order(struct trainer *t, struct err *e);
+void share_begin(struct trainer *t);
+bool share_passes(struct trainer *t);
+int share_added(struct trainer *t, struct err *e);
+int share_leaf_sums(struct trainer *t, struct err *e);
+int share_sum(struct trainer *t, float **gradient, struct err *e);
+int share_norm(struct trainer *t, struct err *e);
+int share_weights(struct trainer *t, struct err *e);
+/* trainer_save.c: what a rank that follows does of a checkpoint, in the folder as it is written, and of going on. */
+void trainer_save_part(struct trainer *t, const char *dir, struct err *e);
+void trainer_load_part(struct trainer *t, const char *dir, long step, struct err *e);
 /* trainer_plan.c: records the step anew, of the blocks from first_block on, and plans it as it comes or within a
  * limit. The lowest block that what is trained has changed, 0 where it cannot be known or begins before it, the number
  * of blocks where it only works on the head. */

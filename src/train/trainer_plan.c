@@ -163,8 +163,8 @@ static size_t pages(size_t bytes)
 size_t trainer_state_bytes(const struct trainer *t)
 {
 	size_t flat = t->params->n * sizeof(float);
-	return pages(flat) + pages(flat * (size_t)t->totals.gradient_buffers) + pages(t->optim.bytes) +
-	       pages(penalty_bytes(t)) + pages(t->adapter.kept.n * sizeof(float));
+	return pages(flat) + pages(flat * (size_t)t->totals.gradient_buffers) + pages(t->optim.taken_bytes) +
+	       pages(penalty_bytes(t)) + pages(t->adapter.kept.n * sizeof(float)) + pages(share_bytes(t));
 }
 
 /* Everything but the arena, as far as it does not depend on what is recomputed. */
@@ -229,8 +229,8 @@ static size_t forgetting_bytes(const struct trainer *t)
 		return 0;
 	return common + MAX(p->weights_bytes, f->weights_bytes) +
 	       MAX((t->has_adapter ? flat : 0) + f->draw_bytes,
-	           flat + pages(t->optim.bytes) + pages(penalty_bytes(t)) +
-		           pages(t->adapter.kept.n * sizeof(float)) + f->bytes);
+	           flat + pages(t->optim.taken_bytes) + pages(penalty_bytes(t)) +
+		           pages(t->adapter.kept.n * sizeof(float)) + pages(share_bytes(t)) + f->bytes);
 }
 
 static void add_up(struct trainer *t, size_t arena_bytes)
@@ -428,6 +428,7 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 
 	if (order_dry_run(t, t->forest.max_tokens, &t->dry, e) < 0)
 		return -1;
+	share_plan(t);
 	t->fisher_rows = penalty_reserve(t, &t->dry.cap);
 	count(t);
 	trainer_reserve_documents(t, t->dry.cap.docs);
@@ -465,7 +466,7 @@ size_t trainer_least_bytes(struct trainer *t, int32_t max_tokens)
 
 	if (!arena || order_dry_run(t, max_tokens, &dry, &ignored) < 0)
 		return 0;
-	size_t state = pages(flat) + pages(flat * (size_t)grad_tree_buffers(1)) + pages(t->optim.bytes);
+	size_t state = pages(flat) + pages(flat * (size_t)grad_tree_buffers(1)) + pages(t->optim.taken_bytes);
 	return fixed_bytes(p) - p->past_bytes - p->state_bytes - p->batch_bytes + state + pages(batch_bytes(&dry.cap)) +
 	       arena;
 }

@@ -1,5 +1,6 @@
 /* trainer_save: checkpoints that a run goes on from bit for bit, and its result. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/jsonx.h"
@@ -102,9 +103,37 @@ static int check_finite(const struct params *p, struct err *e)
 	return 0;
 }
 
+static struct checkpoint checkpoint_of(struct trainer *t)
+{
+	const struct ranks *r = t->sharing.ranks;
+
+	return (struct checkpoint){ .params = t->params, .kept = &t->adapter.kept, .optim = &t->optim,
+		                    .own = r ? t->sharing.first + r->rank : NULL, .part = r ? r->rank : 0,
+		                    .parts = r ? r->size : 1, .ctx = t };
+}
+
+static int call_ranks(void *ctx, const char *dir, struct err *e)
+{
+	const struct trainer *t = ctx;
+
+	return ranks_order(t->sharing.ranks, RANKS_SAVE, t->step, dir, e);
+}
+
+static int gather_ranks(void *ctx, int status, json_t *list, struct err *e)
+{
+	struct ranks *r = ((const struct trainer *)ctx)->sharing.ranks;
+	char (*said)[RANKS_TEXT] = mem_array((size_t)r->size, sizeof(*said));
+
+	status = ranks_agree(r, status, said, e);
+	for (int k = 1; k < r->size && !status; k++)
+		json_array_append_new(list, json_loads(said[k], 0, NULL));
+	mem_free(said);
+	return status;
+}
+
 int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struct err *e)
 {
-	struct checkpoint c = { .params = t->params, .kept = &t->adapter.kept, .optim = &t->optim, .ctx = t };
+	struct checkpoint c = checkpoint_of(t);
 
 	if (!t->started || t->shown)
 		BUG("a checkpoint of a run that has not begun, or is over");
@@ -112,9 +141,27 @@ int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struc
 		return -1;
 	c.facts = make_facts(t, caller);
 	c.beside = t->has_adapter || t->objective.row->save ? save_beside : NULL;
+	c.call = call_ranks;
+	c.gather = gather_ranks;
 	int status = checkpoint_write(dir, &c, e);
 	json_decref(c.facts);
 	return status;
+}
+
+void trainer_save_part(struct trainer *t, const char *dir, struct err *e)
+{
+	struct checkpoint c = checkpoint_of(t);
+	char said[1][RANKS_TEXT];
+	json_t *facts;
+	int status = checkpoint_write_part(dir, &c, &facts, e);
+	char *line = jsonx_line(facts);
+
+	if (status)
+		err_prefix(e, "the run's folder has to be in reach of all ranks");
+	snprintf(said[0], sizeof(said[0]), "%s", line);
+	ranks_agree(t->sharing.ranks, status, said, e);
+	mem_free(line);
+	json_decref(facts);
 }
 
 static int check_hash(const json_t *facts, const char *key, const char *now, const char *what, struct err *e)
@@ -169,37 +216,60 @@ static int check_facts(const struct trainer *t, const json_t *facts, struct err 
 	return status;
 }
 
+/* The numbers and what follows from them; *c: its facts are a new reference. */
+static int load_state(struct trainer *t, const char *dir, long step, struct checkpoint *c, struct err *e)
+{
+	*c = checkpoint_of(t);
+	if (checkpoint_read(dir, c, e) < 0)
+		return -1;
+	follow(t);
+	t->step = step;
+	if (!t->objective.row->load || t->objective.row->load(&t->objective, step, dir, e) == 0)
+		return 0;
+	json_decref(c->facts);
+	return err_prefix(e, "%s", dir);
+}
+
+/* When rank 0 has it, the others take it too. */
+static int load_all(struct trainer *t, const char *dir, const json_t *facts, struct err *e)
+{
+	struct ranks *r = t->sharing.ranks;
+	long step = (long)json_integer_value(json_object_get(facts, "step"));
+	struct checkpoint c;
+
+	if (load_state(t, dir, step, &c, e) < 0)
+		return -1;
+	json_decref(c.facts);
+	return r && (ranks_order(r, RANKS_LOAD, step, dir, e) < 0 || ranks_agree(r, 0, NULL, e) < 0) ? -1 : 0;
+}
+
+void trainer_load_part(struct trainer *t, const char *dir, long step, struct err *e)
+{
+	struct checkpoint c;
+	int status = load_state(t, dir, step, &c, e);
+
+	if (!status)
+		json_decref(c.facts);
+	ranks_agree(t->sharing.ranks, status, NULL, e);
+}
+
 /* What belongs to another run is found out before a number of this one is overwritten. */
 int trainer_load(struct trainer *t, const char *dir, json_t **caller, struct err *e)
 {
-	struct checkpoint c = { .params = t->params, .kept = &t->adapter.kept, .optim = &t->optim };
 	json_t *facts = checkpoint_facts(dir, e);
 
 	if (!t->started)
 		BUG("a checkpoint for a run that has not begun");
 	if (!facts)
 		return -1;
-	if (check_facts(t, facts, e) < 0) {
-		json_decref(facts);
-		return err_prefix(e, "%s", dir);
+	int status = check_facts(t, facts, e) < 0 ? err_prefix(e, "%s", dir) : load_all(t, dir, facts, e);
+	if (!status) {
+		warn_difference(facts, "kernels", t->kernels->name);
+		warn_difference(facts, "version", KUNGFU_VERSION);
+		*caller = json_incref(json_object_get(facts, "caller"));
 	}
-	if (checkpoint_read(dir, &c, e) < 0) {
-		json_decref(facts);
-		return -1;
-	}
-	follow(t);
-	warn_difference(facts, "kernels", t->kernels->name);
-	warn_difference(facts, "version", KUNGFU_VERSION);
-	t->step = (long)json_integer_value(json_object_get(facts, "step"));
-	if (t->objective.row->load && t->objective.row->load(&t->objective, t->step, dir, e) < 0) {
-		json_decref(facts);
-		json_decref(c.facts);
-		return err_prefix(e, "%s", dir);
-	}
-	*caller = json_incref(json_object_get(facts, "caller"));
 	json_decref(facts);
-	json_decref(c.facts);
-	return 0;
+	return status;
 }
 
 int trainer_load_weights(struct trainer *t, const char *dir, struct err *e)

@@ -469,12 +469,13 @@ static int begin_all(struct trainers *s, const bool *which, struct err *e)
 
 static int run_rounds(struct trainers *s, const bool *which)
 {
+	struct err ignored = ERR_INIT;
 	int status;
 
 	while ((status = run_round(s, which)) == 0)
 		;
 	for (size_t i = 0; i < s->n && status > 0; i++)
-		if (which[i] && step_more(s->items[i].trainer) < 0)
+		if (which[i] && step_more(s->items[i].trainer, &ignored) < 0)
 			status = -1;
 	for (size_t i = 0; i < s->n && status < 0; i++)
 		if (which[i])

@@ -1,0 +1,237 @@
+/* test_ranks: several ranks train what one does, bit for bit: weights, losses, checkpoints that any number of ranks
+ * goes on from; what cannot be shared is refused; a rank that is lost ends the step with its name. Ranks are threads
+ * here (fixture_ranks); test/cases/ranks.test has processes under mpirun. */
+#include "../test.h"
+
+#include "fixture_ranks.h"
+#include "fixture_training.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "train/trainer.h"
+
+#define SMALL "per-device-train-batch-size=12 micro-batch-tokens=150 max-length=100 max-steps=4 learning-rate=3e-3"
+
+struct team {
+	const struct job *job;
+	const char *load, *save;       /* folders of checkpoints, or NULL */
+	int steps, lose_at;            /* lose_at: before this step a rank is lost; 0: never */
+	struct rank_hub hub;
+	char hex[RANKS_MOST][33];
+	struct step_metrics last;      /* of rank 0 */
+	struct trainer_plan plan;      /* of rank 0 */
+	struct err err[RANKS_MOST];
+};
+
+static int lead(struct team *m, struct trainer *t, struct err *e)
+{
+	json_t *back = NULL, *mine = json_pack("{s:i}", "answer", 42);
+	int status = m->load ? trainer_load(t, m->load, &back, e) : 0;
+
+	for (int i = 0; i < m->steps && !status; i++) {
+		if (m->lose_at == i + 1)
+			hub_lose(&m->hub, 1);
+		status = trainer_step(t, &m->last, e);
+	}
+	if (!status && m->save)
+		status = trainer_save(t, m->save, mine, e);
+	m->plan = *trainer_plan(t);
+	json_decref(back);
+	json_decref(mine);
+	return status;
+}
+
+static void member(void *ctx, struct ranks *r)
+{
+	static const struct log_sink nobody = { 0 };
+	struct team *m = ctx;
+	struct recipe recipe = m->job->recipe;
+	struct pool *pool = pool_new(1 + r->rank % 2);
+	struct device d = device_cpu(kernels_get(NULL, NULL), pool);
+	struct trainer *t = NULL;
+	struct err *e = &m->err[r->rank];
+
+	log_lend(&nobody);
+	recipe.ranks = r;
+	int status = trainer_open(&t, &recipe, &d, e);
+	if (!status)
+		status = trainer_start(t, e);
+	if (ranks_agree(r, status, NULL, e) == 0 && (r->rank ? trainer_follow(t, NULL, NULL, e) : lead(m, t, e)) == 0)
+		params_hash(trainer_params(t), m->hex[r->rank]);
+	ranks_close(r, false);
+	trainer_close(t);
+	pool_free(pool);
+}
+
+static void team_run(struct team *m, const struct job *j, int size)
+{
+	m->job = j;
+	hub_init(&m->hub, size);
+	hub_run(&m->hub, member, m);
+	hub_release(&m->hub);
+}
+
+static void test_bits(struct test *t, const char *data, const char *model, const char *more, bool uneven)
+{
+	char alone[33], options[300];
+	struct job j;
+
+	snprintf(options, sizeof(options), SMALL " %s", more);
+	test_case(t, "%s, %s: 1, 2, 3, 4, 5 ranks give the same bits", model, more);
+	training_run(t, model, data, options, 2, alone, NULL);
+	job_init(t, &j, model, data, options);
+	double loss = 0;
+	for (int size = 1; size <= RANKS_MOST; size += uneven ? 1 : 3) {
+		struct team m = { .steps = 4 };
+		team_run(&m, &j, size);
+		for (int k = 0; k < size; k++)
+			CHECK_MSG(t, !strcmp(alone, m.hex[k]), "rank %d of %d: %s %s", k, size, m.hex[k], m.err[k].msg);
+		loss = size == 1 ? m.last.loss : loss;
+		CHECK_MSG(t, m.last.loss == loss, "%d ranks: a loss of %.17g, %.17g of one", size, m.last.loss, loss);
+		CHECK(t, (size > 1) == (m.last.sent > 0));
+	}
+	job_release(&j);
+}
+
+/* A checkpoint of some ranks is gone on from by others, and what it ends with are the bits of one in one piece. */
+static void test_going_on(struct test *t, const char *data, const char *method)
+{
+	static const int sizes[][2] = { { 4, 1 }, { 3, 2 }, { 1, 3 } };
+	char whole[33], options[300], *dir = io_join(test_tmp(), "checkpoint-2");
+	struct job j;
+
+	snprintf(options, sizeof(options), SMALL " method=%s", method);
+	test_case(t, "%s: a checkpoint of 4 ranks goes on with 1, of 3 with 2, of 1 with 3", method);
+	training_run(t, "llama", data, options, 1, whole, NULL);
+	job_init(t, &j, "llama", data, options);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct team first = { .steps = 2, .save = dir }, second = { .steps = 2, .load = dir };
+		team_run(&first, &j, sizes[i][0]);
+		CHECK_MSG(t, !first.err[0].msg[0], "%s", first.err[0].msg);
+		team_run(&second, &j, sizes[i][1]);
+		CHECK_MSG(t, !strcmp(whole, second.hex[0]), "%d to %d ranks: %s", sizes[i][0], sizes[i][1],
+		          second.err[0].msg);
+		CHECK_MSG(t, !strcmp(whole, second.hex[sizes[i][1] - 1]), "%d to %d ranks: %s", sizes[i][0],
+		          sizes[i][1], second.err[sizes[i][1] - 1].msg);
+	}
+	job_release(&j);
+	mem_free(dir);
+}
+
+static void test_damage(struct test *t, const char *data)
+{
+	char *dir = io_join(test_tmp(), "checkpoint-d"), *part = io_join(dir, "state-00002-of-00002.safetensors");
+	struct team first = { .steps = 1, .save = dir }, torn = { .steps = 1, .load = dir }, gone = torn;
+	struct err e = ERR_INIT;
+	struct job j;
+
+	test_case(t, "a checkpoint whose second part is torn or gone is refused by the part's name");
+	job_init(t, &j, "llama", data, SMALL);
+	team_run(&first, &j, 2);
+	CHECK_MSG(t, io_write(part, "x", 1, &e) == 0, "%s", e.msg);
+	team_run(&torn, &j, 2);
+	CHECK_MSG(t, strstr(torn.err[0].msg, "state-00002-of-00002"), "%s", torn.err[0].msg);
+	CHECK_MSG(t, io_remove_tree(part, &e) == 0, "%s", e.msg);
+	team_run(&gone, &j, 1);
+	CHECK_MSG(t, strstr(gone.err[0].msg, "state-00002-of-00002"), "%s", gone.err[0].msg);
+	job_release(&j);
+	mem_free(part);
+	mem_free(dir);
+}
+
+static void test_lost(struct test *t, const char *data)
+{
+	struct team m = { .steps = 3, .lose_at = 2 };
+	struct job j;
+
+	test_case(t, "a rank that is lost ends the step of all, with its name");
+	job_init(t, &j, "llama", data, SMALL);
+	team_run(&m, &j, 3);
+	CHECK_MSG(t, strstr(m.err[0].msg, "rank 1"), "%s", m.err[0].msg);
+	CHECK_MSG(t, strstr(m.err[2].msg, "rank 1"), "%s", m.err[2].msg);
+	job_release(&j);
+}
+
+static void test_memory(struct test *t, const char *data)
+{
+	struct team one = { .steps = 1 }, four = { .steps = 1 };
+	struct job j;
+
+	test_case(t, "the optimizer's state of four ranks is dealt out");
+	job_init(t, &j, "llama", data, SMALL " method=full");
+	team_run(&one, &j, 1);
+	team_run(&four, &j, 4);
+	CHECK_MSG(t, four.plan.state_bytes < one.plan.state_bytes, "%zu of one of four, %zu of one alone",
+	          four.plan.state_bytes, one.plan.state_bytes);
+	job_release(&j);
+}
+
+static void test_refused(struct test *t, const char *data)
+{
+	static const char *const options[][2] = {
+		{ "l2-sp=0.1", "--l2-sp" }, { "kl-to-base=0.1", "--kl-to-base" }, { "method=adalora", "gradient" },
+		{ "ema-decay=0.9", "average" },
+	};
+	struct job j;
+
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		struct team m = { .steps = 1 };
+		char all[300];
+		snprintf(all, sizeof(all), SMALL " %s", options[i][0]);
+		test_case(t, "%s is refused on two ranks", options[i][0]);
+		job_init(t, &j, "llama", data, all);
+		team_run(&m, &j, 2);
+		CHECK_MSG(t, strstr(m.err[0].msg, options[i][1]), "%s", m.err[0].msg);
+		job_release(&j);
+	}
+}
+
+/* --- messages --- */
+
+static void agree(void *ctx, struct ranks *r)
+{
+	struct team *m = ctx;
+	char said[RANKS_MOST][RANKS_TEXT];
+
+	snprintf(said[0], sizeof(said[0]), "text of %d", r->rank);
+	int status = r->rank == 2 ? err_set(&m->err[2], "no room") : 0;
+	ranks_agree(r, m->steps ? status : 0, said, &m->err[r->rank]);
+	snprintf(m->hex[r->rank], sizeof(m->hex[0]), "%.32s", said[r->rank ? 0 : 3]);
+}
+
+static void test_agreement(struct test *t)
+{
+	struct team fine = { 0 }, bad = { .steps = 1 };
+
+	test_case(t, "what all are content with passes, with what each says; one that is not ends it for all");
+	hub_init(&fine.hub, 4);
+	hub_run(&fine.hub, agree, &fine);
+	hub_release(&fine.hub);
+	CHECK_MSG(t, !strcmp(fine.hex[0], "text of 3"), "%s", fine.hex[0]);
+	hub_init(&bad.hub, 4);
+	hub_run(&bad.hub, agree, &bad);
+	hub_release(&bad.hub);
+	for (int k = 0; k < 4; k++)
+		CHECK_MSG(t, !strcmp(bad.err[k].msg, "rank 2: no room"), "%d: %s", k, bad.err[k].msg);
+}
+
+void test_ranks(struct test *t)
+{
+	char *data = write_rows(t, 40);
+
+	test_agreement(t);
+	test_bits(t, data, "llama", "method=lora lora-dropout=0.1", true);
+	test_bits(t, data, "gpt2", "method=full optim=muon", false);
+	test_bits(t, data, "llama", "method=full optim=adamw_8bit", false);
+	test_going_on(t, data, "full");
+	test_going_on(t, data, "lora");
+	test_damage(t, data);
+	test_lost(t, data);
+	test_memory(t, data);
+	test_refused(t, data);
+	mem_free(data);
+}
