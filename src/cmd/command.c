@@ -169,6 +169,12 @@ static void note_signal(int number)
 	stop_ask();
 }
 
+static void only_note(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
+
 static void say(const char *text)
 {
 	if (write(STDERR_FILENO, text, strlen(text)) < 0)
@@ -201,14 +207,19 @@ static void catch_bus(void)
 	sigaction(SIGBUS, &a, NULL);
 }
 
-void app_catch_signals(void)
+/* The handler serves once: a second Ctrl-C ends the process at once. */
+static void handle_signals(void (*handler)(int))
 {
-	/* The handler serves once: a second Ctrl-C ends the process at once. */
-	struct sigaction a = { .sa_handler = note_signal, .sa_flags = (int)(SA_RESTART | SA_RESETHAND) };
+	struct sigaction a = { .sa_handler = handler, .sa_flags = (int)(SA_RESTART | SA_RESETHAND) };
+
 	sigemptyset(&a.sa_mask);
 	sigaction(SIGINT, &a, NULL);
 	sigaction(SIGTERM, &a, NULL);
 }
+
+void app_catch_signals(void) { handle_signals(note_signal); }
+
+void app_note_signals(void) { handle_signals(only_note); }
 
 bool app_signalled(void) { return interrupted; }
 
@@ -244,9 +255,6 @@ static int unknown_command(int argc, char **argv)
 	bool option = argv[0][0] == '-', group = overview_is_group(argv[0]);
 	const char *near = option ? NULL : overview_nearest(argc, argv), *space = group && argc > 1 ? " " : "",
 		   *second = *space ? argv[1] : "";
-	if (!strcmp(argv[0], "serve") || !strcmp(argv[0], "server"))
-		return app_usage(NULL, "there is no server: chat talks, generate answers a file of prompts, and "
-		                       "the library answers other programs");
 	if (!strcmp(argv[0], "pull") || !strcmp(argv[0], "download"))
 		return app_usage(NULL, "nothing is fetched: a model is a GGUF file or a Hugging Face folder of "
 		                       "this machine");

@@ -96,6 +96,8 @@ void app_text(const char *text, size_t n);
 void app_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* SIGINT and SIGTERM set a flag that long work looks at. */
 void app_catch_signals(void);
+/* The same, but what is being computed is not given up: the command looks at app_interrupted itself. */
+void app_note_signals(void);
 bool app_interrupted(void);
 bool app_signalled(void);                       /* by a signal: --max-gas left aside */
 

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <math.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -32,14 +33,32 @@ struct http {
 	struct microhttpd lib;
 	struct MHD_Daemon *daemon;
 	int port;
-	pthread_mutex_t lock;           /* of the list */
+	pthread_mutex_t lock;           /* of the lists, and of what is in later */
+	size_t refs;                    /* its owner's, and of each in `later` */
+	bool stopped;                   /* what is replied to later goes nowhere */
 	struct watched *list;
+	struct http_later *later;
 };
 
-/* A request that is being read. */
+/* A request that is being read, or waits for its reply. */
 struct exchange {
+	struct http *h;
+	struct MHD_Connection *connection;
 	struct buf body;
 	bool refused;                   /* answered already */
+	struct http_later *later;       /* or NULL */
+};
+
+/* A reply that comes from another thread. It is two's: of who replies, until that is over, and of the connection's. */
+struct http_later {
+	struct http *h;
+	struct exchange *exchange;      /* NULL: the connection is done with it */
+	int fd;
+	struct http_reply reply;        /* head; the body, where it is whole */
+	struct buf out;                 /* of a body that grows: what came; [0, sent) was taken */
+	size_t sent;
+	bool replied, growing, ended, left, suspended;
+	struct http_later *next, **at;
 };
 
 /* --- replies --- */
@@ -101,7 +120,20 @@ json_t *http_json(const struct http_request *q, struct http_reply *r)
 	return NULL;
 }
 
-static enum MHD_Result send_reply(struct http *h, struct MHD_Connection *c, struct http_reply *r, bool close)
+void http_header(struct http_reply *r, const char *name, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (r->n_headers == HTTP_HEADERS)
+		BUG("more than %d headers of a reply", HTTP_HEADERS);
+	va_start(ap, fmt);
+	vsnprintf(r->header[r->n_headers].value, sizeof(r->header[0].value), fmt, ap);
+	va_end(ap);
+	r->header[r->n_headers++].name = name;
+}
+
+static enum MHD_Result queue(struct http *h, struct MHD_Connection *c, const struct http_reply *r,
+                             struct MHD_Response *response, bool close)
 {
 	const struct { const char *name, *value; } headers[] = {
 		{ "Content-Type", r->type },
@@ -115,16 +147,25 @@ static enum MHD_Result send_reply(struct http *h, struct MHD_Connection *c, stru
 		{ "WWW-Authenticate", r->status == 401 ? "Bearer" : NULL },
 		{ "Connection", close ? "close" : NULL },
 	};
-	struct MHD_Response *response = h->lib.response(r->body.len, (void *)buf_str(&r->body), MHD_RESPMEM_MUST_COPY);
 	enum MHD_Result status = MHD_NO;
 
 	for (size_t i = 0; response && i < ARRAY_LEN(headers); i++)
 		if (headers[i].value)
 			h->lib.add_header(response, headers[i].name, headers[i].value);
+	for (int i = 0; response && i < r->n_headers; i++)
+		h->lib.add_header(response, r->header[i].name, r->header[i].value);
 	if (response) {
 		status = h->lib.queue(c, (unsigned)r->status, response);
 		h->lib.drop(response);
 	}
+	return status;
+}
+
+static enum MHD_Result send_reply(struct http *h, struct MHD_Connection *c, struct http_reply *r, bool close)
+{
+	struct MHD_Response *response = h->lib.response(r->body.len, (void *)buf_str(&r->body), MHD_RESPMEM_MUST_COPY);
+	enum MHD_Result status = queue(h, c, r, response, close);
+
 	buf_release(&r->body);
 	return status;
 }
@@ -268,6 +309,8 @@ static bool check_end(struct http *h, struct MHD_Connection *c, const char *meth
 	return !r->status;
 }
 
+static size_t body_max(const struct http *h) { return h->o.body_max ? h->o.body_max : HTTP_BODY_MAX; }
+
 /* Is the body one that is read; false: the reply says what is wrong with it. */
 static bool check_body(struct http *h, struct MHD_Connection *c, const char *method, struct http_reply *r)
 {
@@ -277,8 +320,8 @@ static bool check_body(struct http *h, struct MHD_Connection *c, const char *met
 		return true;
 	if (!length)
 		http_error(r, 411, "length", "a Content-Length is wanted");
-	else if (strlen(length) > 18 || strtoull(length, NULL, 10) > HTTP_BODY_MAX)
-		http_error(r, 413, "length", "a body of %.20s bytes, at most %d are read", length, HTTP_BODY_MAX);
+	else if (strlen(length) > 18 || strtoull(length, NULL, 10) > body_max(h))
+		http_error(r, 413, "length", "a body of %.20s bytes, at most %zu are read", length, body_max(h));
 	else if (!is_json(header(h, c, "Content-Type", NULL)))
 		http_error(r, 415, "type", "a body is application/json here");
 	return !r->status;
@@ -286,14 +329,15 @@ static bool check_body(struct http *h, struct MHD_Connection *c, const char *met
 
 /* --- connections --- */
 
-static void reset(struct http *h, struct MHD_Connection *c)
+/* From `since` on it owes a whole request; INFINITY: it owes none, a reply is owed to it. */
+static void owes(struct http *h, struct MHD_Connection *c, double since)
 {
 	const union MHD_ConnectionInfo *i = h->lib.info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct watched *w = i ? i->socket_context : NULL;
 
 	pthread_mutex_lock(&h->lock);
 	if (w)
-		w->since = clock_seconds();
+		w->since = since;
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -337,6 +381,205 @@ void http_tick(struct http *h)
 	for (struct watched *w = h->list; w; w = w->next)
 		if (now - w->since > patience || (now - w->since > GRACE && is_gone(w->fd)))
 			shutdown(w->fd, SHUT_RDWR);
+	for (struct http_later *l = h->later; l; l = l->next)
+		l->left |= l->exchange && is_gone(l->fd);
+	pthread_mutex_unlock(&h->lock);
+}
+
+/* --- later: h->lock is held where a function's name ends in _locked --- */
+
+struct http_later *http_later(const struct http_request *q)
+{
+	struct exchange *x = q->exchange;
+	struct http *h = x->h;
+	struct http_later *l = mem_alloc(sizeof(*l));
+
+	*l = (struct http_later){ .h = h, .exchange = x, .at = &h->later,
+		                  .fd = h->lib.info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd };
+	owes(h, x->connection, INFINITY);
+	pthread_mutex_lock(&h->lock);
+	l->next = h->later;
+	if (l->next)
+		l->next->at = &l->next;
+	h->later = l;
+	h->refs++;
+	x->later = l;
+	pthread_mutex_unlock(&h->lock);
+	return l;
+}
+
+static void unlock(struct http *h)
+{
+	bool last = h->refs == 0;
+
+	pthread_mutex_unlock(&h->lock);
+	if (last) {
+		pthread_mutex_destroy(&h->lock);
+		mem_free(h); /* the library stays */
+	}
+}
+
+/* The connection goes on: its reply, or a piece of it, is there. */
+static void wake_locked(struct http_later *l)
+{
+	if (l->exchange && l->suspended)
+		l->h->lib.resume(l->exchange->connection);
+	l->suspended = false;
+}
+
+static void suspend_locked(struct http_later *l)
+{
+	l->suspended = true;
+	l->h->lib.suspend(l->exchange->connection);
+}
+
+/* When both are done with it. */
+static void drop_locked(struct http_later *l)
+{
+	if (l->exchange || !l->ended)
+		return;
+	*l->at = l->next;
+	if (l->next)
+		l->next->at = l->at;
+	buf_release(&l->reply.body);
+	buf_release(&l->out);
+	l->h->refs--;
+	mem_free(l);
+}
+
+static void reply_locked(struct http_later *l, struct http_reply *r, bool growing)
+{
+	if (l->replied && !l->h->stopped)
+		BUG("a request is replied to twice");
+	if (l->replied) {
+		buf_release(&r->body);
+		return;
+	}
+	l->reply = *r;
+	l->replied = true;
+	l->growing = growing;
+	r->body = (struct buf)BUF_INIT;
+}
+
+void http_later_reply(struct http_later *l, struct http_reply *r)
+{
+	struct http *h = l->h;
+
+	pthread_mutex_lock(&h->lock);
+	reply_locked(l, r, false);
+	l->ended = true;
+	wake_locked(l);
+	drop_locked(l);
+	unlock(h);
+}
+
+void http_later_begin(struct http_later *l, struct http_reply *r)
+{
+	pthread_mutex_lock(&l->h->lock);
+	reply_locked(l, r, true);
+	wake_locked(l);
+	pthread_mutex_unlock(&l->h->lock);
+}
+
+void http_later_add(struct http_later *l, const char *bytes, size_t n)
+{
+	pthread_mutex_lock(&l->h->lock);
+	if (!l->growing && !l->h->stopped)
+		BUG("a piece of a reply that has no head");
+	if (l->exchange && l->growing)
+		buf_add(&l->out, bytes, n);
+	wake_locked(l);
+	pthread_mutex_unlock(&l->h->lock);
+}
+
+void http_later_end(struct http_later *l)
+{
+	struct http *h = l->h;
+
+	pthread_mutex_lock(&h->lock);
+	l->ended = true;
+	wake_locked(l);
+	drop_locked(l);
+	unlock(h);
+}
+
+bool http_later_left(struct http_later *l)
+{
+	pthread_mutex_lock(&l->h->lock);
+	bool left = l->left || !l->exchange;
+	pthread_mutex_unlock(&l->h->lock);
+	return left;
+}
+
+/* The next bytes of a body that grows. */
+static ssize_t grow(void *ctx, uint64_t at, char *to, size_t most)
+{
+	struct http_later *l = ctx;
+	struct http *h = l->h;
+	(void)at;
+
+	pthread_mutex_lock(&h->lock);
+	ssize_t n = (ssize_t)MIN(most, l->out.len - l->sent);
+	if (n) {
+		memcpy(to, buf_str(&l->out) + l->sent, (size_t)n);
+		l->sent += (size_t)n;
+	} else if (l->ended || h->stopped) {
+		n = MHD_CONTENT_READER_END_OF_STREAM;
+	} else {
+		suspend_locked(l);
+	}
+	if (l->sent == l->out.len) {
+		buf_clear(&l->out);
+		l->sent = 0;
+	}
+	pthread_mutex_unlock(&h->lock);
+	return n;
+}
+
+/* What came from the other thread, to the connection; nothing yet: it waits. */
+static enum MHD_Result send_later(struct exchange *x)
+{
+	struct http_later *l = x->later;
+	struct http *h = x->h;
+	enum { PIECE = 4096 };
+
+	pthread_mutex_lock(&h->lock);
+	bool replied = l->replied;
+	if (!replied)
+		suspend_locked(l);
+	pthread_mutex_unlock(&h->lock);
+	if (!replied)
+		return MHD_YES;
+	if (!l->growing)
+		return send_reply(h, x->connection, &l->reply, false);
+	return queue(h, x->connection, &l->reply, h->lib.growing(MHD_SIZE_UNKNOWN, PIECE, grow, l, NULL), false);
+}
+
+/* The connection is done with it. */
+static void leave_later(struct exchange *x)
+{
+	struct http *h = x->h;
+
+	pthread_mutex_lock(&h->lock);
+	x->later->exchange = NULL;
+	drop_locked(x->later);
+	unlock(h);
+}
+
+/* No connection waits for another thread any more: what was not replied to is told so. */
+static void stop_later(struct http *h)
+{
+	pthread_mutex_lock(&h->lock);
+	for (struct http_later *l = h->later; l; l = l->next) {
+		struct http_reply r = { .type = "application/json" };
+		http_error(&r, 503, "stopped", "the server ends");
+		if (l->replied)
+			buf_release(&r.body);
+		else
+			reply_locked(l, &r, false);
+		wake_locked(l);
+	}
+	h->stopped = true;
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -350,10 +593,11 @@ static const char *bearer(const char *authorization)
 static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const char *method, const char *path,
                               const char *version, void **state)
 {
-	struct http_request q = { method, path, bearer(header(h, c, "Authorization", NULL)), "" };
-	struct http_reply r = { .type = "application/json" };
 	struct exchange *x = mem_alloc(sizeof(*x));
+	struct http_request q = { method, path, bearer(header(h, c, "Authorization", NULL)), "", 0, x };
+	struct http_reply r = { .type = "application/json" };
 
+	*x = (struct exchange){ .h = h, .connection = c };
 	*state = x;
 	if (check_lines(h, c, version, &r) && check_caller(h, c, method, &r) && check_end(h, c, method, &r) &&
 	    (!h->o.admit || h->o.admit(h->o.ctx, &q, &r)) && check_body(h, c, method, &r))
@@ -366,11 +610,15 @@ static enum MHD_Result finish(struct http *h, struct MHD_Connection *c, const ch
                               struct exchange *x)
 {
 	struct http_request q = { method, path, bearer(header(h, c, "Authorization", NULL)), buf_str(&x->body),
-		                  x->body.len };
+		                  x->body.len, x };
 	struct http_reply r = { 200, "application/json" };
 
+	if (x->later)
+		return send_later(x);
 	h->o.answer(h->o.ctx, &q, &r);
-	reset(h, c);
+	if (x->later)
+		return send_later(x);
+	owes(h, c, clock_seconds());
 	return send_reply(h, c, &r, false);
 }
 
@@ -383,7 +631,7 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *c, const char *p
 		return begin(ctx, c, method, path, version, state);
 	if (x->refused || *n == 0)
 		return x->refused ? MHD_YES : finish(ctx, c, method, path, x);
-	if (x->body.len + *n > HTTP_BODY_MAX)
+	if (x->body.len + *n > body_max(ctx))
 		return MHD_NO;
 	buf_add(&x->body, data, *n);
 	*n = 0;
@@ -394,7 +642,11 @@ static void done(void *ctx, struct MHD_Connection *c, void **state, enum MHD_Req
 {
 	struct exchange *x = *state;
 
-	(void)ctx, (void)c, (void)why;
+	(void)why;
+	if (x && x->later) {
+		leave_later(x);
+		owes(ctx, c, clock_seconds());
+	}
 	if (x)
 		buf_release(&x->body);
 	mem_free(x);
@@ -472,10 +724,12 @@ int http_start(struct http **out, const struct http_options *o, struct err *e)
 	int fd = -1;
 
 	h->o = *o;
+	h->refs = 1;
 	pthread_mutex_init(&h->lock, NULL);
 	if (microhttpd_open(&h->lib, e) == 0 && (fd = listen_on(h, e)) >= 0) {
 		h->daemon = h->lib.start(
-			MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, handle, h,
+			MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle,
+			h,
 			MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd,
 			MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
 			MHD_OPTION_PER_IP_CONNECTION_LIMIT,
@@ -504,8 +758,10 @@ void http_stop(struct http *h)
 {
 	if (!h)
 		return;
+	stop_later(h);
 	if (h->daemon)
 		h->lib.stop(h->daemon);
-	pthread_mutex_destroy(&h->lock);
-	mem_free(h); /* the library stays */
+	pthread_mutex_lock(&h->lock);
+	h->refs--;
+	unlock(h);
 }

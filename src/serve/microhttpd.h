@@ -11,6 +11,9 @@ struct microhttpd {
 	__typeof__(MHD_start_daemon) *start;
 	__typeof__(MHD_stop_daemon) *stop;
 	__typeof__(MHD_create_response_from_buffer) *response;
+	__typeof__(MHD_create_response_from_callback) *growing;
+	__typeof__(MHD_suspend_connection) *suspend;
+	__typeof__(MHD_resume_connection) *resume;
 	__typeof__(MHD_add_response_header) *add_header;
 	__typeof__(MHD_queue_response) *queue;
 	__typeof__(MHD_destroy_response) *drop;

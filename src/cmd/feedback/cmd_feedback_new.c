@@ -270,7 +270,7 @@ const struct command cmd_feedback_new = {
 	.usage = "F.db --prompts FILE [--model MODEL] [options]",
 	.example = "kungfu feedback new f.db --prompts p.jsonl",
 	.brief = "what people are asked",
-	.order = 51,
+	.order = 52,
 	.opts = new_opts,
 	.options_size = sizeof(struct new),
 	.least = 1, .most = 1, .wanted = "one file of feedback was wanted",

@@ -473,7 +473,7 @@ const struct command cmd_search = {
 	.example = "kungfu search m.gguf --data a --eval-data b --out s",
 	.brief = "the best method, options",
 	.plans = true,
-	.order = 52,
+	.order = 51,
 	.opts = search_opts,
 	.options_size = sizeof(struct search),
 	.most = 1, .wanted = "one model was wanted (rows are given by --data FILE)",

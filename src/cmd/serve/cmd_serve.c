@@ -1,0 +1,318 @@
+/* serve: a model, and its adapters by name, for OpenAI's clients: what is asked at the same time is answered in one
+ * batch. Ends with a signal: what is being answered is finished first, --grace seconds at most. */
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/generate/generate_parts.h"
+#include "ladder/adapted.h"
+#include "serve/openai.h"
+
+enum { CONTEXT = 4096, BODY_MAX = 16 << 20 };
+
+struct serve {
+	struct common common;
+	int64_t port, context, parallel;
+	double grace;
+	const char *host, *allow_host, *alias, *key_file, *compute;
+	struct opt_list adapter, keys;
+	struct four_bit_options four_bit;
+	struct cache_options cache;
+};
+
+extern const struct command cmd_serve;
+
+static const struct opt serve_opts[] = {
+	OPT_GROUP("What is served"),
+	OPT_LIST("adapter", struct serve, adapter, "NAME=PATH",
+	         "an adapter, which requests name as their model; or one PATH for all"),
+	OPT_STRING("alias", struct serve, alias, NULL, "NAME", "the model's name in requests (default: its file's)"),
+	OPT_INT("ctx-size", struct serve, context, NULL, 16, 1 << 24,
+	        "tokens of a prompt and its answer (default: the model's, 4096 at most)"),
+	OPT_INT("parallel", struct serve, parallel, "16", 1, SESSION_ROWS - 1,
+	        "answers beside each other; others wait"),
+	COMPUTE_OPT(struct serve, compute, "auto"),
+	FOUR_BIT_OPTS(struct serve, four_bit),
+	CACHE_OPTS(struct serve, cache),
+	OPT_GROUP("To whom"),
+	OPT_STRING("host", struct serve, host, "127.0.0.1", "ADDRESS",
+	           "of this machine that it listens on; 0.0.0.0: all"),
+	OPT_INT("port", struct serve, port, "8080", 0, 65535, "where it listens; 0: any that is free"),
+	OPT_STRING("allow-host", struct serve, allow_host, NULL, "NAME", "that clients may know this machine by"),
+	OPT_LIST("api-key", struct serve, keys, "KEY", "wanted of requests, this or another; may be repeated"),
+	OPT_STRING("api-key-file", struct serve, key_file, NULL, "FILE", "keys that may ask, one on each line"),
+	OPT_FLOAT("grace", struct serve, grace, "30", 0, 86400,
+	          "seconds that answers may still take when it is to end"),
+	COMMON_OPTS(struct serve, common),
+	OPT_END
+};
+
+struct serving {
+	struct app *app;
+	const struct serve *o;
+	const char *path;
+	char *name;
+	struct named_adapters adapters;
+	struct loaded l;
+	struct session *session;
+	struct engine *engine;
+	struct openai *openai;
+	struct http *http;
+	char *key_text;
+	const char **keys;
+	size_t n_keys;
+};
+
+/* --- what is served --- */
+
+/* The file's name without .gguf, or the folder's. */
+static char *name_of(const char *path)
+{
+	size_t n = strlen(path);
+
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	size_t from = n;
+	while (from && path[from - 1] != '/')
+		from--;
+	if (n - from > 5 && !strncmp(path + n - 5, ".gguf", 5))
+		n -= 5;
+	return mem_strndup(path + from, n - from);
+}
+
+static int read_keys(struct serving *v, struct err *e)
+{
+	struct buf text = BUF_INIT;
+	size_t n = 0;
+
+	if (v->o->key_file && io_read(&text, v->o->key_file, e) < 0) {
+		buf_release(&text);
+		return -1;
+	}
+	for (size_t i = 0; i < text.len; i++)
+		n += text.data[i] == '\n';
+	v->keys = mem_array(v->o->keys.n + n + 1, sizeof(*v->keys));
+	for (size_t i = 0; i < v->o->keys.n; i++)
+		v->keys[v->n_keys++] = v->o->keys.items[i];
+	v->key_text = mem_strndup(buf_str(&text), text.len);
+	buf_release(&text);
+	for (char *rest = v->key_text, *line; (line = strsep(&rest, "\r\n"));)
+		if (*line)
+			v->keys[v->n_keys++] = line;
+	if (v->o->key_file && v->n_keys == v->o->keys.n)
+		return err_set(e, "--api-key-file %s has no key", v->o->key_file);
+	return 0;
+}
+
+static int open_model(struct serving *v, struct err *e)
+{
+	struct named_adapters *a = &v->adapters;
+	const struct serve *o = v->o;
+
+	if (adapted_learner(v->path))
+		return err_set(e,
+		               "%s answers with a learner of labels; served are models (kungfu classify answers rows)",
+		               v->path);
+	if (generate_adapters(a, &o->adapter, e) < 0 ||
+	    loaded_open_4bit(&v->l, v->app, &o->four_bit, v->path, a->n && !a->named ? a->paths[0] : NULL, e) < 0)
+		return -1;
+	if ((a->named && loaded_several(&v->l, (const char *const *)a->names, a->paths, a->n, e) < 0) ||
+	    loaded_chat(&v->l, e) < 0 || model_compute(v->app, &v->l.model, o->compute, PREPARE_GENERATE, e) < 0) {
+		loaded_close(&v->l);
+		return -1;
+	}
+	for (size_t i = 0; i < a->n && a->named; i++)
+		if (!strcmp(a->names[i], v->name)) {
+			loaded_close(&v->l);
+			return err_set(e, "--adapter %s has the model's own name; --alias gives the model another",
+			               a->names[i]);
+		}
+	return 0;
+}
+
+static int context_of(const struct serving *v)
+{
+	int most = overlays_context(loaded_overlay(&v->l), &v->l.model);
+
+	return (int)MIN((int64_t)most, v->o->context == OPT_UNSET_INT ? CONTEXT : v->o->context);
+}
+
+static int open_session(struct serving *v, struct err *e)
+{
+	struct session_size size = { .n_ctx = context_of(v),
+		                     .n_sequences = (int)v->o->parallel,
+		                     .cache = cache_types(&v->o->cache) };
+
+	if (v->l.model.config.arch->encoder)
+		return 0;
+	if (v->o->context != OPT_UNSET_INT && v->o->context > size.n_ctx)
+		log_warn("the model has %d positions%s: --ctx-size is that", size.n_ctx, loaded_virtual(&v->l));
+	return session_new(&v->session, &v->l.model, loaded_overlay(&v->l), v->app->device, &size, e);
+}
+
+/* --- serving --- */
+
+static int start(struct serving *v, struct err *e)
+{
+	const struct serve *o = v->o;
+	struct openai_options how = {
+		.model = &v->l.model,
+		.overlay = loaded_overlay(&v->l),
+		.device = v->app->device,
+		.chat = v->l.chat,
+		.name = v->name,
+		.path = v->path,
+		.adapters = (const char *const *)v->adapters.names,
+		.adapter_paths = v->adapters.paths,
+		.n_adapters = v->adapters.named ? v->adapters.n : 0,
+		.only_adapter = v->adapters.named ? -1 : 0,
+		.keys = v->keys,
+		.n_keys = v->n_keys,
+		.context = context_of(v),
+		.parallel = (int)o->parallel,
+		.created = (int64_t)time(NULL),
+		.open_span = metering_open_span,
+		.read_span = metering_read_span,
+	};
+
+	how.engine = v->engine = engine_new(v->session, v->l.model.tokenizer, v->app->pool);
+	v->openai = openai_new(&how);
+	return http_start(&v->http,
+	                  &(struct http_options){ .address = o->host,
+	                                          .port = (int)o->port,
+	                                          .hosts = &o->allow_host,
+	                                          .n_hosts = o->allow_host ? 1 : 0,
+	                                          .body_max = BODY_MAX,
+	                                          .admit = openai_admit,
+	                                          .answer = openai_answer,
+	                                          .ctx = v->openai },
+	                  e);
+}
+
+static void tell(const struct serving *v)
+{
+	char base[96];
+
+	http_base(v->o->host, http_port(v->http), base);
+	if (v->app->json) {
+		json_t *models = json_pack("[s]", v->name);
+		for (size_t i = 0; v->adapters.named && i < v->adapters.n; i++)
+			json_array_append_new(models, json_string(v->adapters.names[i]));
+		app_json(json_pack("{s:o, s:o, s:i, s:i}", "address", json_sprintf("%s/v1", base), "models", models,
+		                   "context", context_of(v), "parallel", (int)v->o->parallel));
+	} else {
+		app_print("%s/v1 serves %s", base, v->name);
+		for (size_t i = 0; v->adapters.named && i < v->adapters.n; i++)
+			app_print(", %s", v->adapters.names[i]);
+		app_print(": %d answers of %d tokens at once. Ctrl C ends it.\n", (int)v->o->parallel, context_of(v));
+	}
+	if (!http_is_loopback(v->o->host) && !v->n_keys)
+		log_warn("%s is reached from other machines, and anybody may ask: --api-key-file wants a key of them",
+		         v->o->host);
+	if (!http_is_loopback(v->o->host))
+		log_warn("nothing is encrypted: put a proxy with TLS before it");
+}
+
+/* Until a signal, then until what is asked is answered, or `until`. */
+static int turn(struct serving *v, double until, bool all, struct err *e)
+{
+	double looked = 0;
+	int status = 0;
+
+	while (status == 0 && (all ? engine_busy(v->engine) && clock_seconds() < until : !app_interrupted())) {
+		status = engine_turn(v->engine, all ? 0 : 0.2, e);
+		if (clock_seconds() - looked < 0.2)
+			continue;
+		looked = clock_seconds();
+		http_tick(v->http);
+		openai_sweep(v->openai, false);
+		metering_tick();
+	}
+	return status;
+}
+
+static int serve(struct serving *v, struct err *e)
+{
+	int status = turn(v, 0, false, e);
+
+	openai_close(v->openai);
+	if (status == 0)
+		status = turn(v, clock_seconds() + v->o->grace, true, e);
+	bool cut = status == 0 && engine_busy(v->engine);
+	if (cut)
+		log_warn("answers that were not done in --grace %g seconds end where they are", v->o->grace);
+	openai_sweep(v->openai, true);
+	if (status == 0)
+		status = turn(v, INFINITY, true, e);
+	return status;
+}
+
+static void summary(const struct serving *v)
+{
+	struct openai_counts c = openai_counted(v->openai);
+	char gas[400];
+
+	metering_count((int64_t)c.prompt_tokens, (int64_t)c.new_tokens, -1, NAN, NAN);
+	metering_text(gas);
+	if (!v->app->json)
+		log_say("%llu calls, %llu of them refused; %llu answers: %llu tokens of prompts (%llu kept from "
+		        "others), %llu "
+		        "new ones%s%s",
+		        (unsigned long long)c.requests, (unsigned long long)c.refused, (unsigned long long)c.answers,
+		        (unsigned long long)c.prompt_tokens, (unsigned long long)c.cached_tokens,
+		        (unsigned long long)c.new_tokens, gas[0] ? "; it took " : "", gas);
+	app_summary(v->app, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "requests", (json_int_t)c.requests, "refused",
+	                              (json_int_t)c.refused, "answers", (json_int_t)c.answers, "prompt_tokens",
+	                              (json_int_t)c.prompt_tokens, "cached_tokens", (json_int_t)c.cached_tokens,
+	                              "new_tokens", (json_int_t)c.new_tokens));
+}
+
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
+{
+	const struct serve *o = options;
+	struct serving v = { .app = app, .o = o, .path = p->positional[0] };
+
+	app_catch_signals();
+	v.name = o->alias ? mem_strdup(o->alias) : name_of(v.path);
+	int status = read_keys(&v, e) < 0 ? -1 : open_model(&v, e);
+	if (status == 0) {
+		status = open_session(&v, e) < 0 ? -1 : start(&v, e);
+		if (status == 0) {
+			app_note_signals();
+			tell(&v);
+			status = serve(&v, e);
+		}
+		http_stop(v.http);
+		engine_free(v.engine);
+		if (status == 0)
+			summary(&v);
+		openai_free(v.openai);
+		session_free(v.session);
+		loaded_close(&v.l);
+	}
+	named_adapters_release(&v.adapters);
+	mem_free(v.key_text);
+	mem_free(v.keys);
+	mem_free(v.name);
+	return status;
+}
+
+const struct command cmd_serve = {
+	.name = "serve",
+	.summary = "a model and its adapters, for OpenAI's clients",
+	.usage = "MODEL [--adapter NAME=PATH]… [--port 8080] [options]",
+	.example = "kungfu serve model.gguf --port 8080",
+	.brief = "answer OpenAI's clients",
+	.order = 28,
+	.opts = serve_opts,
+	.options_size = sizeof(struct serve),
+	.least = 1,
+	.most = 1,
+	.wanted = "one model was wanted",
+	.run = run,
+};

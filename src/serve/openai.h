@@ -1,0 +1,57 @@
+/* openai: the calls of OpenAI's public clients, and those of llama-server that people use beside them, over one engine.
+ *
+ *     GET  /health /v1/health /v1/models /v1/models/NAME /props /metrics
+ *     POST /v1/chat/completions /v1/completions /v1/embeddings /tokenize /detokenize /apply-template
+ *
+ * A model of many names: its own, and each adapter's, whose answers stand in one batch. What a request asks and is not
+ * done here is refused by name (400), never left out; a prompt that does not fit is 400 context_length_exceeded, never
+ * cut. Errors have the body that OpenAI's clients read: {"error": {message, type, param, code}}.
+ *
+ * Threads: openai_admit and openai_answer are called by http's thread; all that touches the model is a task of the
+ * engine's. */
+#ifndef SERVE_OPENAI_H
+#define SERVE_OPENAI_H
+
+#include "gas/meter.h"
+#include "serve/engine.h"
+#include "serve/http.h"
+#include "template/template.h"
+
+struct openai_options {
+	struct engine *engine;
+	struct model *model;
+	const struct overlay *overlay;       /* or NULL */
+	struct device *device;
+	const struct template *chat;         /* NULL: the model has none */
+	const char *name, *path;             /* of the model, in requests, and where it lies */
+	/* [n_adapters] of overlay; they may be asked for by name */
+	const char *const *adapters, *const *adapter_paths;
+	size_t n_adapters;
+	int only_adapter;                    /* what is asked for by the model's own name goes through: 0, or −1 */
+	const char *const *keys;             /* [n_keys] one of which is wanted; none: all may ask */
+	size_t n_keys;
+	int context;                         /* tokens of a prompt and its answer */
+	int parallel;                        /* answers beside each other */
+	int64_t created;                     /* seconds since 1970, of /v1/models */
+	/* What an answer costs: opened when it is asked for, read when it is there; NULL: it is not told. */
+	void (*open_span)(struct meter_span *s);
+	void (*read_span)(const struct meter_span *s, struct gas *g);
+};
+
+struct openai;
+/* All is borrowed until openai_free. */
+struct openai *openai_new(const struct openai_options *o);
+/* When http has stopped and the engine has no task and no answer left. */
+void openai_free(struct openai *s);
+bool openai_admit(void *openai, const struct http_request *q, struct http_reply *r);
+void openai_answer(void *openai, const struct http_request *q, struct http_reply *r);
+
+/* From now on every call is 503: the server ends. Any thread. */
+void openai_close(struct openai *s);
+/* The engine's thread: answers whose clients have left end; `all`: every answer does, as cancelled. */
+void openai_sweep(struct openai *s, bool all);
+/* Of all that was asked so far. */
+struct openai_counts { uint64_t requests, refused, answers; uint64_t prompt_tokens, cached_tokens, new_tokens; };
+struct openai_counts openai_counted(struct openai *s);
+
+#endif

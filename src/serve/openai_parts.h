@@ -1,0 +1,96 @@
+/* openai_parts: what the files openai*.c share; nobody else includes it. */
+#ifndef SERVE_OPENAI_PARTS_H
+#define SERVE_OPENAI_PARTS_H
+
+#include <pthread.h>
+
+#include "serve/openai.h"
+
+struct ask;
+
+struct openai {
+	struct openai_options o;
+	struct tokens ends;   /* that end an answer */
+	char fingerprint[20]; /* of what computes: "fp_…" */
+	uint64_t salt;        /* of seeds that nobody said */
+	pthread_mutex_t lock; /* of what follows */
+	bool closed;
+	uint64_t next_id;
+	struct openai_counts counts;
+	/* The engine's thread alone: what is being answered. */
+	struct ask *asks;
+};
+
+/* One answer of a request. */
+struct choice {
+	struct ask *ask;
+	int index;
+	const struct tokens *prompt; /* of ask->prompts */
+	size_t prompt_chars;         /* of its text, for text_offset with echo */
+	struct sampler pattern;      /* what is wanted of its sampler: steps, bias, seed, stream */
+	int64_t ticket;              /* −1: it is not in the batcher */
+	json_t *tokens;              /* logprobs of tokens whose text was not given out yet, or NULL */
+	json_t *told;                /* and of all, where the reply is whole */
+	size_t offset;               /* legacy text_offset: characters so far */
+	struct buf text;             /* where the reply is whole */
+	const char *finish;
+};
+
+/* A request for answers. */
+struct ask {
+	struct openai *s;
+	struct http_later *later;
+	char id[40];
+	int64_t created;
+	bool chat, stream, include_usage, echo, logprobs, begun;
+	int adapter;            /* of the session; −1 none */
+	char *model;            /* as it was asked for */
+	struct tokens *prompts; /* [n_prompts] */
+	char **prompt_texts;    /* [n_prompts] with echo, else NULL */
+	size_t n_prompts;
+	struct choice *choices; /* [n_choices] n of each prompt */
+	size_t n_choices, n_done;
+	int top_logprobs;
+	size_t max_new_tokens;
+	char **stop; /* [n_stop] */
+	size_t n_stop;
+	struct sampler_choice sampling;
+	struct logit_bias *bias;
+	size_t n_bias;
+	struct sampler work; /* to find likely tokens with */
+	int64_t prompt_tokens, cached_tokens, new_tokens;
+	double seconds, flops, int_ops, share;
+	struct meter_span span;
+	json_t *failed; /* a sentence that ends it, as http_reply's body; NULL */
+	struct ask *next, **at;
+};
+
+/* openai.c: a reply as OpenAI's clients read it; type and class go by the status. param may be NULL. */
+void openai_error(struct http_reply *r, int status, const char *code, const char *param, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+void openai_reply(struct http_reply *r, json_t *j); /* 200, j is taken */
+/* The adapter of a model's name: −1 none; −2 and a refusal: there is none such. */
+int openai_model(struct openai *s, const json_t *sent, const char **name, struct http_reply *r);
+void openai_count_refused(struct openai *s);
+
+/* openai_ask.c: what a request of chat or completions asks; NULL and a refusal. */
+struct ask *ask_read(struct openai *s, const json_t *sent, bool chat, struct http_reply *r);
+void ask_free(struct ask *a);
+
+/* openai_messages.c: ids of a conversation, as the model's template writes it; text: that, where it is not NULL. −1
+ * and a refusal. */
+int openai_conversation(struct openai *s, const json_t *sent, struct tokens *ids, struct buf *text,
+                        struct http_reply *r);
+
+/* openai_run.c: from now on the engine's. */
+void ask_start(struct ask *a, const struct http_request *q);
+
+/* openai_more.c */
+void openai_embeddings(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r);
+void openai_tokenize(struct openai *s, const json_t *sent, struct http_reply *r);
+void openai_detokenize(struct openai *s, const json_t *sent, struct http_reply *r);
+void openai_apply_template(struct openai *s, const json_t *sent, struct http_reply *r);
+void openai_props(struct openai *s, struct http_reply *r);
+void openai_metrics(struct openai *s, struct http_reply *r);
+
+#endif

@@ -1,0 +1,385 @@
+/* openai_run: requests for answers, in the engine: choices into the batcher, tokens out of it into a reply, whole or as
+ * events, and what it took. All but ask_start is of the engine's thread. */
+#include "serve/openai_parts.h"
+
+#include <string.h>
+
+#include "base/jsonx.h"
+#include "base/mem.h"
+
+/* --- tokens with their probabilities --- */
+
+static json_t *piece_of(const struct ask *a, int32_t id, struct buf *bytes)
+{
+	buf_clear(bytes);
+	tokenizer_piece(a->s->o.model->tokenizer, id, bytes);
+	return jsonx_text(buf_str(bytes), bytes->len);
+}
+
+static json_t *token_json(const struct ask *a, int32_t id, double logprob)
+{
+	struct buf bytes = BUF_INIT;
+	json_t *list = json_array(), *token = piece_of(a, id, &bytes);
+
+	for (size_t i = 0; i < bytes.len; i++)
+		json_array_append_new(list, json_integer((unsigned char)buf_str(&bytes)[i]));
+	buf_release(&bytes);
+	return json_pack("{s:o, s:o, s:o}", "token", token, "logprob", jsonx_number(logprob), "bytes", list);
+}
+
+static void likely(struct ask *a, const float *logits, int32_t *ids)
+{
+	if (!a->work.logit)
+		sampler_init(&a->work, (size_t)a->s->o.model->config.V);
+	sampler_top(&a->work, logits, ids, (size_t)a->top_logprobs);
+}
+
+/* As chat has it. */
+static json_t *chat_token(struct ask *a, int32_t id, const float *logits)
+{
+	size_t V = (size_t)a->s->o.model->config.V;
+	json_t *j = token_json(a, id, logits_logprob(logits, V, id)), *top = json_array();
+	int32_t ids[32];
+
+	if (a->top_logprobs)
+		likely(a, logits, ids);
+	for (int i = 0; i < a->top_logprobs; i++)
+		json_array_append_new(top, token_json(a, ids[i], logits_logprob(logits, V, ids[i])));
+	json_object_set_new(j, "top_logprobs", top);
+	return j;
+}
+
+/* As completions have it: {piece: logprob} of the likely ones and of the token itself. */
+static json_t *legacy_top(struct ask *a, int32_t id, const float *logits)
+{
+	size_t V = (size_t)a->s->o.model->config.V;
+	struct buf bytes = BUF_INIT;
+	json_t *top = json_object();
+	int32_t ids[33];
+
+	if (a->top_logprobs)
+		likely(a, logits, ids);
+	ids[a->top_logprobs] = id;
+	for (int i = 0; i <= a->top_logprobs; i++) {
+		json_t *piece = piece_of(a, ids[i], &bytes);
+		json_object_set_new(top, json_string_value(piece), jsonx_number(logits_logprob(logits, V, ids[i])));
+		json_decref(piece);
+	}
+	buf_release(&bytes);
+	return top;
+}
+
+static size_t characters(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xC0) != 0x80;
+	return n;
+}
+
+static json_t *legacy_tokens(void)
+{
+	return json_pack("{s:[], s:[], s:[], s:[]}", "tokens", "token_logprobs", "top_logprobs", "text_offset");
+}
+
+static void legacy_add(struct choice *c, int32_t id, const float *logits)
+{
+	struct ask *a = c->ask;
+	struct buf bytes = BUF_INIT;
+	json_t *piece = piece_of(a, id, &bytes);
+
+	json_array_append_new(json_object_get(c->tokens, "text_offset"), json_integer((json_int_t)c->offset));
+	c->offset += characters(json_string_value(piece));
+	json_array_append_new(json_object_get(c->tokens, "tokens"), piece);
+	json_array_append_new(json_object_get(c->tokens, "token_logprobs"),
+	                      jsonx_number(logits_logprob(logits, (size_t)a->s->o.model->config.V, id)));
+	json_array_append_new(json_object_get(c->tokens, "top_logprobs"), legacy_top(a, id, logits));
+	buf_release(&bytes);
+}
+
+static bool ends(const struct openai *s, int32_t id)
+{
+	for (size_t i = 0; i < s->ends.n; i++)
+		if (s->ends.id[i] == id)
+			return true;
+	return false;
+}
+
+/* A token that was drawn; its text comes later. */
+static void token(void *ctx, int32_t id, const float *logits)
+{
+	struct choice *c = ctx;
+
+	if (!c->ask->logprobs || ends(c->ask->s, id))
+		return;
+	if (!c->tokens)
+		c->tokens = c->ask->chat ? json_array() : legacy_tokens();
+	if (c->ask->chat)
+		json_array_append_new(c->tokens, chat_token(c->ask, id, logits));
+	else
+		legacy_add(c, id, logits);
+}
+
+/* What a choice says of tokens; takes them. */
+static json_t *logprobs_json(const struct ask *a, json_t **tokens)
+{
+	json_t *t = *tokens;
+
+	*tokens = NULL;
+	if (!t)
+		return json_null();
+	return a->chat ? json_pack("{s:o, s:n}", "content", t, "refusal") : t;
+}
+
+/* --- events --- */
+
+static json_t *head_json(const struct ask *a, bool chunk)
+{
+	return json_pack("{s:s, s:s, s:I, s:s, s:s}", "id", a->id, "object",
+	                 !a->chat ? "text_completion" :
+	                 chunk    ? "chat.completion.chunk" :
+	                            "chat.completion",
+	                 "created", (json_int_t)a->created, "model", a->model, "system_fingerprint", a->s->fingerprint);
+}
+
+static void send_event(struct ask *a, json_t *j)
+{
+	char *line = jsonx_line(j);
+	struct buf event = BUF_INIT;
+
+	buf_addf(&event, "data: %s\n\n", line);
+	http_later_add(a->later, buf_str(&event), event.len);
+	buf_release(&event);
+	mem_free(line);
+	json_decref(j);
+}
+
+/* One choice's; delta: of chat, taken; text of completions. */
+static void send_choice(struct choice *c, json_t *delta, const char *text, size_t n, const char *finish)
+{
+	struct ask *a = c->ask;
+	json_t *j = head_json(a, true), *choice = json_pack("{s:i}", "index", c->index);
+
+	if (a->chat)
+		json_object_set_new(choice, "delta", delta);
+	else
+		json_object_set_new(choice, "text", jsonx_text(text, n));
+	json_object_set_new(choice, "logprobs", logprobs_json(a, &c->tokens));
+	json_object_set_new(choice, "finish_reason", finish ? json_string(finish) : json_null());
+	json_object_set_new(j, "choices", json_pack("[o]", choice));
+	if (a->include_usage)
+		json_object_set_new(j, "usage", json_null());
+	send_event(a, j);
+}
+
+static void begin_stream(struct ask *a)
+{
+	struct http_reply head = { 200, "text/event-stream" };
+
+	http_header(&head, "x-request-id", "%s", a->id);
+	http_later_begin(a->later, &head);
+	for (size_t i = 0; i < a->n_choices; i++) {
+		struct choice *c = &a->choices[i];
+		const char *echo = a->echo ? a->prompt_texts[c->prompt - a->prompts] : "";
+		if (a->chat)
+			send_choice(c, json_pack("{s:s, s:s}", "role", "assistant", "content", ""), NULL, 0, NULL);
+		else if (*echo)
+			send_choice(c, NULL, echo, strlen(echo), NULL);
+	}
+}
+
+/* --- the batcher's calls --- */
+
+/* Text that is certain. */
+static int emit(void *ctx, const char *text, size_t n)
+{
+	struct choice *c = ctx;
+	struct ask *a = c->ask;
+
+	if (http_later_left(a->later))
+		return 1;
+	if (!a->stream)
+		buf_add(&c->text, text, n);
+	else if (n)
+		send_choice(c, a->chat ? json_pack("{s:o}", "content", jsonx_text(text, n)) : NULL, text, n, NULL);
+	return 0;
+}
+
+static json_t *usage_json(struct ask *a, struct gas *gas)
+{
+	json_t *j = json_pack("{s:I, s:I, s:I, s:{s:I}}", "prompt_tokens", (json_int_t)a->prompt_tokens,
+	                      "completion_tokens", (json_int_t)a->new_tokens, "total_tokens",
+	                      (json_int_t)(a->prompt_tokens + a->new_tokens), "prompt_tokens_details", "cached_tokens",
+	                      (json_int_t)a->cached_tokens);
+
+	if (!a->s->o.read_span)
+		return j;
+	gas_none(gas);
+	a->s->o.read_span(&a->span, gas);
+	gas_share(gas, a->share);
+	gas->tokens_in = a->prompt_tokens;
+	gas->tokens_out = a->new_tokens;
+	gas->flops = a->flops;
+	gas->int_ops = a->int_ops;
+	json_object_set_new(j, "gas", gas_request_json(gas));
+	return j;
+}
+
+static json_t *choice_json(struct choice *c)
+{
+	struct ask *a = c->ask;
+	json_t *j = json_pack("{s:i}", "index", c->index), *text = jsonx_text(buf_str(&c->text), c->text.len);
+
+	if (a->chat)
+		json_object_set_new(j, "message",
+		                    json_pack("{s:s, s:o, s:n}", "role", "assistant", "content", text, "refusal"));
+	else
+		json_object_set_new(j, "text", text);
+	json_object_set_new(j, "logprobs", logprobs_json(a, &c->tokens));
+	json_object_set_new(j, "finish_reason", json_string(c->finish));
+	return j;
+}
+
+static void reply_whole(struct ask *a)
+{
+	struct http_reply r = { 200, "application/json" };
+	json_t *j = head_json(a, false), *choices = json_array();
+	struct gas gas;
+
+	for (size_t i = 0; i < a->n_choices; i++)
+		json_array_append_new(choices, choice_json(&a->choices[i]));
+	json_object_set_new(j, "choices", choices);
+	json_object_set_new(j, "usage", usage_json(a, &gas));
+	openai_reply(&r, j);
+	http_header(&r, "x-request-id", "%s", a->id);
+	if (a->s->o.read_span) {
+		http_header(&r, "x-kungfu-gas-seconds", "%.6g", gas.seconds);
+		http_header(&r, "x-kungfu-gas-joules", "%.6g", gas.energy.joules);
+	}
+	http_later_reply(a->later, &r);
+}
+
+static void end_stream(struct ask *a)
+{
+	static const char last[] = "data: [DONE]\n\n";
+	struct gas gas;
+
+	if (a->include_usage) {
+		json_t *j = head_json(a, true);
+		json_object_set_new(j, "choices", json_array());
+		json_object_set_new(j, "usage", usage_json(a, &gas));
+		send_event(a, j);
+	}
+	http_later_add(a->later, last, sizeof(last) - 1);
+	http_later_end(a->later);
+}
+
+static void count(struct ask *a)
+{
+	struct openai_counts *c = &a->s->counts;
+
+	pthread_mutex_lock(&a->s->lock);
+	c->answers += a->n_choices;
+	c->prompt_tokens += (uint64_t)a->prompt_tokens;
+	c->cached_tokens += (uint64_t)a->cached_tokens;
+	c->new_tokens += (uint64_t)a->new_tokens;
+	pthread_mutex_unlock(&a->s->lock);
+}
+
+/* All choices are there. */
+static void finish(struct ask *a)
+{
+	count(a);
+	if (a->stream)
+		end_stream(a);
+	else
+		reply_whole(a);
+	*a->at = a->next;
+	if (a->next)
+		a->next->at = a->at;
+	ask_free(a);
+}
+
+static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
+{
+	struct choice *c = ctx;
+	struct ask *a = c->ask;
+	size_t each = a->n_choices / a->n_prompts;
+	(void)ticket, (void)e;
+
+	c->ticket = -1;
+	c->finish = g->finish == FINISH_STOP ? "stop" : "length";
+	if ((size_t)c->index % each == 0) {
+		a->prompt_tokens += (int64_t)c->prompt->n;
+		a->cached_tokens += (int64_t)g->kept;
+	}
+	a->new_tokens += (int64_t)g->ids.n;
+	a->flops += g->flops;
+	a->int_ops += g->int_ops;
+	a->share = MIN(a->share + g->share, 1.0);
+	if (a->stream)
+		send_choice(c, a->chat ? json_object() : NULL, "", 0, c->finish);
+	if (++a->n_done == a->n_choices)
+		finish(a);
+	return 0;
+}
+
+/* --- in the engine --- */
+
+static void run(void *ctx)
+{
+	struct ask *a = ctx;
+	struct openai *s = a->s;
+
+	a->next = s->asks;
+	a->at = &s->asks;
+	if (a->next)
+		a->next->at = &a->next;
+	s->asks = a;
+	if (s->o.open_span)
+		s->o.open_span(&a->span);
+	if (a->stream)
+		begin_stream(a);
+	for (size_t i = 0; i < a->n_choices; i++) {
+		struct choice *c = &a->choices[i];
+		struct err e = ERR_INIT;
+		struct batcher_request r = {
+			.ids = c->prompt->id,
+			.n = c->prompt->n,
+			.adapter = a->adapter,
+			.done = done,
+			.ctx = c,
+			.generate = { .end = s->ends,
+			              .stop = (const char *const *)a->stop,
+			              .n_stop = a->n_stop,
+			              .max_new_tokens = a->max_new_tokens,
+			              .sampler = &c->pattern,
+			              .emit = emit,
+			              .token = token,
+			              .ctx = c },
+		};
+		if (a->echo) {
+			const char *prompt = a->prompt_texts[c->prompt - a->prompts];
+			buf_adds(&c->text, a->stream ? "" : prompt);
+			c->offset = characters(prompt);
+		}
+		c->ticket = batcher_add(engine_batcher(s->o.engine), &r, &e);
+		if (c->ticket < 0)
+			BUG("a prompt that was looked at does not fit: %s", e.msg);
+	}
+}
+
+void ask_start(struct ask *a, const struct http_request *q)
+{
+	a->later = http_later(q);
+	engine_do(a->s->o.engine, run, a);
+}
+
+void openai_sweep(struct openai *s, bool all)
+{
+	for (struct ask *a = s->asks; a; a = a->next)
+		for (size_t i = 0; (all || http_later_left(a->later)) && i < a->n_choices; i++)
+			if (a->choices[i].ticket >= 0)
+				batcher_cancel(engine_batcher(s->o.engine), a->choices[i].ticket);
+}

@@ -1,0 +1,180 @@
+"""A client of `kungfu serve` with the standard library alone: starts a server, asks it, ends it, says what came.
+
+    openai_client.py PART KUNGFU serve MODEL [option]...
+
+PART is a function below. Each prints lines that a command case compares; what is wrong ends it with a sentence.
+"""
+import base64, http.client, json, signal, socket, struct, subprocess, sys, threading
+
+
+class Server:
+    def __init__(self, command):
+        self.process = subprocess.Popen([*command, "--port", "0", "--json", "--ledger", "off"],
+                                        stdout=subprocess.PIPE, text=True)
+        self.said = json.loads(self.process.stdout.readline())
+        self.port = int(self.said["address"].split(":")[2].split("/")[0])
+        self.model = self.said["models"][0]
+
+    def ask(self, path, body=None, key=None):
+        c = http.client.HTTPConnection("127.0.0.1", self.port)
+        head = {"Content-Type": "application/json"}
+        if key:
+            head["Authorization"] = "Bearer " + key
+        c.request("GET" if body is None else "POST", path, None if body is None else json.dumps(body), head)
+        r = c.getresponse()
+        text = r.read().decode()
+        c.close()
+        return r.status, json.loads(text) if text[:1] == "{" else text
+
+    def complete(self, prompt, **more):
+        status, j = self.ask("/v1/completions", {"model": self.model, "prompt": prompt, "temperature": 0, **more})
+        assert status == 200, j
+        return j
+
+    def stream(self, path, body):
+        """The events of a stream, parsed."""
+        status, text = self.ask(path, {"model": self.model, "stream": True, **body})
+        events = [e[len("data: "):] for e in text.split("\n\n") if e]
+        assert status == 200 and events[-1] == "[DONE]", text
+        return [json.loads(e) for e in events[:-1]]
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        rest = self.process.stdout.read()
+        return self.process.wait(), json.loads(rest.splitlines()[-1])
+
+
+def words(j):
+    return [c["text"] for c in sorted(j["choices"], key=lambda c: c["index"])]
+
+
+def answers(s):
+    """Whole and streamed, one and several, alone and beside others: the same bytes."""
+    first = s.complete("The plan", max_tokens=9)
+    print(first["choices"][0]["text"])
+    usage = first["usage"]
+    print("usage", usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"], "gas" in usage)
+    events = s.stream("/v1/completions", {"prompt": "The plan", "max_tokens": 9, "temperature": 0,
+                                          "stream_options": {"include_usage": True}})
+    text = "".join(e["choices"][0]["text"] for e in events if e["choices"])
+    print("streamed", text == words(first)[0], events[-2]["choices"][0]["finish_reason"], events[-1]["usage"]["total_tokens"])
+    several = [s.complete(["The plan", "The end"], max_tokens=9, n=2, seed=5, temperature=1.0) for _ in range(2)]
+    print("seeded", words(several[0]) == words(several[1]), len(several[0]["choices"]))
+    ids = s.ask("/tokenize", {"content": "The plan", "add_special": True})[1]["tokens"]
+    print("ids", words(s.complete(ids, max_tokens=9)) == words(first),
+          s.ask("/detokenize", {"tokens": ids})[1]["content"].endswith("The plan"))
+    print("echo", words(s.complete("The plan", max_tokens=9, echo=True))[0] == "The plan" + words(first)[0])
+    tokens = s.complete("The plan", max_tokens=3, logprobs=2)["choices"][0]["logprobs"]
+    print("logprobs", [len(tokens[k]) for k in ("tokens", "token_logprobs", "top_logprobs", "text_offset")],
+          all(max(t.values()) == lp for t, lp in zip(tokens["top_logprobs"], tokens["token_logprobs"])))
+    prompts = ["The plan is %d" % i for i in range(20)]
+    alone, beside = [words(s.complete(p, max_tokens=6)) for p in prompts], [None] * len(prompts)
+
+    def one(i):
+        beside[i] = words(s.complete(prompts[i], max_tokens=6))
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(len(prompts))]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    print("beside", alone == beside)
+
+
+def refusals(s):
+    """What is not done is refused by name."""
+    for path, body in (("/v1/completions", {"prompt": "a", "frobnicate": 1}),
+                       ("/v1/completions", {"prompt": "a", "suffix": "b"}),
+                       ("/v1/completions", {"prompt": "a", "max_tokens": 100000}),
+                       ("/v1/completions", {"prompt": [1, 1000000]}),
+                       ("/v1/completions", {"prompt": "a", "temperature": 3}),
+                       ("/v1/completions", {"prompt": "a", "n": 1.5}),
+                       ("/v1/completions", {"prompt": "a", "stop": [1]}),
+                       ("/v1/completions", {"prompt": "a", "logit_bias": {"x": 1}}),
+                       ("/v1/completions", {"prompt": "a", "echo": True, "logprobs": 1}),
+                       ("/v1/completions", {"prompt": "a", "model": "other"}),
+                       ("/v1/completions", {}),
+                       ("/v1/chat/completions", {"messages": "a"}),
+                       ("/v1/chat/completions", {"messages": [], "tools": [{"type": "function"}]}),
+                       ("/v1/chat/completions", {"messages": [], "response_format": {"type": "json_object"}}),
+                       ("/v1/chat/completions", {"messages": [], "top_logprobs": 2}),
+                       ("/v1/embeddings", {"input": []}),
+                       ("/v1/embeddings", {"input": "a", "dimensions": 3}),
+                       ("/v1/nothing", {}), ("/v1/models/other", None), ("/v1/completions", None)):
+        status, j = s.ask(path, body)
+        print(status, j["error"]["type"], j["error"]["code"], j["error"]["param"])
+    print(s.ask("/health"), s.ask("/props")[0], "kungfu_requests_total" in s.ask("/metrics")[1])
+
+
+def keys(s):
+    print(*[s.ask("/v1/models", None, key)[0] for key in (None, "wrong", "right1", "secret")], s.ask("/health")[0])
+
+
+def adapters(s):
+    """Each by its name, in one batch as alone."""
+    print(s.said["models"])
+    said = {m["id"]: m["parent"] for m in s.ask("/v1/models")[1]["data"]}
+    print(said == {m: s.model if m != s.model else None for m in s.said["models"]})
+    out = {}
+
+    def one(m):
+        out[m] = words(s.complete("The plan", model=m, max_tokens=9))[0]
+    threads = [threading.Thread(target=one, args=(m,)) for m in s.said["models"]]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    for m in s.said["models"]:
+        print(out[m])
+
+
+def embeddings(s):
+    j = s.ask("/v1/embeddings", {"input": ["The plan", "The end"]})[1]
+    b = s.ask("/v1/embeddings", {"input": ["The plan", "The end"], "encoding_format": "base64"})[1]
+    for x, y in zip(j["data"], b["data"]):
+        raw = base64.b64decode(y["embedding"])
+        assert list(struct.unpack("<%df" % (len(raw) // 4), raw)) == [struct.unpack("<f", struct.pack("<f", v))[0]
+                                                                     for v in x["embedding"]], "base64 is another vector"
+        print(" ".join("%.4f" % v for v in x["embedding"][:4]))
+    print(j["usage"]["total_tokens"], s.ask("/v1/completions", {"prompt": "a"})[1]["error"]["param"])
+
+
+def chat(s):
+    body = {"messages": [{"role": "user", "content": "The plan"}], "temperature": 0, "max_tokens": 7}
+    status, j = s.ask("/v1/chat/completions", {"model": s.model, **body, "logprobs": True, "top_logprobs": 1})
+    assert status == 200, j
+    message, content = j["choices"][0]["message"], j["choices"][0]["logprobs"]["content"]
+    print(message["role"], j["object"], j["choices"][0]["finish_reason"], len(content))
+    print(message["content"])
+    events = s.stream("/v1/chat/completions", body)
+    print("".join(e["choices"][0]["delta"].get("content", "") for e in events) == message["content"],
+          events[0]["choices"][0]["delta"]["role"], events[0]["object"])
+    print(s.ask("/apply-template", {"messages": body["messages"]})[1]["prompt"])
+
+
+def leaving(s):
+    """Clients that leave in the middle of a stream, and those that ask half: others are answered, and it ends."""
+    left = []
+    for i in range(12):
+        c = socket.create_connection(("127.0.0.1", s.port))
+        body = json.dumps({"model": s.model, "prompt": "The plan is %d" % i, "max_tokens": 100, "stream": i % 2 == 0,
+                           "ignore": None})
+        head = "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n" % s.port
+        c.sendall((head + "Content-Length: %d\r\n\r\n" % (len(body) + (i % 3 == 2)) + body).encode())
+        left.append(c)
+    left[0].recv(100)
+    for c in left[:6]:
+        c.close()
+    print(len(s.complete("The end", max_tokens=4)["choices"]))
+    for c in left:
+        c.close()
+
+
+def main():
+    part, *command = sys.argv[1:]
+    s = Server(command)
+    try:
+        globals()[part](s)
+    except BaseException:
+        s.process.kill()
+        raise
+    status, summary = s.end()
+    print("ended", status, summary["requests"] > 0)
+
+
+main()
