@@ -137,7 +137,7 @@ int minimize(struct minimize *m, double *x, struct err *e)
 	q.f = m->value(m->ctx, x, q.g);
 	for (m->steps = 0; status == 0 && m->steps < m->most && largest(q.g, n) > m->tolerance; m->steps++) {
 		double f;
-		status = stop_look(e, "a classifier was fitted");
+		status = stop_look(e, "numbers were fitted");
 		direct(&q);
 		if (status < 0 || !walk(&q, &f))
 			break;
