@@ -55,6 +55,11 @@ void objective_shapes(const struct objective *o, struct buf *out)
 	shape_list(is_accepted, o, out);
 }
 
+bool objective_rewrites(const struct objective_run *o)
+{
+	return o->row->masked || (o->row->rewrites && o->row->rewrites(o->options));
+}
+
 int objective_feedback(const struct objective *o)
 {
 	static const char *const samples[ROWS_KINDS] = {

@@ -129,6 +129,9 @@ struct objective {
 	 * makes one of each, as long and with as many tokens learnt, or fewer; those of the evaluation are made once,
 	 * as those of step −1. NULL: it is another's. */
 	double (*masked)(const void *options);
+	/* With its options it makes the documents of each step anew: `documents` makes one of each, as long and with as
+	 * many tokens learnt, or fewer, that share no beginnings. Not those of evaluations. NULL: it never does. */
+	bool (*rewrites)(const void *options);
 	const char *const *metrics;                  /* names of what loss measures, until NULL; or NULL */
 	unsigned least, most;                        /* bit i: metric i is objective_least's, objective_most's */
 	const char *const *loss_types;               /* names for --loss-type, until NULL; or NULL */
@@ -216,6 +219,8 @@ void objective_shapes(const struct objective *o, struct buf *out);   /* "a, b or
 /* The rows that it learns from of a file of feedback (data/feedback_rows.h). */
 int objective_feedback(const struct objective *o);
 int objective_n_roles(const struct objective *o);       /* 1 where documents stand alone */
+/* Is it its documents' own, of which `documents` makes one of each? */
+bool objective_rewrites(const struct objective_run *o);
 
 /* --- for rows --- */
 

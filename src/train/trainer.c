@@ -369,7 +369,8 @@ static void make_forest(struct trainer *t)
 {
 	t->forest = (struct forest_options){
 		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
-		.share = !overlays_unshared(t->overlay) && !t->model->config.arch->encoder && !trainer_is_windows(t),
+		.share = !overlays_unshared(t->overlay) && !t->model->config.arch->encoder &&
+		         !objective_rewrites(&t->objective) && !trainer_is_windows(t),
 		.own_rows = t->objective.row->labelled || t->objective.row->masked,
 		.virtual_tokens = overlays_virtual(t->overlay),
 		.first_virtual = t->model->config.V,
@@ -482,7 +483,7 @@ static int take_memory(struct trainer *t, struct err *e)
 		trace_attach(t->trace, &t->net.pass.run, "train");
 	t->taken = mem_array(trainer_global_batch(t), sizeof(*t->taken));
 	if (trainer_makes(t))
-		t->asked = mem_array(t->global * t->train.most_group, sizeof(*t->asked));
+		t->asked = mem_array(t->global * order_most_group(t), sizeof(*t->asked));
 	t->taken_group = mem_array(trainer_global_batch(t), sizeof(*t->taken_group));
 	t->cuts = mem_array((size_t)t->dry.most_micro, sizeof(*t->cuts));
 	t->leaves = mem_array((size_t)t->dry.most_micro, sizeof(*t->leaves));

@@ -98,7 +98,7 @@ size_t order_step(const struct trainer *t, long step, size_t *groups, const stru
 	return n_docs;
 }
 
-bool trainer_makes(const struct trainer *t) { return t->objective.row->masked || t->maxima.documents > 0; }
+bool trainer_makes(const struct trainer *t) { return objective_rewrites(&t->objective) || t->maxima.documents > 0; }
 
 /* What the objective has made keeps to what it said. */
 static void check_made(const struct trainer *t, size_t n_groups, size_t n)
@@ -122,14 +122,14 @@ static void check_made(const struct trainer *t, size_t n_groups, size_t n)
 		BUG("%s makes %zu groups of %zu", t->objective.row->name, groups, n_groups);
 }
 
-/* Those with tokens hidden were planned as the data has them; whole words may be fewer tokens. */
-static void check_masked(const struct trainer *t, size_t n, size_t made)
+/* They were planned as the data has them; whole words that are hidden may be fewer tokens. */
+static void check_rewritten(const struct trainer *t, size_t n, size_t made)
 {
 	if (made != n)
 		BUG("%s makes %zu documents of %zu", t->objective.row->name, made, n);
 	for (size_t i = 0; i < n; i++)
 		if (t->taken[i]->n != t->asked[i]->n || t->taken[i]->n_learn > t->asked[i]->n_learn)
-			BUG("%s makes a document of %d tokens, %d hidden, of one of %d, %d", t->objective.row->name,
+			BUG("%s makes a document of %d tokens, %d learnt, of one of %d, %d", t->objective.row->name,
 			    t->taken[i]->n, t->taken[i]->n_learn, t->asked[i]->n, t->asked[i]->n_learn);
 }
 
@@ -160,8 +160,8 @@ int order_take(struct trainer *t, size_t *n, struct err *e)
 		groups += i == 0 || !t->asked[i]->joined;
 	if (o->row->documents(o, t->step, t->asked, asked, t->taken, n, e) < 0)
 		return err_prefix(e, "step %ld", t->step + 1);
-	if (o->row->masked)
-		check_masked(t, asked, *n);
+	if (objective_rewrites(o))
+		check_rewritten(t, asked, *n);
 	else
 		check_made(t, groups, *n);
 	part_groups(t, *n);
