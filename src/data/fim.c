@@ -11,11 +11,11 @@
 #include "base/utf8.h"
 
 static const struct { const char *prefix, *suffix, *middle, *end; } known[] = {
-	{ "<fim_prefix>", "<fim_suffix>", "<fim_middle>", NULL },          /* StarCoder */
-	{ "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", NULL },    /* Qwen, CodeGemma */
-	{ "<fim-prefix>", "<fim-suffix>", "<fim-middle>", NULL },          /* SantaCoder */
-	{ "▁<PRE>", "▁<SUF>", "▁<MID>", "▁<EOT>" },                        /* Code Llama */
-	{ "<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>", NULL },    /* DeepSeek: the suffix follows the hole */
+	{ "<fim_prefix>", "<fim_suffix>", "<fim_middle>", NULL },       /* StarCoder */
+	{ "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", NULL }, /* Qwen, CodeGemma */
+	{ "<fim-prefix>", "<fim-suffix>", "<fim-middle>", NULL },       /* SantaCoder */
+	{ "▁<PRE>", "▁<SUF>", "▁<MID>", "▁<EOT>" },                     /* Code Llama */
+	{ "<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>", NULL }, /* DeepSeek */
 };
 
 enum { PREFIX, SUFFIX, MIDDLE, PARTS };

@@ -125,7 +125,8 @@ static void test_again(struct test *t, const char *name, const char *const marks
 		moved += memcmp(b.out, b.out + half, (size_t)half * sizeof(*b.out)) != 0;
 	}
 	CHECK_MSG(t, !bad, "%d of %d", bad, 2 * TURNS);
-	CHECK_MSG(t, cut > 1.8 * TURNS && cut < 2 * TURNS, "%d of %d were cut; some have too little suffix", cut, 2 * TURNS);
+	CHECK_MSG(t, cut > 1.8 * TURNS && cut < 2 * TURNS, "%d of %d were cut; some have too little suffix", cut,
+	          2 * TURNS);
 	CHECK_MSG(t, fabs(spm / (double)cut - 0.5) < 0.06, "%d of %d with the suffix first", spm, cut);
 	CHECK(t, moved > 0.9 * TURNS);
 	buf_release(&whole);

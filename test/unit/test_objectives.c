@@ -11,6 +11,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../op_case.h"
@@ -657,9 +658,20 @@ static void test_reference(struct test *t, const struct objective *o, const char
 
 /* --- golden --- */
 
+/* How far off numbers may be, of what they are or of 1: of ten steps 1e-5, unless the file says more. */
+static double tolerance(const struct safetensors *v)
+{
+	for (size_t i = 0; i < v->n_meta; i++)
+		if (!strcmp(v->meta[i].key, "tolerance"))
+			return strtod(v->meta[i].value, NULL);
+	return 1e-5;
+}
+
 /* A tensor [steps] is what is measured under its name, or the loss. */
 static void check_golden(struct test *t, const struct safetensors *v, int step, const struct step_metrics *m)
 {
+	double off = tolerance(v);
+
 	for (size_t i = 0; i < v->n_tensors; i++) {
 		const struct st_tensor *x = &v->tensors[i];
 		double want = ((const float *)x->data)[step], got = NAN;
@@ -670,7 +682,7 @@ static void check_golden(struct test *t, const struct safetensors *v, int step, 
 		for (int k = 0; k < m->metrics.n; k++)
 			if (!strcmp(x->name, m->metrics.names[k]))
 				got = m->metrics.value[k];
-		CHECK_MSG(t, fabs(got - want) <= 1e-5 * fmax(1, fabs(want)), "step %d, %s: %.7f, wanted %.7f",
+		CHECK_MSG(t, fabs(got - want) <= off * fmax(1, fabs(want)), "step %d, %s: %.7f, wanted %.7f",
 		          step + 1, x->name, got, want);
 	}
 }

@@ -1,6 +1,5 @@
 """Golden values of objective_mlm.c: the tiny BERT, all of it trained on tokens that are hidden, in float64, by
-transformers' BertForMaskedLM. Which tokens are hidden is drawn as data/masking.h says, by Philox4x32-10 (Salmon et al.
-2011) as base/rng.c keys it.
+transformers' BertForMaskedLM. Which tokens are hidden is drawn as data/masking.h says, by base/rng.c's random words.
 
     python tools/golden/objective_mlm.py
 """
@@ -8,32 +7,15 @@ import json
 import pathlib
 
 import exact
+import philox
 import torch
 from safetensors.torch import save_file
 from transformers import AutoTokenizer, BertForMaskedLM
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "test/golden"
-STEPS, RATE, DECAY, SEED, SHARE, PURPOSE = 10, 2e-3, 0.01, 42, 0.3, 7
+STEPS, RATE, DECAY, SEED, SHARE = 10, 2e-3, 0.01, 42, 0.3
 ROWS = ["Which section has games?", "The plan is a promise.", "Say it!", "No step takes more memory than was planned.",
         "What is naïve about café?", "1,024 rows in 2026 🙂"]
-W32, W64 = 2**32 - 1, 2**64 - 1
-
-
-def mix(x):
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9 & W64
-    x = (x ^ x >> 27) * 0x94d049bb133111eb & W64
-    return x ^ x >> 31
-
-
-def words(seed, a, b, c):
-    key = seed ^ mix(PURPOSE)
-    k0, k1 = key & W32, key >> 32
-    x = [a & W32, a >> 32, b, c]
-    for _ in range(10):
-        p0, p1 = 0xD2511F53 * x[0], 0xCD9E8D57 * x[2]
-        x = [(p1 >> 32) ^ x[1] ^ k0, p1 & W32, (p0 >> 32) ^ x[3] ^ k1, p0 & W32]
-        k0, k1 = (k0 + 0x9E3779B9) & W32, (k1 + 0xBB67AE85) & W32
-    return [w / 2**32 for w in x]
 
 
 def hide(ids, special, mask, vocabulary, step, place):
@@ -44,7 +26,7 @@ def hide(ids, special, mask, vocabulary, step, place):
     for at, i in enumerate(ids):
         if i in special or not wanted:
             continue
-        w = words(SEED, step, place, at)
+        w = philox.units(SEED, philox.MASK, step, place, at)
         chosen, left = w[0] * left < wanted, left - 1
         if not chosen:
             continue
@@ -91,4 +73,5 @@ def main():
     save_file({k: torch.tensor(v, dtype=torch.float32) for k, v in told.items()}, GOLDEN / "values/objective_mlm.safetensors", meta)
 
 
-main()
+if __name__ == "__main__":
+    main()
