@@ -64,6 +64,7 @@ struct token_trainer {
 	const char *name;         /* "bpe" */
 	const char *summary;
 	bool standard;
+	const char *end_of_text;  /* where a person says nothing; NULL: the kind has an end of its own */
 	const struct opt *opts;
 	size_t options_size;
 	/* A tokenizer.json, new reference, and what its tokenizer_config.json says, added to config. */

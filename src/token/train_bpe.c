@@ -97,6 +97,7 @@ const struct token_trainer token_trainer_bpe = {
 	.name = "bpe",
 	.summary = "byte-level BPE, as GPT-2, Llama 3, Qwen",
 	.standard = true,
+	.end_of_text = TRAIN_END_OF_TEXT,
 	.opts = opts,
 	.options_size = sizeof(struct options),
 	.train = train,

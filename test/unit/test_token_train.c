@@ -234,6 +234,7 @@ static void test_counts(struct test *t)
 void test_token_train(struct test *t)
 {
 	goldens(t, "bpe");
+	goldens(t, "wordpiece");
 	test_parts(t);
 	test_counts(t);
 }

@@ -89,3 +89,4 @@ write("bpe", TEXTS, [steady(bpe, 600, SPECIAL), steady(bpe, 400, min_frequency=4
                      steady(bpe, 420, max_token_length=5), steady(bpe, 150, byte_alphabet=False, limit_alphabet=60),
                      steady(bpe, 380, lines=True, prefix_space=True, normalizer="nfkc"),
                      steady(bpe, 5000, SPECIAL, min_frequency=2)])
+write("wordpiece", TEXTS, [steady(wordpiece, 400), steady(wordpiece, 500, lowercase=False, min_frequency=2)])
