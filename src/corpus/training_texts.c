@@ -4,11 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/buf.h"
-#include "base/io.h"
-#include "base/jsonx.h"
 #include "base/mem.h"
-#include "base/utf8.h"
+#include "corpus/clean.h"
 #include "corpus/input.h"
 
 static const size_t MOST_TEXT = (size_t)64 << 20;
@@ -18,8 +15,7 @@ struct training_texts {
 	size_t next;                     /* file */
 	struct input *file;              /* open, or NULL */
 	const char *column;
-	json_t *row;
-	struct buf mended;
+	struct buf text;
 	struct training_texts_report r;
 };
 
@@ -30,7 +26,7 @@ int training_texts_open(struct training_texts **out, const char *const *paths, s
 	int status = 0;
 
 	x->column = column;
-	x->mended.max = SIZE_MAX;
+	x->text.max = SIZE_MAX;
 	for (size_t i = 0; i < n && !status; i++)
 		status = input_list_add(&x->list, paths[i], paths[i], i, e);
 	if (status) {
@@ -75,23 +71,6 @@ static int open_next(struct training_texts *x, struct err *e)
 	return 0;
 }
 
-/* The text of a row; false: it has none. */
-static bool row_text(struct training_texts *x, const struct input_text *in, const char **text, size_t *n)
-{
-	json_decref(x->row);
-	x->row = utf8_valid(in->data, in->n, NULL) ? jsonx_load_nul(in->data, in->n, "", NULL) : NULL;
-	const json_t *value = json_object_get(x->row, x->column);
-	if (!json_is_string(value)) {
-		if (x->r.no_column++ == 0)
-			snprintf(x->r.first_no_column, sizeof(x->r.first_no_column), "%s:%llu",
-			         x->list.items[x->next - 1].name, (unsigned long long)in->line);
-		return false;
-	}
-	*text = json_string_value(value);
-	*n = json_string_length(value);
-	return true;
-}
-
 /* The file's next text, from the open file or from those after it; 0: there is none any more. */
 static int next_input(struct training_texts *x, struct input_text *in, struct err *e)
 {
@@ -105,21 +84,24 @@ static int next_input(struct training_texts *x, struct input_text *in, struct er
 static int next(void *ctx, const char **text, size_t *n, struct err *e)
 {
 	struct training_texts *x = ctx;
+	const struct clean_options o = { .keep_newlines = true, .keep_controls = true, .text_column = x->column };
+	struct clean_counts c = { 0 };
 	struct input_text in;
 	int found;
 
 	while ((found = next_input(x, &in, e)) > 0) {
-		*text = in.data;
-		*n = in.n;
-		if (in.row && !row_text(x, &in, text, n))
+		enum clean_verdict v = clean_text(&o, in.data, in.n, in.row, &x->text, &c);
+		if (v == CLEAN_EMPTY)
 			continue;
-		if (!utf8_valid(*text, *n, NULL)) {
-			buf_clear(&x->mended);
-			utf8_repair(&x->mended, *text, *n);
-			*text = buf_str(&x->mended);
-			*n = x->mended.len;
-			x->r.mended++;
+		if (v != CLEAN_TEXT) {
+			if (x->r.no_column++ == 0)
+				snprintf(x->r.first_no_column, sizeof(x->r.first_no_column), "%s:%llu",
+				         x->list.items[x->next - 1].name, (unsigned long long)in.line);
+			continue;
 		}
+		*text = buf_str(&x->text);
+		*n = x->text.len;
+		x->r.mended += c.bad_texts;
 		x->r.texts++;
 		return 1;
 	}
@@ -139,7 +121,6 @@ void training_texts_close(struct training_texts *x)
 		return;
 	close_file(x);
 	input_list_release(&x->list);
-	json_decref(x->row);
-	buf_release(&x->mended);
+	buf_release(&x->text);
 	mem_free(x);
 }

@@ -1,5 +1,6 @@
-/* training_texts: files and folders as the texts that a tokenizer is trained on (token/train.h), read by corpus/input.h:
- * text files whole, rows by one of their columns. Twice as much as its longest text is held. */
+/* training_texts: files and folders as the texts that a tokenizer is trained on (token/train.h), read by
+ * corpus/input.h: text files whole, to 64 MB each, rows by one of their columns. Texts are as they stand, only bytes
+ * that are no UTF-8 become U+FFFD. Twice as much as its longest text is held. */
 #ifndef CORPUS_TRAINING_TEXTS_H
 #define CORPUS_TRAINING_TEXTS_H
 
