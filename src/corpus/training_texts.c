@@ -12,8 +12,8 @@ static const size_t MOST_TEXT = (size_t)64 << 20;
 
 struct training_texts {
 	struct input_list list;
-	size_t next;                     /* file */
-	struct input *file;              /* open, or NULL */
+	size_t next;        /* file */
+	struct input *file; /* open, or NULL */
 	const char *column;
 	struct buf text;
 	struct training_texts_report r;

@@ -44,7 +44,10 @@ static const struct opt train_opts[] = {
 
 /* --- while it runs --- */
 
-struct watch { const char *what; double began, told; };
+struct watch {
+	const char *what;
+	double began, told;
+};
 
 /* Bytes while texts are read, entries while the vocabulary grows: a rate and the time that is left. */
 static void progress(void *ctx, const char *what, uint64_t done, uint64_t all)
@@ -70,15 +73,16 @@ static void progress(void *ctx, const char *what, uint64_t done, uint64_t all)
 static void warn_of(const struct training_texts_report *r)
 {
 	if (r->left_out)
-		log_warn("%s is no text%s; %llu files are left out", r->first_left_out, r->left_out > 1 ? ", as others" : "",
-		         (unsigned long long)r->left_out);
+		log_warn("%s is no text%s; %llu files are left out", r->first_left_out,
+		         r->left_out > 1 ? ", as others" : "", (unsigned long long)r->left_out);
 	if (r->no_column)
 		log_warn("%s has no text in its column; %llu rows are left out", r->first_no_column,
 		         (unsigned long long)r->no_column);
 	if (r->mended)
 		log_warn("%llu texts had bytes that are no UTF-8, which are U+FFFD now", (unsigned long long)r->mended);
 	if (r->damaged)
-		log_warn("%s: its gzip data end early; %llu files do", r->first_damaged, (unsigned long long)r->damaged);
+		log_warn("%s: its gzip data end early; %llu files do", r->first_damaged,
+		         (unsigned long long)r->damaged);
 }
 
 static void report(const struct app *app, const struct train *o, const struct token_train_report *r,
@@ -120,17 +124,23 @@ static int train(struct app *app, const struct train *o, struct training_texts *
 	struct watch w = { 0 };
 	struct opt_row row;
 	size_t k;
-	struct token_training t = { .vocab_size = (size_t)o->vocab_size, .special = o->special.items,
-		                    .n_special = o->special.n, .memory = o->memory, .scratch = o->scratch,
-		                    .pool = app->pool, .progress = progress, .progress_ctx = &w };
+	struct token_training t = { .vocab_size = (size_t)o->vocab_size,
+		                    .special = o->special.items,
+		                    .n_special = o->special.n,
+		                    .memory = o->memory,
+		                    .scratch = o->scratch,
+		                    .pool = app->pool,
+		                    .progress = progress,
+		                    .progress_ctx = &w };
 	struct token_texts source = training_texts_source(texts);
 	struct token_train_report r;
 
 	if (!opt_row_find(token_trainer_rows, o->model_type, &row, &k))
 		BUG("no row %s", o->model_type);
 	t.end_of_text = !o->end_of_text ? token_trainer_table[k]->end_of_text : *o->end_of_text ? o->end_of_text : NULL;
-	struct tokenizer *made = token_train(o->model_type, &t,
-	                                     opt_row_options(token_trainer_rows, o->options, o->model_type), &source, &r, e);
+	struct tokenizer *made =
+		token_train(o->model_type, &t, opt_row_options(token_trainer_rows, o->options, o->model_type), &source,
+	                    &r, e);
 	log_live_end();
 	int status = made ? save(made, o->out, e) : -1;
 	tokenizer_free(made);
@@ -168,6 +178,8 @@ const struct command cmd_tokenizer_train = {
 	.order = 33,
 	.opts = train_opts,
 	.options_size = sizeof(struct train),
-	.least = 1, .most = SIZE_MAX, .wanted = "files or folders of text were wanted",
+	.least = 1,
+	.most = SIZE_MAX,
+	.wanted = "files or folders of text were wanted",
 	.run = run,
 };
