@@ -373,14 +373,15 @@ static int run_batch(struct build *b, struct err *e)
 	if (!status && b->c->progress)
 		b->c->progress(b->c->ctx, &b->at);
 	if (!status && b->c->over && b->c->over(b->c->ctx))
-		status = err_set(e, "stopped: the limit is reached");
+		status = err_set(e, "interrupted after %llu documents", (unsigned long long)b->at.documents);
 	return status ? status : stop_look(e, "shards were built");
 }
 
 static int take(struct build *b, size_t file, const struct input_text *t, struct err *e)
 {
+	if (b->n_places + b->n >= UINT32_MAX - 1 && b->c->options->dedup != CORPUS_DEDUP_NONE)
+		return err_set(e, "copies are known among 2^32 documents at most: --dedup none, or several builds");
 	struct item *x = &b->items[b->n++];
-
 	*x = (struct item){ .file = (uint32_t)file, .line = t->line, .from = b->bytes.len, .n = t->n, .row = t->row };
 	buf_add(&b->bytes, t->data, t->n);
 	b->log.documents++;

@@ -6,7 +6,7 @@
  *
  * What is decided in order looks only at texts before, so the shards are the same bytes for the same files and options
  * whatever the threads. Of copies the first stays. Memory: a batch (8 MiB of text or one longer text, and what is made
- * of it), and 28 to 56 bytes a kept document for exact copies, 2 bytes a permutation and 12 to 24 a band for near ones.
+ * of it), and 38 to 68 bytes a kept document for exact copies, 2 bytes a permutation and 12 to 24 a band for near ones.
  *
  * Beside the shards lie report.json (what was read, changed, left out, and examples of it) and files.jsonl (a line a
  * file: what came of it). */

@@ -1,5 +1,5 @@
-/* exact: which texts were there before, by 128 bits of hash (XXH3): a set that grows, 20 bytes a text and as much room
- * again. Of 10^12 texts two differing ones are taken for one with probability 10^-15. */
+/* exact: which texts were there before, by 128 bits of hash (XXH3): a set that grows, 30 to 60 bytes a
+ * text. Of 2^32 texts two differing ones are taken for one with probability 2^-65. */
 #ifndef CORPUS_EXACT_H
 #define CORPUS_EXACT_H
 

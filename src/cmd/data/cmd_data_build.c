@@ -76,7 +76,7 @@ static const struct opt build_opts[] = {
 	           "documents by their hash, or the end of each (for few long ones)"),
 	OPT_INT("seed", struct options, seed, "0", 0, INT64_MAX, "which documents are held out"),
 	OPT_GROUP("Looking"),
-	OPT_INT("show", struct options, show, "0", 0, 1000, "N examples of what each rule left out"),
+	OPT_INT("show", struct options, show, "0", 0, 1000000, "N examples of what each rule left out"),
 	COMMON_OPTS(struct options, common),
 	OPT_END
 };

@@ -19,7 +19,7 @@ struct options {
 };
 
 static const struct opt show_opts[] = {
-	OPT_INT("show", struct options, show, "0", 0, 1000, "N examples of what each rule left out"),
+	OPT_INT("show", struct options, show, "0", 0, 1000000, "N examples of what each rule left out"),
 	OPT_INT("documents", struct options, documents, "0", 0, 1000000, "print the first N documents of each source"),
 	OPT_STRING("tokenizer", struct options, tokenizer, NULL, "T",
 	           "that of the shards: documents are shown as text, not as numbers"),
