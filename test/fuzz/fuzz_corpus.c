@@ -1,6 +1,6 @@
 /* fuzz_corpus: a byte that says what the rest is: a manifest of shards beside files that it may name, or a file of
- * texts or rows. Shards that are accepted are read to their last token; texts are cleaned, judged by all rules and sketched,
- * and what is left of them is valid UTF-8. */
+ * texts or rows. Shards that are accepted are read to their last token; texts are cleaned, judged by all rules and
+ * sketched, and what is left of them is valid UTF-8. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
