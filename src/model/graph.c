@@ -780,7 +780,7 @@ uint32_t graph_logprob(struct graph *g, uint32_t hidden)
 	float cap;
 	struct linear l = logprob_head(g, hidden, 1, &cap);
 
-	return op_token_logprob(g->tape, &l, cap);
+	return op_token_logprob_z(g->tape, &l, cap, g->z_loss, &g->logprob_stat);
 }
 
 uint32_t graph_logprob_from_above(struct graph *g, uint32_t hidden)

@@ -46,6 +46,9 @@ struct graph {
 	/* Set before graph_hidden: a mixture's layers add up how they spread tokens over experts (op_router_load). */
 	bool balances;
 	uint32_t load;                     /* that of all layers; none before the first */
+	/* Set before graph_logprob, 0: none: op_token_logprob_z's; and what that has of each target row. */
+	float z_loss;
+	uint32_t logprob_stat;
 	/* Set before graph_hidden, or NULL: what goes into each block [N,C], as it is recorded; the embeddings are
 	 * layer 0. */
 	void (*layered)(void *ctx, struct graph *g, int layer, uint32_t x);

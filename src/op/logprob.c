@@ -279,6 +279,7 @@ struct logprob logprob_of(struct run *r, const struct node *n, bool keep, size_t
 	w.weight = w.b->label_weight;
 	w.int8 = attr->int8;
 	w.cap = attr->cap;
+	w.z_loss = attr->z_loss;
 	w.transposed = n->in[IN_WT] ? r->data[n->in[IN_WT]] : NULL;
 	w.bias = run_f32(r, n->in[IN_BIAS]);
 	w.dbias = run_f32(r, n->out[OUT_DBIAS]);
@@ -752,11 +753,12 @@ static void finish_row(void *ctx, size_t row, int thread)
 	const struct logprob *w = ctx;
 	const float *top = w->top + row * w->tiles;
 	float max;
-	double weight, sum = total(w->r->kernels, top, w->sum + row * w->tiles, w->tiles, &max);
+	double weight, sum = total(w->r->kernels, top, w->sum + row * w->tiles, w->tiles, &max), z = max + log(sum);
 	size_t begin, end = logprob_labels(w, row, &begin, &weight);
 
 	for (size_t p = begin; p < end; p++)
 		w->own[p] = (float)((double)w->own[p] - max - log(sum));
+	weight *= 1 + 2 * w->z_loss * z;
 	w->row_top[row] = max;
 	w->row_scale[row] = (float)(weight / sum);
 	if (w->stat) {

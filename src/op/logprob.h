@@ -40,6 +40,7 @@ struct logprob_attr {
 	bool int8;
 	float scale;                   /* of x·Wᵀ */
 	float cap;                     /* 0: none */
+	float z_loss;                  /* of the first form */
 	bool add[LOGPROB_FACTORS];     /* a matrix' gradient is added to what is there */
 	bool add_bias;
 };
@@ -69,6 +70,7 @@ struct logprob {
 	const float *logp;             /* [labels], of rows that are finished */
 	float *negated;                /* room for weights [labels], in the second form's backward */
 	float cap;                     /* 0: none */
+	double z_loss;                 /* how much the square of log Σ exp z counts in the loss; 0: not */
 	float temperature;             /* by which logits are divided at last; 0: they are not */
 	bool bends;                    /* gradients go through a cap */
 	float *slope;                  /* dz/dy of the labels' own logits [labels], with a cap */

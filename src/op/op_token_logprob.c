@@ -16,6 +16,12 @@
  *     dW_v (+)= scale·Σ_r G_rv·x_r, from the block's e, which are kept then        (only where the head is trained)
  *     du_r, dU_v likewise from U and u        dbias_v (+)= Σ_r G_rv
  *
+ * A z-loss (de Brébisson & Vincent 2016; PaLM's) is added on wish, which keeps Z_r = m + log L_r near 0:
+ *
+ *     loss = Σ_p w_p·(λ·Z_r² − logp_p)      G_rv = (1 + 2λ·Z_r)·(Σ_p w_p)·exp(z_rv − m)/L_r − Σ w_p
+ *
+ * logp is as it was; m and L (R,2) are an output then, from which the loss has its second part.
+ *
  * 4·C·V FLOPs a row and 2·C·V more with dW, against 6·C·V if the logits were rebuilt in backward. So the
  * gradients are outputs of the forward node; backward only hands dx and du over, and what arrives from above is not
  * asked for: this op starts the gradient. A loss of another form stands on op_token_logprob_from_above.c. The walk
@@ -40,6 +46,9 @@ static int shape(struct tape *t, struct node *n, struct err *e)
 	if (logprob_check(t, n, e) < 0)
 		return -1;
 	tape_output(t, n, OUT_LOGP, "logprob", AXIS_LABELS, 1, (size_t[]){ (size_t)t->cap.labels });
+	if (attr->z_loss > 0)
+		tape_output(t, n, OUT_STAT, "logprob_stat", tape_tensor(t, n->in[IN_X])->axis, 2,
+		            (size_t[]){ tape_tensor(t, n->in[IN_X])->dim[0], 2 });
 	logprob_gradients(t, n, n, attr);
 	logprob_block(t, n, n, keeps_block(n), 0);
 	return 0;
@@ -50,6 +59,7 @@ static void forward(struct run *r, const struct node *n)
 	struct logprob w = logprob_of(r, n, keeps_block(n), 0);
 
 	w.own = run_f32(r, n->out[OUT_LOGP]);
+	w.stat = run_f32(r, n->out[OUT_STAT]);
 	logprob_forward(&w);
 }
 
@@ -100,11 +110,21 @@ const struct op op_row_token_logprob = {
 	.sample_count = 9,
 };
 
-uint32_t op_token_logprob(struct tape *t, const struct linear *l, float cap)
+uint32_t op_token_logprob_z(struct tape *t, const struct linear *l, float cap, float z_loss, uint32_t *stat)
 {
 	struct logprob_attr attr = logprob_attr_of(l, cap);
 	uint32_t in[N_IN];
 
+	attr.z_loss = z_loss;
 	logprob_inputs(t, l, in);
-	return tape_record(t, &op_row_token_logprob, in, N_IN, &attr, sizeof(attr));
+	uint32_t logp = tape_record(t, &op_row_token_logprob, in, N_IN, &attr, sizeof(attr));
+	*stat = logp ? t->nodes[tape_tensor(t, logp)->producer - 1].out[OUT_STAT] : TENSOR_NONE;
+	return logp;
+}
+
+uint32_t op_token_logprob(struct tape *t, const struct linear *l, float cap)
+{
+	uint32_t stat;
+
+	return op_token_logprob_z(t, l, cap, 0, &stat);
 }

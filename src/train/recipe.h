@@ -36,7 +36,7 @@ struct recipe {
 	const char *lr_scheduler_type, *lr_decay_type;                 /* type NULL: what the optimizer wants */
 	int64_t lr_timescale;                                          /* OPT_UNSET_INT: the warm-up's steps */
 	double lr_power;
-	double weight_decay, max_grad_norm, min_lr_ratio, ema_decay;
+	double weight_decay, max_grad_norm, min_lr_ratio, ema_decay, z_loss;
 	const char *ema_weights;
 	double router_aux_loss_coef;                                   /* NAN: what the model's config.json says */
 	int64_t seed;
@@ -184,6 +184,8 @@ struct recipe {
 	                  "keep an average of the weights, ema + (1 - X)(w - ema) after each step; 0: none"), \
 		OPT_CHOICE("ema-weights", s, f.ema_weights, "result", "result|beside", \
 	                   "the average is evaluated and is the result, or lies in DIR/ema beside it"), \
+		OPT_FLOAT("z-loss", s, f.z_loss, "0", 0, 1e3, \
+	                  "X times the squared log of the softmax's sum joins a token's loss; PaLM's is 1e-4"), \
 		OPT_FLOAT("router-aux-loss-coef", s, f.router_aux_loss_coef, NULL, 0, 1e6, \
 	                  "mixtures of experts: how much the loss that balances experts counts; 0: not (default: the " \
 	                  "model's, where its config.json has output_router_logits)"), \

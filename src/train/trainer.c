@@ -556,6 +556,7 @@ static void keep_leaf(struct trainer *t)
 	t->objective.row->loss(&t->objective, b, model_pass_result(&t->net), NULL, &t->sums);
 	look_check(t, b, model_pass_result(&t->net));
 	balance_add(t, b);
+	z_loss_add(t, b);
 	t->leaves[now->micro] = (struct leaf){ .sums = t->sums, .live = batch_live(b), .tokens = (double)b->tokens,
 		                               .moved_by = now->moved_by, .ratio = { now->ratio[0], now->ratio[1] },
 		                               .answers = { now->answers[0], now->answers[1] } };
@@ -731,6 +732,7 @@ int step_end(struct trainer *t, struct err *e)
 	if (t->objective.row->tell)
 		t->objective.row->tell(&t->objective, &m->metrics);
 	balance_tell(t, &m->metrics);
+	z_loss_tell(t, &m->metrics);
 	tell_kl(t, m);
 	if (share_sum(t, &gradient, e) < 0 || look_check_start(t, e) < 0 || update(t, gradient, m, e) < 0)
 		return -1;

@@ -74,18 +74,24 @@ void balance_record(const struct trainer *t, struct graph *g)
 	tape_keep(g->tape, g->load);
 }
 
+int trainer_metrics(const struct trainer *t)
+{
+	int n = 0;
+
+	while (t->objective.row->metrics && t->objective.row->metrics[n])
+		n++;
+	return n;
+}
+
 void balance_add(struct trainer *t, const struct batch *b)
 {
 	if (!(t->balance.coef > 0))
 		return;
 	double weight = objective_weight(t->objective.row, b);
 	double x = balance_of(run_read(&t->net.pass.run, t->net.graph.load), (size_t)experts_of(t->model), 0, NULL);
-	int metric = 0;
 
-	while (t->objective.row->metrics && t->objective.row->metrics[metric])
-		metric++;
 	t->sums.loss += t->balance.coef * weight * x;
-	objective_measure(&t->sums, metric, x, weight);
+	objective_measure(&t->sums, trainer_metrics(t), x, weight);
 }
 
 void balance_tell(struct trainer *t, struct objective_metrics *m)

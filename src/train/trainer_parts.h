@@ -346,6 +346,13 @@ void balance_begin(const struct trainer *t, struct graph *g);
 void balance_record(const struct trainer *t, struct graph *g);
 void balance_add(struct trainer *t, const struct batch *b);
 void balance_tell(struct trainer *t, struct objective_metrics *m);
+int trainer_metrics(const struct trainer *t);          /* of the objective itself; its sums have room for more */
+/* trainer_z_loss.c: before graph_logprob; after the objective's own; of a micro-batch that has run, into the sums; and
+ * as a metric of the step. */
+void z_loss_begin(const struct trainer *t, struct graph *g);
+int z_loss_record(const struct trainer *t, struct graph *g, struct err *e);
+void z_loss_add(struct trainer *t, const struct batch *b);
+void z_loss_tell(struct trainer *t, struct objective_metrics *m);
 /* trainer.c: micro-batches of a step at most; a number more that is told of one */
 long trainer_leaves(const struct trainer *t);
 void trainer_tell(struct trainer *t, struct objective_metrics *m, const char *name, double value);

@@ -38,8 +38,11 @@ static int record(struct trainer *t, const struct batch_cap *cap, struct model_p
 {
 	model_pass_begin(p, t->device, cap, t->model, t->overlay, true);
 	balance_begin(t, &p->graph);
+	z_loss_begin(t, &p->graph);
 	p->result = t->objective.row->record(&t->objective, &p->graph, hidden(t, cap, &p->graph));
 	balance_record(t, &p->graph);
+	if (z_loss_record(t, &p->graph, e) < 0)
+		return -1;
 	return tape_backward(&p->pass.tape, e);
 }
 

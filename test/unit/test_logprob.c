@@ -3,6 +3,9 @@
 #include "../test.h"
 
 #include "../op_case.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "format/safetensors.h"
 #include "quant/panels.h"
 #include "quant/quant.h"
 
@@ -15,6 +18,7 @@ struct shape {
 	float scale, cap;
 	bool above;
 	int r2; /* of a second term */
+	float z_loss;
 };
 
 struct data {
@@ -103,8 +107,9 @@ static struct wanted want(const struct shape *s, const struct data *d, const str
 				continue;
 			size_t token = (size_t)b->label_token[p];
 			w.logp[p] = z[token] - max - log(sum);
+			double more = 1 + 2 * s->z_loss * (max + log(sum));
 			for (size_t v = 0; v < V; v++) {
-				double g = b->label_weight[p] * (exp(z[v] - max) / sum - (v == token));
+				double g = b->label_weight[p] * (more * exp(z[v] - max) / sum - (v == token));
 				g *= s->cap > 0 ? 1 - pow(z[v] / s->cap, 2) : 1;
 				for (size_t c = 0; c < C; c++) {
 					w.dx[r * C + c] += scale * g * d->w[v * C + c];
@@ -178,7 +183,8 @@ static struct result logprob(const struct shape *s, const struct data *d, const 
 	if (s->r2)
 		l.term[1] = (struct linear_term){ tape_param(&c.t, "u2", 2, (size_t[]){ R, K2 }),
 			                          tape_param(&c.t, "up2", 2, (size_t[]){ V, K2 }) };
-	uint32_t logp = (s->above ? op_token_logprob_from_above : op_token_logprob)(&c.t, &l, s->cap);
+	uint32_t stat, logp = s->above ? op_token_logprob_from_above(&c.t, &l, s->cap) :
+	                                 op_token_logprob_z(&c.t, &l, s->cap, s->z_loss, &stat);
 	uint32_t seed = s->above && c.t.gradients ? seed_from_above(&c.t, logp) : TENSOR_NONE;
 	op_case_plan(&c, k, pool);
 	if (seed)
@@ -229,6 +235,8 @@ static const struct shape shapes[] = {
 	{ 330, 9001, 7, DTYPE_F32, true, true, .cap = 2 },
 	{ 330, 1131, 20, DTYPE_F16, true, false, 3, true, .bias = true, .scale = 3, .cap = 5, .r2 = 2 },
 	{ 300, 77, 8, DTYPE_F32, false, false, .cap = 30 },
+	{ 96, 700, 16, DTYPE_F32, true, true, .z_loss = 0.1F },
+	{ 96, 1131, 20, DTYPE_F16, true, false, 3, true, .bias = true, .scale = 3, .cap = 5, .z_loss = 0.05F },
 };
 
 /* In both forms. */
@@ -253,6 +261,8 @@ static void test_definition(struct test *t, const struct kernels *k, struct pool
 {
 	for (size_t i = 0; i < 2 * ARRAY_LEN(shapes); i++) {
 		struct shape shape = shape_of(i), *s = &shape;
+		if (s->above && s->z_loss > 0)
+			continue;
 		struct rng_stream rng = { 40 + i / 2 };
 		struct batch b;
 		batch_for(&b, &rng, s);
@@ -467,6 +477,54 @@ static void test_tied(struct test *t, const struct kernels *k, struct pool *pool
 	arena_release(&mem);
 }
 
+static const float *numbers(const struct safetensors *s, const char *name) { return st_find(s, name)->data; }
+
+/* As torch differentiates it (tools/golden/z_loss.py). */
+static void test_z_loss(struct test *t, const struct kernels *k, struct pool *pool)
+{
+	struct safetensors s;
+	struct err e = ERR_INIT;
+	struct op_case c = { 0 };
+	struct batch b;
+	char *path = io_join(test_golden(), "values/z_loss.safetensors");
+	uint32_t stat;
+
+	test_case(t, "%s: z-loss as torch's", k->name);
+	CHECK_MSG(t, st_open(&s, path, &e) == 0, "%s", e.msg);
+	size_t R = st_find(&s, "x")->dim[0], C = st_find(&s, "x")->dim[1], V = st_find(&s, "w")->dim[0],
+	       M = st_find(&s, "z")->dim[0];
+	batch_init(&b, &(struct batch_cap){ .rows = 16, .targets = (int32_t)R, .labels = (int32_t)M, .segments = 2,
+	                                    .docs = 2, .keys = 16 });
+	b.n_targets = (int32_t)R;
+	b.n_labels = (int32_t)M;
+	memcpy(b.label_target, numbers(&s, "target"), M * sizeof(*b.label_target));
+	memcpy(b.label_token, numbers(&s, "token"), M * sizeof(*b.label_token));
+	memcpy(b.label_weight, numbers(&s, "weight"), M * sizeof(*b.label_weight));
+	op_case_init(&c, &b.cap, true);
+	uint32_t x = tape_param(&c.t, "x", 2, (size_t[]){ R, C }), w = tape_param(&c.t, "w", 2, (size_t[]){ V, C });
+	op_token_logprob_z(&c.t, &(struct linear){ .x = x, .w = w }, 0, *numbers(&s, "z_loss"), &stat);
+	tape_keep(&c.t, stat);
+	op_case_plan(&c, k, pool);
+	run_bind(&c.r, x, (void *)numbers(&s, "x"));
+	run_bind(&c.r, w, (void *)numbers(&s, "w"));
+	float *dx = bind_grad(&c, x, R * C), *dw = bind_grad(&c, w, V * C);
+	const float *want[2] = { numbers(&s, "dx"), numbers(&s, "dw") };
+	run_step(&c.r, &b);
+	for (size_t p = 0; p < M; p++) {
+		const float *row = run_f32(&c.r, stat) + 2 * b.label_target[p];
+		CHECK(t, fabsf(row[0] + logf(row[1]) - numbers(&s, "z")[p]) < 2e-6f);
+	}
+	for (size_t i = 0; i < R * C; i++)
+		CHECK_MSG(t, fabsf(dx[i] - want[0][i]) < 5e-6f, "dx %zu: %.9g, not %.9g", i, dx[i], want[0][i]);
+	for (size_t i = 0; i < V * C; i++)
+		CHECK_MSG(t, fabsf(dw[i] - want[1][i]) < 5e-6f, "dW %zu: %.9g, not %.9g", i, dw[i], want[1][i]);
+	op_case_release(&c);
+	batch_release(&b);
+	st_close(&s);
+	mem_free(path);
+	arena_release(&mem);
+}
+
 /* What a head has and is not computed would be dropped in silence. */
 static void test_refused(struct test *t)
 {
@@ -499,6 +557,7 @@ void test_logprob(struct test *t)
 		test_empty(t, all[i], pool, false);
 		test_empty(t, all[i], pool, true);
 		test_tied(t, all[i], pool);
+		test_z_loss(t, all[i], pool);
 	}
 	pool_free(pool);
 }
