@@ -168,8 +168,8 @@ uint32_t op_mean(struct tape *t, uint32_t x /* N,C */);        /* R,C: over the 
  * gradient is taken in the same pass, while a tile of logits is there. int8: w is frozen and in panels, and for a
  * gradient there is wt; the labels' own tokens and u·upᵀ stay in f32. */
 uint32_t op_token_logprob(struct tape *t, const struct linear *l, float cap);
-/* The same, and z_loss·Z² joins the loss of each label, Z the log of its row's sum of exp(logits). *stat: what has Z as
- * the sum of a number and another's logarithm (R,2); none where z_loss is 0. */
+/* The same, and z_loss·Z² joins the loss of each label, Z the log of its row's sum of exp(logits). *stat: what has Z
+ * as the sum of a number and another's logarithm (R,2); none where z_loss is 0. */
 uint32_t op_token_logprob_z(struct tape *t, const struct linear *l, float cap, float z_loss, uint32_t *stat);
 /* The same numbers for a loss that stands on them (differences, ratios, products of log-probabilities): nothing starts
  * here, the gradient of each logp comes from the ops that read it, and label_weight plays no part. Backward makes the

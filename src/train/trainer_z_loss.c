@@ -1,6 +1,6 @@
-/* trainer_z_loss: --z-loss λ: λ·Z² joins the loss of each token that is learnt, Z = log Σ exp(logits) (PaLM: 1e-4). The
- * gradient is the head's own (op/op_token_logprob.c); here the loss gets that part, and it is told as z_loss, the mean
- * of λ·Z². Evaluations are without it. */
+/* trainer_z_loss: --z-loss λ: λ·Z² joins the loss of each token that is learnt, Z = log Σ exp(logits) (PaLM: 1e-4).
+ * The gradient is the head's own (op/op_token_logprob.c); here the loss gets that part, and it is told as z_loss, the
+ * mean of λ·Z². Evaluations are without it. */
 #include <math.h>
 
 #include "train/trainer_parts.h"
@@ -12,8 +12,8 @@ int z_loss_record(const struct trainer *t, struct graph *g, struct err *e)
 	if (!(t->recipe.z_loss > 0) || g->tape->err.msg[0])
 		return 0;
 	if (!g->logprob_stat)
-		return err_set(e, "--z-loss is of objectives that learn tokens as they stand, as sft, and --objective %s "
-		                  "is none", t->objective.row->name);
+		return err_set(e, "--z-loss is of objectives that learn tokens as they stand, as sft, and "
+		                  "--objective %s is none", t->objective.row->name);
 	tape_keep(g->tape, g->logprob_stat);
 	return 0;
 }
