@@ -192,6 +192,7 @@ json_t *recipe_record(const struct recipe *r)
 
 int recipe_load(struct recipe *r, struct opt_parse *p, const json_t *record, struct err *e)
 {
+	*r = (struct recipe){ 0 };
 	if (opt_begin(p, recipe_opts, r, e) < 0)
 		return -1;
 	return opt_json(p, record, e);

@@ -1,6 +1,6 @@
-/* trainer_z_loss: --z-loss λ: λ·Z² joins the loss of a token that is learnt, Z = log Σ exp(logits) (PaLM: 1e-4). The
- * gradient is the head's own (op/op_token_logprob.c); here the loss gets that part, and it is told as z_loss, the mean
- * of λ·Z². Evaluations are without it. */
+/* trainer_z_loss: --z-loss λ: λ·Z² joins the loss of a token that is learnt, Z = log Σ exp(logits) (PaLM: 1e-4).
+ * The gradient is the head's own (op/op_token_logprob.c); here the loss gets that part, and it is told as z_loss,
+ * the mean of λ·Z². Evaluations are without it. */
 #include <math.h>
 
 #include "train/trainer_parts.h"
