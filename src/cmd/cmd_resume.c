@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/adapt/adapt.h"
+#include "cmd/pretrain/pretrain.h"
 #include "cmd/search/study.h"
 #include "cmd/trials.h"
 
@@ -45,6 +46,7 @@ static int resume_dir(struct app *app, const char *path, size_t memory, struct e
 {
 	struct recipe recipe;
 	struct opt_parse p = { 0 };
+	struct arena mem = ARENA_INIT;
 	struct run_dir dir;
 	json_t *record;
 	int status;
@@ -56,12 +58,14 @@ static int resume_dir(struct app *app, const char *path, size_t memory, struct e
 	} else if (recipe_load(&recipe, &p, record, e) < 0 || recipe_resolve(&recipe, e) < 0) {
 		status = err_prefix(e, "%s/recipe.json", path);
 	} else {
+		pretrain_moved(&recipe, path, &mem);
 		recipe.out = path;
 		recipe.memory = memory ? memory : recipe.memory;
 		run_dir_release(&dir); /* the run takes it itself */
-		status = tune_run(app, &recipe, TRIAL_RESUME, clock_seconds(), NULL, e);
+		status = tune_run(app, &recipe, TRIAL_RESUME, NULL, clock_seconds(), NULL, e);
 	}
 	opt_release(&p);
+	arena_release(&mem);
 	json_decref(record);
 	run_dir_release(&dir);
 	return status;
@@ -121,6 +125,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return resume_several(app, p, o->memory, e);
 	if (adapt_is(p->positional[0]))
 		return adapt_resume(app, &o->common, p->positional[0], o->data, e);
+	if (pretrain_is(p->positional[0]))
+		return pretrain_resume(app, &o->common, p->positional[0], e);
 	if (study_is(p->positional[0]))
 		return search_resume(app, p->positional[0], e);
 	return resume_dir(app, p->positional[0], o->memory, e);

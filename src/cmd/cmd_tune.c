@@ -93,7 +93,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	}
 	int status = app->plans ? 0 : output_place("out", tune->recipe.out, OUTPUT_FOLDER, true, e);
 	if (status == 0)
-		status = tune_run(app, &tune->recipe, TRIAL_NEW, tune->began, &tune->profiling, e);
+		status = tune_run(app, &tune->recipe, TRIAL_NEW, NULL, tune->began, &tune->profiling, e);
 	profiling_release(&tune->profiling);
 	arena_release(&tune->paths);
 	return status;

@@ -182,6 +182,15 @@ static void print_group_line(const char *word, size_t n)
 	mem_free(example);
 }
 
+/* Of the group that it is in, whose commands need not stand together. */
+static bool is_first(const struct command **sorted, size_t i, size_t word)
+{
+	for (size_t j = 0; j < i; j++)
+		if (in_group(sorted[j], sorted[i]->name, word))
+			return false;
+	return true;
+}
+
 void overview_print(void)
 {
 	size_t n;
@@ -198,7 +207,7 @@ void overview_print(void)
 		}
 		if (!whole)
 			print_example(c);
-		else if (i == 0 || !in_group(sorted[i - 1], c->name, word))
+		else if (is_first(sorted, i, word))
 			print_group_line(c->name, word);
 	}
 	printf("\n\"kungfu COMMAND --help\" lists a command's options.\n");
@@ -225,6 +234,7 @@ void overview_print_group(const char *word)
 /* What commands are called in other tools. */
 static const struct { const char *theirs, *ours; } synonyms[] = {
 	{ "train", "tune" },       { "finetune", "tune" },      { "fine-tune", "tune" },   { "fit", "tune" },
+	{ "pre-train", "pretrain" },
 	{ "sft", "tune" },         { "dpo", "tune" },           { "lora", "tune" },        { "adapt", "tune" },
 	{ "run", "chat" },         { "talk", "chat" },          { "ask", "generate" },     { "infer", "generate" },
 	{ "inference", "generate" }, { "predict", "generate" }, { "complete", "generate" },

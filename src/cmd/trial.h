@@ -55,6 +55,7 @@ struct trial_options {
 	enum trial_folder folder;
 	/* The command of which the trial is a part, for run.json; NULL: it is the command, whose entry is the run's. */
 	const char *part;
+	const char *command;           /* whose it is, for run.json; NULL: tune, or resume */
 	/* As a part: it may be begun although --max-gas has no room for its whole plan, since it will not run to its
 	 * end. */
 	bool beyond_gas;

@@ -114,7 +114,8 @@ json_t *trial_facts(const struct trial_run *run, bool resume)
 	const struct app *app = run->app;
 	const struct trainer *t = run->trainer;
 	const struct recipe *r = &run->recipe;
-	const char *command = run->o->part ? run->o->part : resume ? "resume" : "tune";
+	const char *command = run->o->part ? run->o->part : run->o->command ? run->o->command :
+		resume ? "resume" : "tune";
 	char now[32], *processor = profile_processor();
 	json_t *j = resume ? run_dir_facts(&run->dir) : NULL, *pieces, *process;
 

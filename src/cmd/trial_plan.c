@@ -162,7 +162,8 @@ json_t *trial_words(const struct recipe *r)
 	json_t *record = recipe_record(r), *usual = usual_record(record), *words = json_array(), *value;
 	const char *key;
 
-	json_array_append_new(words, jsonx_path(r->model));
+	if (r->model)
+		json_array_append_new(words, jsonx_path(r->model));
 	json_object_foreach(record, key, value)
 		if (strcmp(key, "model") && !json_is_null(value) && !json_equal(value, json_object_get(usual, key)))
 			add_word(words, key, value);

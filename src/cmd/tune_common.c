@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/metering.h"
+#include "cmd/pretrain/pretrain.h"
 #include "cmd/trial.h"
 #include "feedback/said.h"
 #include "model/prepare.h"
@@ -37,15 +38,14 @@ bool tune_is_recipe(const char *name)
 	return dot && (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml"));
 }
 
-/* Command line over --set over the file. */
-static int apply_sets(struct tune *t, struct opt_parse *p, struct err *e)
+int tune_sets(const struct opt_list *set, struct opt_parse *p, struct err *e)
 {
-	for (size_t i = 0; i < t->set.n; i++) {
-		const char *is = strchr(t->set.items[i], '=');
+	for (size_t i = 0; i < set->n; i++) {
+		const char *is = strchr(set->items[i], '=');
 		if (!is)
-			return err_set(e, "--set %s: NAME=VALUE was wanted", t->set.items[i]);
-		char *name = mem_strndup(t->set.items[i], (size_t)(is - t->set.items[i]));
-		int status = opt_find(tune_opts, name) && opt_given(p, name) ? 0 : opt_assign(p, name, is + 1, e);
+			return err_set(e, "--set %s: NAME=VALUE was wanted", set->items[i]);
+		char *name = mem_strndup(set->items[i], (size_t)(is - set->items[i]));
+		int status = opt_find(p->declared, name) && opt_given(p, name) ? 0 : opt_assign(p, name, is + 1, e);
 		mem_free(name);
 		if (status)
 			return err_prefix(e, "--set");
@@ -57,7 +57,7 @@ static int apply_positionals(struct tune *t, struct opt_parse *p, struct err *e)
 {
 	const char *word = p->n_positional ? p->positional[0] : NULL;
 
-	if (apply_sets(t, p, e) < 0)
+	if (tune_sets(&t->set, p, e) < 0)
 		return -1;
 	if (word && tune_is_recipe(word))
 		return opt_yaml(p, word, e);
@@ -68,13 +68,11 @@ static int apply_positionals(struct tune *t, struct opt_parse *p, struct err *e)
 	return 0;
 }
 
-/* Whole paths, so that resume works from any folder; one that is not there is left for whoever opens it to complain
- * of. */
-static void make_absolute(struct tune *t, const char **path)
+void tune_whole_path(struct arena *mem, const char **path)
 {
 	char whole[PATH_MAX];
 	if (*path && realpath(*path, whole))
-		*path = arena_strdup(&t->paths, whole);
+		*path = arena_strdup(mem, whole);
 }
 
 /* The same of @FILE. */
@@ -82,7 +80,7 @@ static void make_file_absolute(struct tune *t, const char **text)
 {
 	const char *path = *text && **text == '@' ? *text + 1 : NULL;
 
-	make_absolute(t, &path);
+	tune_whole_path(&t->paths, &path);
 	if (path)
 		*text = arena_printf(&t->paths, "@%s", path);
 }
@@ -136,11 +134,11 @@ int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct er
 	if (apply_positionals(t, p, e) < 0 || take_noise(t, p, e) < 0 || recipe_resolve(&t->recipe, e) < 0)
 		return -1;
 	recipe_settle(&t->recipe, app->kernels);
-	make_absolute(t, &t->recipe.model);
-	make_absolute(t, &t->recipe.data);
-	make_absolute(t, &t->recipe.eval_data);
-	make_absolute(t, &t->recipe.retain);
-	make_absolute(t, &t->recipe.replay);
+	tune_whole_path(&t->paths, &t->recipe.model);
+	tune_whole_path(&t->paths, &t->recipe.data);
+	tune_whole_path(&t->paths, &t->recipe.eval_data);
+	tune_whole_path(&t->paths, &t->recipe.retain);
+	tune_whole_path(&t->paths, &t->recipe.replay);
 	make_file_absolute(t, &t->recipe.new_tokens);
 	warn_unused(&t->recipe, p);
 	return 0;
@@ -261,13 +259,13 @@ static void say_end(void *ctx, const struct train_loop *f, const json_t *facts, 
 		        "for them once", p->virtual_tokens);
 }
 
-int tune_run(struct app *app, const struct recipe *r, enum trial_folder folder, double began,
+int tune_run(struct app *app, const struct recipe *r, enum trial_folder folder, const char *command, double began,
              struct profiling *profiling, struct err *e)
 {
 	struct show show = { app, began };
 	struct trial_options o = {
-		.recipe = r, .folder = folder, .profiling = profiling, .began = began, .line = show_line,
-		.progress = show_progress, .resumed = say_resumed, .ended = say_end, .ctx = &show,
+		.recipe = r, .folder = folder, .command = command, .profiling = profiling, .began = began,
+		.line = show_line, .progress = show_progress, .resumed = say_resumed, .ended = say_end, .ctx = &show,
 	};
 	struct trial_result result;
 
@@ -276,6 +274,8 @@ int tune_run(struct app *app, const struct recipe *r, enum trial_folder folder, 
 	if (app->json)
 		app_json(result.summary);
 	int status = result.end == TRIAL_DONE ? EXIT_DONE : EXIT_STOPPED;
+	if (result.end == TRIAL_DONE && shards_are(r->data) && pretrain_curve(r->out, app->quiet, e) < 0)
+		status = -1;
 	trial_result_release(&result);
 	return status;
 }

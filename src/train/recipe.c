@@ -15,13 +15,18 @@
 enum { MICRO_BATCH_TOKENS = 1024, AUTOMATIC_SAVES_KEPT = 2 };
 
 struct recipe_alone { struct recipe r; };
-const struct opt recipe_opts[] = { RECIPE_OPTS(struct recipe_alone, r), OPT_END };
+const struct opt recipe_opts[] = {
+	RECIPE_OPTS(struct recipe_alone, r),
+	RECIPE_NEW_OPTS(struct recipe_alone, r),
+	OPT_END
+};
 
 /* What may change between a run and its continuation. */
 static const char *const free_options[] = {
 	"model", "data", "eval-data", "retain", "replay", "out", "overwrite",
 	"save-steps", "save-total-limit", "logging-steps", "memory", "tensorboard",
-	"report-to", "forgetting", "gradient-checkpointing",
+	"report-to", "forgetting", "gradient-checkpointing", "config", "tokenizer", "sample-steps", "sample-tokens",
+	"sample-prompt", "update-ratio-steps",
 	/* Their product counts, see recipe_same_result. */
 	"per-device-train-batch-size", "gradient-accumulation-steps", NULL
 };
@@ -97,7 +102,16 @@ static int check_average(const struct recipe *r, struct err *e)
 
 static int check_paths(const struct recipe *r, struct err *e)
 {
-	if (!r->model)
+	if (r->config && r->model)
+		return err_set(e, "a model from nothing (--config) or one to go on with: one of them is wanted");
+	if (r->config && method_adapter(r->method))
+		return err_set(e, "--method %s leaves a model's own weights as they are, and those of --config are "
+		                  "drawn at random", r->method);
+	if (r->config && !r->tokenizer)
+		return err_set(e, "--config needs --tokenizer: what its tokens are");
+	if (!r->config && r->tokenizer)
+		return err_set(e, "--tokenizer is of a model from nothing (--config), others have theirs");
+	if (!r->model && !r->config)
 		return err_set(e, "no model was given: a GGUF file or a Hugging Face folder is wanted");
 	if (!r->data)
 		return err_set(e, "no training rows were given: --data FILE is wanted");
@@ -135,6 +149,8 @@ int recipe_resolve(struct recipe *r, struct err *e)
 		return -1;
 	if (!method_adapter(r->method))
 		r->compute = "f32";
+	if (r->config) /* it has nothing to forget */
+		r->forgetting = false;
 	if (isnan(r->learning_rate))
 		r->learning_rate = method_learning_rate(r->method) * optimizer_find(r->optim)->rate * objective->rate;
 	if (r->micro_batch_tokens == OPT_UNSET_INT)

@@ -21,6 +21,10 @@ struct ranks;
 
 struct recipe {
 	const char *model, *data, *eval_data, *out;
+	/* of a model from nothing (RECIPE_NEW_OPTS), instead of `model`: its config.json and its tokenizer */
+	const char *config, *tokenizer;
+	int64_t sample_steps, sample_tokens, ratio_steps;
+	const char *sample_prompt;
 	bool overwrite;
 	const char *adapter, *reference;
 	bool new_adapter;
@@ -237,7 +241,15 @@ struct recipe {
 		OPT_FLAG("gradient-checkpointing", s, f.gradient_checkpointing, "false", \
 	                 "recompute all that can be; --memory recomputes only what it must")
 
-extern const struct opt recipe_opts[];   /* of struct recipe itself */
+/* Those of pretraining alone. Of a struct that is all zero they are at their defaults. */
+#define RECIPE_NEW_OPTS(s, f) \
+	OPT_GROUP("A model from nothing"), \
+		OPT_STRING("config", s, f.config, NULL, "FILE", \
+	                   "a config.json, or a folder with one: a model of this shape begins anew, by --seed"), \
+		OPT_STRING("tokenizer", s, f.tokenizer, NULL, "PATH", \
+	                   "its tokenizer: a folder, a tokenizer.json, a GGUF")
+
+extern const struct opt recipe_opts[];   /* of struct recipe itself, all of them */
 
 /* Fills what depends on other fields (learning rate, micro-batch, limits) and refuses what contradicts itself. */
 int recipe_resolve(struct recipe *r, struct err *e);

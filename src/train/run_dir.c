@@ -21,6 +21,7 @@ static const char *const run_files[] = { RUN,
 	                                 METRICS,
 	                                 TENSORBOARD_FILE,
 	                                 "gas.json",
+	                                 "loss.svg",
 	                                 "adapter_config.json",
 	                                 "adapter_model.safetensors",
 	                                 "adapter.safetensors",
@@ -77,7 +78,7 @@ static int is_empty(const char *path, bool *empty, struct err *e)
 	if (io_list(path, &names, &n, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		*empty &= is_leftover(names[i]);
+		*empty &= is_leftover(names[i]) || !strcmp(names[i], PRETRAIN_FILE) || !strcmp(names[i], PREPARED);
 	io_list_free(names, n);
 	return 0;
 }

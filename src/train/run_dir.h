@@ -11,6 +11,10 @@
 
 #define AVERAGE_FOLDER "ema" /* of --ema-weights beside: a result too */
 
+/* What stands in the folder before its run: what was asked of pretraining, and what was prepared for it. */
+#define PRETRAIN_FILE "pretrain.json"
+#define PREPARED "prepared"
+
 struct run_dir {
 	char *path;
 	int lock;                   /* this process alone writes it, until release */

@@ -11,11 +11,14 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/io.h"
+#include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
 #include "data/chat.h"
 #include "model/export.h"
+#include "model/init.h"
 #include "model/new_tokens.h"
 #include "model/resident.h"
 #include "op/trace.h"
@@ -32,8 +35,27 @@ static int check_model(const struct objective *o, const struct model *m, struct 
 	return o->masked ? model_want_masked(m, e) : model_want_causal(m, e);
 }
 
+/* A model from nothing. */
+static int begin_model(struct trainer *t, struct trainer_base *b, struct err *e)
+{
+	const struct recipe *r = &t->recipe;
+	char *path = io_is_dir(r->config) ? io_join(r->config, "config.json") : mem_strdup(r->config);
+	json_t *config = jsonx_load_file(path, e);
+	struct tokenizer *tokenizer = config ? tokenizer_open(r->tokenizer, e) : NULL;
+	struct init_options o = { .seed = (uint64_t)r->seed, .name = r->config,
+		                  .parts = t->objective.row->masked ? WEIGHT_OF_HEAD : 0 };
+	int status = !tokenizer || model_new(&b->model, config, tokenizer, &o, t->pool, e) < 0 ? -1 : 0;
+
+	json_decref(config);
+	mem_free(path);
+	return status || check_model(t->objective.row, &b->model, e) < 0 ||
+	                       source_hash(&b->model.source, b->hash, e) < 0 ? -1 : 0;
+}
+
 static int read_model(struct trainer *t, struct trainer_base *b, struct err *e)
 {
+	if (t->recipe.config)
+		return begin_model(t, b, e);
 	if (model_open(&b->model, t->recipe.model, e) < 0 ||
 	    model_load_in_4bit(&b->model, &t->recipe.four_bit, t->pool, e) < 0 ||
 	    check_model(t->objective.row, &b->model, e) < 0 || model_tokenizer(&b->model, e) < 0 ||
@@ -450,12 +472,27 @@ int trainer_open(struct trainer **out, const struct recipe *r, struct device *d,
 
 /* --- starting --- */
 
+/* Of a model from nothing. */
+static int begin_weights(struct trainer *t, struct err *e)
+{
+	const struct params *full = &t->full.params;
+	float **to = mem_array(t->model->n_weights, sizeof(*to));
+
+	for (size_t i = 0; i < full->n_items; i++)
+		to[full->items[i].weight] = full->w + full->items[i].offset;
+	int status = model_begin_weights(t->model, to, t->pool, e);
+	mem_free(to);
+	return status;
+}
+
 /* Each weight's pages go once it is copied, and all of them again at the end: reading one maps pages of its
  * neighbours. */
 static int copy_weights(struct trainer *t, struct err *e)
 {
 	const struct params *full = &t->full.params;
 
+	if (t->model->init)
+		return begin_weights(t, e);
 	for (size_t i = 0; i < full->n_items; i++) {
 		const struct param *p = &full->items[i];
 		const struct weight *w = &t->model->weights[p->weight];

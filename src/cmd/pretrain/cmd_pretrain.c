@@ -1,0 +1,292 @@
+/* pretrain: a model learns a language from raw text, from nothing (--config, --size, or what the text is enough for) or
+ * going on with one (--from). What is made before the first step is prepare.c's and choose.c's; the run itself is a
+ * trial (cmd/trial.h), as tune's. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/env.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "cmd/output_check.h"
+#include "cmd/pretrain/pretrain.h"
+#include "cmd/tune_common.h"
+
+extern const struct command cmd_pretrain;
+
+const struct opt pretrain_opts[] = {
+	OPT_GROUP("Pretraining"),
+	OPT_STRING("from", struct pretrain, from, NULL, "MODEL", "goes on with this model instead of a new one"),
+	OPT_STRING("size", struct pretrain, size, NULL, "NAME",
+	           "a new model of this size, as llama-d4, llama-15M, gpt2-small (default: what the text, or the "
+	           "budget, is enough for)"),
+	OPT_STRING("budget", struct pretrain, budget, NULL, "TIME",
+	           "all of it may take so long, as 30m: the size and the steps follow"),
+	OPT_FLOAT("flops", struct pretrain, flops, "0", 0, 1e30, "the same in operations of training, as 1e15"),
+	{ OPT_TYPE_INT, "batch-tokens", NULL, offsetof(struct pretrain, batch_tokens), "0", 0, 1e12, NULL, "N",
+	  "tokens of a step, of all ranks and accumulated ones; 0: by the tokens in all" },
+	OPT_INT("block-size", struct pretrain, block_size, "0", 0, 1 << 20,
+	        "tokens of a window, the model's context; 0: 256, of long texts more"),
+	OPT_INT("vocab-size", struct pretrain, vocab_size, "0", 0, 1 << 24,
+	        "of the tokenizer that is trained on the text; 0: by its length"),
+	OPT_FLOAT("valid-ratio", struct pretrain, valid_ratio, "0.05", 0, 0.9, "share of a text that is held out"),
+	OPT_CHOICE("valid-by", struct pretrain, valid_by, "document", "document|end",
+	           "documents by their hash, or the end of each"),
+	OPT_CHOICE("dedup", struct pretrain, dedup, "exact", "none|exact|minhash", "copies of documents that go"),
+	OPT_STRING("filters", struct pretrain, filters, NULL, "LIST", "rules of data build, as c4,gopher"),
+	RECIPE_NEW_OPTS(struct pretrain, recipe),
+	RECIPE_OPTS(struct pretrain, recipe),
+	OPT_GROUP("This command"),
+	PROFILE_OPTS(struct pretrain, profiling, "the run directory"),
+	OPT_LIST("set", struct pretrain, set, "NAME=VALUE", "overrides a value of recipe.yaml; may be repeated"),
+	COMMON_OPTS(struct pretrain, common),
+	OPT_DEFAULT("method", "full"),
+	OPT_DEFAULT("max-length", "256"),
+	OPT_DEFAULT("lr-scheduler-type", "cosine"),
+	OPT_DEFAULT("min-lr-ratio", "0.1"),
+	OPT_DEFAULT("weight-decay", "0.1"),
+	OPT_DEFAULT("adam-beta2", "0.95"),
+	OPT_DEFAULT("forgetting", "false"),
+	OPT_END
+};
+
+/* --- what was asked --- */
+
+static int read_words(struct pretrain *o, struct opt_parse *p, struct err *e)
+{
+	const char *word = p->n_positional ? p->positional[0] : NULL;
+
+	if (tune_sets(&o->set, p, e) < 0)
+		return -1;
+	if (!word)
+		return 0;
+	if (!tune_is_recipe(word))
+		return err_set(e, "%s is no recipe (.yaml): a text is given by --data, a model to go on with by --from",
+		               word);
+	return opt_yaml(p, word, e);
+}
+
+static int check(const struct pretrain *o, const struct opt_parse *p, struct err *e)
+{
+	const struct recipe *r = &o->recipe;
+	bool budget = o->budget || o->flops > 0;
+
+	if (!r->data || !r->out)
+		return err_set(e, "--data TEXT|SHARDS and --out DIR were wanted");
+	if ((r->model != NULL) + (r->config != NULL) + (o->size != NULL) > 1)
+		return err_set(e, "--from, --config and --size: one model was wanted");
+	if (r->model && r->tokenizer)
+		return err_set(e, "--tokenizer is of a new model, %s has its own", r->model);
+	if ((o->budget && o->flops > 0) || (budget && opt_given(p, "max-steps")) ||
+	    (budget && opt_given(p, "num-train-epochs")))
+		return err_set(e, "--budget, --flops, --max-steps, --num-train-epochs: one of them says how long");
+	if (o->block_size && opt_given(p, "max-length"))
+		return err_set(e, "--block-size and --max-length are the same");
+	if (r->replay && shards_are(r->data))
+		return err_set(e, "--replay is mixed into texts; token shards have their mixture (data build --mix)");
+	if (!objective_find(r->objective)->windows)
+		return err_set(e, "--objective %s does not learn from texts: ntp and mlm do", r->objective);
+	const char *names[] = { r->data, r->out, r->model, r->config, r->tokenizer, r->replay, r->eval_data };
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (names[i] && !utf8_valid(names[i], strlen(names[i]), NULL))
+			return err_set(e, "%s: the name is no UTF-8, so recipe.json could not hold it", names[i]);
+	return 0;
+}
+
+static int resolve(struct app *app, struct pretrain *o, struct opt_parse *p, struct err *e)
+{
+	struct recipe *r = &o->recipe;
+
+	o->began = clock_seconds();
+	if (app->plans && !r->out)
+		r->out = ".";
+	if (read_words(o, p, e) < 0)
+		return -1;
+	if (o->from)
+		r->model = o->from;
+	if (check(o, p, e) < 0)
+		return -1;
+	const char **paths[] = { &r->data, &r->model, &r->config, &r->eval_data, &r->replay, &r->retain };
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		tune_whole_path(&o->mem, paths[i]);
+	if (r->tokenizer && strcmp(r->tokenizer, "chars") != 0)
+		tune_whole_path(&o->mem, &r->tokenizer);
+	return 0;
+}
+
+/* --- what a resume needs before there is a recipe.json --- */
+
+/* What was given, by name, as it would be given again. */
+static json_t *given(const struct opt_parse *p)
+{
+	json_t *all = opt_record(p), *out = json_object(), *value;
+	const char *key;
+
+	json_object_foreach(all, key, value)
+		if (opt_given(p, key) && !json_is_array(value) && strcmp(key, "out") != 0 && strcmp(key, "from") != 0)
+			json_object_set(out, key, value);
+	/* as whole paths, and in spite of --from's other name */
+	const char *model = ((const struct pretrain *)p->target)->recipe.model;
+	if (model)
+		json_object_set_new(out, "model", json_string(model));
+	json_decref(all);
+	return out;
+}
+
+static int keep(const struct opt_parse *p, const char *dir, struct err *e)
+{
+	char *path = io_join(dir, PRETRAIN_FILE);
+	json_t *j = given(p);
+	int status = io_mkdirs(dir, e) < 0 ? -1 : jsonx_write_file(path, j, e);
+
+	json_decref(j);
+	mem_free(path);
+	return status;
+}
+
+static int give_again(struct opt_parse *p, const char *dir, struct err *e)
+{
+	char *path = io_join(dir, PRETRAIN_FILE);
+	json_t *j = jsonx_load_file(path, e), *value;
+	int status = j ? 0 : -1;
+	const char *key;
+
+	json_object_foreach(j, key, value) {
+		char *text = json_is_string(value) ? mem_strdup(json_string_value(value)) : jsonx_line(value);
+		if (!status && !json_is_null(value))
+			status = opt_assign(p, key, text, e);
+		mem_free(text);
+	}
+	json_decref(j);
+	mem_free(path);
+	return status;
+}
+
+static bool has(const char *dir, const char *name)
+{
+	char *path = io_join(dir, name);
+	bool there = io_exists(path);
+
+	mem_free(path);
+	return there;
+}
+
+bool pretrain_is(const char *dir) { return has(dir, PRETRAIN_FILE) && !has(dir, "recipe.json"); }
+
+/* prefix/rest becomes dir/rest */
+static void move(const char **path, const char *prefix, const char *dir, struct arena *mem)
+{
+	size_t n = prefix ? strlen(prefix) : 0;
+
+	if (*path && n && !strncmp(*path, prefix, n) && (*path)[n] == '/')
+		*path = arena_printf(mem, "%s%s", dir, *path + n);
+}
+
+void pretrain_moved(struct recipe *r, const char *dir, struct arena *mem)
+{
+	const char *was = r->out;
+
+	move(&r->data, was, dir, mem);
+	move(&r->config, was, dir, mem);
+	move(&r->tokenizer, was, dir, mem);
+}
+
+/* --- the run --- */
+
+/* Texts, tokens, shape; then the run in the recipe's folder. in: where what is prepared lies. */
+static int prepare_and_run(struct app *app, struct pretrain *o, struct opt_parse *p, const char *in, struct err *e)
+{
+	struct recipe *r = &o->recipe;
+	struct buf unused = BUF_INIT;
+
+	if (pretrain_prepare(app, o, in, e) < 0 || pretrain_choose(app, o, p, in, e) < 0 || recipe_resolve(r, e) < 0)
+		return -1;
+	recipe_settle(r, app->kernels);
+	recipe_unused(r, p, &unused);
+	if (unused.len)
+		log_warn("%s", buf_str(&unused));
+	buf_release(&unused);
+	r->replay = NULL; /* it is in the shards' mixture */
+	return tune_run(app, r, TRIAL_NEW, "pretrain", o->began, &o->profiling, e);
+}
+
+/* A plan prepares too, in a folder that goes again. */
+static int plan_it(struct app *app, struct pretrain *o, struct opt_parse *p, struct err *e)
+{
+	const char *tmp = env_get("TMPDIR");
+	char *dir = mem_printf("%s/kungfu-pretrain-XXXXXX", tmp ? tmp : "/tmp");
+	int status = io_temporary_dir(dir, e);
+
+	if (!status) {
+		struct err ignored = ERR_INIT;
+		o->recipe.out = dir;
+		status = prepare_and_run(app, o, p, dir, e);
+		io_remove_tree(dir, &ignored);
+	}
+	mem_free(dir);
+	return status;
+}
+
+static int begin(struct app *app, struct pretrain *o, struct opt_parse *p, struct err *e)
+{
+	bool old;
+
+	if (app->plans)
+		return plan_it(app, o, p, e);
+	if (output_place("out", o->recipe.out, OUTPUT_FOLDER, true, e) < 0 ||
+	    run_dir_check(o->recipe.out, o->recipe.overwrite, &old, e) < 0 || keep(p, o->recipe.out, e) < 0)
+		return -1;
+	return prepare_and_run(app, o, p, o->recipe.out, e);
+}
+
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
+{
+	struct pretrain *o = options;
+
+	app_catch_signals();
+	if (resolve(app, o, p, e) < 0) {
+		arena_release(&o->mem);
+		return app_usage(&cmd_pretrain, "%s", e->msg);
+	}
+	int status = begin(app, o, p, e);
+	profiling_release(&o->profiling);
+	arena_release(&o->mem);
+	return status;
+}
+
+int pretrain_resume(struct app *app, const struct common *common, const char *dir, struct err *e)
+{
+	struct pretrain o = { .common = *common };
+	struct opt_parse p;
+	int status = opt_begin(&p, pretrain_opts, &o, e) < 0 || give_again(&p, dir, e) < 0 ? -1 : 0;
+
+	o.recipe.out = dir;
+	if (!status)
+		status = resolve(app, &o, &p, e);
+	o.recipe.out = dir;
+	if (status)
+		err_prefix(e, "%s/%s", dir, PRETRAIN_FILE);
+	else
+		log_say("%s: prepared anew, no step was made yet", dir);
+	if (!status)
+		status = prepare_and_run(app, &o, &p, dir, e);
+	opt_release(&p);
+	arena_release(&o.mem);
+	return status;
+}
+
+const struct command cmd_pretrain = {
+	.name = "pretrain",
+	.summary = "teach a model a language from raw text, from nothing or going on",
+	.usage = "recipe.yaml | --data TEXT|SHARDS --out DIR [--from MODEL] [options]",
+	.example = "kungfu pretrain --data text --out run --budget 30m",
+	.brief = "a model from raw text",
+	.plans = true,
+	.order = 49,
+	.opts = pretrain_opts,
+	.options_size = sizeof(struct pretrain),
+	.most = 1, .wanted = "one recipe.yaml was wanted, or options alone",
+	.run = run,
+};

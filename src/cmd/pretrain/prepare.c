@@ -1,0 +1,256 @@
+/* prepare: from files of text to a tokenizer and token shards, in the run's folder. Shards and a tokenizer that are
+ * given are used as they are.
+ *
+ *     PREPARED/tokenizer/   trained on the texts: byte-level BPE (--vocab-size), or their characters
+ *     PREPARED/shards/      cleaned, without copies, tokenized, a part held out (corpus/build.h)
+ *
+ * Both are a function of the texts and the options, so what a killed process left is made again, the same bytes. */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/human.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "cmd/metering.h"
+#include "cmd/pretrain/pretrain.h"
+#include "corpus/build.h"
+#include "token/train.h"
+#include "train/laws.h"
+
+enum { VOCABULARY_LEAST = 1024, VOCABULARY_MOST = 65536, TEXT_TOKEN_BYTES = 4 };
+
+struct preparing {
+	struct app *app;
+	struct pretrain *o;
+	struct arena *mem;
+	const char *in;                /* PREPARED */
+	struct corpus_options options;
+	struct corpus_source sources[2];
+	size_t n_sources;
+	struct input_list files;
+	double began;
+};
+
+/* --- the texts --- */
+
+static int list_source(struct preparing *p, const char *path, double weight, double epochs, struct err *e)
+{
+	const char *name = corpus_source_name(p->mem, path);
+
+	if (p->n_sources && !strcmp(name, p->sources[0].name))
+		name = "replay";
+	p->sources[p->n_sources] = (struct corpus_source){ name, weight, epochs };
+	return input_list_add(&p->files, path, io_basename(path), p->n_sources++, e);
+}
+
+/* With --replay the data come once a pass, and so much of what is replayed that it is that share of all. */
+static int list_sources(struct preparing *p, struct err *e)
+{
+	const struct recipe *r = &p->o->recipe;
+	bool mixed = r->replay != NULL;
+
+	if (list_source(p, r->data, mixed ? 1 - r->replay_ratio : NAN, mixed ? 1 : NAN, e) < 0)
+		return -1;
+	return mixed ? list_source(p, r->replay, r->replay_ratio, NAN, e) : 0;
+}
+
+/* All texts as they will be tokenized, one after the other, for a tokenizer's training. */
+struct reading {
+	struct preparing *p;
+	size_t file;
+	struct input *input;
+	struct buf text;
+};
+
+static int next_file(struct reading *r, struct err *e)
+{
+	enum input_kind kind;
+
+	while (!r->input && r->file < r->p->files.n)
+		if (input_open(&r->input, &r->p->files.items[r->file++], &r->p->options.input, &kind, e) < 0)
+			return -1;
+	return r->input != NULL;
+}
+
+static void close_file(struct reading *r)
+{
+	char hex[33];
+
+	if (r->input)
+		input_close(r->input, hex);
+	r->input = NULL;
+}
+
+static int next_text(void *ctx, const char **text, size_t *n, struct err *e)
+{
+	struct reading *r = ctx;
+	struct clean_counts ignored = { 0 };
+	struct input_text t;
+
+	if (stop_look(e, "texts were read") < 0)
+		return -1;
+	for (;;) {
+		int there, more = next_file(r, e);
+		if (more <= 0)
+			return more;
+		there = input_next(r->input, &t, e);
+		if (there < 0)
+			return -1;
+		if (!there)
+			close_file(r);
+		else if (clean_text(&r->p->options.clean, t.data, t.n, t.row, &r->text, &ignored) == CLEAN_TEXT)
+			break;
+	}
+	*text = r->text.data;
+	*n = r->text.len;
+	return 1;
+}
+
+/* --- the tokenizer --- */
+
+/* What the text is enough for, at so many bytes a token. */
+static int64_t vocabulary(const struct preparing *p)
+{
+	double tokens = (double)p->files.bytes / TEXT_TOKEN_BYTES, n = fmax(law_size_of_text(tokens), 1e5),
+	       width = 64 * cbrt(n / 49152);
+
+	if (p->o->vocab_size)
+		return p->o->vocab_size;
+	return MAX(MIN(law_vocabulary(6 * n * LAW_EPOCHS * tokens, (int)width), (int64_t)VOCABULARY_MOST),
+	           (int64_t)VOCABULARY_LEAST);
+}
+
+static void show_training(void *ctx, const char *what, uint64_t done, uint64_t all)
+{
+	const struct preparing *p = ctx;
+
+	metering_tick();
+	if (all && clock_seconds() - p->began > 2)
+		log_live("the tokenizer: %s, %.0f %%", what, 100.0 * (double)done / (double)all);
+}
+
+static struct tokenizer *train_tokenizer(struct preparing *p, struct token_texts *texts, struct err *e)
+{
+	struct token_training t = { .vocab_size = (size_t)vocabulary(p), .end_of_text = TRAIN_END_OF_TEXT,
+		                    .memory = p->o->recipe.memory / 2, .scratch = p->in, .pool = p->app->pool,
+		                    .progress = show_training, .progress_ctx = p };
+
+	return token_train_bytes(&t, texts, NULL, e);
+}
+
+/* Into PREPARED/tokenizer, which the recipe names then. */
+static int make_tokenizer(struct preparing *p, struct err *e)
+{
+	struct reading reading = { .p = p };
+	struct token_texts texts = { next_text, &reading, p->files.bytes };
+	const char *kind = p->o->recipe.tokenizer;
+	char *dir = io_join(p->in, "tokenizer");
+	struct tokenizer *t = kind ? characters_tokenizer(&texts, e) : train_tokenizer(p, &texts, e);
+	int status = !t || io_mkdirs(dir, e) < 0 || tokenizer_save(t, dir, e) < 0 ? -1 : 0;
+
+	log_live_end();
+	if (!status)
+		log_say("the tokenizer: %zu %s, made of %s", tokenizer_size(t), kind ? "characters" : "tokens",
+		        p->o->recipe.data);
+	p->o->recipe.tokenizer = arena_strdup(p->mem, dir);
+	close_file(&reading);
+	buf_release(&reading.text);
+	tokenizer_free(t);
+	mem_free(dir);
+	return status;
+}
+
+static bool is_trained(const struct pretrain *o)
+{
+	const char *t = o->recipe.tokenizer;
+
+	return !o->recipe.model && (!t || !strcmp(t, "chars"));
+}
+
+/* --- the shards --- */
+
+static void show_building(void *ctx, const struct corpus_progress *x)
+{
+	const struct preparing *p = ctx;
+	char tokens[32];
+
+	metering_tick();
+	if (clock_seconds() - p->began > 2)
+		log_live("the text: %s tokens, %.0f %%", human_count((double)x->tokens, tokens),
+		         x->bytes_of ? 100.0 * (double)x->bytes_read / (double)x->bytes_of : 0);
+}
+
+static bool is_over(void *ctx)
+{
+	(void)ctx;
+	return metering_over();
+}
+
+static int build(struct preparing *p, const struct tokenizer *t, struct err *e)
+{
+	char *dir = io_join(p->in, "shards");
+	struct corpus c = { .options = &p->options, .sources = p->sources, .n_sources = p->n_sources,
+		            .files = &p->files, .tokenizer = t, .pool = p->app->pool, .progress = show_building,
+		            .ctx = p, .over = is_over };
+	json_t *report = NULL;
+
+	p->options.end_of_text = corpus_end_of_text(t, NULL, e);
+	int status = p->options.end_of_text < 0 ? -1 : corpus_build(&c, dir, &report, e);
+	log_live_end();
+	json_decref(report);
+	p->o->recipe.data = arena_strdup(p->mem, dir);
+	mem_free(dir);
+	return status;
+}
+
+static int make_shards(struct preparing *p, struct err *e)
+{
+	const struct recipe *r = &p->o->recipe;
+	struct tokenizer *t = tokenizer_open(r->model ? r->model : r->tokenizer, e);
+	int status = t ? build(p, t, e) : -1;
+
+	tokenizer_free(t);
+	return status;
+}
+
+static struct corpus_options options_of(const struct pretrain *o)
+{
+	struct corpus_options c = corpus_defaults();
+
+	c.valid_ratio = o->valid_ratio;
+	c.valid = strcmp(o->valid_by, "end") ? CORPUS_VALID_DOCUMENT : CORPUS_VALID_END;
+	c.dedup = !strcmp(o->dedup, "none") ? CORPUS_DEDUP_NONE : !strcmp(o->dedup, "exact") ? CORPUS_DEDUP_EXACT :
+		CORPUS_DEDUP_MINHASH;
+	c.filters = o->filters;
+	c.seed = (uint64_t)o->recipe.seed;
+	return c;
+}
+
+static int prepare_texts(struct preparing *p, struct err *e)
+{
+	if (list_sources(p, e) < 0 || io_mkdirs(p->in, e) < 0)
+		return -1;
+	if (is_trained(p->o) && make_tokenizer(p, e) < 0)
+		return -1;
+	return make_shards(p, e);
+}
+
+int pretrain_prepare(struct app *app, struct pretrain *o, const char *in, struct err *e)
+{
+	struct recipe *r = &o->recipe;
+	char *dir = io_join(in, PREPARED);
+	struct preparing p = { .app = app, .o = o, .mem = &o->mem, .in = dir, .options = options_of(o),
+		               .began = clock_seconds() };
+	int status = 0;
+
+	if (shards_are(r->data) && !r->model && is_trained(o))
+		status = err_set(e, "%s: token shards need the tokenizer that made them: --tokenizer PATH", r->data);
+	else if (!shards_are(r->data))
+		status = prepare_texts(&p, e);
+	input_list_release(&p.files);
+	mem_free(dir);
+	return status;
+}

@@ -1,0 +1,47 @@
+/* pretrain: what the files of `kungfu pretrain` share, and what other commands know of it.
+ *
+ * A run's folder begins with PRETRAIN_FILE, which holds what was asked for. What is made of a text before the first
+ * step lies in PREPARED: tokenizer/, shards/, config.json. Then there is a recipe.json that names these, and the rest
+ * is a run as any other (cmd/trial.h). A process that dies before that leaves a folder from which resume prepares
+ * anew, with the same bytes. */
+#ifndef CMD_PRETRAIN_H
+#define CMD_PRETRAIN_H
+
+#include "base/arena.h"
+#include "cmd/command.h"
+#include "cmd/profiling.h"
+#include "corpus/shards.h"
+#include "train/recipe.h"
+#include "train/run_dir.h"
+
+struct pretrain {
+	struct common common;
+	struct recipe recipe;
+	struct opt_list set;
+	struct profiling profiling;
+	const char *from, *size, *budget, *dedup, *filters, *valid_by;
+	double flops, valid_ratio;
+	int64_t vocab_size, batch_tokens, block_size;
+	double began;                  /* clock_seconds() */
+	struct arena mem;
+};
+extern const struct opt pretrain_opts[];
+
+/* Was it begun there, and did it not come to a recipe.json? */
+bool pretrain_is(const char *dir);
+int pretrain_resume(struct app *app, const struct common *common, const char *dir, struct err *e);
+/* Paths of a recipe that lie in its own folder, when that has another name by now; in mem. */
+void pretrain_moved(struct recipe *r, const char *dir, struct arena *mem);
+
+/* prepare.c: the tokenizer and the shards, which the recipe names then. `in`: the folder for PREPARED. */
+int pretrain_prepare(struct app *app, struct pretrain *o, const char *in, struct err *e);
+/* choose.c: what nobody said: shape, batch, rate, steps; by the shards, or within a budget. */
+int pretrain_choose(struct app *app, struct pretrain *o, struct opt_parse *p, const char *in, struct err *e);
+/* characters.c: a tokenizer whose tokens are the characters of the texts, new; in tokenizer.json's form. */
+struct token_texts;
+struct tokenizer *characters_tokenizer(struct token_texts *texts, struct err *e);
+
+/* pretrain_view.c: the run's loss as loss.svg in its folder, and in the terminal. */
+int pretrain_curve(const char *dir, bool quiet, struct err *e);
+
+#endif
