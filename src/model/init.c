@@ -330,7 +330,8 @@ static int take_options(struct model *m, struct init *i, const struct init_optio
 {
 	long long pad;
 
-	*i = (struct init){ .seed = o->seed, .parts = o->parts, .width = o->width > 0 ? o->width : 1 };
+	*i = (struct init){ .seed = o->seed, .parts = o->parts,
+		            .width = o->base_width > 0 ? (double)m->config.C / o->base_width : 1 };
 	if (read_real(m, "initializer_range", usual_range, &i->range, e) < 0 ||
 	    read_real(m, "initializer_cutoff_factor", usual_cutoff, &i->cutoff, e) < 0 ||
 	    jsonx_int(m->source.config, "pad_token_id", -1, &pad, e) < 0)

@@ -50,7 +50,7 @@ double init_by_depth(const struct config *c, const struct weight *w);
 struct init_options {
 	uint64_t seed;
 	double range;         /* σ; 0: as the config.json has it */
-	double width;         /* how often as wide as the model that was tuned, for muP (mup.h); 0: no muP */
+	int base_width;       /* of the model that was tuned, for muP (mup.h); 0: no muP */
 	/* WEIGHT_OF_HEAD or 0; an encoder without it predicts nothing. Decoders have their head. */
 	unsigned parts;
 	const char *name;     /* for sentences and as m->source.path; NULL: "a new model" */
@@ -59,7 +59,8 @@ struct init_options {
 /* What a new model is a function of, beside its config; m->init. */
 struct init {
 	uint64_t seed;
-	double range, cutoff, width;
+	double range, cutoff;
+	double width;         /* how often as wide as base_width; 1 without muP */
 	int pad;              /* −1: no row is 0 */
 	unsigned parts;
 };

@@ -40,6 +40,7 @@ struct width {
 	struct place place[COORDINATE_PLACES];
 	float *first[COORDINATE_PLACES];     /* what it was before the first step */
 	int number, step, places;
+	int narrow;                          /* numbers of a state of the narrowest */
 };
 
 /* --- what is seen --- */
@@ -158,7 +159,8 @@ static void make_documents(struct width *w)
 
 static int open_width(struct width *w, const json_t *config, int times, struct err *e)
 {
-	struct init_options o = { .seed = w->o->seed, .width = w->o->mup ? times : 0, .name = "a model of that width" };
+	struct init_options o = { .seed = w->o->seed, .base_width = w->o->mup ? w->narrow : 0,
+		                  .name = "a model of that width" };
 	struct live live;
 	int64_t tokens;
 	json_t *wide = size_widened(config, times, e);
@@ -207,9 +209,14 @@ static int check_width(struct coordinates *out, const json_t *config, const stru
                        struct device *d, struct err *e)
 {
 	struct width *w = mem_alloc(sizeof(*w));
+	struct init_options plain = { .seed = o->seed };
 
 	*w = (struct width){ .out = out, .o = o, .device = d, .number = number };
-	int status = open_width(w, config, o->times[number], e) < 0 ? -1 : start_width(w, e);
+	int status = model_new_facts(&w->model, config, &plain, e);
+	w->narrow = status ? 0 : w->model.config.C;
+	model_close(&w->model);
+	if (status == 0)
+		status = open_width(w, config, o->times[number], e) < 0 ? -1 : start_width(w, e);
 	for (w->step = 0; status == 0 && w->step < o->steps; w->step++)
 		status = look(w, e) < 0 || train(w, e) < 0 ? -1 : 0;
 	if (status == 0)

@@ -60,6 +60,7 @@ struct optimizer {
 	const char *const *also;   /* what else means it: transformers' names for --optim; NULL-terminated, or NULL */
 	bool standard;             /* the one that a recipe means that names none; one row is */
 	double rate;               /* its usual learning rate as a multiple of the method's */
+	bool normalized;           /* its step grows with neither gradient nor weights: muP (model/mup.h) holds */
 	const char *schedule;      /* the --lr-scheduler-type that it wants; NULL: linear */
 	const struct opt *opts;    /* its own options, or NULL */
 	size_t options_size;

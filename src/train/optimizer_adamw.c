@@ -22,6 +22,7 @@ const struct optimizer optimizer_adamw = {
 	.also = also,
 	.standard = true,
 	.rate = 1,
+	.normalized = true,
 	.opts = adamw_opts,
 	.options_size = sizeof(struct adamw_options),
 	.state = adamw_state,

@@ -211,6 +211,7 @@ const struct optimizer optimizer_adamw_8bit = {
 	.summary = "two moments in 8 bits, as bitsandbytes has them",
 	.also = also,
 	.rate = 1,
+	.normalized = true,
 	.opts = adamw_opts,
 	.options_size = sizeof(struct adamw_options),
 	.state = state,

@@ -58,6 +58,7 @@ const struct optimizer optimizer_lion = {
 	.summary = "by the sign of one momentum",
 	.also = also,
 	.rate = 0.2,
+	.normalized = true,
 	.opts = opts,
 	.options_size = sizeof(struct options),
 	.state = state,

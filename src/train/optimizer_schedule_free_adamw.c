@@ -86,6 +86,7 @@ const struct optimizer optimizer_schedule_free_adamw = {
 	.name = "schedule_free_adamw",
 	.summary = "AdamW at a rate that does not fall; an average is the result",
 	.rate = 1,
+	.normalized = true,
 	.schedule = "constant",
 	.opts = opts,
 	.options_size = sizeof(struct adamw_options),

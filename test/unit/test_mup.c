@@ -32,7 +32,7 @@ static void check_factor(struct test *t, const struct model *m, const char *name
 static void test_factors(struct test *t)
 {
 	struct err e = ERR_INIT;
-	struct init_options o = { .seed = 1, .width = 4, .parts = WEIGHT_OF_HEAD };
+	struct init_options o = { .seed = 1, .base_width = 8, .parts = WEIGHT_OF_HEAD };
 	json_t *plain = narrow("llama", false), *tied = narrow("llama", true), *mixture = narrow("mixtral", false);
 	json_t *bert = size_config("bert-nano", 64, &e);
 	struct model m;
@@ -62,6 +62,7 @@ static void test_factors(struct test *t)
 	check_factor(t, &m, "model.layers.0.block_sparse_moe.experts.1.w1.weight", 0.5, 0.25);
 	model_close(&m);
 	json_object_set_new(bert, "vocab_size", json_integer(64));
+	o.base_width = 32;
 	CHECK_MSG(t, model_new_facts(&m, bert, &o, &e) == 0, "%s", e.msg);
 	for (size_t i = 0; i < m.n_weights; i++)
 		if (strstr(m.weights[i].name, "transform.LayerNorm"))
