@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "base/hash.h"
 #include "base/io.h"
@@ -17,6 +18,14 @@ enum { PIECE = 1 << 18, SNIFFED = 8 << 10, DEEPEST = 64 };
 static const size_t MOST_ROW = (size_t)256 << 20, MOST_ARRAY = (size_t)1 << 30;
 
 /* --- files --- */
+
+/* A file or folder; not a pipe, which would be waited for. */
+static bool is_plain(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) != 0 || S_ISREG(st.st_mode) ||
+	       S_ISDIR(st.st_mode); /* what is not there says so itself */
+}
 
 static void add_file(struct input_list *l, const char *path, const char *name, size_t source, size_t size)
 {
@@ -50,7 +59,8 @@ static int add_path(struct input_list *l, const char *path, const char *name, si
 		if (names[i][0] == '.')
 			continue;
 		char *child = io_join(path, names[i]), *called = io_join(name, names[i]);
-		status = add_path(l, child, called, source, depth + 1, e);
+		if (is_plain(child))
+			status = add_path(l, child, called, source, depth + 1, e);
 		mem_free(child);
 		mem_free(called);
 	}

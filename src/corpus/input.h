@@ -1,7 +1,7 @@
 /* input: the texts of a corpus, one after another, in the memory of one of them.
  *
- * An input is a file or a folder, looked through to its depths in the order of names; hidden names are left out. What a
- * file is, its name and its bytes say:
+ * An input is a file or a folder, looked through to its depths in the order of names; hidden names are left out, as is
+ * in folders what is no file (pipes, devices). What a file is, its name and its bytes say:
  *
  *   .jsonl, .ndjson, .json     rows: a JSON object a line, a text each (a .json that is one array: an object a text)
  *   other text                 texts, parted by the separator (line ends beside it go), as a rule one: prose, code

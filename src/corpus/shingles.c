@@ -26,6 +26,36 @@ static void add(struct shingles *s, const char *word, size_t n)
 	s->word[s->n++] = hash_64(word, n);
 }
 
+static bool is_ascii(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)s[i] >= 0x80)
+			return false;
+	return true;
+}
+
+static void add_lower(struct buf *out, const char *s, size_t n)
+{
+	if (!is_ascii(s, n)) {
+		unicode_recase(out, s, n, UNICODE_LOWER);
+		return;
+	}
+	buf_add(out, s, n);
+	for (size_t i = 0; i < n; i++)
+		out->data[i] = (char)(s[i] >= 'A' && s[i] <= 'Z' ? s[i] - 'A' + 'a' : s[i]);
+}
+
+/* Is the character at s, of *size bytes, of a word? */
+static bool is_inside(const char *s, size_t n, size_t *size, uint32_t *c)
+{
+	*c = (unsigned char)*s;
+	*size = 1;
+	if (*c < 0x80)
+		return (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9');
+	*size = utf8_decode(s, n, c);
+	return unicode_is_identifier_part(*c) || unicode_is_numeric(*c);
+}
+
 void shingles_make(struct shingles *s, const char *text, size_t n)
 {
 	size_t from = 0, size;
@@ -33,12 +63,10 @@ void shingles_make(struct shingles *s, const char *text, size_t n)
 
 	s->n = 0;
 	buf_clear(&s->lower);
-	unicode_recase(&s->lower, text, n, UNICODE_LOWER);
+	add_lower(&s->lower, text, n);
 	const char *at = buf_str(&s->lower);
 	for (size_t i = 0; i < s->lower.len; i += size) {
-		size = utf8_decode(at + i, s->lower.len - i, &c);
-		bool inside = c != '_' && (unicode_is_identifier_part(c) || unicode_is_numeric(c));
-		bool alone = stands_alone(c);
+		bool inside = is_inside(at + i, s->lower.len - i, &size, &c), alone = stands_alone(c);
 		if (inside && !alone)
 			continue;
 		add(s, at + from, i - from);
