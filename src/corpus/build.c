@@ -337,7 +337,12 @@ static int put(struct build *b, struct item *x, struct err *e)
 		b->log.of[source][split].bytes += bytes;
 		b->at.tokens += ids->n + 1;
 	}
+	if (!x->ids[SHARDS_TRAIN].n && !x->ids[SHARDS_VALID].n) { /* all of it is nothing to the tokenizer */
+		leave_out(b, x, BUILD_EMPTY, NAN, NULL);
+		return 0;
+	}
 	b->log.files[x->file].kept++;
+	b->log.kept++;
 	b->at.kept++;
 	return 0;
 }

@@ -26,7 +26,8 @@ struct build_log {
 	const struct corpus *c;
 	struct build_tally tally[BUILD_REASONS];
 	struct clean_counts cleaned;
-	uint64_t documents, bytes, cut, unknown; /* read; of texts as they came; texts cut in several; tokens <unk> */
+	uint64_t documents, kept, bytes; /* read; of them kept; of texts as they came */
+	uint64_t cut, unknown;           /* texts that go on as another document; tokens <unk> */
 	uint64_t damaged, left_out;              /* files */
 	struct build_file *files;                /* [n] */
 	json_t *languages;                       /* documents of each; NULL where none is asked for */

@@ -113,11 +113,11 @@ static json_t *cleaned_json(const struct clean_counts *c)
 	                 (json_int_t)c->controls, "normalized_documents", (json_int_t)c->normalized);
 }
 
-static json_t *sources_json(const struct build_log *l, uint64_t *documents, uint64_t *tokens)
+static json_t *sources_json(const struct build_log *l, uint64_t *tokens)
 {
 	json_t *list = json_array();
 
-	*documents = *tokens = 0;
+	*tokens = 0;
 	for (size_t i = 0; i < l->c->n_sources; i++) {
 		json_t *j = json_pack("{s:s}", "name", l->c->sources[i].name);
 		for (int split = 0; split < SHARDS_SPLITS; split++) {
@@ -126,7 +126,6 @@ static json_t *sources_json(const struct build_log *l, uint64_t *documents, uint
 			                              (json_int_t)l->of[i][split].documents, "tokens",
 			                              (json_int_t)l->of[i][split].tokens, "bytes",
 			                              (json_int_t)l->of[i][split].bytes));
-			*documents += l->of[i][split].documents;
 			*tokens += l->of[i][split].tokens;
 		}
 		json_array_append_new(list, j);
@@ -146,10 +145,10 @@ static json_t *left_out_json(const struct build_log *l)
 
 json_t *build_log_report(const struct build_log *l, const struct decontaminate *d)
 {
-	uint64_t documents, tokens;
-	json_t *sources = sources_json(l, &documents, &tokens);
+	uint64_t tokens;
+	json_t *sources = sources_json(l, &tokens);
 	json_t *j = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "documents", (json_int_t)l->documents, "bytes",
-	                      (json_int_t)l->bytes, "kept", (json_int_t)documents, "tokens", (json_int_t)tokens,
+	                      (json_int_t)l->bytes, "kept", (json_int_t)l->kept, "tokens", (json_int_t)tokens,
 	                      "cut_texts", (json_int_t)l->cut, "unknown_tokens", (json_int_t)l->unknown);
 
 	json_object_set_new(j, "files",
@@ -231,14 +230,11 @@ void build_log_files(const struct build_log *l, struct buf *out)
 int build_log_check(const struct build_log *l, struct err *e)
 {
 	size_t most = 0;
-	uint64_t kept = 0;
 
-	for (size_t i = 0; i < l->c->n_sources; i++)
-		kept += l->of[i][SHARDS_TRAIN].documents + l->of[i][SHARDS_VALID].documents;
 	for (size_t i = 1; i < BUILD_REASONS; i++)
 		if (l->tally[i].documents > l->tally[most].documents)
 			most = i;
-	if (kept)
+	if (l->kept)
 		return 0;
 	if (l->documents && most == BUILD_NO_COLUMN)
 		return err_set(e, "none of the rows has a text under \"%s\" (--text-column names another)",
