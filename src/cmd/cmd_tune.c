@@ -15,7 +15,8 @@ extern const struct command cmd_tune;
 /* recipe.json holds the names that resume opens again, and JSON cannot hold bytes that are no UTF-8. */
 static int check_names(const struct recipe *r, struct err *e)
 {
-	const char *const names[] = { r->model, r->data, r->eval_data, r->retain, r->replay, r->out };
+	const char *const names[] = { r->model, r->data, r->eval_data, r->retain, r->replay, r->instruction_data,
+	                              r->out };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (names[i] && !utf8_valid(names[i], strlen(names[i]), NULL))

@@ -139,6 +139,7 @@ int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct er
 	tune_whole_path(&t->paths, &t->recipe.eval_data);
 	tune_whole_path(&t->paths, &t->recipe.retain);
 	tune_whole_path(&t->paths, &t->recipe.replay);
+	tune_whole_path(&t->paths, &t->recipe.instruction_data);
 	make_file_absolute(t, &t->recipe.new_tokens);
 	warn_unused(&t->recipe, p);
 	return 0;

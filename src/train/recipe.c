@@ -23,7 +23,7 @@ const struct opt recipe_opts[] = {
 
 /* What may change between a run and its continuation. */
 static const char *const free_options[] = {
-	"model", "data", "eval-data", "retain", "replay", "out", "overwrite",
+	"model", "data", "eval-data", "retain", "replay", "instruction-data", "out", "overwrite",
 	"save-steps", "save-total-limit", "logging-steps", "memory", "tensorboard",
 	"report-to", "forgetting", "gradient-checkpointing", "config", "tokenizer", "sample-steps", "sample-tokens",
 	"sample-prompt", "update-ratio-steps",
@@ -66,6 +66,8 @@ static int check_remedies(const struct recipe *r, struct err *e)
 		return err_set(e, "--ewc needs --retain FILE: rows of what shall not be forgotten");
 	if (r->replay && strcmp(r->objective, "sft") != 0)
 		return err_set(e, "--replay is of --objective sft, not %s", r->objective);
+	if (r->instruction_data && strcmp(r->objective, "sft") != 0)
+		return err_set(e, "--instruction-data is of --objective sft, not %s", r->objective);
 	if (r->ewc > 0 && strcmp(r->objective, "sft") != 0)
 		return err_set(e, "--ewc is of --objective sft, not %s", r->objective);
 	if (r->kl_to_base > 0 && objective_find(r->objective)->labelled)
@@ -195,6 +197,9 @@ void recipe_unused(const struct recipe *r, const struct opt_parse *p, struct buf
 		add_unused(sentence, "--ema-weights is of --ema-decay, which is not there");
 	if (!r->replay && opt_given(p, "replay-ratio"))
 		add_unused(sentence, "--replay-ratio is of the rows of --replay, which is not there");
+	if (!r->instruction_data && (opt_given(p, "instruction-ratio") || opt_given(p, "instruction-start")))
+		add_unused(sentence, "--instruction-ratio and --instruction-start are of --instruction-data, which is "
+		                     "not there");
 	if (opt_given(p, "eval-tokens") && !(r->data && shards_are(r->data)))
 		add_unused(sentence, "--eval-tokens is of token shards, and --data is none");
 	if (r->retain && !r->forgetting && !(r->ewc > 0))

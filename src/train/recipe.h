@@ -49,7 +49,8 @@ struct recipe {
 	/* eval_, save_steps, limit: OPT_UNSET_INT */
 	int64_t eval_steps, save_steps, logging_steps, save_total_limit, early_stopping_patience;
 	bool load_best_model_at_end, eval_on_start, tensorboard, forgetting;
-	const char *retain, *replay, *new_tokens;
+	const char *retain, *replay, *new_tokens, *instruction_data;
+	double instruction_ratio, instruction_start;
 	double replay_ratio, kl_to_base, l2_sp, ewc, layer_lr_decay;
 	const char *report_to;
 	int64_t eval_tokens;                                           /* of shards */
@@ -210,6 +211,13 @@ struct recipe {
 	                "stop after N evaluations without a lower eval_loss; 0: never"), \
 		OPT_FLAG("load-best-model-at-end", s, f.load_best_model_at_end, "false", \
 	                 "the result is the state with the lowest eval_loss"), \
+		OPT_GROUP("Instructions among texts"), \
+		OPT_STRING("instruction-data", s, f.instruction_data, NULL, "FILE", \
+	                   "rows of questions and answers among the windows of token shards"), \
+		OPT_FLOAT("instruction-ratio", s, f.instruction_ratio, "0.1", 1e-6, 0.99, \
+	                  "the share of windows that are such rows"), \
+		OPT_FLOAT("instruction-start", s, f.instruction_start, "0", 0, 1, \
+	                  "they begin after this share of the steps"), \
 		OPT_GROUP("Forgetting"), \
 		OPT_FLAG("forgetting", s, f.forgetting, "true", \
 	                 "measure at the end how far the model has moved on texts of its own"), \

@@ -203,11 +203,12 @@ static int read_both(struct trainer *t, struct lint *train, struct lint *eval, s
 	return 0;
 }
 
-/* Rows beside those that are the run's subject: to be retained (scored: every choice by itself), to be replayed. */
-static int read_beside(struct trainer *t, struct dataset *d, const char *path, bool scored, struct err *e)
+/* Rows beside those that are the run's subject: to be retained (scored: every choice by itself), to be mixed in. */
+static int read_beside(struct trainer *t, struct dataset *d, const char *path, const char *option, const char *what,
+                       struct err *e)
 {
 	const struct objective *sft = objective_find("sft");
-	const char *option = scored ? "--retain" : "--replay";
+	bool scored = d == &t->retain;
 	struct buf shapes = BUF_INIT;
 	struct lint lint = { 0 };
 
@@ -229,17 +230,33 @@ static int read_beside(struct trainer *t, struct dataset *d, const char *path, b
 		return -1;
 	if (!d->documents.n)
 		return err_set(e, "%s gives no documents", path);
+	if (d == &t->replay && t->recipe.instruction_data)
+		instruction_join(d, t->max_length, (uint64_t)t->recipe.seed);
 	trainer_find_groups(d);
-	say(d, path, scored ? "rows to retain" : "rows to replay");
+	say(d, path, what);
 	return 0;
+}
+
+/* Rows that are mixed in: of rows, or of windows. */
+static int read_mixed(struct trainer *t, struct err *e)
+{
+	const struct recipe *r = &t->recipe;
+
+	if (r->instruction_data && !trainer_is_windows(t))
+		return err_set(e, "%s: --instruction-data is mixed into token shards, and these are none; rows are "
+		                  "mixed by --replay", r->data);
+	if (r->instruction_data)
+		return read_beside(t, &t->replay, r->instruction_data, "--instruction-data", "rows among the windows",
+		                   e);
+	return read_beside(t, &t->replay, r->replay, "--replay", "rows to replay", e);
 }
 
 int trainer_read_data(struct trainer *t, struct err *e)
 {
 	struct lint train = { 0 }, eval = { 0 };
 	int status = read_both(t, &train, &eval, e) < 0 ||
-	             read_beside(t, &t->retain, t->recipe.retain, true, e) < 0 ||
-	             read_beside(t, &t->replay, t->recipe.replay, false, e) < 0 ? -1 : 0;
+	             read_beside(t, &t->retain, t->recipe.retain, "--retain", "rows to retain", e) < 0 ||
+	             read_mixed(t, e) < 0 ? -1 : 0;
 
 	lint_release(&train);
 	lint_release(&eval);

@@ -66,9 +66,16 @@ static size_t add_group(const struct dataset *d, size_t g, const struct document
 static int window_step(const struct trainer *t, long step, size_t *groups, const struct document **docs, size_t *n,
                        struct err *e)
 {
+	uint64_t before = instruction_before(t, step);
+	size_t rows = (size_t)(instruction_before(t, step + 1) - before);
+
 	for (size_t i = 0; groups && i < t->global; i++)
 		groups[i] = i;
-	return windows_take(t->train.windows, (uint64_t)step * t->global, t->global, docs, n, e);
+	if (windows_take(t->train.windows, (uint64_t)step * t->global - before, t->global - rows, docs, n, e) < 0)
+		return -1;
+	for (size_t i = 0; i < rows; i++)
+		*n = add_group(&t->replay, replay_group(t, before + i), docs, *n);
+	return 0;
 }
 
 size_t order_step(const struct trainer *t, long step, size_t *groups, const struct document **docs)

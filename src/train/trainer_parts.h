@@ -303,6 +303,11 @@ int trainer_check_invoked(const struct trainer *t, struct err *e); /* that an ad
 void dataset_release(struct dataset *d);
 /* trainer_windows.c: rows of token shards: opens them, and what of them is held out; room for a step's; their
  * documents from a position on; what a run would take. */
+/* trainer_instruction.c: rows among windows: how many groups of them come before a step; makes those groups, before
+ * they are found; what they change of a plan of windows. */
+uint64_t instruction_before(const struct trainer *t, long step);
+void instruction_join(struct dataset *d, int32_t length, uint64_t seed);
+void instruction_plan(const struct trainer *t, int32_t max_tokens, struct dry_run *out);
 bool trainer_is_windows(const struct trainer *t);
 int trainer_open_windows(struct trainer *t, struct err *e);
 void trainer_room_windows(struct trainer *t);

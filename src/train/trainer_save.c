@@ -195,9 +195,9 @@ static int check_inputs(const struct trainer *t, const json_t *facts, struct err
 	if (*t->adapter_hash && check_hash(facts, "adapter_hash", t->adapter_hash, t->recipe.adapter, e) < 0)
 		return -1;
 	const char *replayed = json_string_value(json_object_get(facts, "replay_hash"));
-	if ((t->recipe.replay || (replayed && *replayed)) &&
-	    check_hash(facts, "replay_hash", t->replay.rows.hash, t->recipe.replay ? t->recipe.replay : "--replay", e) <
-	    0)
+	const char *mixed = t->recipe.replay ? t->recipe.replay : t->recipe.instruction_data;
+	if ((mixed || (replayed && *replayed)) &&
+	    check_hash(facts, "replay_hash", t->replay.rows.hash, mixed ? mixed : "the rows that are mixed in", e) < 0)
 		return -1;
 	return check_hash(facts, "documents_hash", t->train.hash, "the model's tokenizer or template", e);
 }

@@ -2,7 +2,8 @@
  * the shards: every window has as many tokens, and no more pieces than the one that has most. So a plan costs the same
  * for a page and for a library; its times and operations are of windows in the mean.
  *
- * Rows that are mixed in (--replay) or weighed belong to data that are rows: a corpus has its own mixture. */
+ * Rows that are replayed or weighed belong to data that are rows: a corpus has its own mixture, and questions with
+ * answers are mixed into it by windows (trainer_instruction.c). */
 #include <math.h>
 #include <string.h>
 
@@ -136,4 +137,5 @@ void trainer_dry_windows(const struct trainer *t, int32_t max_tokens, struct dry
 	live_add(&out->live, &w->live, windows);
 	out->live.rows += (double)out->micro_batches * virtual;
 	out->live.visible += windows * length * virtual;
+	instruction_plan(t, max_tokens, out);
 }

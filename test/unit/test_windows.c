@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/io.h"
@@ -84,29 +85,82 @@ static void test_documents(struct test *t, const char *dir)
 	mem_free(path);
 }
 
-static double first_loss(struct test *t, const char *dir, const char *options)
+/* Loss of the first step, and its gradient's norm. */
+static void first_step(struct test *t, const char *dir, const char *options, double out[2])
 {
-	struct job j;
+	struct err e = ERR_INIT;
+	struct step_metrics m = { .loss = NAN, .grad_norm = NAN };
 	struct training s;
-	double loss = NAN;
+	struct job j;
 
 	job_init(t, &j, "llama", dir, options);
 	if (training_begin(t, &s, &j, 2))
-		training_steps(t, &s, 1, &loss);
+		CHECK_MSG(t, trainer_step(s.trainer, &m, &e) == 0, "%s", e.msg);
+	out[0] = m.loss;
+	out[1] = m.grad_norm;
 	training_end(&s);
 	job_release(&j);
-	return loss;
 }
 
 static void test_leaks(struct test *t, const char *alike)
 {
-	test_case(t, "documents four to a window have the loss that they have alone");
-	double alone = first_loss(t, alike, "method=full max-length=16 batch-size=32 micro-batch-tokens=64"),
-	       joined = first_loss(t, alike, "method=full max-length=64 batch-size=8 micro-batch-tokens=130");
-	CHECK_MSG(t, fabs(alone - joined) < 1e-6 * alone && alone > 1, "%.9f, %.9f", alone, joined);
+	double alone[2], joined[2];
+
+	test_case(t, "documents four to a window have the loss that they have alone, and the gradient");
+	first_step(t, alike, "method=full max-length=16 batch-size=32 micro-batch-tokens=64", alone);
+	first_step(t, alike, "method=full max-length=64 batch-size=8 micro-batch-tokens=130", joined);
+	CHECK_MSG(t, fabs(alone[0] - joined[0]) < 1e-6 * alone[0] && alone[0] > 1, "%.9f, %.9f", alone[0], joined[0]);
+	CHECK_MSG(t, fabs(alone[1] - joined[1]) < 2e-6 * alone[1], "the gradient's norm: %.9f, %.9f", alone[1],
+	          joined[1]);
 }
 
 #define RUN "method=full max-length=24 batch-size=5 micro-batch-tokens=60 max-steps=6 learning-rate=1e-3 "
+
+/* Rows of a prompt and its answer. */
+static char *write_pairs(struct test *t)
+{
+	char *path = io_join(test_tmp(), "pairs.jsonl");
+	struct buf text = BUF_INIT;
+	struct err e = ERR_INIT;
+
+	for (int i = 0; i < 9; i++)
+		buf_addf(&text, "{\"prompt\": \"a%d\", \"completion\": \"b%.*s\"}\n", i, i, "cdefghijk");
+	CHECK_MSG(t, io_write(path, text.data, text.len, &e) == 0, "%s", e.msg);
+	buf_release(&text);
+	return path;
+}
+
+/* What steps are made of: the number of documents that are learnt in part is that of rows with prompts. */
+static void test_instruction(struct test *t, const char *dir, const char *pairs)
+{
+	int64_t text = 0, tokens = 0, least = INT64_MAX;
+	struct err e = ERR_INIT;
+	struct training s;
+	struct job j;
+	char options[400];
+
+	test_case(t, "questions and answers among windows, from a step on, as many as are asked for");
+	snprintf(options, sizeof(options), RUN "instruction-data=%s instruction-ratio=0.3 instruction-start=0.5",
+	         pairs);
+	job_init(t, &j, "llama", dir, options);
+	if (training_begin(t, &s, &j, 1)) {
+		const struct trainer_plan *p = trainer_plan(s.trainer);
+		for (int i = 0; i < 6; i++) {
+			struct step_metrics m;
+			CHECK_MSG(t, trainer_step(s.trainer, &m, &e) == 0, "%s", e.msg);
+			text += m.tokens == 5 * 24;      /* five windows of 24 */
+			tokens += m.tokens;
+			least = MIN(least, m.tokens);
+			CHECK(t, m.supervised_tokens < m.tokens);
+		}
+		CHECK_MSG(t, text == 3, "%lld of six steps are of text alone", (long long)text);
+		CHECK_MSG(t, least >= 3 * 24 + 2, "a step of %lld tokens", (long long)least);
+		CHECK_MSG(t, llabs(tokens - p->tokens) < 24, "%lld tokens, planned about %lld", (long long)tokens,
+		          (long long)p->tokens);
+	}
+	training_end(&s);
+	job_release(&j);
+}
 
 /* Two steps, a checkpoint, and what follows in another trainer. */
 static void run_in_two(struct test *t, const char *model, const char *dir, const char *options, char hex[33])
@@ -139,11 +193,12 @@ static void test_run(struct test *t, const char *model, const char *dir, const c
 	char first[33], other[33] = "";
 	struct trainer_plan plan;
 
-	test_case(t, "%s: threads and a stop change no bit; the plan has the steps of a pass", model);
+	test_case(t, "%s %s: threads and a stop change no bit; the plan has the steps of a pass", model, options);
 	training_run(t, model, dir, options, 1, first, &plan);
 	run_in_two(t, model, dir, options, other);
 	CHECK_MSG(t, *first && !strcmp(first, other), "%s, %s", first, other);
-	CHECK(t, plan.steps == 6 && plan.tokens == 6 * 5 * 24 && plan.longest == 24 && plan.micro_batches == 6 * 3);
+	CHECK(t, plan.steps == 6 && plan.longest == 24 && plan.micro_batches == 6 * 3);
+	CHECK(t, strstr(options, "instruction") ? plan.tokens < 6 * 5 * 24 : plan.tokens == 6 * 5 * 24);
 	CHECK_MSG(t, plan.bytes_per_token > 3 && plan.bytes_per_token < 4, "%g", plan.bytes_per_token);
 }
 
@@ -197,14 +252,19 @@ void test_windows(struct test *t)
 {
 	log_set(LOG_QUIET);
 	char *mixed = write_shards(t, "llama", "mixed", false), *alike = write_shards(t, "llama", "alike", true),
-	     *bert = write_shards(t, "bert", "hidden", false), *others = write_shards(t, "llama", "others", true);
+	     *bert = write_shards(t, "bert", "hidden", false), *others = write_shards(t, "llama", "others", true),
+	     *pairs = write_pairs(t), with_rows[400];
 
 	test_documents(t, mixed);
 	test_leaks(t, alike);
 	test_run(t, "llama", mixed, RUN);
 	test_run(t, "bert", bert, RUN "objective=mlm");
+	snprintf(with_rows, sizeof(with_rows), RUN "instruction-data=%s instruction-ratio=0.3", pairs);
+	test_run(t, "llama", mixed, with_rows);
+	test_instruction(t, mixed, pairs);
 	test_evaluation(t, mixed);
 	test_refused(t, mixed, others);
+	mem_free(pairs);
 	mem_free(mixed);
 	mem_free(alike);
 	mem_free(bert);

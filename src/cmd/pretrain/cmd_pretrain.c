@@ -108,7 +108,8 @@ static int resolve(struct app *app, struct pretrain *o, struct opt_parse *p, str
 		r->model = o->from;
 	if (check(o, p, e) < 0)
 		return -1;
-	const char **paths[] = { &r->data, &r->model, &r->config, &r->eval_data, &r->replay, &r->retain };
+	const char **paths[] = { &r->data, &r->model, &r->config, &r->eval_data, &r->replay,
+	                        &r->retain, &r->instruction_data };
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
 		tune_whole_path(&o->mem, paths[i]);
 	if (r->tokenizer && strcmp(r->tokenizer, "chars") != 0)
