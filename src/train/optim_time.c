@@ -16,7 +16,8 @@
 #include "base/mem.h"
 
 enum { SIDE = 512 };
-static const double budget = 0.01; /* seconds of repeating a sample */
+/* seconds of repeating a sample, where there are so many numbers; less of fewer, whose update is short */
+static const double budget = 0.01, many = 1e6;
 
 struct kind {
 	struct optim_cost cost;        /* of all its parameters */
@@ -56,12 +57,12 @@ static void make_sample(struct params *sample, const struct param *p, bool whole
 }
 
 /* Seconds of the fastest of some updates. */
-static double fastest(struct optim *o, const float *g)
+static double fastest(struct optim *o, const float *g, size_t numbers)
 {
-	double begin = clock_seconds(), best = INFINITY, last;
+	double begin = clock_seconds(), best = INFINITY, last, seconds = budget * fmin(1, (double)numbers / many);
 
 	optim_clip(o, g, 1, 0);
-	for (long t = 1; t <= 2 || clock_seconds() - begin < budget; t++) {
+	for (long t = 1; t <= 2 || clock_seconds() - begin < seconds; t++) {
 		last = clock_seconds();
 		optim_step(o, g, 1e-3, t);
 		best = MIN(best, clock_seconds() - last);
@@ -84,7 +85,7 @@ static int time_kind(const struct optim *o, bool whole, double copy_rate, double
 		g[i] = (float)(i % 7) - 2.5f;
 	int status = params_seal(&params, e) < 0 || optim_start(&sample, e) < 0 ? -1 : 0;
 	if (!status) {
-		double rate = sample.update.flops / fastest(&sample, g);
+		double rate = sample.update.flops / fastest(&sample, g, k.numbers);
 		if (params.n <= OPTIM_PIECE)
 			rate *= pool_threads(o->pool);
 		*seconds += MAX(k.cost.bytes / copy_rate, k.cost.flops / rate);

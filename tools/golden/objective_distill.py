@@ -18,7 +18,8 @@ GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "test/golden"
 STEPS, DECAY = 10, 0.01
 KINDS = {"forward": {"beta": 0.0}, "reverse": {"beta": 1.0},
          "skewed": {"beta": 0.3, "temperature": 2.0, "kd-ratio": 0.4},
-         "top": {"beta": 0.5, "top-k": 20},
+         # 17: in every row the teacher's 17th token is well apart from its 18th; its 20th and 21st are not in float32
+         "top": {"beta": 0.5, "top-k": 17},
          "tail-skewed": {"beta": 0.7, "top-k": 5, "add-tail": True, "temperature": 0.5}}
 
 
