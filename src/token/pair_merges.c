@@ -185,15 +185,15 @@ struct places { int32_t *id[4]; };
 static int make_alphabet(struct trainer *x, const struct word_counts *w, const uint32_t *bytes, struct places *places,
                          struct err *e)
 {
-	size_t n;
-	struct letter *letter = alphabet_of(x, w, bytes, &n);
+	size_t n = x->s->n_initial;
+	struct letter *letter = x->s->joins ? NULL : alphabet_of(x, w, bytes, &n);
 	char text[4];
 
 	places->id[0] = mem_array(CHARACTERS, sizeof(int32_t));
 	for (size_t i = 0; i < x->s->n_special; i++)
 		piece_of(x, x->s->special[i], strlen(x->s->special[i]));
 	for (size_t i = 0; i < n; i++)
-		piece_of(x, text, utf8_encode(letter[i].character, text));
+		piece_of(x, text, utf8_encode(letter ? letter[i].character : x->s->initial[i], text));
 	/* a special token of one character is a symbol too, as there */
 	for (size_t i = 0; i < x->v->n; i++) {
 		uint32_t c;
@@ -262,6 +262,8 @@ static uint32_t symbols_of(struct trainer *x, const struct word_counts *w, size_
 		uint32_t c = next_character(bytes, text, n, &at);
 		if (places->id[0][c])
 			out[k++] = (uint32_t)places->id[place_of(x->s, first, at == n)][c] - 1;
+		else if (x->s->joins)
+			out[k++] = (uint32_t)x->v->n - 1;
 	}
 	return k;
 }
@@ -363,10 +365,36 @@ static struct pair_slot *slot_of(struct trainer *x, uint64_t pair)
 	return s;
 }
 
-static bool before(const struct queued *a, const struct queued *b)
+/* By how many characters two pairs join to, then by the bytes of that. */
+static int compare_joined(const struct trainer *x, uint64_t a, uint64_t b)
+{
+	const struct piece *p[2][2] = { { &x->v->piece[a >> 32], &x->v->piece[(uint32_t)a] },
+		                        { &x->v->piece[b >> 32], &x->v->piece[(uint32_t)b] } };
+	uint32_t m = x->token_length[a >> 32] + x->token_length[(uint32_t)a];
+	uint32_t n = x->token_length[b >> 32] + x->token_length[(uint32_t)b];
+
+	if (m != n)
+		return m < n ? -1 : 1;
+	const size_t all[2] = { p[0][0]->n + p[0][1]->n, p[1][0]->n + p[1][1]->n };
+	for (size_t i = 0; i < MAX(all[0], all[1]); i++) {
+		int c[2];
+		for (int k = 0; k < 2; k++)
+			c[k] = i >= all[k]        ? -1 :
+			       i < p[k][0]->n     ? (uint8_t)p[k][0]->text[i] :
+			                            (uint8_t)p[k][1]->text[i - p[k][0]->n];
+		if (c[0] != c[1])
+			return c[0] - c[1];
+	}
+	return 0;
+}
+
+static bool before(const struct trainer *x, const struct queued *a, const struct queued *b)
 {
 	if (a->count != b->count)
 		return a->count > b->count;
+	int c = x->s->joins && a->pair != b->pair ? compare_joined(x, a->pair, b->pair) : 0;
+	if (c)
+		return c < 0;
 	return a->pair != b->pair ? a->pair < b->pair : a->entry < b->entry;
 }
 
@@ -377,7 +405,7 @@ static void push(struct trainer *x, struct queued q)
 		x->heap = mem_grow(x->heap, x->cap_heap, sizeof(*x->heap));
 	}
 	size_t i = x->n_heap++;
-	for (; i > 0 && before(&q, &x->heap[(i - 1) / 4]); i = (i - 1) / 4)
+	for (; i > 0 && before(x, &q, &x->heap[(i - 1) / 4]); i = (i - 1) / 4)
 		x->heap[i] = x->heap[(i - 1) / 4];
 	x->heap[i] = q;
 }
@@ -390,9 +418,9 @@ static struct queued pop(struct trainer *x)
 	for (;;) {
 		size_t first = 4 * i + 1, best = first;
 		for (size_t k = first + 1; k < MIN(first + 4, x->n_heap); k++)
-			if (before(&x->heap[k], &x->heap[best]))
+			if (before(x, &x->heap[k], &x->heap[best]))
 				best = k;
-		if (first >= x->n_heap || !before(&x->heap[best], &q))
+		if (first >= x->n_heap || !before(x, &x->heap[best], &q))
 			break;
 		x->heap[i] = x->heap[best];
 		i = best;
@@ -404,6 +432,11 @@ static struct queued pop(struct trainer *x)
 /* An entry, which takes the list of words. */
 static void add_entry(struct trainer *x, uint64_t pair, uint64_t count, uint32_t *word, uint32_t n)
 {
+	if (x->s->joins &&
+	    !x->s->joins(x->s->joins_ctx, &x->v->piece[pair >> 32], &x->v->piece[(uint32_t)pair])) {
+		mem_free(word);
+		return;
+	}
 	if (x->n_entries == x->cap_entries) {
 		x->cap_entries = MAX(1024, 2 * x->cap_entries);
 		x->entry = mem_grow(x->entry, x->cap_entries, sizeof(*x->entry));
@@ -435,7 +468,6 @@ static void queue_pairs(struct trainer *x)
 		if (!s->pair)
 			continue;
 		list[i] = mem_array(s->words, sizeof(**list));
-		add_entry(x, s->pair - 1, (uint64_t)s->count, list[i], s->words);
 		s->words = s->last = 0;
 	}
 	for (size_t i = 0; i < x->n_words; i++) {
@@ -447,6 +479,9 @@ static void queue_pairs(struct trainer *x)
 			slot->last = (uint32_t)i + 1;
 		}
 	}
+	for (size_t i = 0; i < x->n_slots; i++)
+		if (list[i])
+			add_entry(x, x->slot[i].pair - 1, (uint64_t)x->slot[i].count, list[i], x->slot[i].words);
 	mem_free(list);
 }
 
@@ -615,8 +650,9 @@ static void run_step(struct trainer *x)
 
 /* --- the merges --- */
 
-/* The piece that the entry's pair becomes: the right part loses the prefix of what does not begin a word. */
-static uint32_t joined_piece(struct trainer *x)
+/* The piece that the entry's pair becomes: the right part loses the prefix of what does not begin a word. false: it was
+ * made before, and is not to be made again. */
+static bool joined_piece(struct trainer *x, uint32_t *id)
 {
 	const struct piece *a = &x->v->piece[x->left], *b = &x->v->piece[x->right];
 	size_t prefix = strlen(x->s->prefix);
@@ -625,10 +661,13 @@ static uint32_t joined_piece(struct trainer *x)
 
 	buf_add(&text, a->text, a->n);
 	buf_add(&text, b->text + skip, b->n - skip);
-	uint32_t id = piece_of(x, text.data, text.len);
-	x->token_length[id] = x->token_length[x->left] + x->token_length[x->right];
+	bool made = x->s->joins && vocab_find_any(x->v, text.data, text.len) >= 0;
+	if (!made) {
+		*id = piece_of(x, text.data, text.len);
+		x->token_length[*id] = x->token_length[x->left] + x->token_length[x->right];
+	}
 	buf_release(&text);
-	return id;
+	return !made;
 }
 
 static void add_merge(struct trainer *x)
@@ -660,7 +699,10 @@ static int find_merges(struct trainer *x, struct err *e)
 		x->entry[q.entry].word = NULL;
 		x->left = (uint32_t)(q.pair >> 32);
 		x->right = (uint32_t)q.pair;
-		x->joined = joined_piece(x);
+		if (!joined_piece(x, &x->joined)) {
+			mem_free(x->now.word);
+			continue;
+		}
 		add_merge(x);
 		run_step(x);
 		mem_free(x->now.word);

@@ -23,6 +23,11 @@ struct pair_settings {
 	const char *prefix, *suffix;  /* of what does not begin a word, of what ends one; "": nothing */
 	const char *const *special;   /* the first pieces */
 	size_t n_special;
+	/* As SentencePiece has it, where `joins` is set: the alphabet is `initial`, in its order, and any other
+	 * character is its last; at equal counts the pair of fewer characters comes first, then the one whose text is
+	 * lower in bytes; a text that is a piece is not made again; what joins says no to never is. */
+	bool (*joins)(const void *ctx, const struct piece *left, const struct piece *right);
+	const void *joins_ctx;
 };
 
 struct pair_merges {

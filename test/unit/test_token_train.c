@@ -235,6 +235,7 @@ void test_token_train(struct test *t)
 {
 	goldens(t, "bpe");
 	goldens(t, "wordpiece");
+	goldens(t, "sentencepiece-bpe");
 	test_parts(t);
 	test_counts(t);
 }

@@ -4,8 +4,9 @@
     python tools/golden/tokenizer_training.py [test/golden/training]
 
 A file is {texts, cases: [{type, vocab_size, special, options, pieces, merges | scores}]}, options by kungfu's names."""
-import json, os, random, sys
+import io, json, os, random, sys
 
+import sentencepiece as spm
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 PROSE = ["The miller's daughter counted the sacks by the door, and the sacks that were not there she counted too.",
@@ -75,6 +76,19 @@ def wordpiece(vocab_size, texts=TEXTS, lowercase=True, **how):
     return {"type": "wordpiece", "vocab_size": vocab_size, "special": special, "options": options, "pieces": pieces(t)}
 
 
+def sentencepiece(kind, vocab_size, special=(), texts=TEXTS, **how):
+    """In one thread, whose order of sums is kungfu's."""
+    model = io.BytesIO()
+    lines = [x for text in texts for x in text.split("\n")]
+    spm.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_writer=model, model_type=kind, vocab_size=vocab_size, num_threads=1,
+                                   control_symbols=list(special), minloglevel=2, **how)
+    p = spm.SentencePieceProcessor(model_proto=model.getvalue())
+    options = {{"max_sentencepiece_length": "max-sentencepiece-length"}.get(k, k).replace("_", "-"): str(v).lower() for k, v in how.items()}
+    out = {"type": {"bpe": "sentencepiece-bpe"}.get(kind, kind), "vocab_size": vocab_size, "special": list(special), "options": options,
+           "pieces": [p.id_to_piece(i) for i in range(len(p))]}
+    return out if kind == "bpe" else out | {"scores": [p.get_score(i) for i in range(len(p))]}
+
+
 folder = sys.argv[1] if len(sys.argv) > 1 else "test/golden/training"
 os.makedirs(folder, exist_ok=True)
 
@@ -90,3 +104,7 @@ write("bpe", TEXTS, [steady(bpe, 600, SPECIAL), steady(bpe, 400, min_frequency=4
                      steady(bpe, 380, lines=True, prefix_space=True, normalizer="nfkc"),
                      steady(bpe, 5000, SPECIAL, min_frequency=2)])
 write("wordpiece", TEXTS, [steady(wordpiece, 400), steady(wordpiece, 500, lowercase=False, min_frequency=2)])
+write("sentencepiece-bpe", TEXTS, [sentencepiece("bpe", 400, character_coverage=1.0), sentencepiece("bpe", 330, SPECIAL, character_coverage=0.985),
+                                   sentencepiece("bpe", 600, character_coverage=1.0, byte_fallback=True, split_digits=True),
+                                   sentencepiece("bpe", 500, character_coverage=0.9995, split_by_unicode_script=False, split_by_number=False,
+                                                 normalization_rule_name="identity", max_sentencepiece_length=6, add_dummy_prefix=False)])

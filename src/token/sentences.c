@@ -1,0 +1,385 @@
+/* sentences: lines to words by token/word_counts.h, characters counted from these, then the words with what is seldom
+ * replaced, in SentencePiece's order (TrainerInterface).
+ *
+ * Where a word ends a line is told apart by a mark of our own (U+FDD0, which is no character) at every line's end: only
+ * so far do lines matter to what SentencePiece trains. Lines that hold U+2585 are left out, and special tokens in a
+ * line are boundaries (here U+FDD1), as there. */
+#include "token/sentences.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "token/marks.h"
+#include "token/scripts.h"
+#include "token/sentencepiece.h"
+#include "token/word_counts.h"
+
+#define END "\xef\xb7\x90"
+#define UNKNOWN "\xe2\x96\x85"
+enum { CHARACTERS = 0x110000, END_BYTES = 3, BOUNDARY = 0xFDD1, OWN = 3, MARK_CODE = 0x2581 };
+static const char *const own[OWN] = { "<unk>", "<s>", "</s>" };
+
+/* --- lines --- */
+
+struct lines {
+	struct token_texts *texts;
+	const char *at, *end;
+	size_t most;
+	struct buf line;
+	struct token_train_report *r;
+};
+
+static int next_line(void *ctx, const char **text, size_t *n, struct err *e)
+{
+	struct lines *l = ctx;
+	size_t length;
+	int found;
+
+	for (;;) {
+		if (l->at == l->end) {
+			if ((found = l->texts->next(l->texts->ctx, &l->at, &length, e)) <= 0)
+				return found;
+			l->end = l->at + length;
+			continue;
+		}
+		const char *line = l->at, *newline = memchr(line, '\n', (size_t)(l->end - line));
+		length = (size_t)((newline ? newline : l->end) - line);
+		l->at = newline ? newline + 1 : l->end;
+		if (length == 0)
+			continue;
+		if (length > l->most || memmem(line, length, UNKNOWN, strlen(UNKNOWN))) {
+			l->r->skipped++;
+			continue;
+		}
+		buf_clear(&l->line);
+		buf_add(&l->line, line, length);
+		buf_adds(&l->line, END);
+		*text = l->line.data;
+		*n = l->line.len;
+		return 1;
+	}
+}
+
+/* --- normalizing --- */
+
+static json_t *replace(const char *kind, const char *from, const char *to)
+{
+	return json_pack("{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", kind, from, "content", to);
+}
+
+/* The steps before sentencepiece's own: nmt_nfkc, nfkc. */
+static void put_rule(json_t *steps, const char *rule)
+{
+	if (!strcmp(rule, "identity"))
+		return;
+	json_array_insert_new(steps, 0, json_pack("{s:s}", "type", "NFKC"));
+	if (!strcmp(rule, "nmt_nfkc"))
+		json_array_insert_new(steps, 0, json_pack("{s:s}", "type", "Nmt"));
+}
+
+static json_t *rules_of(const struct sentence_options *o)
+{
+	struct sentencepiece s = { .dummy_prefix = o->add_dummy_prefix, .squeeze = o->remove_extra_whitespaces };
+	json_t *rules = sentencepiece_rules(&s);
+
+	put_rule(json_object_get(json_object_get(rules, "normalizer"), "normalizers"), o->normalization);
+	return rules;
+}
+
+/* The same for training: no space before the end's mark, special tokens are boundaries. */
+static json_t *training_normalizer(const struct sentences *s)
+{
+	json_t *rules = rules_of(s->o), *normalizer = json_incref(json_object_get(rules, "normalizer"));
+	json_t *steps = json_object_get(normalizer, "normalizers");
+
+	if (s->o->remove_extra_whitespaces)
+		json_array_insert_new(steps, json_array_size(steps) - 1 - s->o->add_dummy_prefix,
+		                      replace("Regex", " +" END, END));
+	for (size_t i = 0; i < s->n_special; i++)
+		json_array_append_new(steps, replace("String", s->special[i], "\xef\xb7\x91"));
+	json_decref(rules);
+	return normalizer;
+}
+
+static int count_words(struct sentences *s, const struct token_training *t, struct token_texts *texts,
+                       struct word_counts *w, struct token_train_report *r, struct err *e)
+{
+	struct lines lines = { .texts = texts, .most = (size_t)s->o->max_sentence_length, .r = r };
+	struct token_texts source = { next_line, &lines, texts->bytes };
+	json_t *normalizer = training_normalizer(s);
+	json_t *cut = json_pack("{s:s,s:{s:s},s:s,s:b}", "type", "Split", "pattern", "String", MARK, "behavior",
+	                        "MergedWithNext", "invert", 0);
+	struct word_counter *c = word_counter_new(t, normalizer, cut, e);
+	int status = c ? 0 : -1;
+
+	json_decref(normalizer);
+	json_decref(cut);
+	if (!status && (status = word_counter_read(c, &source, true, r, e)) < 0)
+		word_counter_free(c);
+	else if (!status)
+		status = word_counter_end(c, w, &r->spilled, e);
+	buf_release(&lines.line);
+	return status;
+}
+
+/* --- characters --- */
+
+static bool ends_line(const char *text, size_t n)
+{
+	return n >= END_BYTES && !memcmp(text + n - END_BYTES, END, END_BYTES);
+}
+
+static int most_first(const void *a, const void *b)
+{
+	const struct sentence_character *x = a, *y = b;
+	if (x->count != y->count)
+		return x->count > y->count ? -1 : 1;
+	return (x->c > y->c) - (x->c < y->c);
+}
+
+/* Counted in words, without marks of ends; mem_free. *all: the sum. */
+static struct sentence_character *characters_of(const struct word_counts *w, size_t *n, uint64_t *all)
+{
+	uint64_t *count = mem_array(CHARACTERS, sizeof(*count));
+	size_t k = 0;
+
+	*all = 0;
+	for (size_t i = 0; i < w->n; i++) {
+		const char *text = w->text + w->begin[i];
+		size_t length = word_counts_bytes(w, i);
+		length -= ends_line(text, length) ? END_BYTES : 0;
+		for (size_t at = 0; at < length;) {
+			uint32_t c;
+			at += utf8_decode(text + at, length - at, &c);
+			k += count[c] == 0 && c != 0;
+			count[c] += w->count[i];
+		}
+	}
+	struct sentence_character *out = mem_array(k + 1, sizeof(*out));
+	*n = 0;
+	for (uint32_t c = 1; c < CHARACTERS; c++)
+		if (count[c]) {
+			out[(*n)++] = (struct sentence_character){ c, count[c] };
+			*all += count[c];
+		}
+	mem_free(count);
+	if (*n)
+		qsort(out, *n, sizeof(*out), most_first);
+	return out;
+}
+
+/* The most frequent ones, until they cover so much. */
+static void require(struct sentences *s, const struct word_counts *w)
+{
+	uint64_t all, sum = 0;
+	size_t n;
+
+	s->required = characters_of(w, &n, &all);
+	for (size_t i = 0; i < n && (float)((double)sum / (double)all) < (float)s->o->character_coverage; i++) {
+		sum += s->required[i].count;
+		if (s->required[i].c != BOUNDARY)
+			s->required[s->n_required++] = s->required[i];
+	}
+}
+
+static int know_scripts(struct sentences *s, struct err *e)
+{
+	uint32_t *c = mem_array(s->n_required + 1, sizeof(*c));
+	uint8_t han = (uint8_t)scripts_number("Han");
+
+	s->script = mem_array(CHARACTERS, sizeof(*s->script));
+	for (size_t i = 0; i < s->n_required; i++)
+		c[i] = s->required[i].c;
+	int status = scripts_of(c, s->n_required, s->script, e);
+	for (size_t i = 0; i < s->n_required; i++)
+		if (s->script[c[i]] == scripts_number("Hiragana") || s->script[c[i]] == scripts_number("Katakana") ||
+		    c[i] == 0x30FC)
+			s->script[c[i]] = han;
+	mem_free(c);
+	return status;
+}
+
+/* --- words --- */
+
+static int by_text(const void *a, const void *b)
+{
+	const struct sentence_word *x = a, *y = b;
+	int c = memcmp(x->text, y->text, MIN(x->n, y->n));
+	return c ? c : (x->n > y->n) - (x->n < y->n);
+}
+
+static int by_count(const void *a, const void *b)
+{
+	const struct sentence_word *x = a, *y = b;
+	if (x->count != y->count)
+		return x->count > y->count ? -1 : 1;
+	return by_text(a, b);
+}
+
+/* Without the end's mark, with what is seldom replaced. */
+static struct sentence_word word_of(struct sentences *s, const struct word_counts *w, size_t i, struct buf *b)
+{
+	const char *text = w->text + w->begin[i];
+	size_t n = word_counts_bytes(w, i);
+	bool last = ends_line(text, n);
+
+	n -= last ? END_BYTES : 0;
+	buf_clear(b);
+	for (size_t at = 0; at < n;) {
+		uint32_t c;
+		size_t k = utf8_decode(text + at, n - at, &c);
+		if (s->script[c])
+			buf_add(b, text + at, k);
+		else
+			buf_adds(b, UNKNOWN);
+		at += k;
+	}
+	char *own_text = arena_alloc(&s->mem, b->len + 1);
+	memcpy(own_text, buf_str(b), b->len);
+	return (struct sentence_word){ own_text, (uint32_t)b->len, w->count[i], last ? w->count[i] : 0 };
+}
+
+/* A line of nothing but its end, which SentencePiece leaves out. */
+static bool is_empty(const struct sentences *s, const struct word_counts *w, size_t i)
+{
+	const char *text = w->text + w->begin[i];
+	size_t n = word_counts_bytes(w, i);
+	return (n == END_BYTES && ends_line(text, n)) ||
+	       (s->o->remove_extra_whitespaces && n == strlen(MARK END) && !memcmp(text, MARK END, n));
+}
+
+static void make_words(struct sentences *s, const struct word_counts *w)
+{
+	struct buf b = BUF_INIT;
+	size_t n = 0, k = 0;
+
+	s->word = mem_array(w->n + 1, sizeof(*s->word));
+	for (size_t i = 0; i < w->n; i++)
+		if (!is_empty(s, w, i))
+			s->word[n++] = word_of(s, w, i, &b);
+	if (n)
+		qsort(s->word, n, sizeof(*s->word), by_text);
+	for (size_t i = 0; i < n; i++) {
+		if (k && !by_text(&s->word[k - 1], &s->word[i])) {
+			s->word[k - 1].count += s->word[i].count;
+			s->word[k - 1].last += s->word[i].last;
+		} else {
+			s->word[k++] = s->word[i];
+		}
+	}
+	if (k)
+		qsort(s->word, k, sizeof(*s->word), by_count);
+	s->n_words = k;
+	buf_release(&b);
+}
+
+/* --- all of it --- */
+
+static void make_special(struct sentences *s, const struct token_training *t)
+{
+	size_t n;
+	const char **asked = token_train_special(t, &n);
+
+	s->special = mem_array(n + OWN, sizeof(*s->special));
+	for (size_t i = 0; i < OWN; i++)
+		s->special[s->n_special++] = own[i];
+	for (size_t i = 0; i < n; i++) {
+		size_t k = 0;
+		while (k < OWN && strcmp(own[k], asked[i]) != 0)
+			k++;
+		if (k == OWN)
+			s->special[s->n_special++] = asked[i];
+	}
+	s->n_meta = s->n_special + (s->o->byte_fallback ? 256 : 0);
+	mem_free((void *)asked);
+}
+
+int sentences_read(struct sentences *s, const struct token_training *t, const struct sentence_options *o,
+                   struct token_texts *texts, struct token_train_report *r, struct err *e)
+{
+	struct word_counts w = { 0 };
+
+	*s = (struct sentences){ .o = o };
+	make_special(s, t);
+	int status = count_words(s, t, texts, &w, r, e);
+	if (!status) {
+		require(s, &w);
+		status = s->n_required ? know_scripts(s, e) : err_set(e, "the texts have no line to train on");
+	}
+	if (!status && s->n_required + s->n_meta > t->vocab_size)
+		status = err_set(e,
+		                 "--vocab-size %zu has no room for %zu special pieces and an alphabet of %zu; a larger "
+		                 "size, or a smaller --character-coverage",
+		                 t->vocab_size, s->n_meta, s->n_required);
+	if (!status)
+		make_words(s, &w);
+	r->distinct = s->n_words;
+	word_counts_release(&w);
+	if (status)
+		sentences_release(s);
+	return status;
+}
+
+void sentences_release(struct sentences *s)
+{
+	mem_free(s->word);
+	mem_free(s->required);
+	mem_free(s->script);
+	mem_free((void *)s->special);
+	arena_release(&s->mem);
+	*s = (struct sentences){ 0 };
+}
+
+static bool is_digit(uint32_t c) { return (c >= '0' && c <= '9') || (c >= 0xFF10 && c <= 0xFF19); }
+
+bool sentences_allow(const struct sentences *s, const uint32_t *c, size_t n)
+{
+	const struct sentence_options *o = s->o;
+	int before = -1, inherited = scripts_number("Inherited");
+
+	if (n == 0 || n > (size_t)o->max_piece_length)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (c[i] == MARK_CODE && i > 0)
+			return false;
+		if (c[i] == MARK_CODE)
+			continue;
+		if (!s->script[c[i]] || c[i] == SENTENCES_UNKNOWN || c[i] == ' ')
+			return false;
+		int script = s->script[c[i]] == inherited ? before : s->script[c[i]];
+		if (is_digit(c[i]) && !o->split_by_number)
+			script = -1;
+		if (is_digit(c[i]) && o->split_digits && n > 1)
+			return false;
+		if (o->split_by_unicode_script && script >= 0 && before >= 0 && script != before)
+			return false;
+		before = script;
+	}
+	return true;
+}
+
+const char *sentences_meta(const struct sentences *s, size_t i, char text[16])
+{
+	if (i < s->n_special)
+		return s->special[i];
+	snprintf(text, 16, "<0x%02X>", (unsigned)(i - s->n_special) & 0xff);
+	return text;
+}
+
+json_t *sentences_json(const struct sentences *s, const struct token_training *t, json_t *model, json_t *config)
+{
+	struct token_training all = { .special = s->special, .n_special = s->n_special };
+	json_t *j = rules_of(s->o);
+
+	json_object_set_new(j, "added_tokens", token_train_added(&all));
+	json_object_set_new(j, "model", model);
+	json_object_set_new(config, "unk_token", json_string(own[0]));
+	json_object_set_new(config, "bos_token", json_string(own[1]));
+	if (!t->end_of_text)
+		json_object_set_new(config, "eos_token", json_string(own[2]));
+	return j;
+}
