@@ -68,6 +68,7 @@ struct build {
 	struct scratch *scratch; /* a thread each */
 	int32_t unknown;
 	struct corpus_progress at;
+	uint64_t most; /* bytes of text after which no more are read; 0: all are */
 };
 
 struct corpus_options corpus_defaults(void)
@@ -328,7 +329,7 @@ static int put(struct build *b, struct item *x, struct err *e)
 		size_t end = x->text.len - x->cut, bytes = end && split == SHARDS_VALID ? end : x->cut;
 		if (!ids->n)
 			continue;
-		if (shards_writer_add(b->writer, source, split, ids->id, ids->n, bytes, e) < 0)
+		if (b->writer && shards_writer_add(b->writer, source, split, ids->id, ids->n, bytes, e) < 0)
 			return -1;
 		for (size_t i = 0; i < ids->n; i++)
 			b->log.unknown += ids->id[i] == b->unknown;
@@ -398,6 +399,8 @@ static int take(struct build *b, size_t file, const struct input_text *t, struct
 	return b->n == BATCH_TEXTS || b->bytes.len >= BATCH_BYTES ? run_batch(b, e) : 0;
 }
 
+static bool has_enough(const struct build *b) { return b->most && b->at.text >= b->most; }
+
 static int read_file(struct build *b, size_t i, struct err *e)
 {
 	const struct input_file *f = &b->c->files->items[i];
@@ -411,14 +414,15 @@ static int read_file(struct build *b, size_t i, struct err *e)
 	if (input_open(&x, f, &b->c->options->input, &log->kind, e) < 0)
 		return -1;
 	b->log.left_out += !x;
-	while (x && (status = input_next(x, &text, e)) != 0) {
+	while (x && !has_enough(b) && (status = input_next(x, &text, e)) != 0) {
 		b->at.bytes_read = before + input_at(x);
 		if (status < 0 || take(b, i, &text, e) < 0) {
 			input_close(x, log->hash);
 			return -1;
 		}
 	}
-	b->at.bytes_read = before + f->size;
+	if (!has_enough(b))
+		b->at.bytes_read = before + f->size;
 	if (!x)
 		return 0;
 	log->damaged = input_damaged(x);
@@ -430,14 +434,10 @@ static int read_file(struct build *b, size_t i, struct err *e)
 
 /* --- the whole --- */
 
-static int prepare(struct build *b, const char *dir, struct err *e)
+static int prepare(struct build *b, struct err *e)
 {
 	const struct corpus *c = b->c;
 	const struct corpus_options *o = c->options;
-	struct shards_facts facts = { .vocabulary = (uint32_t)tokenizer_size(c->tokenizer),
-		                      .end_of_text = o->end_of_text,
-		                      .file_tokens = o->file_tokens };
-	char hash[33];
 
 	if (rules_parse(o->filters, &b->rules, e) < 0)
 		return -1;
@@ -452,8 +452,19 @@ static int prepare(struct build *b, const char *dir, struct err *e)
 	b->unknown = tokenizer_find(c->tokenizer, "<unk>", 5);
 	if (b->unknown < 0)
 		b->unknown = tokenizer_find(c->tokenizer, "[UNK]", 5);
+	return 0;
+}
+
+static int open_writer(struct build *b, const char *dir, struct err *e)
+{
+	const struct corpus *c = b->c;
+	char hash[33];
+	const struct shards_facts facts = { .tokenizer = hash,
+		                            .vocabulary = (uint32_t)tokenizer_size(c->tokenizer),
+		                            .end_of_text = c->options->end_of_text,
+		                            .file_tokens = c->options->file_tokens };
+
 	shards_tokenizer_hash(c->tokenizer, hash);
-	facts.tokenizer = hash;
 	if (shards_writer_open(&b->writer, dir, &facts, e) < 0)
 		return -1;
 	for (size_t i = 0; i < c->n_sources; i++)
@@ -518,20 +529,49 @@ static void release(struct build *b)
 	mem_free(b);
 }
 
-int corpus_build(const struct corpus *c, const char *dir, json_t **report, struct err *e)
+static struct build *begin(const struct corpus *c)
 {
 	struct build *b = mem_alloc(sizeof(*b));
 
-	*report = NULL;
 	*b = (struct build){ .c = c, .at.bytes_of = c->files->bytes };
 	b->items = mem_array(BATCH_TEXTS, sizeof(*b->items));
 	b->scratch = mem_array((size_t)pool_threads(c->pool), sizeof(*b->scratch));
 	build_log_begin(&b->log, c);
-	int status = prepare(b, dir, e);
-	for (size_t i = 0; i < c->files->n && !status; i++)
+	return b;
+}
+
+static int read_files(struct build *b, struct err *e)
+{
+	int status = 0;
+
+	for (size_t i = 0; i < b->c->files->n && !status && !has_enough(b); i++)
 		status = read_file(b, i, e);
-	if (!status && b->n)
-		status = run_batch(b, e);
+	return !status && b->n ? run_batch(b, e) : status;
+}
+
+int corpus_try(const struct corpus *c, uint64_t most, struct corpus_progress *p, struct err *e)
+{
+	struct corpus_options o = *c->options;
+	struct corpus some = *c;
+
+	some.options = &o;
+	some.progress = NULL;
+	some.over = NULL;
+	o.input.most_bytes = MIN(o.input.most_bytes, (size_t)most);
+	struct build *b = begin(&some);
+	b->most = most;
+	int status = prepare(b, e) < 0 ? -1 : read_files(b, e);
+	*p = b->at;
+	release(b);
+	return status;
+}
+
+int corpus_build(const struct corpus *c, const char *dir, json_t **report, struct err *e)
+{
+	struct build *b = begin(c);
+
+	*report = NULL;
+	int status = prepare(b, e) < 0 || open_writer(b, dir, e) < 0 ? -1 : read_files(b, e);
 	if (!status)
 		status = finish(b, report, e);
 	if (status < 0) {

@@ -72,6 +72,9 @@ int32_t corpus_end_of_text(const struct tokenizer *t, const char *text, struct e
 /* Writes the shards into dir, which appears when they are whole. *report: what report.json has, new. Refused: nothing
  * that is a text, or nothing that is kept. */
 int corpus_build(const struct corpus *c, const char *dir, json_t **report, struct err *e);
+/* What building would take, by doing it to the first texts, at least `most` bytes of them: *p is what came of these,
+ * and nothing is written. */
+int corpus_try(const struct corpus *c, uint64_t most, struct corpus_progress *p, struct err *e);
 /* A name of a source made of a file's or folder's: what it may not have becomes '-'; in mem. */
 const char *corpus_source_name(struct arena *mem, const char *path);
 

@@ -11,6 +11,7 @@
 #include "cmd/command.h"
 #include "cmd/data/corpus_mix.h"
 #include "cmd/data/corpus_view.h"
+#include "cmd/estimate.h"
 #include "cmd/metering.h"
 #include "corpus/language.h"
 #include "corpus/minhash.h"
@@ -18,7 +19,7 @@
 
 extern const struct command cmd_data_build;
 
-enum { QUIET_SECONDS = 2 };
+enum { QUIET_SECONDS = 2, TRIED_BYTES = 1 << 19, BATCH_BYTES = 8 << 20, BESIDE_BYTES = 8 << 20 };
 
 struct options {
 	struct common common;
@@ -213,7 +214,65 @@ static int say(const struct app *app, const struct options *o, json_t *report, d
 	return 0;
 }
 
-static int build(const struct app *app, const struct options *o, const struct opt_parse *p, const struct tokenizer *t,
+static void tell_plan(const void *ctx, say_fn *print)
+{
+	const json_t *facts = ctx;
+	char tokens[32], bytes[32];
+
+	print("%s of files: about %.0f documents kept, %s tokens, %s of shards\n",
+	      human_bytes((size_t)json_integer_value(json_object_get(facts, "file_bytes")), bytes),
+	      json_number_value(json_object_get(facts, "documents")),
+	      human_count(json_number_value(json_object_get(facts, "tokens")), tokens),
+	      human_bytes((size_t)json_number_value(json_object_get(facts, "disk_bytes")), (char[32]){ 0 }));
+}
+
+/* Of a batch: texts as they came, cleaned, tokens, each with room to grow; what reads beside. */
+static double batch_bytes(const struct corpus_progress *some, double part)
+{
+	double text = fmin(BATCH_BYTES, (double)some->text * part), tokens = (double)some->tokens;
+
+	return text * (5 + 8 * tokens / fmax(1, (double)some->text)) + BESIDE_BYTES;
+}
+
+/* Bytes of what is known of a document that is kept (corpus/build.h), at most. */
+static double known_bytes(const struct corpus_options *o)
+{
+	enum { EXACT = 68, OF_BAND = 24, BANDS = 14, NAME = 4 };
+
+	if (o->dedup == CORPUS_DEDUP_NONE)
+		return 0;
+	return EXACT + (o->dedup == CORPUS_DEDUP_MINHASH ? 2 * o->permutations + NAME + OF_BAND * BANDS : 0);
+}
+
+/* Of all files as it was of the first texts. */
+static int plan(struct app *app, const struct corpus *c, struct err *e)
+{
+	struct predicted p;
+	struct corpus_progress some;
+	double began = clock_seconds();
+
+	if (corpus_try(c, TRIED_BYTES, &some, e) < 0)
+		return -1;
+	double part = some.bytes_read ? (double)some.bytes_of / (double)some.bytes_read : 1;
+	double seconds = (clock_seconds() - began) * part, documents = (double)some.kept * part;
+	double tokens = (double)some.tokens * part, batch = batch_bytes(&some, part);
+	predict_begin(&p, "data build");
+	predict_phase(&p, "build", seconds);
+	p.loose_seconds = seconds;
+	predict_part(&p, "texts", batch, "a batch and what is made of it");
+	predict_part(&p, "copies", documents * known_bytes(c->options), "what is known of documents that are kept");
+	predict_part(&p, "base", fmax(0, (double)mem_rss_peak() - batch_bytes(&some, 1)),
+	             "program, libraries, tokenizer");
+	json_t *facts = json_pack("{s:I, s:f, s:f, s:f}", "file_bytes", (json_int_t)some.bytes_of, "documents",
+	                          round(documents), "tokens", round(tokens), "disk_bytes",
+	                          round(tokens * (tokenizer_size(c->tokenizer) > 65536 ? 4 : 2) + documents * 8));
+	const struct planned_options o = { .facts = json_incref(facts), .lines = tell_plan, .ctx = facts };
+	int status = planned(app, &p, &o, e);
+	json_decref(facts);
+	return status;
+}
+
+static int build(struct app *app, const struct options *o, const struct opt_parse *p, const struct tokenizer *t,
                  const struct corpus_mix *m, struct err *e)
 {
 	struct watching w = { clock_seconds() };
@@ -237,7 +296,10 @@ static int build(const struct app *app, const struct options *o, const struct op
 	for (size_t i = 0; i < p->n_positional; i++)
 		metering_in("corpus", p->positional[i], NULL);
 	metering_in("tokenizer", o->tokenizer, NULL);
+	if (plan(app, &c, e) < 0)
+		return -1;
 	metering_phase("build");
+	w.began = clock_seconds();
 	int status = corpus_build(&c, o->out, &report, e);
 	log_live_end();
 	if (!status)
@@ -286,6 +348,7 @@ const struct command cmd_data_build = {
 	.usage = "FILE|DIR… --tokenizer T --out DIR [--mix LIST] [options]",
 	.example = "kungfu data build corpus --tokenizer T --out shards",
 	.brief = "texts to token shards",
+	.plans = true,
 	.order = 42,
 	.opts = build_opts,
 	.options_size = sizeof(struct options),
