@@ -159,6 +159,10 @@ demo: deps
 	+$(MAKE) $(JOBS) all
 	tools/demo $(BUILD)/kungfu
 
+demo-pretrain: deps
+	+$(MAKE) $(JOBS) all
+	tools/demo-pretrain $(BUILD)/kungfu
+
 check:
 	tools/install-deps $(PACKAGES) $(CHECK_PACKAGES)
 	+$(MAKE) --no-print-directory $(JOBS) check-now
@@ -195,6 +199,7 @@ clean:
 
 help:
 	@echo "make demo    everything from nothing: tunes a real model on real data (10 minutes)"
+	@echo "make demo-pretrain    a model from nothing, on what this machine has to read (10 minutes)"
 	@echo "make check   sets up what it needs and passes every test"
 	@echo "make         the program, build/kungfu     make deps    the Debian packages it needs"
 	@echo "make asan    the tests under ASan, UBSan   make fuzz    the parsers under libFuzzer"
@@ -208,4 +213,4 @@ include tools/library.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 force:
-.PHONY: all deps demo check check-now asan asan-gcc asan-clang tsan lint bench clean help force
+.PHONY: all deps demo demo-pretrain check check-now asan asan-gcc asan-clang tsan lint bench clean help force

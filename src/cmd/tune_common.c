@@ -14,6 +14,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/term.h"
 #include "cmd/metering.h"
 #include "cmd/pretrain/pretrain.h"
 #include "cmd/trial.h"
@@ -159,11 +160,30 @@ static void say_evaluation(const json_t *line)
 	json_t *value;
 	char more[80] = "";
 
+	/* bits per byte say more than a perplexity, and come first */
 	json_object_foreach((json_t *)line, name, value)
-		if (!strcmp(name, "eval_acc") || !strcmp(name, "eval_perplexity") || strstr(name, "accurac"))
+		if (!strcmp(name, "eval_acc") || !strcmp(name, "eval_bits_per_byte") || strstr(name, "accurac") ||
+		    (!strcmp(name, "eval_perplexity") && !json_object_get(line, "eval_bits_per_byte")))
 			snprintf(more, sizeof(more), ", %s %.3f", name, json_number_value(value));
 	log_say("step %lld: eval_loss %.4f%s", json_integer_value(json_object_get(line, "step")),
 	        json_number_value(json_object_get(line, "eval_loss")), more);
+}
+
+static void say_sample(const json_t *line)
+{
+	const char *text = json_string_value(json_object_get(line, "sample"));
+	struct buf shown = BUF_INIT;
+
+	for (const char *at = text ? text : ""; *at; at++) {
+		size_t n = strcspn(at, "\n");
+		buf_adds(&shown, "\n  | ");
+		term_text(&shown, at, n);
+		at += n;
+		if (!*at)
+			break;
+	}
+	log_say("step %lld writes:%s", json_integer_value(json_object_get(line, "step")), buf_str(&shown));
+	buf_release(&shown);
 }
 
 static void show_line(void *ctx, const json_t *line)
@@ -174,6 +194,8 @@ static void show_line(void *ctx, const json_t *line)
 		app_json(line);
 	if (json_object_get(line, "eval_loss"))
 		say_evaluation(line);
+	if (json_object_get(line, "sample"))
+		say_sample(line);
 }
 
 static void show_progress(void *ctx, const struct train_loop_progress *p)

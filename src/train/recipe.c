@@ -113,6 +113,11 @@ static int check_paths(const struct recipe *r, struct err *e)
 		return err_set(e, "--config needs --tokenizer: what its tokens are");
 	if (!r->config && r->tokenizer)
 		return err_set(e, "--tokenizer is of a model from nothing (--config), others have theirs");
+	if (r->sample_steps > 0 && objective_find(r->objective)->masked)
+		return err_set(e, "--sample-steps is of models that write, --objective %s is of those that do not",
+		               r->objective);
+	if (r->ratio_steps > 0 && method_adapter(r->method))
+		return err_set(e, "--update-ratio-steps is of --method full: an adapter's layers begin at nothing");
 	if (!r->model && !r->config)
 		return err_set(e, "no model was given: a GGUF file or a Hugging Face folder is wanted");
 	if (!r->data)

@@ -255,7 +255,15 @@ struct recipe {
 		OPT_STRING("config", s, f.config, NULL, "FILE", \
 	                   "a config.json, or a folder with one: a model of this shape begins anew, by --seed"), \
 		OPT_STRING("tokenizer", s, f.tokenizer, NULL, "PATH", \
-	                   "its tokenizer: a folder, a tokenizer.json, a GGUF")
+	                   "its tokenizer: a folder, a tokenizer.json, a GGUF"), \
+		OPT_GROUP("While it learns"), \
+		OPT_INT("sample-steps", s, f.sample_steps, "0", 0, 1e12, \
+	                "let it write a text every N steps; 0: never"), \
+		OPT_INT("sample-tokens", s, f.sample_tokens, "0", 0, 1 << 20, "tokens of such a text; 0: 64"), \
+		OPT_STRING("sample-prompt", s, f.sample_prompt, NULL, "TEXT", \
+	                   "what it goes on from (default: the beginning of a document)"), \
+		OPT_INT("update-ratio-steps", s, f.ratio_steps, "0", 0, 1e12, \
+	                "every N steps tell by how much of itself each layer moves; 0: never")
 
 extern const struct opt recipe_opts[];   /* of struct recipe itself, all of them */
 

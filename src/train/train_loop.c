@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "kernel/machine_speeds.h"
 #include "train/checkpoint.h"
 
 static const double save_share = 0.02, save_pause = 30; /* seconds between automatic checkpoints at least */
@@ -253,6 +254,13 @@ static void put_metrics(json_t *j, const char *prefix, const struct objective_me
 	}
 }
 
+/* Of a loss in nats a token, where the bytes of the text are known and each token is predicted from those before. */
+static void put_bits(json_t *j, const struct train_loop *f, const char *name, double loss, double bytes_per_token)
+{
+	if (bytes_per_token > 0 && !objective_find(f->recipe->objective)->masked)
+		json_object_set_new(j, name, jsonx_number(loss / log(2) / bytes_per_token));
+}
+
 static json_t *eval_line(const struct train_loop *f, const struct eval_metrics *m)
 {
 	json_t *j = json_object();
@@ -261,6 +269,7 @@ static json_t *eval_line(const struct train_loop *f, const struct eval_metrics *
 	                    json_real((double)trainer_steps_done(f->trainer) /
 	                              (double)trainer_plan(f->trainer)->steps_per_epoch));
 	json_object_set_new(j, "eval_loss", jsonx_number(m->eval_loss));
+	put_bits(j, f, "eval_bits_per_byte", m->eval_loss, trainer_plan(f->trainer)->eval_bytes_per_token);
 	if (!isnan(m->perplexity))
 		json_object_set_new(j, "eval_perplexity", jsonx_number(m->perplexity));
 	if (!isnan(m->acc)) {
@@ -335,6 +344,30 @@ static int evaluate(struct train_loop *f, bool *stopped, struct err *e)
 
 /* --- steps --- */
 
+/* "update_ratio/layer_3", and "update_ratio/other" of what is in no layer. */
+static void put_ratios(json_t *j, const struct step_metrics *m)
+{
+	char name[48];
+
+	for (int i = 0; i < m->n_update_ratios; i++) {
+		snprintf(name, sizeof(name), i + 1 < m->n_update_ratios ? "update_ratio/layer_%d" :
+		                                                          "update_ratio/other", i);
+		json_object_set_new(j, name, jsonx_number(m->update_ratio[i]));
+	}
+}
+
+/* Of pretraining: bits per byte, and what part of this machine's best product the step reached. */
+static void put_pretraining(json_t *j, const struct train_loop *f, const struct step_metrics *m)
+{
+	const struct trainer_plan *p = trainer_plan(f->trainer);
+	const struct speeds *s = f->recipe->speeds;
+
+	put_bits(j, f, "bits_per_byte", f->window_loss / (double)f->window_steps, p->bytes_per_token);
+	if (p->bytes_per_token > 0 && s && s->flops > 0)
+		json_object_set_new(j, "flops_share", jsonx_number(m->flops / m->seconds / s->flops));
+	put_ratios(j, m);
+}
+
 static json_t *step_line(const struct train_loop *f, const struct step_metrics *m)
 {
 	json_t *j = json_object();
@@ -344,6 +377,7 @@ static json_t *step_line(const struct train_loop *f, const struct step_metrics *
 	put_metrics(j, "", &m->metrics, f->window_metric, f->window_steps);
 	json_object_set_new(j, "learning_rate", json_real(m->learning_rate));
 	json_object_set_new(j, "epoch", json_real(m->epoch));
+	put_pretraining(j, f, m);
 	json_object_set_new(j, "num_tokens", json_integer(f->tokens));
 	json_object_set_new(j, "tokens_per_second", jsonx_number((double)m->tokens / m->seconds));
 	return j;
@@ -395,6 +429,23 @@ static double seconds_left(const struct train_loop *f)
 	       p->forgetting_seconds;
 }
 
+/* A text of the model as it is, as a line of its own. */
+static int sample(struct train_loop *f, struct err *e)
+{
+	struct buf text = BUF_INIT;
+	int status = trainer_sample(f->trainer, &text, e);
+
+	if (!status) {
+		json_t *line = json_pack("{s:I, s:o}", "step", (json_int_t)trainer_steps_done(f->trainer), "sample",
+		                         jsonx_text(buf_str(&text), text.len));
+		status = put_line(f, line, e);
+		json_decref(line);
+	}
+	buf_release(&text);
+	count_scored(f);
+	return status;
+}
+
 int train_loop_stepped(struct train_loop *f, const struct step_metrics *m, struct err *e)
 {
 	long steps = trainer_plan(f->trainer)->steps;
@@ -410,6 +461,9 @@ int train_loop_stepped(struct train_loop *f, const struct step_metrics *m, struc
 		if (status)
 			return -1;
 	}
+	if (f->recipe->sample_steps > 0 && (m->step % f->recipe->sample_steps == 0 || m->step == steps) &&
+	    sample(f, e) < 0)
+		return -1;
 	if (f->progress)
 		f->progress(f->ctx, &(struct train_loop_progress){ m->step, steps, m->loss, m->learning_rate,
 		                                                   fit_tokens_per_second(f, false), seconds_left(f) });

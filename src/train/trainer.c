@@ -542,7 +542,7 @@ int trainer_begin(struct trainer *t, struct err *e)
 
 int trainer_take(struct trainer *t, struct err *e)
 {
-	if (take_memory(t, e) < 0 || penalty_begin(t, e) < 0 || kl_start(t, e) < 0)
+	if (take_memory(t, e) < 0 || penalty_begin(t, e) < 0 || moved_begin(t, e) < 0 || kl_start(t, e) < 0)
 		return -1;
 	t->started = true;
 	return 0;
@@ -686,11 +686,13 @@ static int update(struct trainer *t, float *gradient, struct step_metrics *m, st
 	trace_span(t->trace, "gradient norm", begin, o->norm.flops, o->norm.bytes);
 	if (check_finite(m, t->sums.weight, e) < 0)
 		return -1;
+	moved_keep(t);
 	begin = clock_seconds();
 	optim_step(o, gradient, m->learning_rate, t->step + 1);
 	trace_span(t->trace, o->row->name, begin, o->update.flops, o->update.bytes);
 	if (share_weights(t, e) < 0)
 		return -1;
+	moved_tell(t, m);
 	if (t->has_adapter)
 		follow(t, gradient);
 	return 0;
@@ -849,6 +851,8 @@ void trainer_close(struct trainer *t)
 	forgetting_release(&t->forgetting);
 	if (t->params)
 		penalty_release(t);
+	if (t->params)
+		moved_release(t);
 	if (t->objective.row->close)
 		t->objective.row->close(&t->objective);
 	mem_free(t->objective.scratch);

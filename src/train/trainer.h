@@ -67,6 +67,10 @@ struct step_metrics {
 	double flops, int_ops;        /* all operations, of all ranks; of these, those in int8 */
 	double sent, received;          /* bytes of messages of this rank */
 	struct objective_metrics metrics; /* what the objective tells of it beside the loss */
+	/* Where the recipe wants it of this step: by how much of itself each layer moved, then what is in no layer;
+	 * the trainer's, until the next step. */
+	const double *update_ratio;
+	int n_update_ratios;
 };
 
 /* Reads model and data, records and plans; takes no training memory yet. The steps run on `d`. All arguments are
@@ -99,6 +103,9 @@ long trainer_steps_done(const struct trainer *t);
 /* On --eval-data. interrupted may be NULL; when it says true, -1 and *stopped. */
 int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(void), bool *stopped, struct err *e);
 bool trainer_has_eval(const struct trainer *t);
+/* What the model writes now, by the recipe's sample_prompt and sample_tokens. Takes memory of its own and gives it
+ * back. */
+int trainer_sample(struct trainer *t, struct buf *text, struct err *e);
 /* How many evaluations the recipe has after this step, the one at the start and the one at the end included. */
 double trainer_evaluations_after(const struct trainer *t, long step);
 /* All operations beside the steps so far: the reference's, the evaluations' and those of measuring what was forgotten,

@@ -214,10 +214,13 @@ int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(
 
 struct work trainer_scored(const struct trainer *t)
 {
-	struct work w = { t->reference_work.flops + t->forgetting.work.flops + t->fed.flops + t->evaluated.flops,
-		          t->reference_work.int_ops + t->forgetting.work.int_ops + t->fed.int_ops +
-		                  t->evaluated.int_ops };
+	const struct work all[] = { t->sampled, t->reference_work, t->forgetting.work, t->fed, t->evaluated };
+	struct work w = { 0 };
 
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		w.flops += all[i].flops;
+		w.int_ops += all[i].int_ops;
+	}
 	const struct scorer *both[] = { t->scorer, t->looking.scorer };
 
 	for (int i = 0; i < 2; i++)

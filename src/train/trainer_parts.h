@@ -135,6 +135,13 @@ struct sharing {
 	double sent, received;     /* before this step */
 };
 
+/* trainer_moved.c; before NULL: it is not asked for */
+struct moved {
+	float *before;                     /* [params->n] */
+	double *ratio, *square;            /* [n] of each layer, then of what is in none */
+	int n;
+};
+
 /* A step while it is computed. */
 struct step {
 	struct step_metrics metrics;
@@ -230,6 +237,8 @@ struct trainer {
 	struct looking looking;
 	struct forgetting forgetting;
 	struct penalty penalty;
+	struct moved moved;
+	struct work sampled;               /* texts for whoever watches */
 	double fisher_rows;                /* of the documents that it is made of */
 
 	/* the learning rate that the caller wants for the next step, NAN: the schedule's */
@@ -378,6 +387,12 @@ void kl_release(struct trainer *t);
  * gradient that will be divided by `weight`, and returns the penalty. --layer-lr-decay, before there is an
  * optimizer. */
 size_t penalty_bytes(const struct trainer *t);
+/* trainer_moved.c: taken at the start; before and after an update */
+size_t moved_bytes(const struct trainer *t);
+int moved_begin(struct trainer *t, struct err *e);
+void moved_keep(struct trainer *t);
+void moved_tell(struct trainer *t, struct step_metrics *out);
+void moved_release(struct trainer *t);
 struct optim_cost penalty_cost(const struct trainer *t);
 double penalty_reserve(const struct trainer *t, struct batch_cap *cap);
 int penalty_begin(struct trainer *t, struct err *e);

@@ -167,7 +167,8 @@ size_t trainer_state_bytes(const struct trainer *t)
 {
 	size_t flat = t->params->n * sizeof(float);
 	return pages(flat) + pages(flat * (size_t)t->totals.gradient_buffers) + pages(t->optim.taken_bytes) +
-	       pages(penalty_bytes(t)) + pages(t->adapter.kept.n * sizeof(float)) + pages(share_bytes(t));
+	       pages(penalty_bytes(t)) + pages(moved_bytes(t)) + pages(t->adapter.kept.n * sizeof(float)) +
+	       pages(share_bytes(t));
 }
 
 /* Everything but the arena, as far as it does not depend on what is recomputed. */
