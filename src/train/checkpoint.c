@@ -603,7 +603,7 @@ int checkpoint_sweep(const char *run_dir, struct err *e)
 	return status;
 }
 
-int checkpoint_prune(const char *run_dir, long limit, long keep, struct err *e)
+int checkpoint_prune(const char *run_dir, long limit, long keep, long also, struct err *e)
 {
 	long *steps;
 	size_t n;
@@ -614,13 +614,32 @@ int checkpoint_prune(const char *run_dir, long limit, long keep, struct err *e)
 	/* The newest one stays whatever the limit, and so does `keep`. */
 	long most = n && keep >= 0 && keep != steps[n - 1] ? MAX(limit, 2L) : MAX(limit, 1L);
 	long surplus = (long)n - most;
+	for (size_t i = 0; i + 1 < n; i++)
+		surplus -= steps[i] == also && also != keep;
 	for (size_t i = 0; !status && i + 1 < n && surplus > 0; i++)
-		if (steps[i] != keep) {
+		if (steps[i] != keep && steps[i] != also) {
 			char *path = checkpoint_path(run_dir, steps[i]);
 			status = io_remove_tree(path, e);
 			mem_free(path);
 			surplus--;
 		}
+	mem_free(steps);
+	return status;
+}
+
+int checkpoint_drop_after(const char *run_dir, long step, struct err *e)
+{
+	long *steps;
+	size_t n;
+	int status = 0;
+
+	if (checkpoint_list(run_dir, &steps, &n, e) < 0)
+		return -1;
+	for (size_t i = n; !status && i-- > 0 && steps[i] > step; ) {
+		char *path = checkpoint_path(run_dir, steps[i]);
+		status = io_remove_tree(path, e);
+		mem_free(path);
+	}
 	mem_free(steps);
 	return status;
 }

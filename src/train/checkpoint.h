@@ -53,6 +53,8 @@ int checkpoint_list(const char *run_dir, long **steps, size_t *n, struct err *e)
 char *checkpoint_path(const char *run_dir, long step);                 /* mem_free */
 int checkpoint_sweep(const char *run_dir, struct err *e);              /* removes what was half written */
 /* Removes the oldest until `limit` are left; never the newest, never that of step `keep` (−1: none), which counts. */
-int checkpoint_prune(const char *run_dir, long limit, long keep, struct err *e);
+/* Nor one of step `also`, which does not count. */
+int checkpoint_prune(const char *run_dir, long limit, long keep, long also, struct err *e);
+int checkpoint_drop_after(const char *run_dir, long step, struct err *e); /* removes all of later steps */
 
 #endif

@@ -102,6 +102,17 @@ static int check_average(const struct recipe *r, struct err *e)
 	return 0;
 }
 
+/* Rows that are skipped must be there whatever the weights are. */
+static int check_spikes(const struct recipe *r, struct err *e)
+{
+	const struct objective *o = objective_find(r->objective);
+
+	if (r->spike_threshold > 0 && (o->maxima || o->looks || o->reference || o->evaluate))
+		return err_set(e, "--spike-threshold is of objectives whose rows are those of the data, as sft, and "
+		                  "--objective %s is none", r->objective);
+	return 0;
+}
+
 static int check_paths(const struct recipe *r, struct err *e)
 {
 	if (r->config && r->model)
@@ -147,7 +158,7 @@ static int resolve_schedule(struct recipe *r, struct err *e)
 int recipe_resolve(struct recipe *r, struct err *e)
 {
 	if (check_paths(r, e) < 0 || check_compute(r, e) < 0 || check_evaluation(r, e) < 0 ||
-	    check_remedies(r, e) < 0 || check_adapter(r, e) < 0 || check_average(r, e) < 0 ||
+	    check_remedies(r, e) < 0 || check_adapter(r, e) < 0 || check_average(r, e) < 0 || check_spikes(r, e) < 0 ||
 	    resolve_schedule(r, e) < 0)
 		return -1;
 	const struct objective *objective = objective_find(r->objective);
@@ -198,6 +209,9 @@ void recipe_unused(const struct recipe *r, const struct opt_parse *p, struct buf
 {
 	opt_unused(p, sentence);
 	unused_schedule(r, p, sentence);
+	if (!(r->spike_threshold > 0) && (opt_given(p, "spike-window") || opt_given(p, "spike-rewind-steps")))
+		add_unused(sentence, "--spike-window and --spike-rewind-steps are of --spike-threshold, which is not "
+		                     "there");
 	if (!(r->ema_decay > 0) && opt_given(p, "ema-weights"))
 		add_unused(sentence, "--ema-weights is of --ema-decay, which is not there");
 	if (!r->replay && opt_given(p, "replay-ratio"))
@@ -229,6 +243,8 @@ const char *recipe_apart(const struct recipe *a, const struct recipe *b)
 	const struct recipe *both[] = { a, b };
 
 	for (size_t i = 0; i < ARRAY_LEN(both); i++) {
+		if (both[i]->spike_threshold > 0)
+			return "--spike-threshold takes one run back, not several beside each other";
 		if (both[i]->new_tokens)
 			return "--new-tokens makes another model of it";
 		if (!method_adapter(both[i]->method))

@@ -40,7 +40,8 @@ struct recipe {
 	const char *lr_scheduler_type, *lr_decay_type;                 /* type NULL: what the optimizer wants */
 	int64_t lr_timescale;                                          /* OPT_UNSET_INT: the warm-up's steps */
 	double lr_power;
-	double weight_decay, max_grad_norm, min_lr_ratio, ema_decay, z_loss;
+	double weight_decay, max_grad_norm, min_lr_ratio, ema_decay, z_loss, spike_threshold;
+	int64_t spike_window, spike_rewind_steps;
 	const char *ema_weights;
 	double router_aux_loss_coef;                                   /* NAN: what the model's config.json says */
 	int64_t seed;
@@ -191,6 +192,11 @@ struct recipe {
 	                   "the average is evaluated and is the result, or lies in DIR/ema beside it"), \
 		OPT_FLOAT("z-loss", s, f.z_loss, "0", 0, 1e3, \
 	                  "X times the squared log of the softmax's sum joins a token's loss; PaLM's is 1e-4"), \
+		OPT_FLOAT("spike-threshold", s, f.spike_threshold, "0", 0, 1e6, \
+	                  "a loss so many deviations above the last ones: back, and past those rows; 0: never"), \
+		OPT_INT("spike-window", s, f.spike_window, "100", 2, 1e6, "how many losses those are"), \
+		OPT_INT("spike-rewind-steps", s, f.spike_rewind_steps, "100", 1, 1e9, \
+	                "back to the last step that is a multiple of it; there is a checkpoint of each"), \
 		OPT_FLOAT("router-aux-loss-coef", s, f.router_aux_loss_coef, NULL, 0, 1e6, \
 	                  "mixtures of experts: how much the loss that balances experts counts; 0: not (default: the " \
 	                  "model's, where its config.json has output_router_logits)"), \

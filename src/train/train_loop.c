@@ -27,6 +27,8 @@ void train_loop_init(struct train_loop *f, struct trainer *t, const struct recip
 		           .saved = -1,
 		           .best_loss = INFINITY,
 		           .eval_seconds = NAN };
+	if (r->spike_threshold > 0)
+		spike_init(&f->spike, (long)r->spike_window);
 	f->last_save = clock_seconds();
 }
 
@@ -35,6 +37,7 @@ void train_loop_release(struct train_loop *f)
 	json_decref(f->last_eval);
 	json_decref(f->best_eval);
 	json_decref(f->forgetting);
+	spike_release(&f->spike);
 	f->last_eval = f->best_eval = f->forgetting = NULL;
 	tensorboard_release(&f->events);
 }
@@ -47,6 +50,8 @@ static json_t *state_json(const struct train_loop *f)
 	for (int i = 0; i < OBJECTIVE_METRICS; i++)
 		json_array_append_new(window, jsonx_number(f->window_metric[i]));
 	json_object_set_new(j, "window_metric", window);
+	if (f->spike.window)
+		json_object_set_new(j, "spike", spike_json(&f->spike));
 	json_object_set_new(j, "metrics_bytes", json_integer((json_int_t)f->dir->metrics_bytes));
 	json_object_set_new(j, "tensorboard_bytes", json_integer((json_int_t)f->events.bytes));
 	json_object_set_new(j, "loss", json_real(f->loss));
@@ -79,6 +84,8 @@ static double get_double(const json_t *j, const char *key)
 
 static void state_restore(struct train_loop *f, const json_t *j)
 {
+	if (f->spike.window)
+		spike_restore(&f->spike, json_object_get(j, "spike"));
 	f->events.bytes = (size_t)get_long(j, "tensorboard_bytes");
 	f->loss = get_double(j, "loss");
 	f->loss_sum = get_double(j, "loss_sum");
@@ -175,6 +182,14 @@ static long best_to_keep(const struct train_loop *f)
 	return f->recipe->load_best_model_at_end ? f->best_step : -1;
 }
 
+/* Where a spike at a step would take the run back to; −1: nowhere. */
+static long rewind_to(const struct train_loop *f, long step)
+{
+	long every = (long)f->recipe->spike_rewind_steps;
+
+	return f->spike.window ? (step - 1) / every * every : -1;
+}
+
 static int save(struct train_loop *f, struct err *e)
 {
 	long step = trainer_steps_done(f->trainer);
@@ -190,7 +205,8 @@ static int save(struct train_loop *f, struct err *e)
 	if (status)
 		return err_prefix(e, "the checkpoint of step %ld could not be written (earlier ones stay good)", step);
 	if (f->recipe->save_total_limit > 0 &&
-	    checkpoint_prune(f->dir->path, (long)f->recipe->save_total_limit, best_to_keep(f), e) < 0)
+	    checkpoint_prune(f->dir->path, (long)f->recipe->save_total_limit, best_to_keep(f),
+	                     rewind_to(f, step + 1), e) < 0)
 		return -1;
 	f->saved = step;
 	f->last_save = clock_seconds();
@@ -203,7 +219,11 @@ static bool save_is_due(const struct train_loop *f)
 	long step = trainer_steps_done(f->trainer);
 	int64_t every = f->recipe->save_steps;
 
-	if (step == 0 || f->saved == step)
+	if (f->saved == step)
+		return false;
+	if (rewind_to(f, step + 1) == step && !trainer_done(f->trainer))
+		return true;
+	if (step == 0)
 		return false;
 	if (f->recipe->load_best_model_at_end && f->best_step == step)
 		return true;
@@ -470,12 +490,83 @@ int train_loop_stepped(struct train_loop *f, const struct step_metrics *m, struc
 	return 0;
 }
 
+/* --- spikes --- */
+
+/* The run's state of then; what was computed since stays counted. */
+static int go_back(struct train_loop *f, long to, struct err *e)
+{
+	struct train_loop now = *f;
+	char *path = checkpoint_path(f->dir->path, to);
+	json_t *state;
+	int status = trainer_load(f->trainer, path, &state, e);
+
+	mem_free(path);
+	if (status)
+		return -1;
+	json_decref(f->last_eval);
+	json_decref(f->best_eval);
+	state_restore(f, state);
+	json_decref(state);
+	f->events.bytes = now.events.bytes;
+	f->tokens = now.tokens;
+	f->computed_tokens = now.computed_tokens;
+	f->supervised_tokens = now.supervised_tokens;
+	f->flops = now.flops;
+	f->int_ops = now.int_ops;
+	f->spike.rewinds = now.spike.rewinds + 1;
+	return 0;
+}
+
+static json_t *spike_line(const struct step_metrics *m, double mean, double deviation, long to)
+{
+	json_t *j = json_object();
+
+	json_object_set_new(j, "step", json_integer(m->step));
+	json_object_set_new(j, "spike_loss", jsonx_number(m->loss));
+	json_object_set_new(j, "spike_mean", jsonx_number(mean));
+	json_object_set_new(j, "spike_deviation", jsonx_number(deviation));
+	json_object_set_new(j, "rewound_to", json_integer(to));
+	json_object_set_new(j, "skipped_steps", json_integer(m->step - to));
+	return j;
+}
+
+/* Back to the last step of --spike-rewind-steps, and past the rows since. That is kept before another step is made,
+ * after what is later has gone: whoever ends the process meanwhile has the spike again. */
+static int rewind_spike(struct train_loop *f, const struct step_metrics *m, struct err *e)
+{
+	double deviation = NAN, mean = spike_mean(&f->spike, &deviation);
+	long to = rewind_to(f, m->step);
+
+	if (f->spike.rewinds == SPIKE_REWINDS)
+		return err_set(e, "step %ld: the loss is %f, and %d spikes have been passed: a lower --learning-rate "
+		                  "or more warm-up may help", m->step, m->loss, SPIKE_REWINDS);
+	log_warn("step %ld: the loss is %.4f after a mean of %.4f: back to step %ld, the rows of %ld steps are left "
+	         "out", m->step, m->loss, mean, to, m->step - to);
+	if (go_back(f, to, e) < 0)
+		return err_prefix(e, "the loss of step %ld is a spike, and the run cannot go back", m->step);
+	trainer_skip(f->trainer, m->step - to);
+	json_t *line = spike_line(m, mean, deviation, to);
+	int status = put_line(f, line, e);
+	json_decref(line);
+	return status < 0 || checkpoint_drop_after(f->dir->path, to, e) < 0 ? -1 : save(f, e);
+}
+
 static int step(struct train_loop *f, struct err *e)
 {
-	struct step_metrics m;
+	struct step_metrics m = { 0 };
 
 	tell_phase(f, "steps");
-	return trainer_step(f->trainer, &m, e) < 0 ? -1 : train_loop_stepped(f, &m, e);
+	int status = trainer_step(f->trainer, &m, e);
+	bool infinite = status < 0 && !stop_ended(e) && (!isfinite(m.loss) || !isfinite(m.grad_norm));
+	if (f->spike.window && (infinite || (!status && spike_is(&f->spike, f->recipe->spike_threshold, m.loss)))) {
+		count(f, &m);
+		return rewind_spike(f, &m, e);
+	}
+	if (status < 0)
+		return -1;
+	if (f->spike.window)
+		spike_add(&f->spike, m.loss);
+	return train_loop_stepped(f, &m, e);
 }
 
 static void put_retained(json_t *j, const struct retain_metrics *r)

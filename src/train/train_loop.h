@@ -8,6 +8,7 @@
 #define TRAIN_FIT_H
 
 #include "train/run_dir.h"
+#include "train/spike.h"
 #include "train/tensorboard.h"
 #include "train/trainer.h"
 
@@ -39,6 +40,7 @@ struct train_loop {
 
 	/* Of the whole run, continued pieces included: what a checkpoint keeps. */
 	double loss, loss_sum;             /* of the last step; over all steps */
+	struct spike spike;                /* of --spike-threshold; window 0: it is not asked for */
 	double window_loss;                /* since the last line, as the next */
 	double window_metric[OBJECTIVE_METRICS];
 	long window_steps;

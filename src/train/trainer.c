@@ -23,6 +23,7 @@
 #include "model/resident.h"
 #include "op/trace.h"
 #include "quant/quant.h"
+#include "train/spike.h"
 #include "train/trainer_parts.h"
 
 /* --- opening --- */
@@ -822,6 +823,11 @@ int trainer_step(struct trainer *t, struct step_metrics *m, struct err *e)
 void trainer_watch(struct trainer *t, bool (*interrupted)(void)) { t->interrupted = interrupted; }
 void trainer_trace(struct trainer *t, struct trace *trace) { t->trace = trace; }
 bool trainer_done(const struct trainer *t) { return t->step >= t->schedule.steps; }
+void trainer_skip(struct trainer *t, long steps) { t->skipped += steps; }
+long trainer_spare(const struct trainer *t)
+{
+	return t->recipe.spike_threshold > 0 ? SPIKE_REWINDS * (long)t->recipe.spike_rewind_steps : 0;
+}
 bool trainer_shown(const struct trainer *t) { return t->shown; }
 long trainer_steps_done(const struct trainer *t) { return t->step; }
 const struct trainer_plan *trainer_plan(const struct trainer *t) { return &t->totals; }

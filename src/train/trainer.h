@@ -127,6 +127,10 @@ struct forgetting_metrics {
 int trainer_forgetting(struct trainer *t, struct forgetting_metrics *m, bool (*interrupted)(void), bool *stopped,
                        struct err *e);
 bool trainer_has_forgetting(const struct trainer *t);  /* it was asked for, and can be */
+/* From the next step on: the rows of so many steps are left out. Kept in checkpoints. At most trainer_spare of them
+ * are planned for. */
+void trainer_skip(struct trainer *t, long steps);
+long trainer_spare(const struct trainer *t);
 /* The weights are the average that is the result, not those that steps change: no step or checkpoint may follow. */
 bool trainer_shown(const struct trainer *t);
 /* a checkpoint folder, atomically */

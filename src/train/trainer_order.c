@@ -157,8 +157,8 @@ int order_take(struct trainer *t, size_t *n, struct err *e)
 	size_t asked, groups = 0;
 
 	if (!trainer_is_windows(t))
-		asked = order_step(t, t->step, t->taken_group, as);
-	else if (window_step(t, t->step, t->taken_group, as, &asked, e) < 0)
+		asked = order_step(t, t->step + t->skipped, t->taken_group, as);
+	else if (window_step(t, t->step + t->skipped, t->taken_group, as, &asked, e) < 0)
 		return -1;
 	*n = asked;
 	if (!trainer_makes(t))
@@ -196,7 +196,8 @@ struct walk {
 };
 
 /* All sums are of whole numbers below 2^53, so they are exact in any order. A step that was done before is not added,
- * but takes part in what is the most: a resumed run has the memory, and the bits, of one in one piece. */
+ * but takes part in what is the most: a resumed run has the memory, and the bits, of one in one piece. So do those
+ * beyond the last, which a run comes to that leaves rows out. */
 static void dry_step(const struct walk *w, long step, const struct document **docs, struct dry_run *sum)
 {
 	const struct trainer *t = w->trainer;
@@ -213,16 +214,19 @@ static void dry_step(const struct walk *w, long step, const struct document **do
 	}
 	d.most_micro = d.micro_batches;
 	d.all_rows = (int64_t)d.live.rows;
-	if (step < t->totals.first)
+	if (step < t->totals.first || step >= t->schedule.steps)
 		d = (struct dry_run){ .cap = d.cap, .most_micro = d.most_micro, .all_rows = d.all_rows };
 	dry_add(sum, &d);
 }
+
+/* With those that follow where rows are left out. */
+static long walked(const struct trainer *t) { return t->schedule.steps + trainer_spare(t); }
 
 static void walk_piece(void *ctx, size_t item, int thread)
 {
 	const struct walk *w = ctx;
 	const struct trainer *t = w->trainer;
-	long first = (long)item * STEPS_A_PIECE, end = MIN(first + STEPS_A_PIECE, t->schedule.steps);
+	long first = (long)item * STEPS_A_PIECE, end = MIN(first + STEPS_A_PIECE, walked(t));
 
 	for (long step = first; step < end; step++)
 		dry_step(w, step, w->docs + (size_t)thread * trainer_global_batch(t), &w->sums[thread]);
@@ -259,7 +263,7 @@ int order_walk(const struct trainer *t, const struct forest_options *forest, doc
 
 	w.docs = mem_array(threads * trainer_global_batch(t), sizeof(*w.docs));
 	w.sums = mem_array(threads, sizeof(*w.sums));
-	bool all = pool_try(t->pool, (size_t)((t->schedule.steps + STEPS_A_PIECE - 1) / STEPS_A_PIECE), walk_piece, &w);
+	bool all = pool_try(t->pool, (size_t)((walked(t) + STEPS_A_PIECE - 1) / STEPS_A_PIECE), walk_piece, &w);
 	*out = (struct dry_run){ 0 };
 	for (size_t i = 0; i < threads; i++)
 		dry_add(out, &w.sums[i]);

@@ -221,6 +221,7 @@ struct trainer {
 	struct eval_row *eval_rows;        /* [documents of the evaluation] of the last one, a group each */
 	size_t *eval_row;                  /* the group of the document that it begins with */
 	long step;                         /* done */
+	long skipped;                      /* steps' rows that were left out: a step has those of step + skipped */
 	bool shown;                        /* the weights are those that count, not those that steps change */
 	struct step now;
 	struct objective_sums sums;        /* of a micro-batch, then of this step; or of an evaluation */

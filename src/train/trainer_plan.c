@@ -387,6 +387,10 @@ static size_t disk_bytes(const struct trainer *t)
 	               r->save_steps > 0  ? floor((double)t->totals.steps / (double)r->save_steps) + 1 :
 	                                    1e9;
 	double kept = r->save_total_limit > 0 ? (double)r->save_total_limit + r->load_best_model_at_end : 1e9;
+	if (r->spike_threshold > 0) { /* those that a spike goes back to, of which one is there beside */
+		saves += floor((double)t->totals.steps / (double)r->spike_rewind_steps) + 1;
+		kept += 1;
+	}
 	size_t numbers = t->has_adapter ? t->totals.trainable + t->adapter.start.numbers : t->totals.parameters;
 	double result = (double)numbers * sizeof(float);
 	return (size_t)((MIN(saves, kept) + 1) * (double)t->totals.checkpoint_bytes + result +

@@ -19,6 +19,8 @@
  * What is small is everyone's: each leaf's losses and counts go to all, who add them up in the order of leaves. So the
  * loss, whether it is finite and what follows from it need no further message. What needs to see the whole gradient or
  * the step's documents in the weights of the moment is refused (share_check). */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -178,7 +180,10 @@ int share_order(struct trainer *t, struct err *e)
 {
 	struct ranks *r = t->sharing.ranks;
 
-	return r && !r->rank ? ranks_order(r, RANKS_STEP, t->step, NULL, e) : 0;
+	char skipped[24];
+
+	snprintf(skipped, sizeof(skipped), "%ld", t->skipped);
+	return r && !r->rank ? ranks_order(r, RANKS_STEP, t->step, skipped, e) : 0;
 }
 
 /* What comes of others lands while this rank computes. */
@@ -375,6 +380,8 @@ static void obey(struct trainer *t, struct ranks *r, struct err *e)
 
 	if (r->order.what == RANKS_STEP && r->order.number != t->step)
 		BUG("rank %d is at step %ld, rank 0 at %lld", r->rank, t->step, (long long)r->order.number);
+	if (r->order.what == RANKS_STEP)
+		t->skipped = strtol(r->order.text, NULL, 10);
 	if (r->order.what == RANKS_STEP)
 		trainer_step(t, &m, e);
 	else if (r->order.what == RANKS_SAVE)

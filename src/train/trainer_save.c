@@ -15,6 +15,7 @@ static json_t *make_facts(const struct trainer *t, const json_t *caller)
 {
 	json_t *j = json_object();
 	json_object_set_new(j, "step", json_integer(t->step));
+	json_object_set_new(j, "skipped", json_integer(t->skipped));
 	json_object_set_new(j, "version", json_string(KUNGFU_VERSION));
 	json_object_set_new(j, "kernels", json_string(t->kernels->name));
 	json_object_set_new(j, "model_hash", json_string(t->model_hash));
@@ -224,6 +225,7 @@ static int load_state(struct trainer *t, const char *dir, long step, struct chec
 		return -1;
 	follow(t);
 	t->step = step;
+	t->skipped = (long)json_integer_value(json_object_get(c->facts, "skipped"));
 	if (!t->objective.row->load || t->objective.row->load(&t->objective, step, dir, e) == 0)
 		return 0;
 	json_decref(c->facts);

@@ -21,7 +21,7 @@ size_t trainer_global_batch(const struct trainer *t)
 
 size_t trainer_next(const struct trainer *t, const struct document **out)
 {
-	return trainer_done(t) ? 0 : order_step(t, t->step, NULL, out);
+	return trainer_done(t) ? 0 : order_step(t, t->step + t->skipped, NULL, out);
 }
 
 /* The group that a document is in. */
