@@ -367,15 +367,17 @@ static void clear_batch(struct build *b)
 
 static int run_batch(struct build *b, struct err *e)
 {
+	bool whole = pool_try(b->c->pool, b->n, look_at, b);
 	int status = 0;
 
-	pool_run(b->c->pool, b->n, look_at, b);
-	for (size_t i = 0; i < b->n; i++)
+	for (size_t i = 0; i < b->n && whole; i++)
 		sort_out(b, &b->items[i]);
-	pool_run(b->c->pool, b->n, encode, b);
-	for (size_t i = 0; i < b->n && !status; i++)
+	whole = whole && pool_try(b->c->pool, b->n, encode, b);
+	for (size_t i = 0; i < b->n && whole && !status; i++)
 		status = put(b, &b->items[i], e);
 	clear_batch(b);
+	if (!whole)
+		return stop_look(e, "shards were built");
 	if (!status && b->c->progress)
 		b->c->progress(b->c->ctx, &b->at);
 	if (!status && b->c->over && b->c->over(b->c->ctx))

@@ -1,5 +1,5 @@
 /* input: see input.h. A buffer is filled until a text's end is in it. An array of JSON is read whole, since its objects
- * cannot be told apart without reading it: it is refused beyond 1 GiB. */
+ * cannot be told apart without reading it: it is refused beyond 256 MiB. */
 #include "corpus/input.h"
 
 #include <string.h>
@@ -15,7 +15,7 @@
 #include "base/text.h"
 
 enum { PIECE = 1 << 18, SNIFFED = 8 << 10, DEEPEST = 64 };
-static const size_t MOST_ROW = (size_t)256 << 20, MOST_ARRAY = (size_t)1 << 30;
+static const size_t MOST_ROW = INPUT_MOST_BYTES, MOST_ARRAY = (size_t)256 << 20;
 
 /* --- files --- */
 
@@ -160,10 +160,11 @@ static int read_array(struct input *x, struct err *e)
 		if (fill(x, e) < 0)
 			return -1;
 	if (!x->ended)
-		return err_set(e,
-		               "%s is one JSON array of more than 1 GiB; of a JSON object a line (.jsonl) there can be "
-		               "any number",
-		               x->path);
+		return err_set(
+			e,
+			"%s is one JSON array of more than 256 MiB; of a JSON object a line (.jsonl) there can be "
+			"any number",
+			x->path);
 	x->array = jsonx_load_nul(at(x), left(x), x->path, e);
 	return x->array ? 0 : -1;
 }

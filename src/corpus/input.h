@@ -41,9 +41,12 @@ void input_list_release(struct input_list *l);
 
 enum input_kind { INPUT_TEXTS, INPUT_ROWS, INPUT_ARRAY, INPUT_TABLE, INPUT_BINARY };
 
+/* What a text may grow to when it is cleaned (3 bytes for 1, 11 for 1 by NFKC) stays within a buffer. */
+enum { INPUT_MOST_BYTES = 64 << 20 };
+
 struct input_options {
 	const char *separator;          /* between texts of a text file; "" or NULL: none */
-	size_t most_bytes;              /* of a text */
+	size_t most_bytes;              /* of a text, at most INPUT_MOST_BYTES */
 };
 
 struct input_text {

@@ -168,6 +168,8 @@ static int check(const struct options *o, const struct opt_parse *p)
 			return app_usage(&cmd_data_build, "--%s is of --decontaminate", of_evaluations[i]);
 	if (opt_given(p, "seed") && strcmp(o->valid_by, "document") != 0)
 		return app_usage(&cmd_data_build, "--seed is of --valid-by document");
+	if (!o->most_bytes || o->most_bytes > INPUT_MOST_BYTES)
+		return app_usage(&cmd_data_build, "--max-document-bytes: 1 to 64MiB were wanted");
 	if (rules_parse(o->filters, &on, &e) < 0)
 		return app_usage(&cmd_data_build, "--filters: %s", e.msg);
 	for (const char *at = o->language ? o->language : ""; *at; at += strcspn(at, ","), at += *at == ',')
