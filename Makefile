@@ -11,6 +11,12 @@ VERSION := 0.1.0
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 
 PACKAGES := gcc libc6-dev pkg-config libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev libedit-dev libsqlite3-dev libmicrohttpd-dev
+# Runs on several machines: a shared object of its own, which is opened under mpirun alone. MPI=0 leaves it out.
+MPI ?= 1
+ifneq ($(MPI),0)
+PACKAGES += libopenmpi-dev openmpi-bin
+MPI_MODULE := $(if $(shell pkg-config --exists ompi-c 2>/dev/null && echo 1),$(BUILD)/kungfu-mpi.so)
+endif
 LIBS := jansson yaml-0.1 libpcre2-8 libutf8proc libxxhash zlib sqlite3
 # What the tests need beside: examples in C++ and Python, and what fetches models.
 CHECK_PACKAGES := g++ python3 libcurl4
@@ -53,7 +59,7 @@ FIXTURE_SRC := $(wildcard test/unit/fixture_*.c)
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 names = $(sort $(patsubst $(2)%,%,$(basename $(notdir $(wildcard $(1)/$(2)*.c $(1)/*/$(2)*.c)))))
 
-all: $(BUILD)/kungfu
+all: $(BUILD)/kungfu $(MPI_MODULE)
 
 $(BUILD)/kungfu: $(call obj,$(CMD_SRC)) $(BUILD)/gen/commands.o $(PAGES) $(BUILD)/libkungfu.a
 	$(if $(V),,@echo "  LD $@")
@@ -65,6 +71,11 @@ $(BUILD)/libkungfu.a: $(KERNEL_OBJ) $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o
 # An archive, so that a test linked alone needs only the fixtures that it names.
 $(BUILD)/libfixture.a: $(call obj,$(FIXTURE_SRC))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/src/mpi/%.o: EXTRA_CFLAGS += $(shell pkg-config --cflags ompi-c 2>/dev/null)
+$(BUILD)/kungfu-mpi.so: $(call obj,$(wildcard src/mpi/*.c)) $(BUILD)/libkungfu.a
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) -shared $(CFLAGS) $(LDFLAGS) -Wl,--exclude-libs,libkungfu.a -o $@ $^ $(shell pkg-config --libs ompi-c 2>/dev/null) $(ALL_LDLIBS)
 
 # The program with its clock held, for test/run-cases; it is not installed.
 $(BUILD)/kungfu-held: $(call obj,$(CMD_SRC) $(HELD_SRC) test/held/program.c) $(BUILD)/gen/commands.o $(PAGES) $(BUILD)/libkungfu.a
@@ -167,7 +178,7 @@ check:
 	tools/install-deps $(PACKAGES) $(CHECK_PACKAGES)
 	+$(MAKE) --no-print-directory $(JOBS) check-now
 
-check-now: $(BUILD)/kungfu $(BUILD)/kungfu-held $(BUILD)/kungfu-test
+check-now: $(BUILD)/kungfu $(BUILD)/kungfu-held $(BUILD)/kungfu-test $(MPI_MODULE)
 	test/check $(BUILD)
 
 # With clang too where it is there: its UBSan sees arithmetic on NULL. Kernels are built for every instruction set that this machine has, AVX-512 too.

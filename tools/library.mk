@@ -13,6 +13,8 @@ MANDIR ?= $(PREFIX)/share/man
 BASH_COMPLETIONS ?= $(PREFIX)/share/bash-completion/completions
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 FISH_COMPLETIONS ?= $(PREFIX)/share/fish/vendor_completions.d
+# Where the program looks: beside itself, and here from there.
+MODULEDIR = $(PREFIX)/lib/kungfu
 INSTALL ?= install
 OBJCOPY ?= objcopy
 
@@ -62,9 +64,10 @@ library: $(OUT_LIB)/$(SONAME) $(OUT_LIB)/libkungfu.a $(OUT_LIB)/kungfu.pc
 manual: $(BUILD)/man/kungfu.1 $(COMPLETIONS)
 
 # --- install ---
-install: $(BUILD)/kungfu library manual
+install: $(BUILD)/kungfu $(MPI_MODULE) library manual
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR) $(MANDIR)/man1 $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(FISH_COMPLETIONS))
 	$(INSTALL) -m 755 $(BUILD)/kungfu $(DESTDIR)$(BINDIR)/kungfu
+	$(if $(MPI_MODULE),$(INSTALL) -d $(DESTDIR)$(MODULEDIR) && $(INSTALL) -m 644 $(MPI_MODULE) $(DESTDIR)$(MODULEDIR))
 	$(INSTALL) -m 644 $(OUT_LIB)/$(SONAME) $(OUT_LIB)/libkungfu.a $(DESTDIR)$(LIBDIR)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libkungfu.so
 	$(INSTALL) -m 644 $(OUT_LIB)/kungfu.pc $(DESTDIR)$(LIBDIR)/pkgconfig
@@ -76,6 +79,8 @@ install: $(BUILD)/kungfu library manual
 	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || ! command -v ldconfig >/dev/null || ldconfig
 
 uninstall:
+	rm -f $(DESTDIR)$(MODULEDIR)/kungfu-mpi.so
+	@rmdir $(DESTDIR)$(MODULEDIR) 2>/dev/null || true
 	rm -f $(DESTDIR)$(BINDIR)/kungfu $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libkungfu.so $(DESTDIR)$(LIBDIR)/libkungfu.a
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/kungfu.pc $(DESTDIR)$(INCLUDEDIR)/kungfu.h
 	rm -f $(DESTDIR)$(MANDIR)/man1/kungfu.1 $(DESTDIR)$(MANDIR)/man1/kungfu-*.1
@@ -111,7 +116,7 @@ memory-check: examples
 	test/check-library memory $(BUILD) $(BUILD)/asan
 
 deb:
-	tools/install-deps debhelper dpkg-dev fakeroot $(PACKAGES)
+	tools/install-deps libopenmpi-dev debhelper dpkg-dev fakeroot $(PACKAGES)
 	tools/make-deb $(BUILD)/deb $(VERSION)
 
 .PHONY: library manual install uninstall examples memory-check deb

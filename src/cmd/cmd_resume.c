@@ -10,6 +10,7 @@
 #include "cmd/pretrain/pretrain.h"
 #include "cmd/search/study.h"
 #include "cmd/trials.h"
+#include "train/ranks.h"
 
 extern const struct command cmd_resume;
 
@@ -121,6 +122,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (o->data && (p->n_positional > 1 || !adapt_is(p->positional[0])))
 		return err_set(e, "--data is for one run of adapt, in whose folder %s is",
 		               ADAPT_FILE);
+	if (app->ranks && (p->n_positional > 1 || adapt_is(p->positional[0]) || study_is(p->positional[0])))
+		return err_set(e, "of several ranks one run of tune or pretrain goes on, not a search or several runs");
 	if (p->n_positional > 1)
 		return resume_several(app, p, o->memory, e);
 	if (adapt_is(p->positional[0]))
@@ -139,6 +142,7 @@ const struct command cmd_resume = {
 	.example = "kungfu resume run",
 	.brief = "go on after a stop",
 	.plans = true,
+	.ranks = true,
 	.order = 55,
 	.opts = resume_opts,
 	.options_size = sizeof(struct resume),

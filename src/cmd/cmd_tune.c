@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "cmd/output_check.h"
 #include "cmd/trials.h"
+#include "train/ranks.h"
 
 extern const struct command cmd_tune;
 
@@ -86,6 +87,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	struct tune *tune = options;
 
 	app_catch_signals();
+	if (p->n_positional > 1 && app->ranks)
+		return err_set(e, "several recipes are for one process, and mpirun has started %d", app->ranks->size);
 	if (p->n_positional > 1)
 		return run_several(app, p, e);
 	if (tune_resolve(app, tune, p, e) < 0 || check_names(&tune->recipe, e) < 0) {
@@ -107,6 +110,7 @@ const struct command cmd_tune = {
 	.example = "kungfu tune model.gguf --data train.jsonl --out run",
 	.brief = "train on your rows",
 	.plans = true,
+	.ranks = true,
 	.order = 50,
 	.opts = tune_opts,
 	.options_size = sizeof(struct tune),

@@ -22,12 +22,17 @@
 #include "cmd/metering.h"
 #include "cmd/output_check.h"
 #include "cmd/overview.h"
+#include "cmd/ranks_start.h"
+#include "cmd/trial.h"
 #include "op/device.h"
 
+static const struct log_sink nobody = { 0 };
 static bool json_only; /* --json: text must not reach stdout */
 static bool plan_shown;
 static int output_errno; /* of the first write to stdout that failed */
 static volatile sig_atomic_t interrupted;
+static int this_rank; /* above 0: another speaks */
+static bool several; /* ranks: a step is never given up */
 
 /* --- output --- */
 
@@ -79,6 +84,10 @@ int app_fail(const struct err *e)
 {
 	if (plan_shown)
 		return EXIT_DONE;
+	if (this_rank) {
+		ranks_keep(e->msg);
+		return EXIT_FAILED;
+	}
 	log_live_end();
 	fflush(stdout);
 	char *text = mem_printf("kungfu: %s%s\n", e->msg, was_limit(e) ? " (--max-gas is used up)" : "");
@@ -96,6 +105,11 @@ int app_usage(const struct command *c, const char *fmt, ...)
 	va_start(ap, fmt);
 	char *text = mem_vprintf(fmt, ap);
 	va_end(ap);
+	if (this_rank) {
+		ranks_keep(text);
+		mem_free(text);
+		return EXIT_USAGE;
+	}
 	fputs("kungfu: ", stderr);
 	term_write(stderr, text, strlen(text), false);
 	mem_free(text);
@@ -111,6 +125,24 @@ static bool asks_by_word(const struct app *app)
 	return app->argc == 1 && !strcmp(app->argv[0], "help") && !io_exists("help");
 }
 
+/* Who follows prints nothing and has no entry in the ledger. */
+static int begin_ranks(struct app *app, const struct command *c, struct common *common, struct err *e)
+{
+	int rank, size = ranks_launched(&rank);
+
+	if (size < 2)
+		return 0;
+	if (!c->ranks || app->plans)
+		return err_set(e, "%s%s is for one process, and mpirun has started %d: several train together with "
+		                  "tune, pretrain and resume", app->plans ? "plan " : "", c->name, size);
+	if (this_rank) {
+		common->json = false;
+		common->quiet = true;
+		common->ledger = "off";
+	}
+	return ranks_start(app, RANK_TIMEOUT, &common->threads, e);
+}
+
 /* Options, --help, log, kernels, pool and books. 0 to go on, else the exit status + 1. */
 static int begin(struct app *app, const struct command *c, struct common *common, struct opt_parse *p, struct err *e)
 {
@@ -123,9 +155,13 @@ static int begin(struct app *app, const struct command *c, struct common *common
 	}
 	if (!(app->kernels = kernels_get(NULL, e)))
 		return app_fail(e) + 1;
+	if (begin_ranks(app, c, common, e) < 0)
+		return app_fail(e) + 1;
 	app->json = json_only = common->json;
 	app->quiet = common->quiet;
 	log_set(common->quiet ? LOG_QUIET : LOG_NORMAL);
+	if (this_rank)
+		log_lend(&nobody);
 	app->pool = pool_new((int)common->threads);
 	*app->device = device_cpu(app->kernels, app->pool);
 	if (metering_begin(app, c, common, e) < 0)
@@ -153,6 +189,8 @@ static int run_with_options(struct app *app, const struct command *c)
 		status--;
 	else if (p.n_positional < c->least || p.n_positional > c->most)
 		status = wrong_words(c, &p);
+	else if (ranks_follows(app->ranks))
+		status = trial_follow(app, &e) < 0 ? app_fail(&e) : EXIT_DONE;
 	else if (output_check(&p, &e) < 0)
 		status = app_usage(c, "%s", e.msg);
 	else if (output_places(&p, !app->plans, &e) < 0 || (status = c->run(app, options, &p, &e)) < 0)
@@ -217,7 +255,8 @@ static void handle_signals(void (*handler)(int))
 	sigaction(SIGTERM, &a, NULL);
 }
 
-void app_catch_signals(void) { handle_signals(note_signal); }
+/* One of several ends its steps, never gives one up; who follows waits for rank 0. */
+void app_catch_signals(void) { handle_signals(this_rank ? SIG_IGN : several ? only_note : note_signal); }
 
 void app_note_signals(void) { handle_signals(only_note); }
 
@@ -278,12 +317,14 @@ static int run_command(const struct command *c, int argc, char **argv)
 {
 	struct device device;
 	struct app app = { .argc = argc, .argv = argv, .device = &device };
+	several = ranks_launched(&this_rank) > 1;
 	int status = c->instead ? c->instead(&app, &c) : 0;
 
 	if (status == 0)
 		status = run_with_options(&app, c);
 	log_live_end();
 	metering_end(status);
+	status = ranks_end(&app, status);
 	pool_free(app.pool);
 	return status;
 }

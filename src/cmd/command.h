@@ -14,6 +14,8 @@
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 3 };
 
+struct ranks;
+
 struct app {                       /* what every command gets */
 	bool json, quiet;
 	bool plans;                    /* `kungfu plan`: only what the command would take is wanted (cmd/estimate.h) */
@@ -22,6 +24,7 @@ struct app {                       /* what every command gets */
 	struct pool *pool;             /* made before run, freed after it */
 	const struct kernels *kernels;
 	struct device *device;         /* of these two: where passes run */
+	struct ranks *ranks;           /* the processes that mpirun has started; NULL: this one is alone */
 	const char *compute;           /* the arithmetic that was used, for the summary; NULL: the command has none */
 };
 
@@ -61,6 +64,7 @@ struct command {
 	bool looks;                    /* only looks at runs or at the ledger: neither metered nor recorded */
 	/* says by planned() what it will take, before it takes it: `kungfu plan` and --max-gas work */
 	bool plans;
+	bool ranks;                    /* may be run by several processes under mpirun (cmd/ranks_start.h) */
 	int order;                     /* place in the overview: the order of a person's work */
 	const struct opt *opts;
 	/* of the struct that opts fill; it begins with struct common, the rest is zero */

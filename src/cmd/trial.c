@@ -229,6 +229,22 @@ static int plan(struct trial_run *t, struct err *e)
 	return status;
 }
 
+static int tell_ranks(struct trial_run *t, struct err *e)
+{
+	struct ranks *r = t->app->ranks;
+
+	if (!r)
+		return 0;
+	json_t *record = recipe_record(&t->recipe);
+	char *line = jsonx_line(record);
+	int status = ranks_text(r, RANKS_RUN, &line, e);
+	mem_free(line);
+	json_decref(record);
+	t->recipe.ranks = r;
+	r->timeout = t->recipe.rank_timeout;
+	return status;
+}
+
 static int open_trainer(struct trial_run *t, long first, struct err *e)
 {
 	struct profiling *p = t->o->profiling;
@@ -239,12 +255,14 @@ static int open_trainer(struct trial_run *t, long first, struct err *e)
 		return -1;
 	speeds = machine_speeds(t->app);
 	t->recipe.speeds = &speeds;
+	if (tell_ranks(t, e) < 0)
+		return -1;
 	int status = trainer_open_at(&t->trainer, &t->recipe, first, t->app->device, e);
 	if (!status && !(status = plan(t, e)) && p)
 		trainer_trace(t->trainer, profiling_trace(p));
 	if (t->trainer)
 		trainer_watch(t->trainer, app_interrupted);
-	return status || trainer_start(t->trainer, e) < 0 ? -1 : 0;
+	return status || trainer_start(t->trainer, e) < 0 ? -1 : ranks_agree(t->app->ranks, 0, NULL, e);
 }
 
 /* A run that cannot begin leaves no folder that stands in the way of the next try. */
@@ -333,6 +351,38 @@ static void empty_result(struct trial_result *r)
 	*r = (struct trial_result){ .loss = NAN, .eval_loss = NAN, .acc = NAN };
 	gas_none(&r->gas);
 	gas_none(&r->whole);
+}
+
+/* What follows is as rank 0 has it; texts of its own are drawn there alone. */
+static int open_following(struct app *app, const char *text, struct recipe *r, struct opt_parse *p, struct trainer **t,
+                          struct err *e)
+{
+	json_t *record = jsonx_parse(text, strlen(text), "rank 0's recipe", e);
+	int status = record && recipe_load(r, p, record, e) == 0 && recipe_resolve(r, e) == 0 ? 0 : -1;
+
+	json_decref(record);
+	r->ranks = app->ranks;
+	r->forgetting = false;
+	app->ranks->timeout = r->rank_timeout;
+	return status || trainer_open(t, r, app->device, e) < 0 ? -1 : trainer_start(*t, e);
+}
+
+int trial_follow(struct app *app, struct err *e)
+{
+	struct recipe r;
+	struct opt_parse p = { 0 };
+	struct trainer *t = NULL;
+	char *text;
+
+	if (ranks_text(app->ranks, RANKS_RUN, &text, e) < 0)
+		return app->ranks->over ? 0 : -1;
+	int status = ranks_agree(app->ranks, open_following(app, text, &r, &p, &t, e), NULL, e);
+	if (!status)
+		status = trainer_follow(t, NULL, NULL, e);
+	trainer_close(t);
+	opt_release(&p);
+	mem_free(text);
+	return app->ranks->over ? 0 : status;
 }
 
 int trial_run(struct app *app, struct trial_options *o, struct trial_result *r, struct err *e)

@@ -103,6 +103,8 @@ struct trial_result {
 extern const struct log_sink log_nothing;
 
 int trial_run(struct app *app, struct trial_options *o, struct trial_result *r, struct err *e);
+/* What a rank that follows does in place of a command: waits for rank 0's recipe, and has its part in the run. */
+int trial_follow(struct app *app, struct err *e);
 void trial_result_release(struct trial_result *r);
 /* The evaluation that the end of a finished run (with keep_last) would have had on the recipe's eval_data, whichever
  * rows those are: r has eval_loss, acc and rows; end is TRIAL_STOPPED where a stop was asked

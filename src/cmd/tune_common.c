@@ -21,6 +21,7 @@
 #include "feedback/said.h"
 #include "model/prepare.h"
 #include "train/objective.h"
+#include "train/ranks.h"
 
 const struct opt tune_opts[] = {
 	RECIPE_OPTS(struct tune, recipe),
@@ -248,6 +249,18 @@ static void say_forgotten(const json_t *j)
 		        json_integer_value(json_object_get(j, "forgetting_tokens")));
 }
 
+/* steps: of this process */
+static void say_ranks(const struct ranks *r, long steps)
+{
+	char sent[32], received[32];
+
+	if (!r || steps < 1)
+		return;
+	log_say("%d ranks: of rank 0 a step has %s that it sends and %s that it receives, for which it waits %.3g s",
+	        r->size, human_bytes((size_t)(r->sent / (double)steps), sent),
+	        human_bytes((size_t)(r->received / (double)steps), received), r->waited / (double)steps);
+}
+
 static void say_end(void *ctx, const struct train_loop *f, const json_t *facts, bool done)
 {
 	const struct trainer_plan *p = trainer_plan(f->trainer);
@@ -267,6 +280,7 @@ static void say_end(void *ctx, const struct train_loop *f, const json_t *facts, 
 	        trainer_steps_done(f->trainer), trainer_steps_done(f->trainer) == 1 ? "" : "s", f->loss,
 	        fit_tokens_per_second(f, false), time, compute_name(trainer_compute(f->trainer)),
 	        human_bytes(p->planned_bytes, planned), human_bytes(mem_rss_peak(), peak));
+	say_ranks(s->app->ranks, trainer_steps_done(f->trainer) - p->first);
 	metering_text(gas);
 	if (gas[0])
 		log_say("%s took %s", n > 1 ? "this process" : "it", gas);

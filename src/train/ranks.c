@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 void ranks_init(struct ranks *r)
@@ -26,10 +27,13 @@ void ranks_begin(struct ranks *r, struct rank_transfer *x, bool receives, int pe
 
 int ranks_wait(struct ranks *r, struct rank_transfer *x, struct err *e)
 {
-	if (!x->bytes || r->row->wait(r, x, e) == 0)
+	double begin = clock_seconds();
+
+	if (!x->bytes)
 		return 0;
-	r->failed = true;
-	return -1;
+	r->failed |= r->row->wait(r, x, e) < 0;
+	r->waited += clock_seconds() - begin;
+	return r->failed ? -1 : 0;
 }
 
 static int wait_all(struct ranks *r, size_t n, struct err *e)
@@ -79,15 +83,36 @@ int ranks_next(struct ranks *r, struct err *e)
 	return 0;
 }
 
+int ranks_text(struct ranks *r, enum ranks_what what, char **text, struct err *e)
+{
+	size_t n = r->rank ? 0 : strlen(*text), count = r->rank ? 1 : (size_t)r->size - 1;
+
+	if (r->rank)
+		*text = NULL;
+	if ((r->rank ? ranks_next(r, e) : ranks_order(r, what, (int64_t)n, NULL, e)) < 0)
+		return -1;
+	if (r->rank && r->order.what != (int64_t)what)
+		return err_set(e, "rank 0 has ended");
+	if (r->rank) {
+		n = (size_t)r->order.number;
+		*text = mem_alloc(n + 1);
+	}
+	for (size_t k = 0; k < count; k++)
+		ranks_begin(r, &r->spare[k], r->rank > 0, r->rank ? 0 : (int)k + 1, RANKS_TAG_ORDER, *text, n);
+	return wait_all(r, count, e);
+}
+
 static int follow_verdict(struct ranks *r, int status, const char *said, struct err *e)
 {
-	r->order = (struct ranks_order){ .number = status };
-	snprintf(r->order.text, sizeof(r->order.text), "%s", status < 0 ? e->msg : said ? said : "");
-	ranks_begin(r, &r->spare[0], false, 0, RANKS_TAG_ANSWER, &r->order, sizeof(r->order));
-	if (ranks_wait(r, &r->spare[0], e) < 0 || ranks_next(r, e) < 0)
+	r->answer = (struct ranks_order){ .number = status };
+	snprintf(r->answer.text, sizeof(r->answer.text), "%s", status < 0 ? e->msg : said ? said : "");
+	ranks_begin(r, &r->spare[1], false, 0, RANKS_TAG_ANSWER, &r->answer, sizeof(r->answer));
+	if (ranks_next(r, e) < 0)
 		return -1;
-	if (r->over)
+	if (r->over) /* and does not listen any more */
 		return err_set(e, "rank 0 has ended");
+	if (ranks_wait(r, &r->spare[1], e) < 0)
+		return -1;
 	return r->order.number < 0 ? err_set(e, "%.1000s", r->order.text) : 0;
 }
 

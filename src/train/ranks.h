@@ -35,19 +35,16 @@ struct ranks_row {
 	void (*begin)(struct ranks *r, struct rank_transfer *x);
 	/* Until it is over. −1: it never will be, and neither will any other; the sentence names the rank. */
 	int (*wait)(struct ranks *r, struct rank_transfer *x, struct err *e);
-	/* x becomes Σ over ranks of x, by the carrier's own sum, whose order of additions is its own; NULL: it has
-	 * none. */
-	int (*sum)(struct ranks *r, float *x, size_t n, struct err *e);
 	/* failed: this process has given up, and the others are to end with it. */
 	void (*close)(struct ranks *r, bool failed);
 };
 
-enum { RANKS_TEXT = 4072 };
+enum { RANKS_TEXT = 2032 };
 
 /* What rank 0 says to the others. */
-enum ranks_what { RANKS_END, RANKS_VERDICT, RANKS_STEP, RANKS_SAVE, RANKS_LOAD, RANKS_TOLL };
+enum ranks_what { RANKS_END, RANKS_RUN, RANKS_VERDICT, RANKS_STEP, RANKS_SAVE, RANKS_LOAD, RANKS_TOLL };
 struct ranks_order {
-	int64_t what, number;          /* number: of the step; or a status */
+	int64_t what, number;          /* number: of the step; a status; of bytes that follow (ranks_text) */
 	char text[RANKS_TEXT];         /* a path, or a sentence */
 };
 
@@ -56,9 +53,10 @@ struct ranks {
 	int rank, size;
 	double timeout;                /* seconds of silence after which a rank counts as gone */
 	double sent, received;         /* bytes, by this process so far */
+	double waited;                 /* seconds in which it did nothing else */
 	void *own;                     /* the carrier's */
 	struct rank_transfer *spare;   /* [2 · size] for what is waited for at once */
-	struct ranks_order order;
+	struct ranks_order order, answer;
 	bool over, failed;             /* rank 0 has ended it; messages have failed */
 };
 
@@ -84,6 +82,8 @@ int ranks_gather(struct ranks *r, int tag, void *data, const size_t *at, struct 
  * end is wanted (ranks_agree), rank 0 has ended. */
 int ranks_order(struct ranks *r, enum ranks_what what, int64_t number, const char *text, struct err *e);
 int ranks_next(struct ranks *r, struct err *e);
+/* An order and a text of any length with it, which another rank's *text is then (mem_free; of rank 0 what is said). */
+int ranks_text(struct ranks *r, enum ranks_what what, char **text, struct err *e);
 /* All ranks come here, each with its status and, where that is below 0, the sentence in e. All leave with 0, or with
  * −1 and the first sentence, "rank 2: …" in front. said: what each brings for rank 0, who gets that of rank k in
  * said[k]; of the others said[0] is theirs; or NULL. */

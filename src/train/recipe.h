@@ -56,6 +56,7 @@ struct recipe {
 	const char *report_to;
 	int64_t eval_tokens;                                           /* of shards */
 	size_t memory;                                                 /* 0: no limit */
+	double rank_timeout;                                           /* seconds */
 	/* no option: of this machine, borrowed; what --memory has recomputed is chosen by it; or NULL */
 	const struct speeds *speeds;
 	struct ranks *ranks;                                           /* no option: who trains with it; or NULL */
@@ -252,6 +253,8 @@ struct recipe {
 	                "document of a row that belong together)"), \
 		OPT_BYTES("memory", s, f.memory, NULL, \
 	                  "limit of the process's memory, as 2G; changes what is recomputed, not the result"), \
+		OPT_FLOAT("rank-timeout", s, f.rank_timeout, "60", 1, 1e6, \
+	                  "under mpirun: a rank that is silent for so many seconds ends the run"), \
 		OPT_FLAG("gradient-checkpointing", s, f.gradient_checkpointing, "false", \
 	                 "recompute all that can be; --memory recomputes only what it must")
 

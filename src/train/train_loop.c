@@ -400,6 +400,11 @@ static json_t *step_line(const struct train_loop *f, const struct step_metrics *
 	put_pretraining(j, f, m);
 	json_object_set_new(j, "num_tokens", json_integer(f->tokens));
 	json_object_set_new(j, "tokens_per_second", jsonx_number((double)m->tokens / m->seconds));
+	if (m->sent > 0 || m->received > 0) {
+		json_object_set_new(j, "sent_bytes", json_real(m->sent));
+		json_object_set_new(j, "received_bytes", json_real(m->received));
+		json_object_set_new(j, "wait_seconds", json_real(m->waited));
+	}
 	return j;
 }
 

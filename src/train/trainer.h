@@ -65,7 +65,7 @@ struct step_metrics {
 	double seconds;                 /* of this step */
 	int64_t tokens, computed_tokens, supervised_tokens;
 	double flops, int_ops;        /* all operations, of all ranks; of these, those in int8 */
-	double sent, received;          /* bytes of messages of this rank */
+	double sent, received, waited;  /* bytes of messages of this rank, seconds for which it waited for them */
 	struct objective_metrics metrics; /* what the objective tells of it beside the loss */
 	/* Where the recipe wants it of this step: by how much of itself each layer moved, then what is in no layer;
 	 * the trainer's, until the next step. */

@@ -132,7 +132,7 @@ struct sharing {
 	struct rank_transfer *go;  /* [size] of the subtree that is done */
 	float *gradient;           /* of the last one; NULL: of this step there was none */
 	size_t *leaf_at;           /* [size + 1] bytes of the leaves of this step, by rank */
-	double sent, received;     /* before this step */
+	double sent, received, waited; /* before this step */
 };
 
 /* trainer_moved.c; before NULL: it is not asked for */

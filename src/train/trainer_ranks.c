@@ -85,7 +85,7 @@ static const char *unshared(const struct trainer *t)
 	if (kl_wanted(t))
 		return "--kl-to-base";
 	if (t->recipe.l2_sp > 0 || t->recipe.ewc > 0)
-		return "--l2-sp and --ewc";
+		return "--l2-sp or --ewc";
 	if (optim_averages(&t->optim))
 		return "an average of the weights";
 	if (a && (a->term || a->updated))
@@ -205,6 +205,7 @@ void share_begin(struct trainer *t)
 		return;
 	s->sent = s->ranks->sent;
 	s->received = s->ranks->received;
+	s->waited = s->ranks->waited;
 	s->n_parts = deal(s, t->now.micros, s->parts, own, &level);
 	if (s->n_parts > s->most_parts || level > s->level)
 		BUG("a step of %zu micro-batches has %zu parts, %zu were planned", t->now.micros, s->n_parts,
@@ -359,6 +360,7 @@ int share_weights(struct trainer *t, struct err *e)
 		return -1;
 	t->now.metrics.sent = s->ranks->sent - s->sent;
 	t->now.metrics.received = s->ranks->received - s->received;
+	t->now.metrics.waited = s->ranks->waited - s->waited;
 	return 0;
 }
 

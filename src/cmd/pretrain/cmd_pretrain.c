@@ -285,6 +285,7 @@ const struct command cmd_pretrain = {
 	.example = "kungfu pretrain --data text --out run --budget 30m",
 	.brief = "a model from raw text",
 	.plans = true,
+	.ranks = true,
 	.order = 49,
 	.opts = pretrain_opts,
 	.options_size = sizeof(struct pretrain),
