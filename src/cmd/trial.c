@@ -250,13 +250,13 @@ static int open_trainer(struct trial_run *t, long first, struct err *e)
 	struct profiling *p = t->o->profiling;
 	struct speeds speeds;
 
+	if (tell_ranks(t, e) < 0)
+		return -1;
 	metering_phase("open");
 	if (p && profiling_begin(p, t->app, e) < 0) /* first: the plan counts what it takes */
 		return -1;
 	speeds = machine_speeds(t->app);
 	t->recipe.speeds = &speeds;
-	if (tell_ranks(t, e) < 0)
-		return -1;
 	int status = trainer_open_at(&t->trainer, &t->recipe, first, t->app->device, e);
 	if (!status && !(status = plan(t, e)) && p)
 		trainer_trace(t->trainer, profiling_trace(p));
@@ -357,7 +357,7 @@ static void empty_result(struct trial_result *r)
 static int open_following(struct app *app, const char *text, struct recipe *r, struct opt_parse *p, struct trainer **t,
                           struct err *e)
 {
-	json_t *record = jsonx_parse(text, strlen(text), "rank 0's recipe", e);
+	json_t *record = jsonx_load(text, strlen(text), "rank 0's recipe", e);
 	int status = record && recipe_load(r, p, record, e) == 0 && recipe_resolve(r, e) == 0 ? 0 : -1;
 
 	json_decref(record);
