@@ -16,7 +16,7 @@
 
 enum { A, ALPHA, B, BETA, E, NUMBERS, GOES_ON = 6, STEPS = 400 };
 
-static const double delta = 1e-3;
+static const double delta = 1e-3, least_exponent = 0.02, most_exponent = 2, steep = 1e8;
 static const double grid[] = { 0.1, 0.2, 0.3, 0.4, 0.55, 0.75, 1.0 };
 enum { GRID = 7 };
 
@@ -40,6 +40,15 @@ static double predicted(const double *p, double x, double y, double part[3])
 	return most + log(sum);
 }
 
+/* Grows from where an exponent leaves what any has been found in. */
+static double hold(double exponent, double *g)
+{
+	double over = exponent - fmax(least_exponent, fmin(most_exponent, exponent));
+
+	*g += 2 * steep * over;
+	return steep * over * over;
+}
+
 /* Huber's function over δ², which has the same minimum and numbers of a size that L-BFGS likes. */
 static double value(void *ctx, const double *p, double *g)
 {
@@ -57,7 +66,7 @@ static double value(void *ctx, const double *p, double *g)
 		g[BETA] -= slope * part[1] * d->y[i];
 		g[E] += slope * part[2];
 	}
-	return sum;
+	return sum + hold(p[ALPHA], &g[ALPHA]) + hold(p[BETA], &g[BETA]);
 }
 
 /* --- beginnings --- */

@@ -4,7 +4,8 @@
  *
  * fitted to the runs' losses as Hoffmann et al. 2022 (approach 3) do: the least sum of Huber's function (δ = 0.001)
  * of log L(N, D) − log L over the runs, by L-BFGS from a grid of beginnings, the best of which counts. Intervals are
- * of the bootstrap over runs, 95 %: each draw is fitted anew. With C = 6·N·D operations the least loss is at
+ * of the bootstrap over runs, 95 %: each draw is fitted anew. α and β are held between 0.02 and 2: runs that say
+ * nothing of one leave it there. With C = 6·N·D operations the least loss is at
  *
  *     N = G·(C/6)^(β/(α+β))      D = (C/6)/N      G = (α·A/(β·B))^(1/(α+β))
  *

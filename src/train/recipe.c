@@ -120,6 +120,9 @@ static int check_paths(const struct recipe *r, struct err *e)
 	if (r->config && method_adapter(r->method))
 		return err_set(e, "--method %s leaves a model's own weights as they are, and those of --config are "
 		                  "drawn at random", r->method);
+	if (r->mup_base_width && !optimizer_find(r->optim)->normalized)
+		return err_set(e, "--mup-base-width with --optim %s: its rates do not go with the width as muP's do; "
+		                  "adamw's, adamw_8bit's, lion's and schedule_free_adamw's do", r->optim);
 	if (r->config && !r->tokenizer)
 		return err_set(e, "--config needs --tokenizer: what its tokens are");
 	if (!r->config && r->tokenizer)

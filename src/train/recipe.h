@@ -23,6 +23,7 @@ struct recipe {
 	const char *model, *data, *eval_data, *out;
 	/* of a model from nothing (RECIPE_NEW_OPTS), instead of `model`: its config.json and its tokenizer */
 	const char *config, *tokenizer;
+	int64_t mup_base_width;                                        /* 0: no muP */
 	int64_t sample_steps, sample_tokens, ratio_steps;
 	const char *sample_prompt;
 	bool overwrite;
@@ -265,6 +266,8 @@ struct recipe {
 	                   "a config.json, or a folder with one: a model of this shape begins anew, by --seed"), \
 		OPT_STRING("tokenizer", s, f.tokenizer, NULL, "PATH", \
 	                   "its tokenizer: a folder, a tokenizer.json, a GGUF"), \
+		OPT_INT("mup-base-width", s, f.mup_base_width, "0", 0, 1 << 24, \
+	                "muP: the width that the learning rate was tuned for; 0: no muP"), \
 		OPT_GROUP("While it learns"), \
 		OPT_INT("sample-steps", s, f.sample_steps, "0", 0, 1e12, \
 	                "let it write a text every N steps; 0: never"), \

@@ -19,6 +19,7 @@
 #include "data/chat.h"
 #include "model/export.h"
 #include "model/init.h"
+#include "model/mup.h"
 #include "model/new_tokens.h"
 #include "model/resident.h"
 #include "op/trace.h"
@@ -44,6 +45,7 @@ static int begin_model(struct trainer *t, struct trainer_base *b, struct err *e)
 	json_t *config = jsonx_load_file(path, e);
 	struct tokenizer *tokenizer = config ? tokenizer_open(r->tokenizer, e) : NULL;
 	struct init_options o = { .seed = (uint64_t)r->seed, .name = r->config,
+		                  .base_width = (int)r->mup_base_width,
 		                  .parts = t->objective.row->masked ? WEIGHT_OF_HEAD : 0 };
 	int status = !tokenizer || model_new(&b->model, config, tokenizer, &o, t->pool, e) < 0 ? -1 : 0;
 
@@ -125,6 +127,7 @@ static int add_weights(struct trainer *t, struct err *e)
 		                                                        "as such");
 	t->overlay = &t->full;
 	t->params = &t->full.params;
+	mup_groups(t->params, t->model);
 	return params_seal(t->params, e);
 }
 

@@ -36,6 +36,12 @@ const struct opt pretrain_opts[] = {
 	           "documents by their hash, or the end of each"),
 	OPT_CHOICE("dedup", struct pretrain, dedup, "exact", "none|exact|minhash", "copies of documents that go"),
 	OPT_STRING("filters", struct pretrain, filters, NULL, "LIST", "rules of data build, as c4,gopher"),
+	OPT_INT("seeds", struct pretrain, seeds, "1", 1, 100,
+	        "makes the run with N seeds, from --seed up, and tells which differences are noise"),
+	OPT_FLAG("scaling-laws", struct pretrain, scaling_laws, "false",
+	         "half of --flops for a ladder of small models and the law through them, half for the best"),
+	OPT_FLAG("coord-check", struct pretrain, coord_check, "false",
+	         "checks muP: sizes of numbers of models 1, 2, 4, 8 times as wide; makes no run"),
 	RECIPE_NEW_OPTS(struct pretrain, recipe),
 	RECIPE_OPTS(struct pretrain, recipe),
 	OPT_GROUP("This command"),
@@ -82,6 +88,9 @@ static int check(const struct pretrain *o, const struct opt_parse *p, struct err
 	if ((o->budget && o->flops > 0) || (budget && opt_given(p, "max-steps")) ||
 	    (budget && opt_given(p, "num-train-epochs")))
 		return err_set(e, "--budget, --flops, --max-steps, --num-train-epochs: one of them says how long");
+	if (o->scaling_laws && (!(o->flops > 0) || o->seeds > 1 || r->model || r->config))
+		return err_set(e, "--scaling-laws wants --flops, and is of new models, one seed: neither --from, "
+		                  "--config nor --seeds");
 	if (o->block_size && opt_given(p, "max-length"))
 		return err_set(e, "--block-size and --max-length are the same");
 	if (r->replay && shards_are(r->data))
@@ -210,7 +219,22 @@ static int prepare_and_run(struct app *app, struct pretrain *o, struct opt_parse
 		log_warn("%s", buf_str(&unused));
 	buf_release(&unused);
 	r->replay = NULL; /* it is in the shards' mixture */
-	return tune_run(app, r, TRIAL_NEW, "pretrain", o->began, &o->profiling, e);
+	int status = tune_run(app, r, TRIAL_NEW, "pretrain", o->began, &o->profiling, e);
+	return status == 0 && o->seeds > 1 && !app->plans ? pretrain_seeds(app, o, e) : status;
+}
+
+/* The ladder, then the run that it speaks of. */
+static int run_scaling(struct app *app, struct pretrain *o, struct opt_parse *p, struct err *e)
+{
+	struct scaling *s = NULL;
+	int status = scaling_ladder(&s, app, o, p, e);
+
+	if (status == 0)
+		status = tune_run(app, &o->recipe, TRIAL_NEW, "pretrain", o->began, &o->profiling, e);
+	if (status == 0)
+		status = scaling_checked(s, e);
+	scaling_free(s);
+	return status;
 }
 
 /* A plan prepares too, in a folder that goes again. */
@@ -239,7 +263,7 @@ static int begin(struct app *app, struct pretrain *o, struct opt_parse *p, struc
 	if (output_place("out", o->recipe.out, OUTPUT_FOLDER, true, e) < 0 ||
 	    run_dir_check(o->recipe.out, o->recipe.overwrite, &old, e) < 0 || keep(p, o->recipe.out, e) < 0)
 		return -1;
-	return prepare_and_run(app, o, p, o->recipe.out, e);
+	return o->scaling_laws ? run_scaling(app, o, p, e) : prepare_and_run(app, o, p, o->recipe.out, e);
 }
 
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
@@ -247,6 +271,11 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	struct pretrain *o = options;
 
 	app_catch_signals();
+	if (o->coord_check) {
+		int status = read_words(o, p, e) < 0 ? -1 : pretrain_coordinates(app, o, e);
+		arena_release(&o->mem);
+		return status;
+	}
 	if (resolve(app, o, p, e) < 0) {
 		arena_release(&o->mem);
 		return app_usage(&cmd_pretrain, "%s", e->msg);
@@ -272,7 +301,7 @@ int pretrain_resume(struct app *app, const struct common *common, const char *di
 	else
 		log_say("%s: prepared anew, no step was made yet", dir);
 	if (!status)
-		status = prepare_and_run(app, &o, &p, dir, e);
+		status = o.scaling_laws ? run_scaling(app, &o, &p, e) : prepare_and_run(app, &o, &p, dir, e);
 	opt_release(&p);
 	arena_release(&o.mem);
 	return status;

@@ -21,7 +21,8 @@ struct pretrain {
 	struct profiling profiling;
 	const char *from, *size, *budget, *dedup, *filters, *valid_by;
 	double flops, valid_ratio;
-	int64_t vocab_size, batch_tokens, block_size;
+	int64_t vocab_size, batch_tokens, block_size, seeds;
+	bool coord_check, scaling_laws;
 	double began;                  /* clock_seconds() */
 	struct arena mem;
 };
@@ -37,6 +38,17 @@ void pretrain_moved(struct recipe *r, const char *dir, struct arena *mem);
 int pretrain_prepare(struct app *app, struct pretrain *o, const char *in, struct err *e);
 /* choose.c: what nobody said: shape, batch, rate, steps; by the shards, or within a budget. */
 int pretrain_choose(struct app *app, struct pretrain *o, struct opt_parse *p, const char *in, struct err *e);
+/* coordinates.c: the check of muP on models of several widths; no text is read, no run is made. */
+int pretrain_coordinates(struct app *app, const struct pretrain *o, struct err *e);
+/* seeds.c: after the run in the recipe's folder, the same with other seeds beside it, and what of the difference
+ * between two runs is noise. The exit status, or −1. */
+int pretrain_seeds(struct app *app, struct pretrain *o, struct err *e);
+/* scaling.c: a ladder of small runs in the folder, the law through them, and what it says of --flops; the recipe is
+ * then of the run that checks it. And what came of that. The exit status, or −1. */
+struct scaling;
+int scaling_ladder(struct scaling **out, struct app *app, struct pretrain *o, struct opt_parse *p, struct err *e);
+int scaling_checked(struct scaling *s, struct err *e);
+void scaling_free(struct scaling *s);
 /* characters.c: a tokenizer whose tokens are the characters of the texts, new; in tokenizer.json's form. */
 struct token_texts;
 struct tokenizer *characters_tokenizer(struct token_texts *texts, struct err *e);

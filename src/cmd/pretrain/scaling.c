@@ -1,0 +1,270 @@
+/* scaling: a ladder of small models, the law through their losses (learn/scaling_law.h), and what it says of a budget
+ * of operations; then that is tried and both are told.
+ *
+ *     half of --flops: for each of RUNGS budgets, each four times the one before, models of WIDE depths around the one
+ *                      that 20 tokens a parameter mean, in PREPARED/ladder/dN-RUNG
+ *     the other half:  the depth at which the law says that the loss is least, in OUT
+ *
+ * Every run has the batch, the rate and the schedule that its own number of tokens means (choose.c), so each ends at a
+ * rate of nearly nothing, as the law wants it. Tokens that are read again count as Muennighoff et al. 2023 do. What is
+ * there of the ladder is not run again. OUT/scaling.json and OUT/scaling.svg have runs, law and check. */
+#include <math.h>
+#include <string.h>
+
+#include "base/human.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "chart/chart.h"
+#include "cmd/pretrain/pretrain.h"
+#include "cmd/trial.h"
+#include "learn/scaling_law.h"
+#include "model/init.h"
+#include "model/sizes.h"
+#include "train/laws.h"
+
+enum { RUNGS = 3, WIDE = 3, RUNS = RUNGS * WIDE };
+
+struct scaling {
+	struct app *app;
+	struct pretrain *o;
+	struct opt_parse *p;
+	const char *out;
+	struct recipe asked;           /* as it was before a shape was chosen */
+	double flops, unique;
+	int depth[RUNS];
+	struct scaling_point point[RUNS];
+	size_t n;
+	struct scaling_fit fit;
+	struct scaling_range expected;
+	struct scaling_point checked;
+};
+
+/* --- one run --- */
+
+/* N of the shape that the recipe names, and what its tokens are worth. */
+static int measure(struct scaling *s, struct scaling_point *out, struct err *e)
+{
+	const struct recipe *r = &s->o->recipe;
+	struct init_options o = { .seed = 0 };
+	json_t *config = jsonx_load_file(r->config, e);
+	struct model m;
+
+	if (!config || model_new_facts(&m, config, &o, e) < 0) {
+		json_decref(config);
+		return -1;
+	}
+	double tokens = (double)r->max_steps * (double)r->batch_size * (double)r->accumulation * (double)r->max_length;
+	*out = (struct scaling_point){ .n = size_cost(&m, (int)r->max_length).blocks,
+		                       .tokens = law_repeated(s->unique, tokens) };
+	json_decref(config);
+	model_close(&m);
+	return 0;
+}
+
+/* The recipe becomes that of a depth on which so many operations are spent, in dir. */
+static int choose(struct scaling *s, int depth, double flops, const char *dir, struct scaling_point *out,
+                  struct err *e)
+{
+	s->o->recipe = s->asked;
+	s->o->recipe.out = dir;
+	s->o->size = arena_printf(&s->o->mem, "llama-d%d", depth);
+	s->o->flops = flops;
+	if (io_mkdirs(dir, e) < 0 || pretrain_choose(s->app, s->o, s->p, dir, e) < 0 ||
+	    recipe_resolve(&s->o->recipe, e) < 0)
+		return -1;
+	recipe_settle(&s->o->recipe, s->app->kernels);
+	s->o->recipe.replay = NULL;
+	return measure(s, out, e);
+}
+
+static int run_one(struct scaling *s, int depth, double flops, int rung, struct err *e)
+{
+	const char *dir = arena_printf(&s->o->mem, "%s/" PREPARED "/ladder/d%d-%d", s->out, depth, rung);
+	struct scaling_point *point = &s->point[s->n];
+	struct trial_options o = { .recipe = &s->o->recipe, .folder = TRIAL_EITHER, .part = "pretrain",
+		                   .command = "pretrain", .log = &log_nothing };
+	struct trial_result r;
+	const struct log_sink *was = log_lend(&log_nothing);
+	int status = choose(s, depth, flops, dir, point, e);
+
+	log_lend(was);
+	if (status < 0 || trial_run(s->app, &o, &r, e) < 0)
+		return -1;
+	point->loss = isnan(r.eval_loss) ? r.loss : r.eval_loss;
+	s->depth[s->n++] = depth;
+	if (r.end != TRIAL_DONE)
+		status = err_set(e, "stopped; the same command goes on with the ladder");
+	else
+		log_say("ladder %zu of %d: d%d, %.3g parameters, %.3g tokens: loss %.4f", s->n, RUNS, depth, point->n,
+		        point->tokens, point->loss);
+	trial_result_release(&r);
+	return status;
+}
+
+/* --- the ladder --- */
+
+static int read_unique(struct scaling *s, struct err *e)
+{
+	struct shards shards;
+
+	if (shards_open(&shards, s->o->recipe.data, e) < 0)
+		return -1;
+	s->unique = (double)shards_total(&shards, SHARDS_TRAIN).tokens;
+	shards_close(&shards);
+	return 0;
+}
+
+static int climb(struct scaling *s, struct err *e)
+{
+	double unit = s->flops / 2 / WIDE / (1 + 4 + 16);
+
+	for (int rung = 0; rung < RUNGS; rung++, unit *= 4) {
+		double n, tokens;
+		law_optimal(unit, LAW_RATIO, &n, &tokens);
+		int middle = size_nearest_depth(n), low = middle > 1 ? middle - 1 : 1;
+		for (int i = 0; i < WIDE; i++)
+			if (run_one(s, low + i, unit, rung + 1, e) < 0)
+				return -1;
+	}
+	return scaling_fit(&s->fit, s->point, s->n, (uint64_t)s->asked.seed, e);
+}
+
+/* --- what it says --- */
+
+/* The depth at which the law has the lowest loss, by what a token of it really costs; the recipe becomes its own. */
+static int choose_best(struct scaling *s, struct err *e)
+{
+	double lowest = INFINITY;
+	int best = 1;
+
+	const struct log_sink *was = log_lend(&log_nothing);
+	for (int depth = 1; depth <= SIZE_DEPTH_MOST; depth++) {
+		if (choose(s, depth, s->flops / 2, s->out, &s->checked, e) < 0) {
+			log_lend(was);
+			return -1;
+		}
+		double loss = scaling_loss(&s->fit.law, s->checked.n, s->checked.tokens);
+		if (loss >= lowest)
+			break;
+		lowest = loss;
+		best = depth;
+	}
+	log_lend(was);
+	if (choose(s, best, s->flops / 2, s->out, &s->checked, e) < 0)
+		return -1;
+	s->expected = scaling_expect(&s->fit, s->checked.n, s->checked.tokens);
+	return 0;
+}
+
+static void tell(const struct scaling *s)
+{
+	const struct scaling_fit *f = &s->fit;
+	struct scaling_advice a = scaling_advise(f, s->flops / 2);
+	char n[3][32], tokens[3][32];
+
+	app_print("loss(N, D) = %.3f + %.3g/N^%.3f + %.3g/D^%.3f, of %zu runs, off by %.2f %%\n", f->law.e, f->law.a,
+	          f->law.alpha, f->law.b, f->law.beta, s->n, 100 * f->error);
+	app_print("95 %%: E %.3f to %.3f, alpha %.3f to %.3f, beta %.3f to %.3f\n", f->e.low, f->e.high, f->alpha.low,
+	          f->alpha.high, f->beta.low, f->beta.high);
+	app_print("%.3g operations: %s parameters (%s to %s) on %s tokens (%s to %s)\n", s->flops / 2,
+	          human_count(a.n.value, n[0]), human_count(a.n.low, n[1]), human_count(a.n.high, n[2]),
+	          human_count(a.tokens.value, tokens[0]), human_count(a.tokens.low, tokens[1]),
+	          human_count(a.tokens.high, tokens[2]));
+	app_print("the check: %s parameters, %s tokens, %.2g times the largest of the ladder; expected loss %.4f "
+	          "(%.4f to %.4f)\n", human_count(s->checked.n, n[0]), human_count(s->checked.tokens, tokens[0]),
+	          scaling_reach(f, s->checked.n, s->checked.tokens), s->expected.value, s->expected.low,
+	          s->expected.high);
+}
+
+int scaling_ladder(struct scaling **out, struct app *app, struct pretrain *o, struct opt_parse *p, struct err *e)
+{
+	struct scaling *s = *out = mem_alloc(sizeof(*s));
+
+	*s = (struct scaling){ .app = app, .o = o, .p = p, .out = o->recipe.out, .flops = o->flops };
+	if (pretrain_prepare(app, o, s->out, e) < 0)
+		return -1;
+	s->asked = o->recipe;
+	if (read_unique(s, e) < 0 || climb(s, e) < 0 || choose_best(s, e) < 0)
+		return -1;
+	tell(s);
+	return 0;
+}
+
+/* --- the check --- */
+
+static json_t *range_json(struct scaling_range r)
+{
+	return json_pack("[o,o,o]", jsonx_number(r.value), jsonx_number(r.low), jsonx_number(r.high));
+}
+
+static int write_json(const struct scaling *s, struct err *e)
+{
+	const struct scaling_fit *f = &s->fit;
+	char *path = io_join(s->out, "scaling.json");
+	json_t *runs = json_array();
+	for (size_t i = 0; i < s->n; i++)
+		json_array_append_new(runs, json_pack("{s:i, s:f, s:f, s:o}", "depth", s->depth[i], "parameters",
+		                                      s->point[i].n, "tokens", s->point[i].tokens, "loss",
+		                                      jsonx_number(s->point[i].loss)));
+	json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:{s:f, s:f, s:o}}", "runs", runs, "E",
+	                      range_json(f->e), "A", range_json(f->a), "alpha", range_json(f->alpha), "B",
+	                      range_json(f->b), "beta", range_json(f->beta), "error", f->error, "expected",
+	                      range_json(s->expected), "checked", "parameters", s->checked.n, "tokens",
+	                      s->checked.tokens, "loss", jsonx_number(s->checked.loss));
+	int status = jsonx_write_file(path, j, e);
+
+	if (s->app->json)
+		app_json(j);
+	json_decref(j);
+	mem_free(path);
+	return status;
+}
+
+/* Losses over the operations: the runs, what the law says of them, the check and what was expected of it. */
+static int draw(const struct scaling *s, struct err *e)
+{
+	double x[RUNS], y[RUNS], law[RUNS], at = 6 * s->checked.n * s->checked.tokens, loss = s->checked.loss;
+	for (size_t i = 0; i < s->n; i++) {
+		x[i] = 6 * s->point[i].n * s->point[i].tokens;
+		y[i] = s->point[i].loss;
+		law[i] = scaling_loss(&s->fit.law, s->point[i].n, s->point[i].tokens);
+	}
+	struct chart_series series[] = {
+		{ .name = "ladder", .x = x, .y = y, .n = s->n, .points = true },
+		{ .name = "law", .x = x, .y = law, .n = s->n, .points = true, .faint = true },
+		{ .name = "expected", .x = &at, .y = &s->expected.value, .low = &s->expected.low,
+		  .high = &s->expected.high, .n = 1, .bars = true },
+		{ .name = "check", .x = &at, .y = &loss, .n = 1, .points = true },
+	};
+	struct chart chart = { .title = "scaling law", .x_label = "6 N D, operations", .y_label = "nats a token",
+		               .x_log = true, .series = series, .n_series = ARRAY_LEN(series) };
+	struct buf out = BUF_INIT;
+	char *path = io_join(s->out, "scaling.svg");
+
+	chart_svg(&out, &chart, 1);
+	int status = io_write(path, out.data, out.len, e);
+	buf_release(&out);
+	mem_free(path);
+	return status;
+}
+
+int scaling_checked(struct scaling *s, struct err *e)
+{
+	struct trial_options o = { .recipe = &s->o->recipe, .folder = TRIAL_EITHER, .part = "pretrain",
+		                   .command = "pretrain", .log = &log_nothing };
+	struct trial_result r;
+
+	if (trial_run(s->app, &o, &r, e) < 0)
+		return -1;
+	s->checked.loss = isnan(r.eval_loss) ? r.loss : r.eval_loss;
+	trial_result_release(&r);
+	bool within = s->checked.loss >= s->expected.low && s->checked.loss <= s->expected.high;
+	app_print("expected %.4f (%.4f to %.4f), came out %.4f: %s, %+.2f %%\n", s->expected.value, s->expected.low,
+	          s->expected.high, s->checked.loss, within ? "within" : "outside",
+	          100 * (s->checked.loss / s->expected.value - 1));
+	return write_json(s, e) < 0 ? -1 : draw(s, e);
+}
+
+void scaling_free(struct scaling *s) { mem_free(s); }
