@@ -67,6 +67,13 @@ def answers(s):
     tokens = s.complete("The plan", max_tokens=3, logprobs=2)["choices"][0]["logprobs"]
     print("logprobs", [len(tokens[k]) for k in ("tokens", "token_logprobs", "top_logprobs", "text_offset")],
           all(max(t.values()) == lp for t, lp in zip(tokens["top_logprobs"], tokens["token_logprobs"])))
+    # as lm-eval asks: ids, the prompt's tokens and one more; and the prompt alone
+    scored = s.complete([ids, ids[:3]], max_tokens=1, echo=True, logprobs=1)["choices"]
+    probabilities = [c["logprobs"]["token_logprobs"] for c in scored]
+    last = s.complete(ids[:3], max_tokens=1, logprobs=5, logit_bias={str(ids[3]): 100})["choices"][0]["logprobs"]
+    print("scored", [len(p) for p in probabilities], probabilities[0][0], probabilities[0][:3] == probabilities[1][:3],
+          abs(probabilities[0][3] - last["token_logprobs"][0]) < 1e-5,
+          [len(c["logprobs"]["tokens"]) for c in s.complete([ids], max_tokens=0, echo=True, logprobs=1)["choices"]])
     prompts = ["The plan is %d" % i for i in range(20)]
     alone, beside = [words(s.complete(p, max_tokens=6)) for p in prompts], [None] * len(prompts)
 
@@ -88,7 +95,7 @@ def refusals(s):
                        ("/v1/completions", {"prompt": "a", "n": 1.5}),
                        ("/v1/completions", {"prompt": "a", "stop": [1]}),
                        ("/v1/completions", {"prompt": "a", "logit_bias": {"x": 1}}),
-                       ("/v1/completions", {"prompt": "a", "echo": True, "logprobs": 1}),
+                       ("/v1/completions", {"prompt": "a", "echo": True, "logprobs": 1, "stream": True}),
                        ("/v1/completions", {"prompt": "a", "model": "other"}),
                        ("/v1/completions", {}),
                        ("/v1/chat/completions", {"messages": "a"}),

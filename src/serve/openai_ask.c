@@ -280,10 +280,10 @@ static int read_echo(struct reading *x)
 {
 	if (read_flag(x, x->sent, "echo", &x->a->echo) < 0)
 		return -1;
-	if (x->a->echo && (x->a->chat || x->a->logprobs))
-		return refuse(x, "unsupported_value", "echo",
-		              x->a->chat ? "'echo' is of /v1/completions alone" :
-		                           "'echo' with 'logprobs' is not served here");
+	if (x->a->echo && x->a->chat)
+		return refuse(x, "unsupported_value", "echo", "'echo' is of /v1/completions alone");
+	if (x->a->echo && x->a->logprobs && x->a->stream)
+		return refuse(x, "unsupported_value", "echo", "'echo' with 'logprobs' is not streamed");
 	return 0;
 }
 
@@ -292,7 +292,7 @@ static int read_length(struct reading *x)
 {
 	double asked, completion;
 
-	if (read_count(x, "max_tokens", NAN, 1, 1 << 24, &asked) < 0 ||
+	if (read_count(x, "max_tokens", NAN, x->a->echo ? 0 : 1, 1 << 24, &asked) < 0 ||
 	    read_count(x, "max_completion_tokens", NAN, 1, 1 << 24, &completion) < 0)
 		return -1;
 	if (!isnan(completion))
@@ -457,7 +457,6 @@ void ask_free(struct ask *a)
 {
 	for (size_t i = 0; i < a->n_choices; i++) {
 		json_decref(a->choices[i].tokens);
-		json_decref(a->choices[i].told);
 		buf_release(&a->choices[i].text);
 	}
 	for (size_t i = 0; i < a->n_prompts; i++) {
@@ -468,7 +467,6 @@ void ask_free(struct ask *a)
 		mem_free(a->stop[i]);
 	sampler_choice_release(&a->sampling);
 	sampler_release(&a->work);
-	json_decref(a->failed);
 	mem_free(a->choices);
 	mem_free(a->prompts);
 	mem_free(a->prompt_texts);

@@ -42,7 +42,7 @@ struct ask {
 	struct http_later *later;
 	char id[40];
 	int64_t created;
-	bool chat, stream, include_usage, echo, logprobs, begun;
+	bool chat, stream, include_usage, echo, logprobs;
 	int adapter;            /* of the session; −1 none */
 	char *model;            /* as it was asked for */
 	struct tokens *prompts; /* [n_prompts] */
@@ -59,7 +59,7 @@ struct ask {
 	size_t n_bias;
 	struct sampler work; /* to find likely tokens with */
 	int64_t prompt_tokens, cached_tokens, new_tokens;
-	double seconds, flops, int_ops, share;
+	double flops, int_ops, share;
 	struct meter_span span;
 	json_t *failed; /* a sentence that ends it, as http_reply's body; NULL */
 	struct ask *next, **at;
@@ -81,6 +81,12 @@ void ask_free(struct ask *a);
  * and a refusal. */
 int openai_conversation(struct openai *s, const json_t *sent, struct tokens *ids, struct buf *text,
                         struct http_reply *r);
+
+/* openai_logprobs.c: a token that a choice drew, into choice.tokens; the prompts' own tokens of a request with echo, by
+ * the engine's thread; characters of a text in UTF-8. */
+void choice_token(struct choice *c, int32_t id, const float *logits);
+int ask_echo(struct ask *a, struct err *e);
+size_t openai_characters(const char *text);
 
 /* openai_run.c: from now on the engine's. */
 void ask_start(struct ask *a, const struct http_request *q);

@@ -7,97 +7,6 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 
-/* --- tokens with their probabilities --- */
-
-static json_t *piece_of(const struct ask *a, int32_t id, struct buf *bytes)
-{
-	buf_clear(bytes);
-	tokenizer_piece(a->s->o.model->tokenizer, id, bytes);
-	return jsonx_text(buf_str(bytes), bytes->len);
-}
-
-static json_t *token_json(const struct ask *a, int32_t id, double logprob)
-{
-	struct buf bytes = BUF_INIT;
-	json_t *list = json_array(), *token = piece_of(a, id, &bytes);
-
-	for (size_t i = 0; i < bytes.len; i++)
-		json_array_append_new(list, json_integer((unsigned char)buf_str(&bytes)[i]));
-	buf_release(&bytes);
-	return json_pack("{s:o, s:o, s:o}", "token", token, "logprob", jsonx_number(logprob), "bytes", list);
-}
-
-static void likely(struct ask *a, const float *logits, int32_t *ids)
-{
-	if (!a->work.logit)
-		sampler_init(&a->work, (size_t)a->s->o.model->config.V);
-	sampler_top(&a->work, logits, ids, (size_t)a->top_logprobs);
-}
-
-/* As chat has it. */
-static json_t *chat_token(struct ask *a, int32_t id, const float *logits)
-{
-	size_t V = (size_t)a->s->o.model->config.V;
-	json_t *j = token_json(a, id, logits_logprob(logits, V, id)), *top = json_array();
-	int32_t ids[32];
-
-	if (a->top_logprobs)
-		likely(a, logits, ids);
-	for (int i = 0; i < a->top_logprobs; i++)
-		json_array_append_new(top, token_json(a, ids[i], logits_logprob(logits, V, ids[i])));
-	json_object_set_new(j, "top_logprobs", top);
-	return j;
-}
-
-/* As completions have it: {piece: logprob} of the likely ones and of the token itself. */
-static json_t *legacy_top(struct ask *a, int32_t id, const float *logits)
-{
-	size_t V = (size_t)a->s->o.model->config.V;
-	struct buf bytes = BUF_INIT;
-	json_t *top = json_object();
-	int32_t ids[33];
-
-	if (a->top_logprobs)
-		likely(a, logits, ids);
-	ids[a->top_logprobs] = id;
-	for (int i = 0; i <= a->top_logprobs; i++) {
-		json_t *piece = piece_of(a, ids[i], &bytes);
-		json_object_set_new(top, json_string_value(piece), jsonx_number(logits_logprob(logits, V, ids[i])));
-		json_decref(piece);
-	}
-	buf_release(&bytes);
-	return top;
-}
-
-static size_t characters(const char *text)
-{
-	size_t n = 0;
-
-	for (; *text; text++)
-		n += ((unsigned char)*text & 0xC0) != 0x80;
-	return n;
-}
-
-static json_t *legacy_tokens(void)
-{
-	return json_pack("{s:[], s:[], s:[], s:[]}", "tokens", "token_logprobs", "top_logprobs", "text_offset");
-}
-
-static void legacy_add(struct choice *c, int32_t id, const float *logits)
-{
-	struct ask *a = c->ask;
-	struct buf bytes = BUF_INIT;
-	json_t *piece = piece_of(a, id, &bytes);
-
-	json_array_append_new(json_object_get(c->tokens, "text_offset"), json_integer((json_int_t)c->offset));
-	c->offset += characters(json_string_value(piece));
-	json_array_append_new(json_object_get(c->tokens, "tokens"), piece);
-	json_array_append_new(json_object_get(c->tokens, "token_logprobs"),
-	                      jsonx_number(logits_logprob(logits, (size_t)a->s->o.model->config.V, id)));
-	json_array_append_new(json_object_get(c->tokens, "top_logprobs"), legacy_top(a, id, logits));
-	buf_release(&bytes);
-}
-
 static bool ends(const struct openai *s, int32_t id)
 {
 	for (size_t i = 0; i < s->ends.n; i++)
@@ -113,12 +22,7 @@ static void token(void *ctx, int32_t id, const float *logits)
 
 	if (!c->ask->logprobs || ends(c->ask->s, id))
 		return;
-	if (!c->tokens)
-		c->tokens = c->ask->chat ? json_array() : legacy_tokens();
-	if (c->ask->chat)
-		json_array_append_new(c->tokens, chat_token(c->ask, id, logits));
-	else
-		legacy_add(c, id, logits);
+	choice_token(c, id, logits);
 }
 
 /* What a choice says of tokens; takes them. */
@@ -325,49 +229,92 @@ static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 	return 0;
 }
 
+/* Nothing but the prompts was asked for. */
+static void finish_empty(struct ask *a)
+{
+	for (size_t i = 0; i < a->n_choices; i++) {
+		struct choice *c = &a->choices[i];
+		c->finish = "length";
+		if (i % (a->n_choices / a->n_prompts) == 0)
+			a->prompt_tokens += (int64_t)c->prompt->n;
+		if (a->stream)
+			send_choice(c, NULL, "", 0, c->finish);
+	}
+	a->share = 1;
+	finish(a);
+}
+
 /* --- in the engine --- */
+
+/* Its answer is asked of the batcher. */
+static void add_choice(struct choice *c)
+{
+	struct ask *a = c->ask;
+	struct err e = ERR_INIT;
+	struct batcher_request r = {
+		.ids = c->prompt->id,
+		.n = c->prompt->n,
+		.adapter = a->adapter,
+		.done = done,
+		.ctx = c,
+		.generate = { .end = a->s->ends,
+		              .stop = (const char *const *)a->stop,
+		              .n_stop = a->n_stop,
+		              .max_new_tokens = a->max_new_tokens,
+		              .sampler = &c->pattern,
+		              .emit = emit,
+		              .token = token,
+		              .ctx = c },
+	};
+
+	c->ticket = batcher_add(engine_batcher(a->s->o.engine), &r, &e);
+	if (c->ticket < 0)
+		BUG("a prompt that was looked at does not fit: %s", e.msg);
+}
+
+/* What stands before an answer: the prompt and its probabilities, where they are asked for. −1: that failed, and the
+ * request is over. */
+static int begin_choices(struct ask *a)
+{
+	struct http_reply r = { 0 };
+	struct err e = ERR_INIT;
+
+	if (a->echo && a->logprobs && ask_echo(a, &e) < 0) {
+		openai_error(&r, 500, "server_error", NULL, "%s", e.msg);
+		http_later_reply(a->later, &r);
+		return -1;
+	}
+	for (size_t i = 0; a->echo && i < a->n_choices; i++) {
+		struct choice *c = &a->choices[i];
+		const char *prompt = a->prompt_texts[c->prompt - a->prompts];
+		buf_adds(&c->text, a->stream ? "" : prompt);
+		c->offset = openai_characters(prompt);
+	}
+	return 0;
+}
 
 static void run(void *ctx)
 {
 	struct ask *a = ctx;
 	struct openai *s = a->s;
 
+	if (s->o.open_span)
+		s->o.open_span(&a->span);
+	if (begin_choices(a) < 0) {
+		ask_free(a);
+		return;
+	}
 	a->next = s->asks;
 	a->at = &s->asks;
 	if (a->next)
 		a->next->at = &a->next;
 	s->asks = a;
-	if (s->o.open_span)
-		s->o.open_span(&a->span);
 	if (a->stream)
 		begin_stream(a);
-	for (size_t i = 0; i < a->n_choices; i++) {
-		struct choice *c = &a->choices[i];
-		struct err e = ERR_INIT;
-		struct batcher_request r = {
-			.ids = c->prompt->id,
-			.n = c->prompt->n,
-			.adapter = a->adapter,
-			.done = done,
-			.ctx = c,
-			.generate = { .end = s->ends,
-			              .stop = (const char *const *)a->stop,
-			              .n_stop = a->n_stop,
-			              .max_new_tokens = a->max_new_tokens,
-			              .sampler = &c->pattern,
-			              .emit = emit,
-			              .token = token,
-			              .ctx = c },
-		};
-		if (a->echo) {
-			const char *prompt = a->prompt_texts[c->prompt - a->prompts];
-			buf_adds(&c->text, a->stream ? "" : prompt);
-			c->offset = characters(prompt);
-		}
-		c->ticket = batcher_add(engine_batcher(s->o.engine), &r, &e);
-		if (c->ticket < 0)
-			BUG("a prompt that was looked at does not fit: %s", e.msg);
-	}
+	for (size_t i = 0; a->max_new_tokens && i < a->n_choices; i++)
+		add_choice(&a->choices[i]);
+	if (!a->max_new_tokens)
+		finish_empty(a);
 }
 
 void ask_start(struct ask *a, const struct http_request *q)
