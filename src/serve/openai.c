@@ -8,6 +8,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "infer/scorer.h"
 
 /* --- replies --- */
 
@@ -313,6 +314,7 @@ void openai_free(struct openai *s)
 	if (!s)
 		return;
 	tokens_release(&s->ends);
+	scorer_free(s->scorer);
 	pthread_mutex_destroy(&s->lock);
 	mem_free(s);
 }

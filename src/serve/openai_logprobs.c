@@ -47,10 +47,9 @@ static json_t *chat_token(struct ask *a, int32_t id, const float *logits)
 	return j;
 }
 
-/* As completions have it: {piece: logprob} of the likely ones and of the token itself. */
-static json_t *legacy_top(struct ask *a, int32_t id, const float *logits)
+/* As completions have it: {piece: logprob} of the likely ones and of the token itself, whose own is given. */
+static json_t *legacy_top(struct ask *a, int32_t id, double logprob, const float *logits)
 {
-	size_t V = (size_t)a->s->o.model->config.V;
 	struct buf bytes = BUF_INIT;
 	json_t *top = json_object();
 	int32_t ids[33];
@@ -60,7 +59,8 @@ static json_t *legacy_top(struct ask *a, int32_t id, const float *logits)
 	ids[a->top_logprobs] = id;
 	for (int i = 0; i <= a->top_logprobs; i++) {
 		json_t *piece = piece_of(a, ids[i], &bytes);
-		json_object_set_new(top, json_string_value(piece), jsonx_number(logits_logprob(logits, V, ids[i])));
+		json_object_set_new(top, json_string_value(piece),
+		                    jsonx_number(logprob + ((double)logits[ids[i]] - (double)logits[id])));
 		json_decref(piece);
 	}
 	buf_release(&bytes);
@@ -86,13 +86,13 @@ static void legacy_add(struct choice *c, int32_t id, const float *logits)
 	struct ask *a = c->ask;
 	struct buf bytes = BUF_INIT;
 	json_t *piece = piece_of(a, id, &bytes);
+	double logprob = logits_logprob(logits, (size_t)a->s->o.model->config.V, id);
 
 	json_array_append_new(json_object_get(c->tokens, "text_offset"), json_integer((json_int_t)c->offset));
 	c->offset += openai_characters(json_string_value(piece));
 	json_array_append_new(json_object_get(c->tokens, "tokens"), piece);
-	json_array_append_new(json_object_get(c->tokens, "token_logprobs"),
-	                      jsonx_number(logits_logprob(logits, (size_t)a->s->o.model->config.V, id)));
-	json_array_append_new(json_object_get(c->tokens, "top_logprobs"), legacy_top(a, id, logits));
+	json_array_append_new(json_object_get(c->tokens, "token_logprobs"), jsonx_number(logprob));
+	json_array_append_new(json_object_get(c->tokens, "top_logprobs"), legacy_top(a, id, logprob, logits));
 	buf_release(&bytes);
 }
 
@@ -108,7 +108,7 @@ void choice_token(struct choice *c, int32_t id, const float *logits)
 
 /* --- a prompt's own --- */
 
-enum { ECHO_TOKENS = 256 };
+enum { ECHO_TOKENS = 512 /* of a pass, where prompts are shorter */ };
 
 /* The prompts' tokens while they are scored. */
 struct echo {
@@ -133,8 +133,9 @@ static void scored(void *ctx, struct batch *b, const struct document *const *doc
 		size_t prompt = (size_t)(docs[b->label_doc[i]] - x->docs);
 		size_t at = (size_t)b->pos[b->target_row[b->label_target[i]]] + 1;
 		const float *row = z + (size_t)b->label_target[i] * V;
-		json_array_set_new(x->logprob[prompt], at, jsonx_number(logits_logprob(row, V, b->label_token[i])));
-		json_array_set_new(x->top[prompt], at, legacy_top(x->ask, b->label_token[i], row));
+		double logprob = logits_logprob(row, V, b->label_token[i]);
+		json_array_set_new(x->logprob[prompt], at, jsonx_number(logprob));
+		json_array_set_new(x->top[prompt], at, legacy_top(x->ask, b->label_token[i], logprob, row));
 	}
 }
 
@@ -194,24 +195,42 @@ static void tell_prompt(const struct echo *x, struct choice *c)
 	buf_release(&bytes);
 }
 
+static void pass_on(void *ctx, struct batch *b, const struct document *const *docs, const float *z)
+{
+	struct openai *s = ctx;
+
+	scored(s->echo, b, docs, z);
+}
+
+/* So many of the prompts from `first` on as go into one pass. */
+static size_t of_one_pass(const struct ask *a, size_t first)
+{
+	size_t n = 1, tokens = a->prompts[first].n;
+
+	while (first + n < a->n_prompts && tokens + a->prompts[first + n].n <= ECHO_TOKENS)
+		tokens += a->prompts[first + n++].n;
+	return n;
+}
+
 int ask_echo(struct ask *a, struct err *e)
 {
-	struct scorer_options how = { .record = record, .scored = scored, .next_tokens = true };
-	struct scorer *scorer = NULL;
+	struct openai *s = a->s;
+	struct scorer_options how = { .record = record, .scored = pass_on, .next_tokens = true, .ctx = s,
+		                      .max_length = s->o.context, .max_tokens = s->o.context };
 	struct echo x;
+	int status = s->scorer ? 0 : scorer_new(&s->scorer, s->o.model, s->o.overlay, s->o.device, &how, e);
 
+	if (status < 0)
+		return -1;
 	begin_echo(&x, a);
-	for (size_t i = 0; i < a->n_prompts; i++)
-		how.max_length = MAX(how.max_length, (int32_t)a->prompts[i].n);
-	how.max_tokens = MAX(how.max_length, ECHO_TOKENS);
-	how.ctx = &x;
-	int status = scorer_new(&scorer, a->s->o.model, a->s->o.overlay, a->s->o.device, &how, e);
-	if (status == 0)
-		status = scorer_run(scorer, x.list, a->n_prompts, true, NULL, NULL, NULL, NULL, e);
+	s->echo = &x;
+	for (size_t i = 0, n; status == 0 && i < a->n_prompts; i += n) {
+		n = of_one_pass(a, i);
+		status = scorer_run(s->scorer, x.list + i, n, true, NULL, NULL, NULL, NULL, e);
+	}
 	for (size_t i = 0; status == 0 && i < a->n_choices; i++)
 		tell_prompt(&x, &a->choices[i]);
-	if (scorer)
-		scorer_free(scorer);
+	s->echo = NULL;
 	end_echo(&x);
 	return status;
 }

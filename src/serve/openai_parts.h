@@ -17,8 +17,10 @@ struct openai {
 	bool closed;
 	uint64_t next_id;
 	struct openai_counts counts;
-	/* The engine's thread alone: what is being answered. */
+	/* The engine's thread alone: what is being answered; what scores prompts, once one was to be, and for whom. */
 	struct ask *asks;
+	struct scorer *scorer;
+	struct echo *echo;
 };
 
 /* One answer of a request. */

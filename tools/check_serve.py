@@ -1,0 +1,108 @@
+"""What tools/check-serve does: see there."""
+import json, os, signal, subprocess, sys, tempfile, threading
+
+PROGRAM, MODEL, PYTHON = sys.argv[1:4]
+passed = failed = 0
+
+
+def check(what, good, said=""):
+    global passed, failed
+    passed, failed = passed + bool(good), failed + (not good)
+    print("ok  " if good else "FAIL", what, said)
+
+
+def clients(base, model):
+    import openai
+    c = openai.OpenAI(base_url=base, api_key="none", max_retries=0)
+    hello = [{"role": "user", "content": "Say hello."}]
+    chat = lambda **more: c.chat.completions.create(model=model, messages=hello, max_tokens=12, **more)
+    check("models", [m.id for m in c.models.list()] == [model])
+    whole = chat(temperature=0).choices[0].message.content
+    parts = "".join(e.choices[0].delta.content or "" for e in chat(temperature=0, stream=True))
+    check("a stream is the whole answer", whole and parts == whole, repr(whole))
+    drawn = [[x.message.content for x in chat(n=3, seed=7).choices] for _ in range(2)]
+    check("a seed is the same answers", drawn[0] == drawn[1] and len(set(drawn[0])) == 3)
+    logprobs = chat(temperature=0, logprobs=True, top_logprobs=3).choices[0].logprobs.content
+    check("logprobs", all(t.logprob == max(x.logprob for x in t.top_logprobs) for t in logprobs))
+    usage = chat(temperature=0).usage
+    check("usage", usage.completion_tokens <= 12 and usage.gas["joules"] is not None, usage.gas)
+    vectors = c.embeddings.create(model=model, input=["a", "b"]).data
+    plain = c.embeddings.create(model=model, input="b", encoding_format="float").data[0].embedding
+    check("embeddings", max(abs(a - b) for a, b in zip(vectors[1].embedding, plain)) < 1e-6, len(plain))
+    for kind, body in ((openai.NotFoundError, dict(model="other", messages=hello)),
+                       (openai.BadRequestError, dict(model=model, messages=hello, max_tokens=10 ** 6)),
+                       (openai.BadRequestError, dict(model=model, messages=hello, extra_body={"x": 1}))):
+        try:
+            c.chat.completions.create(**body)
+            check(kind.__name__, False)
+        except kind as e:
+            check(kind.__name__, True, e.code)
+    out = {}
+    asked = lambda i: out.update({i: c.completions.create(model=model, prompt="%d and" % i, max_tokens=8,
+                                                          temperature=0).choices[0].text})
+    threads = [threading.Thread(target=asked, args=(i,)) for i in range(24)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    beside = dict(out)
+    [asked(i) for i in range(24)]
+    check("24 beside each other are as alone", beside == out)
+
+
+TASK = """task: served
+dataset_path: json
+dataset_kwargs: {data_files: {test: %s}}
+output_type: multiple_choice
+test_split: test
+doc_to_text: "{{query}}"
+doc_to_choice: "{{choices}}"
+doc_to_target: "{{gold}}"
+target_delimiter: " "
+metric_list: [{metric: acc}]
+"""
+
+
+def lm_eval(base, model, rows, work):
+    """lm-eval over HTTP, item by item what kungfu eval says."""
+    data = os.path.join(work, "rows.jsonl")
+    with open(rows) as f, open(data, "w") as out:
+        out.writelines(list(f)[:10])
+    with open(os.path.join(work, "served.yaml"), "w") as f:
+        f.write(TASK % data)
+    folder = os.path.join(work, "folder")
+    subprocess.run([PROGRAM, "convert", MODEL, "--out", folder, "--ledger", "off", "--quiet"], check=True)
+    how = "model=%s,base_url=%s/completions,tokenizer_backend=huggingface,tokenizer=%s,num_concurrent=8"
+    subprocess.run([PYTHON, "-m", "lm_eval", "--model", "local-completions", "--tasks", "served", "--include_path", work,
+                    "--model_args", how % (model, base, folder),
+                    "--output_path", work, "--log_samples"], check=True)
+    samples = []
+    for folder, _, files in os.walk(work):
+        for name in files:
+            if name.startswith("samples"):
+                samples = [json.loads(line) for line in open(os.path.join(folder, name))]
+    theirs = {s["doc_id"]: int(s["acc"]) for s in samples}
+    ours = os.path.join(work, "ours.jsonl")
+    subprocess.run([PROGRAM, "eval", MODEL, "--data", data, "--compute", "f32", "--ledger", "off", "--quiet", "--details", ours],
+                   check=True)
+    for i, line in enumerate(open(ours)):
+        j = json.loads(line)
+        theirs[i] -= int(bool(j.get("acc", j.get("correct"))))
+    check("lm-eval's items", len(theirs) == 10 and not any(theirs.values()), sum(map(abs, theirs.values())))
+
+
+def main():
+    work = tempfile.mkdtemp()
+    server = subprocess.Popen([PROGRAM, "serve", MODEL, "--port", "0", "--json", "--ledger", "off", "--compute", "f32",
+                               "--cache-type-k", "f32", "--cache-type-v", "f32"], stdout=subprocess.PIPE, text=True)
+    try:
+        said = json.loads(server.stdout.readline())
+        clients(said["address"], said["models"][0])
+        if len(sys.argv) > 4:
+            lm_eval(said["address"], said["models"][0], sys.argv[4], work)
+    finally:
+        server.send_signal(signal.SIGTERM)
+    check("it ends", server.wait() == 0)
+    print("%d passed, %d failed" % (passed, failed))
+    sys.exit(failed > 0)
+
+
+main()
