@@ -273,7 +273,7 @@ struct recipe {
 	                "let it write a text every N steps; 0: never"), \
 		OPT_INT("sample-tokens", s, f.sample_tokens, "0", 0, 1 << 20, "tokens of such a text; 0: 64"), \
 		OPT_STRING("sample-prompt", s, f.sample_prompt, NULL, "TEXT", \
-	                   "what it goes on from (default: the beginning of a document)"), \
+	                   "what it goes on from (default: the beginning of a document); alone: four times"), \
 		OPT_INT("update-ratio-steps", s, f.ratio_steps, "0", 0, 1e12, \
 	                "every N steps tell by how much of itself each layer moves; 0: never")
 

@@ -646,8 +646,13 @@ int train_loop_result(struct train_loop *f, struct err *e)
 
 int train_loop_next(struct train_loop *f, bool stop, enum train_loop_next *next, struct err *e)
 {
+	bool begins = trainer_steps_done(f->trainer) == 0 && !f->begun;
+
 	count_scored(f);
 	*next = LOOP_STEP;
+	f->begun = true;
+	if (begins && f->recipe->sample_steps > 0 && sample(f, e) < 0)
+		return -1;
 	if (!stop && eval_is_due(f) && evaluate(f, &stop, e) < 0)
 		return -1;
 	if (save_is_due(f) && save(f, e) < 0)

@@ -30,7 +30,7 @@
 #include "train/laws.h"
 #include "train/trainer.h"
 
-enum { DEPTH_LEAST = 2, DEPTH_MOST = 64, LEAST_WINDOWS = 4, LEAST_HELD_OUT = 8, EVALUATIONS = 10,
+enum { DEPTH_LEAST = 2, DEPTH_MOST = 64, LEAST_WINDOWS = 4, LEAST_HELD_OUT = 8, EVALUATIONS = 10, SAMPLES = 4,
        CONTEXT_LEAST = 256, MOST_MICRO = 4096 };
 
 static const double most_rate = 3e-3, usual_rate_of_thread = 2e10, write_rate = 300e6;
@@ -211,6 +211,8 @@ static void set_rest(struct choosing *c, double tokens)
 		opt_put(c->p, "micro-batch-tokens", fmax((double)c->context, fmin(batch, MOST_MICRO)));
 	if (!said(c, "learning-rate") && r->config)
 		opt_put(c->p, "learning-rate", fmin(law_rate(c->cost.blocks, steps * batch), most_rate));
+	if (r->sample_prompt && !said(c, "sample-steps"))
+		opt_put(c->p, "sample-steps", fmax(ceil(steps / SAMPLES), 1));
 	if (!said(c, "eval-steps"))
 		opt_put(c->p, "eval-steps", fmax(ceil(steps / EVALUATIONS), 1));
 	if (!said(c, "eval-tokens"))
