@@ -105,8 +105,28 @@ static json_t *training_normalizer(const struct sentences *s)
 	return normalizer;
 }
 
+/* The last word of a line, as it is counted. */
+static int last_word(struct buf *out, const json_t *rules, const struct buf *line, struct err *e)
+{
+	struct slice all = { .text = buf_str(line), .n = line->len, .begins = true }, normal;
+	struct normalizer z = { 0 };
+	struct altered a = { 0 };
+	int status = normalizer_parse(&z, rules, e);
+
+	if (!status && (status = normalizer_run(&z, &all, &normal, &a, e)) == 0) {
+		size_t from = normal.n;
+		while (from > 0 &&
+		       (from + strlen(MARK) > normal.n || memcmp(normal.text + from, MARK, strlen(MARK)) != 0))
+			from--;
+		buf_add(out, normal.text + from, normal.n - from);
+	}
+	altered_release(&a);
+	normalizer_release(&z);
+	return status;
+}
+
 static int count_words(struct sentences *s, const struct token_training *t, struct token_texts *texts,
-                       struct word_counts *w, struct token_train_report *r, struct err *e)
+                       struct word_counts *w, struct buf *last, struct token_train_report *r, struct err *e)
 {
 	struct lines lines = { .texts = texts, .most = (size_t)s->o->max_sentence_length, .r = r };
 	struct token_texts source = { next_line, &lines, texts->bytes };
@@ -116,12 +136,14 @@ static int count_words(struct sentences *s, const struct token_training *t, stru
 	struct word_counter *c = word_counter_new(t, normalizer, cut, e);
 	int status = c ? 0 : -1;
 
-	json_decref(normalizer);
-	json_decref(cut);
 	if (!status && (status = word_counter_read(c, &source, true, r, e)) < 0)
 		word_counter_free(c);
 	else if (!status)
 		status = word_counter_end(c, w, &r->spilled, e);
+	if (!status)
+		status = last_word(last, normalizer, &lines.line, e);
+	json_decref(normalizer);
+	json_decref(cut);
 	buf_release(&lines.line);
 	return status;
 }
@@ -221,10 +243,8 @@ static int by_count(const void *a, const void *b)
 }
 
 /* Without the end's mark, with what is seldom replaced. */
-static struct sentence_word word_of(struct sentences *s, const struct word_counts *w, size_t i, struct buf *b)
+static struct sentence_word word_of(struct sentences *s, const char *text, size_t n, uint64_t count, struct buf *b)
 {
-	const char *text = w->text + w->begin[i];
-	size_t n = word_counts_bytes(w, i);
 	bool last = ends_line(text, n);
 
 	n -= last ? END_BYTES : 0;
@@ -240,7 +260,7 @@ static struct sentence_word word_of(struct sentences *s, const struct word_count
 	}
 	char *own_text = arena_alloc(&s->mem, b->len + 1);
 	memcpy(own_text, buf_str(b), b->len);
-	return (struct sentence_word){ own_text, (uint32_t)b->len, w->count[i], last ? w->count[i] : 0 };
+	return (struct sentence_word){ own_text, (uint32_t)b->len, count, last ? count : 0 };
 }
 
 /* A line of nothing but its end, which SentencePiece leaves out. */
@@ -252,7 +272,7 @@ static bool is_empty(const struct sentences *s, const struct word_counts *w, siz
 	       (s->o->remove_extra_whitespaces && n == strlen(MARK END) && !memcmp(text, MARK END, n));
 }
 
-static void make_words(struct sentences *s, const struct word_counts *w)
+static void make_words(struct sentences *s, const struct word_counts *w, const struct buf *last)
 {
 	struct buf b = BUF_INIT;
 	size_t n = 0, k = 0;
@@ -260,7 +280,7 @@ static void make_words(struct sentences *s, const struct word_counts *w)
 	s->word = mem_array(w->n + 1, sizeof(*s->word));
 	for (size_t i = 0; i < w->n; i++)
 		if (!is_empty(s, w, i))
-			s->word[n++] = word_of(s, w, i, &b);
+			s->word[n++] = word_of(s, w->text + w->begin[i], word_counts_bytes(w, i), w->count[i], &b);
 	if (n)
 		qsort(s->word, n, sizeof(*s->word), by_text);
 	for (size_t i = 0; i < n; i++) {
@@ -274,6 +294,10 @@ static void make_words(struct sentences *s, const struct word_counts *w)
 	if (k)
 		qsort(s->word, k, sizeof(*s->word), by_count);
 	s->n_words = k;
+	struct sentence_word end = word_of(s, buf_str(last), last->len, 0, &b);
+	for (size_t i = 0; i < k && !s->last; i++)
+		if (!by_text(&s->word[i], &end))
+			s->last = &s->word[i];
 	buf_release(&b);
 }
 
@@ -302,10 +326,11 @@ int sentences_read(struct sentences *s, const struct token_training *t, const st
                    struct token_texts *texts, struct token_train_report *r, struct err *e)
 {
 	struct word_counts w = { 0 };
+	struct buf last = BUF_INIT;
 
 	*s = (struct sentences){ .o = o };
 	make_special(s, t);
-	int status = count_words(s, t, texts, &w, r, e);
+	int status = count_words(s, t, texts, &w, &last, r, e);
 	if (!status) {
 		require(s, &w);
 		status = s->n_required ? know_scripts(s, e) : err_set(e, "the texts have no line to train on");
@@ -316,9 +341,10 @@ int sentences_read(struct sentences *s, const struct token_training *t, const st
 		                 "size, or a smaller --character-coverage",
 		                 t->vocab_size, s->n_meta, s->n_required);
 	if (!status)
-		make_words(s, &w);
+		make_words(s, &w, &last);
 	r->distinct = s->n_words;
 	word_counts_release(&w);
+	buf_release(&last);
 	if (status)
 		sentences_release(s);
 	return status;

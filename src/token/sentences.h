@@ -50,6 +50,7 @@ struct sentences {
 	const struct sentence_options *o;
 	struct sentence_word *word;      /* the most frequent first, at equal counts by bytes */
 	size_t n_words;
+	struct sentence_word *last;      /* that which ends the last line; NULL: not known */
 	struct sentence_character *required;   /* the same order; at equal counts by code point */
 	size_t n_required;
 	uint8_t *script;                 /* of each code point that is there; Han, kana are one */

@@ -106,6 +106,28 @@ static json_t *pieces_of(const struct tokenizer *made)
 	return list;
 }
 
+/* Scores as the tokenizer.json says them: one thread of theirs and ours add in the same order, so what is left is how
+ * their file writes an f32. */
+static void compare_scores(struct test *t, const json_t *wanted, const struct tokenizer *made)
+{
+	struct err e = ERR_INIT;
+	char *path = io_join(test_tmp(), "trained"), *file = io_join(path, "tokenizer.json");
+
+	if (tokenizer_save(made, path, &e))
+		BUG("%s", e.msg);
+	json_t *j = jsonx_load_file(file, &e), *w;
+	const json_t *vocab = json_object_get(json_object_get(j, "model"), "vocab");
+	size_t i;
+	json_array_foreach((json_t *)wanted, i, w) {
+		double found = json_number_value(json_array_get(json_array_get(vocab, i), 1));
+		CHECK_MSG(t, fabs(found - json_number_value(w)) <= 1e-5, "score %zu is %.7f, wanted %.7f", i, found,
+		          json_number_value(w));
+	}
+	json_decref(j);
+	mem_free(path);
+	mem_free(file);
+}
+
 static void check_case(struct test *t, const json_t *texts, const json_t *c)
 {
 	static const int threads[] = { 1, 3 };
@@ -124,6 +146,8 @@ static void check_case(struct test *t, const json_t *texts, const json_t *c)
 		compare_lists(t, "pieces", json_object_get(c, "pieces"), pieces);
 		if (merges)
 			compare_lists(t, "merges", merges, m);
+		if (json_object_get(c, "scores"))
+			compare_scores(t, json_object_get(c, "scores"), made);
 		CHECK(t, !first || !strcmp(first, text));
 		if (!first)
 			first = mem_strdup(text);
@@ -236,6 +260,7 @@ void test_token_train(struct test *t)
 	goldens(t, "bpe");
 	goldens(t, "wordpiece");
 	goldens(t, "sentencepiece-bpe");
+	goldens(t, "unigram");
 	test_parts(t);
 	test_counts(t);
 }

@@ -108,3 +108,5 @@ write("sentencepiece-bpe", TEXTS, [sentencepiece("bpe", 400, character_coverage=
                                    sentencepiece("bpe", 600, character_coverage=1.0, byte_fallback=True, split_digits=True),
                                    sentencepiece("bpe", 500, character_coverage=0.9995, split_by_unicode_script=False, split_by_number=False,
                                                  normalization_rule_name="identity", max_sentencepiece_length=6, add_dummy_prefix=False)])
+write("unigram", TEXTS, [sentencepiece("unigram", 250, character_coverage=1.0), sentencepiece("unigram", 215, SPECIAL, character_coverage=0.985),
+                         sentencepiece("unigram", 500, character_coverage=1.0, byte_fallback=True, num_sub_iterations=3, shrinking_factor=0.9)])
