@@ -49,6 +49,8 @@ static int next_line(void *ctx, const char **text, size_t *n, struct err *e)
 		const char *line = l->at, *newline = memchr(line, '\n', (size_t)(l->end - line));
 		length = (size_t)((newline ? newline : l->end) - line);
 		l->at = newline ? newline + 1 : l->end;
+		while (length > 0 && line[length - 1] == '\r')
+			length--;
 		if (length == 0)
 			continue;
 		if (length > l->most || memmem(line, length, UNKNOWN, strlen(UNKNOWN))) {
