@@ -22,13 +22,19 @@ struct place {
 	uint8_t *learn;
 };
 
-static int32_t hidden_of(const struct windows *w, const int32_t *ids, int32_t n)
+/* As many of its tokens as will be hidden; which they are does not matter yet. */
+static int32_t mark_hidden(const struct windows *w, struct document *d)
 {
-	int32_t there = 0;
+	int32_t there = 0, wanted;
 
-	for (int32_t i = 0; i < n; i++)
-		there += !tokenizer_is_special(w->o.tokenizer, ids[i]);
-	return masking_count(w->o.masked, there);
+	for (int32_t i = 0; i < d->n; i++)
+		there += !tokenizer_is_special(w->o.tokenizer, d->ids[i]);
+	wanted = masking_count(w->o.masked, there);
+	for (int32_t i = 0, left = wanted; i < d->n; i++) {
+		d->learn[i] = left > 0 && !tokenizer_is_special(w->o.tokenizer, d->ids[i]);
+		left -= d->learn[i];
+	}
+	return wanted;
 }
 
 /* Piece i of a window, whose ids are there. */
@@ -40,7 +46,7 @@ static void make_document(const struct windows *w, const struct place *p, int32_
 		                .joined = i > 0, .choice = -1, .adapter = -1 };
 	memset(d->learn, 1, (size_t)n);
 	d->learn[0] = 0;
-	d->n_learn = w->o.masked > 0 ? hidden_of(w, d->ids, n) : n - 1;
+	d->n_learn = w->o.masked > 0 ? mark_hidden(w, d) : n - 1;
 }
 
 /* Its documents, −1: an id that is none. piece: room for where they begin. */

@@ -85,6 +85,30 @@ static void test_documents(struct test *t, const char *dir)
 	mem_free(path);
 }
 
+/* Who counts what is learnt by its marks finds as many as are planned. */
+static void test_hidden(struct test *t, const char *dir)
+{
+	char *path = io_join(test_golden(), "bert");
+	struct err e = ERR_INIT;
+	struct windows_options o = { .length = 24, .seed = 1, .masked = 0.3, .tokenizer = tokenizer_open(path, &e) };
+	const struct document *docs[200];
+	struct windows w;
+	size_t n = 0;
+
+	test_case(t, "a window whose tokens are hidden has as many marked as will be");
+	CHECK_MSG(t, windows_open(&w, dir, &o, &e) == 0, "%s", e.msg);
+	CHECK(t, w.most_pieces <= 24 && windows_take(&w, 0, 1, docs, &n, &e) == 0 && n > 0);
+	for (size_t i = 0; i < n; i++) {
+		int32_t marked = 0;
+		for (int32_t k = 0; k < docs[i]->n; k++)
+			marked += docs[i]->learn[k] != 0;
+		CHECK_MSG(t, marked == docs[i]->n_learn, "%d marked of %d", marked, docs[i]->n_learn);
+	}
+	windows_close(&w);
+	tokenizer_free((struct tokenizer *)o.tokenizer);
+	mem_free(path);
+}
+
 /* Loss of the first step, and its gradient's norm. */
 static void first_step(struct test *t, const char *dir, const char *options, double out[2])
 {
@@ -258,6 +282,7 @@ void test_windows(struct test *t)
 	test_documents(t, mixed);
 	test_leaks(t, alike);
 	test_run(t, "llama", mixed, RUN);
+	test_hidden(t, bert);
 	test_run(t, "bert", bert, RUN "objective=mlm");
 	snprintf(with_rows, sizeof(with_rows), RUN "instruction-data=%s instruction-ratio=0.3", pairs);
 	test_run(t, "llama", mixed, with_rows);
