@@ -126,11 +126,23 @@ static double count_alpha(const void *ctx, const uint32_t *times)
 	return alpha;
 }
 
+/* Something was judged by two raters: what one says twice is no agreement. */
+static bool between_raters(const struct judgements *j)
+{
+	for (int32_t u = 0; u < j->n_units; u++)
+		for (size_t i = j->first[u] + 1; i < j->first[u + 1]; i++)
+			if (j->at[i].rater != j->at[j->first[u]].rater)
+				return true;
+	return false;
+}
+
 static struct bounds counted(double (*count)(const void *, const uint32_t *), const struct judgements *j,
                              enum measurement m, const struct resample *r)
 {
 	struct counting c;
 
+	if (!between_raters(j))
+		return (struct bounds){ NAN, NAN, NAN };
 	begin(&c, j, m);
 	struct bounds b = resample(count, &c, (size_t)j->n_units, r);
 	mem_free(c.equal);

@@ -9,8 +9,8 @@
  *                   shares of the values (Fleiss 1971; units may have different numbers of judgements)
  *     Cohen         κ of two raters, over what both judged: chance is that of their own shares (Cohen 1960)
  *
- * Intervals are of the bootstrap over units. NAN where nothing tells: no unit was judged twice, or all said the same,
- * in which chance agrees as well. */
+ * Intervals are of the bootstrap over units. NAN where nothing tells: no unit was judged by two raters, or all said
+ * the same, in which chance agrees as well. */
 #ifndef FEEDBACK_AGREEMENT_H
 #define FEEDBACK_AGREEMENT_H
 

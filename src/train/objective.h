@@ -170,6 +170,8 @@ struct objective {
 	 * They run forward in training's arithmetic, after `whole`; each micro-batch goes to look, its column
 	 * "reference" filled, then all have been there: looked. NULL: nothing is looked at. */
 	bool (*looks)(const void *options);
+	/* The temperature at which that is said, 1 where it is NULL. */
+	double (*looks_at)(const void *options);
 	int (*beside)(const struct objective_run *o, const struct documents *d, size_t global, struct documents *out,
 	              struct err *e);
 	void (*look)(const struct objective_run *o, const struct batch *b, const struct document *const *docs,

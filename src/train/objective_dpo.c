@@ -19,7 +19,11 @@
  * rewards/rejected are β·r, rewards/margins their difference, rewards/accuracies how often it is above 0,
  * logps/… Σ log π.
  *
- * Not here: --use-weighting (WPO), which wants Σ p² over the vocabulary for each token; a reference that follows. */
+ * --use-weighting (Zhou et al. 2024, WPO): a pair's loss is times w(chosen)·w(rejected), without a gradient,
+ *     w(y) = exp(mean over the tokens of y of log π(token) − log Σ_v π(v)²)
+ * At temperature ½ a token has π²/Σ π², whose logarithm less log π is that difference: a look at it says so.
+ *
+ * Not here: a reference that follows. */
 #include "train/pairs.h"
 
 #include <math.h>
@@ -33,6 +37,7 @@ enum { MOST_LOSSES = 8 };
 struct dpo {
 	const char *loss_type, *loss_weights, *divergence;
 	double beta, label_smoothing, divergence_alpha, discopop_tau, ld_alpha;
+	bool weighting;
 };
 
 /* --- the losses --- */
@@ -226,6 +231,8 @@ static const struct opt dpo_opts[] = {
 	          "alpha_divergence: its alpha"),
 	OPT_FLOAT("ld-alpha", struct dpo, ld_alpha, "1", 0, 1,
 	          "how much tokens count beyond the length of the shorter answer"),
+	OPT_FLAG("use-weighting", struct dpo, weighting, "false",
+	         "pairs count as far as the model would say them now (WPO)"),
 	OPT_FLOAT("discopop-tau", struct dpo, discopop_tau, "0.05", 1e-6, 1e6, "discopop: its temperature"),
 	OPT_END
 };
@@ -305,6 +312,16 @@ static int check_divergence(const struct dpo *d, const struct mix *m, struct err
 	return 0;
 }
 
+/* A weight is a pair's own: one that stands beside others, or is of tokens, has none. */
+static int check_weighting(const struct dpo *d, const struct mix *m, struct err *e)
+{
+	if (d->weighting && m->is & (SORTED | SORTED_ANSWERS | TOKENS))
+		return err_set(e, "--use-weighting is of losses of a pair, which --loss-type %s is not", d->loss_type);
+	if (d->weighting && d->ld_alpha != 1)
+		return err_set(e, "--use-weighting and --ld-alpha weigh the same tokens otherwise: one of them");
+	return 0;
+}
+
 static int dpo_check(const void *options, struct err *e)
 {
 	const struct dpo *d = options;
@@ -316,7 +333,7 @@ static int dpo_check(const void *options, struct err *e)
 		return -1;
 	if ((m.is & SORTED) && (m.is & SORTED_ANSWERS))
 		return err_set(e, "--loss-type aot and aot_unpaired sort otherwise: one of them");
-	return check_smoothing(d, &m, e) < 0 ? -1 : check_divergence(d, &m, e);
+	return check_weighting(d, &m, e) < 0 || check_smoothing(d, &m, e) < 0 ? -1 : check_divergence(d, &m, e);
 }
 
 /* --- the pair --- */
@@ -381,6 +398,18 @@ static double of_sorted(const struct dpo *d, const struct dpo_loss *l, const str
 	return loss;
 }
 
+/* partner: the mean of log π½ a token. */
+static void weigh(const struct pair *p, struct pair_loss *out)
+{
+	double w = 0;
+
+	for (int k = 0; k < 2; k++)
+		w += p->partner[k] - p->logp[k] / p->tokens[k];
+	out->loss *= exp(w);
+	for (int k = 0; k < 2; k++)
+		out->slope[k] *= exp(w);
+}
+
 static void dpo_pair(const void *ctx, const struct pair *p, struct pair_loss *out)
 {
 	const struct objective_run *o = ctx;
@@ -398,6 +427,8 @@ static void dpo_pair(const void *ctx, const struct pair *p, struct pair_loss *ou
 		for (int k = 0; k < 2; k++)
 			out->slope[k] += m->weight[i] * slope[k];
 	}
+	if (d->weighting)
+		weigh(p, out);
 	for (int k = 0; k < 2; k++) {
 		out->reward[k] = d->beta * p->ratio[k];
 		out->logp[k] = p->logp[k];
@@ -441,7 +472,7 @@ static double dpo_start(const void *options)
 	read_mix(&m, d, &ignored);
 	for (size_t i = 0; i < m.n; i++)
 		sum += m.weight[i] * m.loss[i]->start(d);
-	return sum;
+	return d->weighting ? NAN : sum;
 }
 
 static void dpo_whole(const struct objective_run *o, const struct document *const *docs, size_t n)
@@ -460,8 +491,10 @@ static bool dpo_looks(const void *options)
 	struct mix m;
 
 	read_mix(&m, options, &ignored);
-	return m.is & (SORTED | SORTED_ANSWERS);
+	return ((const struct dpo *)options)->weighting || m.is & (SORTED | SORTED_ANSWERS);
 }
+
+static double dpo_looks_at(const void *options) { return ((const struct dpo *)options)->weighting ? 0.5 : 1; }
 
 static size_t documents_of(const struct documents *d) { return d ? d->n : 0; }
 
@@ -474,10 +507,26 @@ static size_t number_of(const struct objective_run *o, const struct document *d)
 	                                                    own->n + (size_t)(d - o->eval_documents->items);
 }
 
+/* Of each answer the mean of what its tokens are worth at temperature ½. */
+static void look_sharp(const struct objective_run *o, const struct batch *b, const struct document *const *docs,
+                       const float *logp)
+{
+	double *sum = o->scratch;
+
+	objective_document_sums(b, logp, NULL, sum);
+	for (int32_t d = 0; d < b->n_docs; d++)
+		((struct dpo_state *)o->state)->partner[number_of(o, docs[d])] = sum[d] / b->doc_labels[d];
+}
+
 static void dpo_look(const struct objective_run *o, const struct batch *b, const struct document *const *docs,
                      const float *logp)
 {
 	struct dpo_state *state = o->state;
+
+	if (((const struct dpo *)o->options)->weighting) {
+		look_sharp(o, b, docs, logp);
+		return;
+	}
 	struct pairs p = pairs_of(o, b);
 	bool answers = state->mix.is & SORTED_ANSWERS;
 
@@ -512,7 +561,7 @@ static int by_reference(const void *a, const void *b)
 static void dpo_looked(const struct objective_run *o)
 {
 	struct dpo_state *state = o->state;
-	size_t n = state->n_places;
+	size_t n = state->n_places; /* none where nothing is sorted */
 	const struct place **order = mem_array(n, sizeof(*order));
 
 	qsort(state->place, n, sizeof(*state->place), by_now);
@@ -588,6 +637,7 @@ const struct objective objective_dpo = {
 	.start = dpo_start,
 	.whole = dpo_whole,
 	.looks = dpo_looks,
+	.looks_at = dpo_looks_at,
 	.look = dpo_look,
 	.looked = dpo_looked,
 	.weight = pairs_weight,

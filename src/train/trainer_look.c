@@ -19,6 +19,13 @@ static bool looks(const struct trainer *t)
 	return o->row->looks && o->row->looks(o->options);
 }
 
+static double temperature(const struct trainer *t)
+{
+	const struct objective_run *o = &t->objective;
+
+	return o->row->looks_at ? o->row->looks_at(o->options) : 1;
+}
+
 static bool has_beside(const struct trainer *t) { return t->looking.beside[0].documents.n > 0; }
 
 /* --- what stands beside --- */
@@ -65,6 +72,11 @@ static void look(void *ctx, struct batch *b, const struct document *const *docs,
 	t->objective.row->look(&t->objective, b, docs, logprob);
 }
 
+static uint32_t record(void *ctx, struct graph *g, uint32_t hidden)
+{
+	return graph_logprob_at(g, hidden, temperature(ctx));
+}
+
 /* Of an epoch, which the others are like. */
 static int forecast(struct trainer *t, struct err *e)
 {
@@ -94,7 +106,7 @@ int look_plan(struct trainer *t, struct err *e)
 	struct scorer_options o = { .max_tokens = most, .max_length = MIN(t->max_length, most), .as_trained = true,
 		                    .unshared = !t->forest.share, .columns = t->objective.row->columns,
 		                    .scored = look, .ctx = t };
-	const struct dataset *eval = &l->beside[1];
+	const struct dataset *eval = temperature(t) != 1 ? &t->eval : &l->beside[1];
 	struct dry_run dry = t->dry;
 	size_t before = mem_rss();
 	const struct objective_run *run = &t->objective;
@@ -104,6 +116,10 @@ int look_plan(struct trainer *t, struct err *e)
 		return 0;
 	if (has_beside(t) && order_walk(t, &t->forest, to_beside, &dry, e) < 0)
 		return -1;
+	if (temperature(t) != 1) {
+		o.record = record;
+		o.next_tokens = true;
+	}
 	if (scorer_new(&l->scorer, t->model, t->overlay, t->device, &o, e) < 0)
 		return -1;
 	scorer_reserve(l->scorer, &dry.cap);
@@ -150,13 +166,14 @@ int look_eval_reference(struct trainer *t, struct err *e)
 	return d->documents.n ? run(t, d->pointer, d->documents.n, e) : 0;
 }
 
-/* The evaluation's own documents are looked at by its own scorer, whose bits their reference has. */
+/* The evaluation's own documents are looked at by its own scorer, whose bits their reference has, unless that is at
+ * another temperature. */
 static int look_eval(struct trainer *t, struct err *e)
 {
 	const struct dataset *d = has_beside(t) ? &t->looking.beside[1] : &t->eval;
 
 	t->looking.eval = true;
-	int status = has_beside(t) ? run(t, d->pointer, d->documents.n, e) :
+	int status = has_beside(t) || temperature(t) != 1 ? run(t, d->pointer, d->documents.n, e) :
 	             scorer_run(t->scorer, d->pointer, d->documents.n, false, t->eval_sums, NULL, NULL, NULL, e);
 	t->looking.eval = false;
 	return status;

@@ -138,7 +138,13 @@ static void test_units(struct test *t, struct arena *mem)
 	judgements_of(&j, &s, mem);
 	CHECK(t, j.n_units == 3 && j.item_unit[0] == j.item_unit[1] && j.at[0].value == j.at[1].value);
 	NEAR(t, agreement_percent(&j, &no_draws).value, (2 * 0.5 + 0 + 1 + 1) / 5, 1e-12);
-	test_case(t, "nobody judged anything, or all said the same: not known");
+	test_case(t, "nobody judged anything, one alone twice, or all said the same: not known");
+	const struct feedback_label twice[] = { label_of(items[0].id, 7, 0), label_of(items[0].id, 7, 1),
+		                                label_of(items[2].id, 7, 1) };
+	s.labels = twice;
+	s.n_labels = 3;
+	judgements_of(&j, &s, mem);
+	CHECK(t, j.n == 3 && isnan(krippendorff_alpha(&j, NOMINAL, &no_draws).value));
 	s.n_labels = 0;
 	judgements_of(&j, &s, mem);
 	CHECK(t, j.n_units == 0 && isnan(krippendorff_alpha(&j, NOMINAL, &no_draws).value));

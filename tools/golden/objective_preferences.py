@@ -113,6 +113,7 @@ CASES = [(f"dpo-{x}", "dpo", {"loss_type": [x], "beta": 0.3, **({"label_smoothin
                                **({"discopop_tau": 1.0} if x == "discopop" else {})})
          for x in ("exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired", "apo_zero", "apo_down", "discopop", "sft",
                    "sigmoid_norm")]
+CASES += [("dpo-weighted", "dpo", {"loss_type": ["sigmoid"], "beta": 0.3, "use_weighting": True})]
 CASES += [("dpo-mix", "dpo", {"loss_type": ["sigmoid", "sft", "bco_pair"], "loss_weights": [1.0, 0.1, 0.5], "beta": 0.1, "ld_alpha": 0.3})]
 # ipo's gradient is 20 times its error here, and forward_kl's grows with exp(−r) beside: that is more than float32 has
 CASES += [(f"dpo-{x}", "dpo", {"loss_type": ["sigmoid"] if x == "forward_kl" else ["sigmoid", "ipo"], "beta": 0.05, "f_divergence_type": x})
@@ -129,6 +130,7 @@ def options_of(name, options):
         k = {"alpha": "alphapo_alpha"}.get(k, k).replace("_", "-")
         if name == "simpo" and k == "loss-type":
             continue
+        v = str(v).lower() if isinstance(v, bool) else v
         words.append(f"{k}={','.join(str(x) for x in v) if isinstance(v, list) else v}")
     return " ".join(words)
 

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "cmd/command.h"
 #include "cmd/feedback/serve_session.h"
+#include "cmd/metering.h"
 #include "feedback/store.h"
 #include "serve/feedback_api.h"
 
@@ -171,6 +172,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	app_catch_signals();
 	if (feedback_open(&f, file, true, e) < 0)
 		return -1;
+	metering_in("data", file, NULL);
 	int status = feedback_lock(f, e) < 0 || informed_new(&informed, file, e) < 0 ?
 	                     -1 : serve(app, f, options, file, informed, e);
 	informed_free(informed);
@@ -183,7 +185,6 @@ const struct command cmd_feedback_serve = {
 	.summary = "the page on which people judge answers",
 	.usage = "F.db [--port 8033]",
 	.example = "kungfu feedback serve f.db",
-	.looks = true,
 	.order = 54,
 	.opts = serve_opts,
 	.options_size = sizeof(struct serve),
