@@ -25,7 +25,7 @@ struct recipe {
 	const char *config, *tokenizer;
 	int64_t mup_base_width;                                        /* 0: no muP */
 	int64_t sample_steps, sample_tokens, ratio_steps;
-	const char *sample_prompt;
+	const char *sample_prompt, *rampup_batch_size;
 	bool overwrite;
 	const char *adapter, *reference;
 	bool new_adapter;
@@ -170,6 +170,8 @@ struct recipe {
 		  "N",          "documents" }, \
 		OPT_INT("gradient-accumulation-steps", s, f.accumulation, "1", 1, 1 << 24, \
 	                "times as many documents in a step; 4x1 and 1x4 are the same"), \
+		OPT_STRING("rampup-batch-size", s, f.rampup_batch_size, NULL, "START,INCREMENT,SAMPLES", \
+	                   "of token shards: a step grows from START windows by INCREMENT over SAMPLES windows"), \
 		OPT_CHOICE("lr-scheduler-type", s, f.lr_scheduler_type, NULL, SCHEDULE_TYPES, \
 	                   "course of the learning rate after the warm-up (default: linear; " \
 	                   "schedule_free_adamw's is constant)"), \

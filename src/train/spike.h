@@ -2,7 +2,8 @@
  *
  * Kept are the losses of the last `window` steps that were no spike. A loss is one where it is above their mean by more
  * than `threshold` of their standard deviations (Bessel's), which count as no less than a thousandth of the mean, once
- * there are SPIKE_LEAST of them; so is one that is no finite number. What is done then is the loop's (train_loop.h). */
+ * there are SPIKE_LEAST of them; so is one that is no finite number. What is done then, and that after SPIKE_REWINDS
+ * only the latter counts, is the loop's (train_loop.c). */
 #ifndef TRAIN_SPIKE_H
 #define TRAIN_SPIKE_H
 

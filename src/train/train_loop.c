@@ -285,9 +285,7 @@ static json_t *eval_line(const struct train_loop *f, const struct eval_metrics *
 {
 	json_t *j = json_object();
 	json_object_set_new(j, "step", json_integer(trainer_steps_done(f->trainer)));
-	json_object_set_new(j, "epoch",
-	                    json_real((double)trainer_steps_done(f->trainer) /
-	                              (double)trainer_plan(f->trainer)->steps_per_epoch));
+	json_object_set_new(j, "epoch", json_real(trainer_epochs(f->trainer)));
 	json_object_set_new(j, "eval_loss", jsonx_number(m->eval_loss));
 	put_bits(j, f, "eval_bits_per_byte", m->eval_loss, trainer_plan(f->trainer)->eval_bytes_per_token);
 	if (!isnan(m->perplexity))
@@ -546,7 +544,8 @@ static int rewind_spike(struct train_loop *f, const struct step_metrics *m, stru
 		return err_set(e, "step %ld: the loss is %f, and %d spikes have been passed: a lower --learning-rate "
 		                  "or more warm-up may help", m->step, m->loss, SPIKE_REWINDS);
 	log_warn("step %ld: the loss is %.4f after a mean of %.4f: back to step %ld, the rows of %ld steps are left "
-	         "out", m->step, m->loss, mean, to, m->step - to);
+	         "out%s", m->step, m->loss, mean, to, m->step - to, f->spike.rewinds + 1 < SPIKE_REWINDS ? "" :
+	         "; it has been so many times: high losses are learnt from as any others now");
 	if (go_back(f, to, e) < 0)
 		return err_prefix(e, "the loss of step %ld is a spike, and the run cannot go back", m->step);
 	trainer_skip(f->trainer, m->step - to);
@@ -563,7 +562,9 @@ static int step(struct train_loop *f, struct err *e)
 	tell_phase(f, "steps");
 	int status = trainer_step(f->trainer, &m, e);
 	bool infinite = status < 0 && !stop_ended(e) && (!isfinite(m.loss) || !isfinite(m.grad_norm));
-	if (f->spike.window && (infinite || (!status && spike_is(&f->spike, f->recipe->spike_threshold, m.loss)))) {
+	bool high = !status && f->spike.rewinds < SPIKE_REWINDS && f->spike.window &&
+	            spike_is(&f->spike, f->recipe->spike_threshold, m.loss);
+	if (f->spike.window && (infinite || high)) {
 		count(f, &m);
 		return rewind_spike(f, &m, e);
 	}

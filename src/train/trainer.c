@@ -244,9 +244,11 @@ static int make_schedule(struct trainer *t, struct err *e)
 	double product = (double)r->batch_size * (double)r->accumulation;
 
 	t->global = (size_t)MIN(product, (double)order_groups(t));
+	if (trainer_open_ramp(t, e) < 0)
+		return -1;
 	t->sequential = r->sampling ? !strcmp(r->sampling, "sequential") : t->objective.row->sequential;
 	double steps =
-		r->max_steps > 0 ? (double)r->max_steps : ceil(r->num_train_epochs * (double)order_steps_per_epoch(t));
+		r->max_steps > 0 ? (double)r->max_steps : order_steps(t, r->num_train_epochs);
 	if (steps > 1e12)
 		return err_set(e, "%g steps: at most 1e12 are possible", steps);
 	t->schedule =
@@ -781,7 +783,7 @@ int step_end(struct trainer *t, struct err *e)
 		return -1;
 	t->step++;
 	t->next_rate = NAN;
-	m->epoch = (double)t->step / (double)order_steps_per_epoch(t);
+	m->epoch = order_epochs(t, 0, t->step);
 	m->flops = t->now.work.flops + t->optim.norm.flops + t->optim.update.flops + penalty_cost(t).flops;
 	m->int_ops = t->now.work.int_ops;
 	return 0;
@@ -832,6 +834,7 @@ long trainer_spare(const struct trainer *t)
 	return t->recipe.spike_threshold > 0 ? SPIKE_REWINDS * (long)t->recipe.spike_rewind_steps : 0;
 }
 bool trainer_shown(const struct trainer *t) { return t->shown; }
+double trainer_epochs(const struct trainer *t) { return order_epochs(t, 0, t->step); }
 long trainer_steps_done(const struct trainer *t) { return t->step; }
 const struct trainer_plan *trainer_plan(const struct trainer *t) { return &t->totals; }
 struct model *trainer_model(struct trainer *t) { return t->model; }

@@ -132,6 +132,7 @@ bool trainer_has_forgetting(const struct trainer *t);  /* it was asked for, and 
 void trainer_skip(struct trainer *t, long steps);
 long trainer_spare(const struct trainer *t);
 /* The weights are the average that is the result, not those that steps change: no step or checkpoint may follow. */
+double trainer_epochs(const struct trainer *t);          /* that the steps done are */
 bool trainer_shown(const struct trainer *t);
 /* a checkpoint folder, atomically */
 int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struct err *e);

@@ -3,7 +3,7 @@
  *
  * Rows are taken in a keyed permutation and joined, as many as fit into a window, to groups of documents that stand
  * alone: so a share of windows is nearly a share of tokens. From --instruction-start of the steps on, such groups are
- * --instruction-ratio of the windows. How many there are before step s is (s - first) * global * ratio, rounded down:
+ * --instruction-ratio of the windows. Before step s that is of all windows since the first of them, rounded down:
  * a function of its number. The windows of the text go on where they would have; a step's rows follow its text. When
  * all groups have been there they come again in another order. */
 #include <math.h>
@@ -20,7 +20,8 @@ uint64_t instruction_before(const struct trainer *t, long step)
 
 	if (!r->instruction_data || step <= first)
 		return 0;
-	return (uint64_t)((double)(step - first) * (double)t->global * r->instruction_ratio);
+	uint64_t since = batch_ramp_before(&t->ramp, (uint64_t)step) - batch_ramp_before(&t->ramp, (uint64_t)first);
+	return (uint64_t)((double)since * r->instruction_ratio);
 }
 
 void instruction_join(struct dataset *d, int32_t length, uint64_t seed)

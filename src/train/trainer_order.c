@@ -40,11 +40,28 @@ size_t order_most_group(const struct trainer *t)
 static long fresh_steps_per_epoch(const struct trainer *t)
 {
 	if (trainer_is_windows(t))
-		return (long)MAX(order_groups(t) / t->global, (size_t)1);
+		return (long)MAX(batch_ramp_steps(&t->ramp, order_groups(t)), (uint64_t)1);
 	return (long)((order_groups(t) + t->global - 1) / t->global);
 }
 
 long order_steps_per_epoch(const struct trainer *t) { return fresh_steps_per_epoch(t) * t->repeats; }
+
+double order_epochs(const struct trainer *t, long from, long to)
+{
+	if (!t->ramp.samples)
+		return (double)(to - from) / (double)order_steps_per_epoch(t);
+	return (double)(batch_ramp_before(&t->ramp, (uint64_t)to) - batch_ramp_before(&t->ramp, (uint64_t)from)) /
+	       (double)order_groups(t);
+}
+
+double order_steps(const struct trainer *t, double epochs)
+{
+	double windows = epochs * (double)order_groups(t);
+
+	if (!t->ramp.samples || !(windows < 1e18))
+		return ceil(epochs * (double)order_steps_per_epoch(t));
+	return (double)MAX(batch_ramp_steps(&t->ramp, (uint64_t)windows), (uint64_t)1);
+}
 
 /* The group that is number k of all that are replayed in the run. */
 static size_t replay_group(const struct trainer *t, uint64_t k)
@@ -66,12 +83,13 @@ static size_t add_group(const struct dataset *d, size_t g, const struct document
 static int window_step(const struct trainer *t, long step, size_t *groups, const struct document **docs, size_t *n,
                        struct err *e)
 {
-	uint64_t before = instruction_before(t, step);
+	uint64_t before = instruction_before(t, step), at = batch_ramp_before(&t->ramp, (uint64_t)step);
+	size_t n_windows = (size_t)batch_ramp_size(&t->ramp, (uint64_t)step);
 	size_t rows = (size_t)(instruction_before(t, step + 1) - before);
 
-	for (size_t i = 0; groups && i < t->global; i++)
+	for (size_t i = 0; groups && i < n_windows; i++)
 		groups[i] = i;
-	if (windows_take(t->train.windows, (uint64_t)step * t->global - before, t->global - rows, docs, n, e) < 0)
+	if (windows_take(t->train.windows, at - before, n_windows - rows, docs, n, e) < 0)
 		return -1;
 	for (size_t i = 0; i < rows; i++)
 		*n = add_group(&t->replay, replay_group(t, before + i), docs, *n);

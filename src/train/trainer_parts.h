@@ -6,6 +6,7 @@
 #include "infer/own_texts.h"
 #include "infer/scorer.h"
 #include "model/model_pass.h"
+#include "train/batch_ramp.h"
 #include "train/grad_tree.h"
 #include "train/trainer.h"
 #include "train/windows.h"
@@ -191,7 +192,8 @@ struct trainer {
 	/* names of what is told of a step, where that is more than the objective's */
 	const char *told[OBJECTIVE_METRICS + 1];
 	struct schedule schedule;
-	size_t global;                     /* groups of a step */
+	size_t global;                     /* groups of a step at most */
+	struct batch_ramp ramp;            /* of windows: how many a step has */
 	bool sequential;                   /* in the order of the file */
 	int32_t max_length;                /* of a document, virtual tokens not counted */
 	struct forest_options forest;
@@ -293,7 +295,9 @@ size_t trainer_state_bytes(const struct trainer *t);
 /* trainer_order.c: the documents of a step (step counts from 0), and the walk over all of them. */
 size_t order_groups(const struct trainer *t);          /* of an epoch, those of --replay too */
 size_t order_most_group(const struct trainer *t);      /* documents of the largest */
-long order_steps_per_epoch(const struct trainer *t);
+long order_steps_per_epoch(const struct trainer *t);   /* of a batch that grows: of the first */
+double order_epochs(const struct trainer *t, long from, long to); /* what part of an epoch, or how many, steps are */
+double order_steps(const struct trainer *t, double epochs);
 /* groups: [global], their numbers, or NULL; docs: [trainer_global_batch]; how many documents. */
 size_t order_step(const struct trainer *t, long step, size_t *groups, const struct document **docs);
 /* The documents that the next step learns from, into taken, and their groups, into taken_group. */
@@ -320,6 +324,7 @@ void instruction_join(struct dataset *d, int32_t length, uint64_t seed);
 void instruction_plan(const struct trainer *t, int32_t max_tokens, struct dry_run *out);
 bool trainer_is_windows(const struct trainer *t);
 int trainer_open_windows(struct trainer *t, struct err *e);
+int trainer_open_ramp(struct trainer *t, struct err *e); /* once `global` is known */
 void trainer_room_windows(struct trainer *t);
 void trainer_dry_windows(const struct trainer *t, int32_t max_tokens, struct dry_run *out);
 /* trainer_steer.c: gives the groups of a filled micro-batch, and their labels, their weights. */

@@ -403,7 +403,7 @@ static void count(struct trainer *t)
 
 	p->steps = t->schedule.steps;
 	p->steps_per_epoch = order_steps_per_epoch(t);
-	p->epochs = (double)(p->steps - p->first) / (double)p->steps_per_epoch;
+	p->epochs = order_epochs(t, p->first, p->steps);
 	p->micro_batches = (long)t->dry.micro_batches;
 	p->documents = (int64_t)t->train.documents.n;
 	if (trainer_is_windows(t)) {

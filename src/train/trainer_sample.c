@@ -1,6 +1,7 @@
 /* trainer_sample: what the model writes at this moment, for whoever watches it learn. A session over the weights as
- * they are, taken for the text and given back; it is drawn at temperature 0.8 by the run's seed, so a run that goes on
- * writes the same. It begins with a prompt, or with what stands before every document. */
+ * they are, or their average where that is what counts, taken for the text and given back; it is drawn at temperature
+ * 0.8 by the run's seed, so a run that goes on writes the same. It begins with a prompt, or with what stands before
+ * every document. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -54,8 +55,11 @@ int trainer_sample(struct trainer *t, struct buf *text, struct err *e)
 	struct tokens ids = { 0 };
 	int status = prompt_of(t, &ids, e);
 
-	if (!status)
+	if (!status) {
+		bool shown = trainer_show(t); /* of averages, where those count */
 		status = write(t, &ids, most, &g, e);
+		trainer_hide(t, shown);
+	}
 	if (!status) {
 		t->sampled.flops += g.flops;
 		t->sampled.int_ops += g.int_ops;

@@ -65,10 +65,11 @@ static void made_release(struct made *made)
 static void look(struct trainer *t, struct typical *typical, size_t most)
 {
 	const struct document **docs = mem_array(most, sizeof(*docs));
-	/* of windows one step at a time is there, and each is as any other */
-	long steps = trainer_is_windows(t) ? 1 : STEPS_LOOKED_AT, end = MIN(t->totals.steps, t->totals.first + steps);
+	/* of windows one step at a time is there, and each is as any other; of growing batches the last is largest */
+	long from = t->ramp.samples ? MAX(t->totals.first, t->totals.steps - 1) : t->totals.first,
+	     end = MIN(t->totals.steps, from + (trainer_is_windows(t) ? 1 : STEPS_LOOKED_AT));
 
-	for (long step = t->totals.first; step < end; step++)
+	for (long step = from; step < end; step++)
 		typical_look(typical, docs, order_step(t, step, NULL, docs), &t->forest);
 	mem_free(docs);
 }
@@ -191,7 +192,8 @@ static double writing_seconds(const struct trainer *t, double seconds)
 	const struct trainer_plan *p = &t->totals;
 	double result = (double)(t->has_adapter ? p->trainable : p->parameters) * sizeof(float);
 	double each = (double)p->checkpoint_bytes / write_rate + 2 * write_seconds;
-	return saves(t, seconds) * each + result / write_rate + write_seconds;
+	double backs = t->recipe.spike_threshold > 0 ? multiples(t, t->recipe.spike_rewind_steps, p->first) + 1 : 0;
+	return (saves(t, seconds) + backs) * each + result / write_rate + write_seconds;
 }
 
 int trainer_measure_time(struct trainer *t, struct err *e)

@@ -104,6 +104,16 @@ int trainer_open_windows(struct trainer *t, struct err *e)
 	return 0;
 }
 
+int trainer_open_ramp(struct trainer *t, struct err *e)
+{
+	const char *text = t->recipe.rampup_batch_size;
+
+	t->ramp = (struct batch_ramp){ .global = t->global };
+	if (text && !trainer_is_windows(t))
+		return err_set(e, "--rampup-batch-size is of windows of token shards, and %s are rows", t->recipe.data);
+	return batch_ramp_parse(&t->ramp, text, e);
+}
+
 /* Once it is known how many a step takes. Who counts documents from the first one finds it in the data. */
 void trainer_room_windows(struct trainer *t)
 {
@@ -121,7 +131,9 @@ void trainer_dry_windows(const struct trainer *t, int32_t max_tokens, struct dry
 	int32_t virtual = t->forest.virtual_tokens, length = w->o.length;
 	int64_t together = MAX((int64_t)(max_tokens - virtual) / length, (int64_t)1), global = (int64_t)t->global,
 	        most = MIN(together, global), micros = (global + together - 1) / together;
-	double steps = (double)(t->schedule.steps - t->totals.first), windows = steps * (double)global,
+	uint64_t first = (uint64_t)t->totals.first, end = (uint64_t)t->schedule.steps,
+	         before = batch_ramp_before(&t->ramp, end), fit = (uint64_t)together;
+	double windows = (double)(before - batch_ramp_before(&t->ramp, first)),
 	       share = w->o.masked > 0 ? w->o.masked : 1;
 
 	out->cap.rows = out->cap.keys = (int32_t)(most * length) + virtual;
@@ -131,9 +143,9 @@ void trainer_dry_windows(const struct trainer *t, int32_t max_tokens, struct dry
 	out->cap.labels = (int32_t)MIN(ceil(share * (double)(most * length)) + out->cap.docs, (double)(most * length));
 	out->cap.targets = out->cap.labels;
 	out->most_micro = micros;
-	out->micro_batches = (int64_t)steps * micros;
+	out->micro_batches = (int64_t)(batch_ramp_micros(&t->ramp, end, fit) - batch_ramp_micros(&t->ramp, first, fit));
 	out->tokens = (int64_t)windows * length;
-	out->all_rows = (int64_t)t->schedule.steps * global * length;
+	out->all_rows = (int64_t)before * length;
 	live_add(&out->live, &w->live, windows);
 	out->live.rows += (double)out->micro_batches * virtual;
 	out->live.visible += windows * length * virtual;

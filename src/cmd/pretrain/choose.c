@@ -27,6 +27,7 @@
 #include "gas/meter.h"
 #include "model/init.h"
 #include "model/sizes.h"
+#include "train/batch_ramp.h"
 #include "train/laws.h"
 #include "train/trainer.h"
 
@@ -196,12 +197,38 @@ static double batch_of(const struct choosing *c, double tokens)
 	return fmax(round(batch / context), 1) * context;
 }
 
+/* Of steps of `batch` tokens, at last. What is no ramp is told where the run begins. */
+static struct batch_ramp ramp_of(const struct choosing *c, double batch)
+{
+	struct batch_ramp ramp = { .global = (uint64_t)fmax(batch / (double)c->context, 1) };
+	struct err ignored = ERR_INIT;
+
+	batch_ramp_parse(&ramp, c->o->recipe.rampup_batch_size, &ignored);
+	return ramp;
+}
+
+/* Tokens of so many steps; steps that so many tokens are enough for. */
+static double tokens_of(const struct choosing *c, double batch, double steps)
+{
+	struct batch_ramp ramp = ramp_of(c, batch);
+
+	return ramp.samples ? (double)batch_ramp_before(&ramp, (uint64_t)steps) * (double)c->context : steps * batch;
+}
+
+static double steps_of(const struct choosing *c, double batch, double tokens)
+{
+	struct batch_ramp ramp = ramp_of(c, batch);
+
+	return ramp.samples ? (double)batch_ramp_steps(&ramp, (uint64_t)(tokens / (double)c->context)) :
+	                      floor(tokens / batch);
+}
+
 /* What follows from how many tokens are trained on. */
 static void set_rest(struct choosing *c, double tokens)
 {
 	double batch = batch_of(c, tokens), windows = batch / (double)c->context;
 	const struct recipe *r = &c->o->recipe;
-	double steps = said(c, "max-steps") ? (double)r->max_steps : fmax(floor(tokens / batch), 1);
+	double steps = said(c, "max-steps") ? (double)r->max_steps : fmax(steps_of(c, batch, tokens), 1);
 
 	opt_put(c->p, "max-length", (double)c->context);
 	if (!said(c, "per-device-train-batch-size"))
@@ -210,7 +237,8 @@ static void set_rest(struct choosing *c, double tokens)
 	if (!said(c, "micro-batch-tokens"))
 		opt_put(c->p, "micro-batch-tokens", fmax((double)c->context, fmin(batch, MOST_MICRO)));
 	if (!said(c, "learning-rate") && r->config)
-		opt_put(c->p, "learning-rate", fmin(law_rate(c->cost.blocks, steps * batch), most_rate));
+		opt_put(c->p, "learning-rate", fmin(law_rate(c->cost.blocks, tokens_of(c, batch, steps)),
+		                                     most_rate));
 	if (r->sample_prompt && !said(c, "sample-steps"))
 		opt_put(c->p, "sample-steps", fmax(ceil(steps / SAMPLES), 1));
 	if (!said(c, "eval-steps"))
@@ -225,7 +253,7 @@ static double tokens_wanted(const struct choosing *c)
 	const struct recipe *r = &c->o->recipe;
 
 	if (said(c, "max-steps"))
-		return (double)r->max_steps * batch_of(c, c->unique);
+		return tokens_of(c, batch_of(c, c->unique), (double)r->max_steps);
 	if (c->o->flops > 0 && c->cost.flops > 0)
 		return c->o->flops / c->cost.flops;
 	if (said(c, "num-train-epochs") || r->model)
@@ -263,6 +291,7 @@ static int measure(struct choosing *c, double most, struct measured *m, struct e
 	r.max_steps = 1000;
 	r.out = c->in;
 	r.replay = NULL;
+	r.rampup_batch_size = NULL; /* of whole batches */
 	int status = recipe_resolve(&r, e);
 	recipe_settle(&r, c->app->kernels);
 	if (!status)
@@ -280,9 +309,10 @@ static int measure(struct choosing *c, double most, struct measured *m, struct e
 /* Seconds that are left for steps. */
 static double left_for_steps(const struct choosing *c, const struct measured *m)
 {
-	double used = clock_seconds() - c->o->began, parameters = fmax(c->cost.parameters, 1);
+	double used = clock_seconds() - c->o->began, parameters = fmax(c->cost.parameters, 1),
+	       bytes = c->o->recipe.spike_threshold > 0 ? 16 : 4; /* of the result; of what a spike goes back to */
 
-	return (c->seconds - used - m->open - (EVALUATIONS + 1) * m->eval - parameters * 4 / write_rate - 0.2) *
+	return (c->seconds - used - m->open - (EVALUATIONS + 1) * m->eval - parameters * bytes / write_rate - 0.2) *
 	       (1 - kept_for_saving);
 }
 
@@ -338,14 +368,16 @@ static int read_budget(struct choosing *c, struct err *e)
 static void say(const struct choosing *c)
 {
 	const struct recipe *r = &c->o->recipe;
-	double tokens = (double)r->max_steps * (double)r->batch_size * (double)r->accumulation * (double)c->context;
+	double batch = (double)r->batch_size * (double)r->accumulation * (double)c->context,
+	       tokens = tokens_of(c, batch, (double)r->max_steps);
 	char parameters[32], all[32];
 
 	if (c->cost.parameters > 0)
 		log_say("the model: %s parameters, a context of %lld tokens, a vocabulary of %u",
 		        human_count(c->cost.parameters, parameters), (long long)c->context, c->vocabulary);
-	log_say("learning: %lld steps of %lld windows, %s tokens in all (%.3g times the text)",
-	        (long long)r->max_steps, (long long)(r->batch_size * r->accumulation), human_count(tokens, all),
+	log_say("learning: %lld steps of %s%lld windows, %s tokens in all (%.3g times the text)",
+	        (long long)r->max_steps, r->rampup_batch_size ? "up to " : "",
+	        (long long)(r->batch_size * r->accumulation), human_count(tokens, all),
 	        tokens / c->unique);
 }
 

@@ -13,6 +13,7 @@
 #include "cmd/output_check.h"
 #include "cmd/pretrain/pretrain.h"
 #include "cmd/tune_common.h"
+#include "train/batch_ramp.h"
 
 extern const struct command cmd_pretrain;
 
@@ -55,6 +56,9 @@ const struct opt pretrain_opts[] = {
 	OPT_DEFAULT("weight-decay", "0.1"),
 	OPT_DEFAULT("adam-beta2", "0.95"),
 	OPT_DEFAULT("forgetting", "false"),
+	OPT_DEFAULT("spike-threshold", "6"),
+	/* a checkpoint is 12 bytes a weight, so many steps are millions of operations a weight */
+	OPT_DEFAULT("spike-rewind-steps", "500"),
 	OPT_END
 };
 
@@ -78,6 +82,7 @@ static int check(const struct pretrain *o, const struct opt_parse *p, struct err
 {
 	const struct recipe *r = &o->recipe;
 	bool budget = o->budget || o->flops > 0;
+	struct batch_ramp ramp = { 0 };
 
 	if (!r->data || !r->out)
 		return err_set(e, "--data TEXT|SHARDS and --out DIR were wanted");
@@ -93,6 +98,10 @@ static int check(const struct pretrain *o, const struct opt_parse *p, struct err
 		                  "--config nor --seeds");
 	if (o->block_size && opt_given(p, "max-length"))
 		return err_set(e, "--block-size and --max-length are the same");
+	if (r->rampup_batch_size && o->scaling_laws)
+		return err_set(e, "--rampup-batch-size: the runs of --scaling-laws have one batch each");
+	if (batch_ramp_parse(&ramp, r->rampup_batch_size, e) < 0)
+		return -1;
 	if (r->replay && shards_are(r->data))
 		return err_set(e, "--replay is mixed into texts; token shards have their mixture (data build --mix)");
 	if (!objective_find(r->objective)->windows)
