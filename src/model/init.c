@@ -16,6 +16,7 @@
 #include "base/stop.h"
 #include "base/text.h"
 #include "model/config.h"
+#include "model/config_rows.h"
 #include "model/mup.h"
 #include "model/weights.h"
 #include "token/tokenizer.h"
@@ -264,6 +265,28 @@ static void set_id(json_t *j, const char *key, int32_t id)
 	json_object_set_new(j, key, id >= 0 ? json_integer(id) : json_null());
 }
 
+static bool has_field(const struct arch *a, const char *key)
+{
+	struct config_walk w = { .tables = a->fields };
+	const struct config_field *f;
+
+	while ((f = config_next(&w)))
+		if (f->hf && !strcmp(f->hf, key))
+			return true;
+	return false;
+}
+
+/* ModernBERT's config has ids that its class takes from a vocabulary of 50,368 where none are written. */
+static void set_around(const struct arch *a, json_t *j, const struct tokenizer *t)
+{
+	int32_t cls = tokenizer_find(t, "[CLS]", 5), sep = tokenizer_find(t, "[SEP]", 5);
+
+	if (!has_field(a, "cls_token_id") || cls < 0 || sep < 0)
+		return;
+	set_id(j, "cls_token_id", cls);
+	set_id(j, "sep_token_id", sep);
+}
+
 /* Of a BERT or RoBERTa the file's pad_token_id is a fact of its positions, so it stays where the tokenizer has none. */
 static void set_ids(const struct arch *a, json_t *j, const struct tokenizer *t)
 {
@@ -271,6 +294,7 @@ static void set_ids(const struct arch *a, json_t *j, const struct tokenizer *t)
 	set_id(j, "eos_token_id", tokenizer_eos(t));
 	if (tokenizer_pad(t) >= 0 || !a->encoder)
 		set_id(j, "pad_token_id", tokenizer_pad(t));
+	set_around(a, j, t);
 }
 
 /* BertForMaskedLM of BertModel. */

@@ -73,6 +73,23 @@ struct tokenizer *token_train_bytes(const struct token_training *t, struct token
 	return token_train("bpe", t, NULL, texts, report, e);
 }
 
+struct tokenizer *token_train_bert(const struct token_training *t, struct token_texts *texts,
+                                   struct token_train_report *report, struct err *e)
+{
+	const struct token_trainer *row = row_of("wordpiece", e);
+	struct tokenizer *made = NULL;
+	struct opt_parse p;
+
+	if (!row)
+		return NULL;
+	void *options = mem_alloc(row->options_size);
+	if (opt_begin(&p, row->opts, options, e) == 0 && opt_assign(&p, "cls-sep", "true", e) == 0)
+		made = token_train(row->name, t, options, texts, report, e);
+	opt_release(&p);
+	mem_free(options);
+	return made;
+}
+
 const char **token_train_special(const struct token_training *t, size_t *n)
 {
 	const char **out = mem_array(t->n_special + 1, sizeof(*out));

@@ -82,6 +82,11 @@ struct tokenizer *token_train(const char *model_type, const struct token_trainin
 struct tokenizer *token_train_bytes(const struct token_training *t, struct token_texts *texts,
                                     struct token_train_report *report, struct err *e);
 
+/* WordPiece for a masked encoder: as the options say, but [CLS] and [SEP] stand around a text. [SEP] ends one where
+ * there is no end_of_text. */
+struct tokenizer *token_train_bert(const struct token_training *t, struct token_texts *texts,
+                                   struct token_train_report *report, struct err *e);
+
 /* --- for rows --- */
 
 /* The special tokens with the end of text among them; array of *n texts, mem_free. */

@@ -1,7 +1,8 @@
 /* prepare: from files of text to a tokenizer and token shards, in the run's folder. Shards and a tokenizer that are
  * given are used as they are.
  *
- *     PREPARED/tokenizer/   trained on the texts: byte-level BPE (--vocab-size), or their characters
+ *     PREPARED/tokenizer/   trained on the texts: byte-level BPE (--vocab-size), WordPiece where tokens are hidden, or
+ *                           their characters
  *     PREPARED/shards/      cleaned, without copies, tokenized, a part held out (corpus/build.h)
  *
  * Both are a function of the texts and the options, so what a killed process left is made again, the same bytes. */
@@ -134,11 +135,13 @@ static void show_training(void *ctx, const char *what, uint64_t done, uint64_t a
 
 static struct tokenizer *train_tokenizer(struct preparing *p, struct token_texts *texts, struct err *e)
 {
-	struct token_training t = { .vocab_size = (size_t)vocabulary(p), .end_of_text = TRAIN_END_OF_TEXT,
+	bool masked = objective_find(p->o->recipe.objective)->masked;
+	struct token_training t = { .vocab_size = (size_t)vocabulary(p),
+		                    .end_of_text = masked ? NULL : TRAIN_END_OF_TEXT,
 		                    .memory = p->o->recipe.memory / 2, .scratch = p->in, .pool = p->app->pool,
 		                    .progress = show_training, .progress_ctx = p };
 
-	return token_train_bytes(&t, texts, NULL, e);
+	return masked ? token_train_bert(&t, texts, NULL, e) : token_train_bytes(&t, texts, NULL, e);
 }
 
 /* Into PREPARED/tokenizer, which the recipe names then. */
