@@ -500,7 +500,7 @@ static int finish(struct build *b, json_t **report, struct err *e)
 	status = put_json(b, built, "report", "report.json", text, strlen(text), e) < 0 ||
 	                         put_json(b, built, "files", "files.jsonl", buf_str(&files), files.len, e) < 0 ?
 	                 -1 :
-	                 0;
+	                 shards_writer_tokenizer(b->writer, b->c->tokenizer, e);
 	mem_free(text);
 	buf_release(&files);
 	if (status < 0) {

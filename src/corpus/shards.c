@@ -46,6 +46,16 @@ void shards_tokenizer_hash(const struct tokenizer *t, char hex[33])
 	mem_free(text);
 }
 
+char *shards_tokenizer_beside(const char *dir)
+{
+	char *path = io_join(dir, SHARDS_TOKENIZER);
+
+	if (io_is_dir(path))
+		return path;
+	mem_free(path);
+	return NULL;
+}
+
 /* --- the manifest --- */
 
 struct reading {

@@ -4,6 +4,7 @@
  *     SOURCE-train-00000.tokens    ids, little endian, 2 bytes where the vocabulary has at most 65,536, else 4
  *     SOURCE-train.documents       where each document begins, in tokens: 8 bytes each, little endian
  *     SOURCE-valid-…               the same of the documents that are held out
+ *     tokenizer/                   what made the tokens, in transformers' files; may be missing
  *
  * A source's documents of a split lie end to end: one *stream*. Each ends with the end-of-text id, its
  * boundaries are what the index says; what a tokenizer puts before every text is at its beginning. A stream is cut into
@@ -114,10 +115,14 @@ int shards_writer_add(struct shards_writer *w, size_t source, enum shards_split 
                       uint64_t bytes, struct err *e);
 /* Another file in the folder, as a report. */
 int shards_writer_file(struct shards_writer *w, const char *name, const void *data, size_t n, struct err *e);
+/* The tokenizer's files beside the shards, unless what is read from them has another hash than it. */
+int shards_writer_tokenizer(struct shards_writer *w, const struct tokenizer *t, struct err *e);
 /* built: what the manifest says beside of how it was made, an object (taken) or NULL. Frees w, whatever comes of it. */
 int shards_writer_place(struct shards_writer *w, json_t *built, struct err *e);
 void shards_writer_abort(struct shards_writer *w);    /* frees w; NULL is taken */
 
 void shards_tokenizer_hash(const struct tokenizer *t, char hex[33]);
+/* The folder of the tokenizer that lies beside the shards in dir, mem_free; NULL: none does. */
+char *shards_tokenizer_beside(const char *dir);
 
 #endif

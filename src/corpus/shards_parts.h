@@ -5,6 +5,7 @@
 #include "corpus/shards.h"
 
 #define SHARDS_MANIFEST "manifest.json"
+#define SHARDS_TOKENIZER "tokenizer"
 #define SHARDS_FORMAT "kungfu shards"
 enum { SHARDS_VERSION = 1, SHARDS_SMALL_VOCABULARY = 1 << 16 };
 

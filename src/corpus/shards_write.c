@@ -12,6 +12,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "corpus/shards_parts.h"
+#include "token/tokenizer.h"
 
 enum { PIECE = 1 << 16, BLOCK = 1 << 10 };
 static const uint64_t FILE_TOKENS = (uint64_t)1 << 28;
@@ -227,6 +228,29 @@ int shards_writer_file(struct shards_writer *w, const char *name, const void *da
 	int status = io_write(path, data, n, e);
 
 	mem_free(path);
+	return status;
+}
+
+static bool is_same(const struct shards_writer *w, const char *dir)
+{
+	struct err ignored = ERR_INIT;
+	struct tokenizer *t = tokenizer_open(dir, &ignored);
+	char hex[33] = "";
+
+	if (t)
+		shards_tokenizer_hash(t, hex);
+	tokenizer_free(t);
+	return !strcmp(hex, w->facts.tokenizer);
+}
+
+int shards_writer_tokenizer(struct shards_writer *w, const struct tokenizer *t, struct err *e)
+{
+	char *dir = io_join(w->folder.beside, SHARDS_TOKENIZER);
+	int status = io_mkdirs(dir, e) < 0 ? -1 : tokenizer_save(t, dir, e);
+
+	if (!status && !is_same(w, dir))
+		status = io_remove_tree(dir, e);
+	mem_free(dir);
 	return status;
 }
 

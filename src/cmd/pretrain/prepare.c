@@ -1,5 +1,5 @@
 /* prepare: from files of text to a tokenizer and token shards, in the run's folder. Shards and a tokenizer that are
- * given are used as they are.
+ * given are used as they are, shards with the tokenizer beside them where none is named.
  *
  *     PREPARED/tokenizer/   trained on the texts: byte-level BPE (--vocab-size), WordPiece where tokens are hidden, or
  *                           their characters
@@ -241,18 +241,28 @@ static int prepare_texts(struct preparing *p, struct err *e)
 	return make_shards(p, e);
 }
 
+/* Shards have their tokenizer beside them, or it is named. */
+static int take_shards(struct pretrain *o, struct err *e)
+{
+	struct recipe *r = &o->recipe;
+
+	if (!is_trained(o))
+		return 0;
+	char *beside = r->tokenizer ? NULL : shards_tokenizer_beside(r->data);
+	if (!beside)
+		return err_set(e, "%s: token shards need the tokenizer that made them: --tokenizer PATH", r->data);
+	r->tokenizer = arena_strdup(&o->mem, beside);
+	mem_free(beside);
+	return 0;
+}
+
 int pretrain_prepare(struct app *app, struct pretrain *o, const char *in, struct err *e)
 {
 	struct recipe *r = &o->recipe;
 	char *dir = io_join(in, PREPARED);
 	struct preparing p = { .app = app, .o = o, .mem = &o->mem, .in = dir, .options = options_of(o),
 		               .began = clock_seconds() };
-	int status = 0;
-
-	if (shards_are(r->data) && !r->model && is_trained(o))
-		status = err_set(e, "%s: token shards need the tokenizer that made them: --tokenizer PATH", r->data);
-	else if (!shards_are(r->data))
-		status = prepare_texts(&p, e);
+	int status = shards_are(r->data) ? take_shards(o, e) : prepare_texts(&p, e);
 	input_list_release(&p.files);
 	mem_free(dir);
 	return status;
