@@ -197,6 +197,10 @@ static void add_line(struct buf *text, const json_t *j)
 	mem_free(line);
 }
 
+/* What tune has no option for: those of a model from nothing. */
+struct alone { struct recipe r; };
+static const struct opt no_options_of_tune[] = { RECIPE_NEW_OPTS(struct alone, r), OPT_END };
+
 static int write_recipe(const struct measuring *m, struct err *e)
 {
 	static const char *const own[] = { "data", "out", "overwrite" };
@@ -206,6 +210,8 @@ static int write_recipe(const struct measuring *m, struct err *e)
 
 	for (size_t i = 0; i < ARRAY_LEN(own); i++)
 		json_object_del(j, own[i]);
+	for (const struct opt *o = no_options_of_tune; o->type != OPT_TYPE_END; o++)
+		json_object_del(j, o->name);
 	add_line(&text, j); /* JSON is YAML */
 	int status = write_once(m, path, &text, e);
 	buf_release(&text);

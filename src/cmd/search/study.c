@@ -37,6 +37,7 @@ static int parse_words(struct study_options *h, const struct study *s, struct er
 
 int study_options(struct study_options *h, const struct study *s, struct err *e)
 {
+	*h = (struct study_options){ 0 };
 	opt_begin(&h->parse, search_opts, &h->o, e);
 	if (parse_words(h, s, e) < 0) {
 		opt_release(&h->parse);
