@@ -275,7 +275,7 @@ static void test_refused(struct test *t, const char *dir, const char *others)
 void test_windows(struct test *t)
 {
 	log_set(LOG_QUIET);
-	char *mixed = write_shards(t, "llama", "windows-mixed", false), *alike = write_shards(t, "llama", "alike", true),
+	char *mixed = write_shards(t, "llama", "windows", false), *alike = write_shards(t, "llama", "alike", true),
 	     *bert = write_shards(t, "bert", "hidden", false), *others = write_shards(t, "llama", "others", true),
 	     *pairs = write_pairs(t), with_rows[400];
 
