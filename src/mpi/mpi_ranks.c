@@ -38,6 +38,7 @@ struct carrier {
 	struct rank_transfer *fresh, **fresh_end, *live;
 	int waiting;                   /* threads that wait */
 	bool open, closing, failed;
+	bool stopped;                  /* somebody is lost, and no transfer is looked at any more */
 	struct err lost;               /* "" while all are there */
 	int lost_rank;
 	char (*names)[NAME];           /* "rank 2 (process 123 on host)" */
@@ -71,7 +72,7 @@ static int wait_for(struct ranks *r, struct rank_transfer *x, struct err *e)
 	pthread_mutex_lock(&c->lock);
 	c->waiting++;
 	pthread_cond_signal(&c->called);
-	while (x->left && !c->lost.msg[0])
+	while (x->left && !c->stopped)
 		pthread_cond_wait(&c->moved, &c->lock);
 	c->waiting--;
 	if (x->left)
@@ -91,7 +92,6 @@ static void lose(struct carrier *c, int rank, const char *what)
 		snprintf(c->lost.msg, sizeof(c->lost.msg), "%s %s; the run goes on from its last checkpoint, with "
 		         "kungfu resume", c->names[rank], what);
 	}
-	pthread_cond_broadcast(&c->moved);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -298,9 +298,20 @@ static void end_all(struct carrier *c)
 static bool goes_on(struct carrier *c)
 {
 	pthread_mutex_lock(&c->lock);
-	bool on = !c->closing;
+	bool on = !c->closing && !c->lost.msg[0];
 	pthread_mutex_unlock(&c->lock);
 	return on;
+}
+
+/* Somebody is lost: who waits is told so, and may give his memory back, as nothing is moved any more. */
+static void stop(struct carrier *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->stopped = true;
+	pthread_cond_broadcast(&c->moved);
+	while (!c->closing)
+		pthread_cond_wait(&c->called, &c->lock);
+	pthread_mutex_unlock(&c->lock);
 }
 
 static void *carry(void *of)
@@ -312,6 +323,8 @@ static void *carry(void *of)
 		beat(c);
 		rest(c, move(c));
 	}
+	if (c->lost.msg[0])
+		stop(c);
 	end_all(c);
 	return NULL;
 }

@@ -34,7 +34,9 @@ static void begin(struct ranks *r, struct rank_transfer *x)
 	x->left = 1;
 	while (*at && !meet(*at, x))
 		at = &(*at)->next;
-	if (*at) {
+	if (h->gone >= 0) {
+		; /* nobody waits any more: the others' memory may have gone */
+	} else if (*at) {
 		struct rank_transfer *other = *at;
 		*at = other->next;
 		copy(x, other);

@@ -210,8 +210,13 @@ static int write_recipe(const struct measuring *m, struct err *e)
 
 	for (size_t i = 0; i < ARRAY_LEN(own); i++)
 		json_object_del(j, own[i]);
-	for (const struct opt *o = no_options_of_tune; o->type != OPT_TYPE_END; o++)
-		json_object_del(j, o->name);
+	for (const struct opt *o = no_options_of_tune; o->type != OPT_TYPE_END; o++) {
+		char *key = mem_strdup(o->name);
+		for (char *p = key; (p = strchr(p, '-'));)
+			*p = '_';
+		json_object_del(j, key);
+		mem_free(key);
+	}
 	add_line(&text, j); /* JSON is YAML */
 	int status = write_once(m, path, &text, e);
 	buf_release(&text);
