@@ -142,7 +142,8 @@ $(BUILD)/gen/priors_yaml.c: share/priors.yaml
 	@mkdir -p $(@D); { printf '/* made by the Makefile from priors.yaml */\nextern const char priors_builtin[];\nconst char priors_builtin[] =\n'; \
 	sed 's/[\\"]/\\&/g; s/.*/\t"&\\n"/' $<; printf ';\n'; } > $@
 
-# page_x: src/serve/x.html.
+# page_x: src/serve/x.html. Kept: make would remove it as its last word, after the tests' sum.
+.SECONDARY: $(PAGES:.o=.c)
 $(BUILD)/gen/page_%.c: src/serve/%.html
 	@mkdir -p $(@D); { printf '/* made by the Makefile from $*.html */\nextern const char page_$*[];\nconst char page_$*[] =\n'; \
 	sed 's/[\\"]/\\&/g; s/.*/\t"&\\n"/' $<; printf ';\n'; } > $@
