@@ -378,7 +378,7 @@ int trial_follow(struct app *app, struct err *e)
 		return app->ranks->over ? 0 : -1;
 	int status = ranks_agree(app->ranks, open_following(app, text, &r, &p, &t, e), NULL, e);
 	if (!status)
-		status = trainer_follow(t, NULL, NULL, e);
+		status = trainer_follow(t, e);
 	trainer_close(t);
 	opt_release(&p);
 	mem_free(text);

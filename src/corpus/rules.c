@@ -245,28 +245,30 @@ static double ellipses(const struct facts *f, const struct rule *r)
 	return (count_of(f, "...") + count_of(f, "…")) / (double)f->words.n;
 }
 
-static double bullet_lines(const struct facts *f, const struct rule *r)
+typedef bool marked(struct text_span line, const char *mark);
+
+/* The share of lines that, without white space at their ends, have one of two marks there. */
+static double marked_lines(const struct facts *f, marked *has, const char *one, const char *other)
 {
 	double n = 0;
-	(void)r;
 
 	for (size_t i = 0; i < f->lines.n; i++) {
 		struct text_span line = text_span_strip(f->lines.items[i]);
-		n += text_span_begins(line, "•") || text_span_begins(line, "-");
+		n += has(line, one) || has(line, other);
 	}
 	return n / (double)f->lines.n;
 }
 
+static double bullet_lines(const struct facts *f, const struct rule *r)
+{
+	(void)r;
+	return marked_lines(f, text_span_begins, "•", "-");
+}
+
 static double ellipsis_lines(const struct facts *f, const struct rule *r)
 {
-	double n = 0;
 	(void)r;
-
-	for (size_t i = 0; i < f->lines.n; i++) {
-		struct text_span line = text_span_strip(f->lines.items[i]);
-		n += text_span_ends(line, "...") || text_span_ends(line, "…");
-	}
-	return n / (double)f->lines.n;
+	return marked_lines(f, text_span_ends, "...", "…");
 }
 
 static double alphabetic_words(const struct facts *f, const struct rule *r)

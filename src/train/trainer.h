@@ -142,9 +142,8 @@ int trainer_load_weights(struct trainer *t, const char *dir, struct err *e);
 int trainer_result(struct trainer *t, const char *dir, struct err *e);
 
 /* On a rank that follows (train/ranks.h), in place of steps, evaluations and savings of its own: does what rank 0 says
- * until it ends the run. toll: what is to be told of this process when rank 0 asks (RANKS_TOLL), a line in `text`. -1:
- * messages have failed. */
-int trainer_follow(struct trainer *t, void (*toll)(void *ctx, char text[RANKS_TEXT]), void *ctx, struct err *e);
+ * until it ends the run. -1: messages have failed. */
+int trainer_follow(struct trainer *t, struct err *e);
 
 /* For callers with a loop of their own (trainer_steer.c). */
 /* of the next step alone; NAN: as scheduled */

@@ -366,15 +366,6 @@ int share_weights(struct trainer *t, struct err *e)
 
 /* --- those that follow --- */
 
-static int answer_toll(struct ranks *r, void (*toll)(void *ctx, char text[RANKS_TEXT]), void *ctx, struct err *e)
-{
-	char text[1][RANKS_TEXT] = { "" };
-
-	if (toll)
-		toll(ctx, text[0]);
-	return ranks_agree(r, 0, text, e);
-}
-
 /* What fails here fails in rank 0 alike, or is told it there. */
 static void obey(struct trainer *t, struct ranks *r, struct err *e)
 {
@@ -392,14 +383,11 @@ static void obey(struct trainer *t, struct ranks *r, struct err *e)
 		trainer_load_part(t, r->order.text, (long)r->order.number, e);
 }
 
-int trainer_follow(struct trainer *t, void (*toll)(void *ctx, char text[RANKS_TEXT]), void *ctx, struct err *e)
+int trainer_follow(struct trainer *t, struct err *e)
 {
 	struct ranks *r = t->sharing.ranks;
 
 	while (!r->failed && ranks_next(r, e) == 0 && !r->over)
-		if (r->order.what != RANKS_TOLL)
-			obey(t, r, e);
-		else if (answer_toll(r, toll, ctx, e) < 0)
-			break;
+		obey(t, r, e);
 	return r->failed ? -1 : 0;
 }

@@ -60,7 +60,7 @@ static void member(void *ctx, struct ranks *r)
 	int status = trainer_open(&t, &recipe, &d, e);
 	if (!status)
 		status = trainer_start(t, e);
-	if (ranks_agree(r, status, NULL, e) == 0 && (r->rank ? trainer_follow(t, NULL, NULL, e) : lead(m, t, e)) == 0)
+	if (ranks_agree(r, status, NULL, e) == 0 && (r->rank ? trainer_follow(t, e) : lead(m, t, e)) == 0)
 		params_hash(trainer_params(t), m->hex[r->rank]);
 	ranks_close(r, false);
 	trainer_close(t);
