@@ -52,27 +52,7 @@ void openai_reply(struct http_reply *r, json_t *j)
 
 /* --- models --- */
 
-static json_t *model_json(const struct openai *s, const char *name, const char *path, bool adapter)
-{
-	json_t *j = json_pack("{s:s, s:s, s:I, s:s, s:o, s:i}", "id", name, "object", "model", "created",
-	                      (json_int_t)s->o.created, "owned_by", "kungfu", "root", jsonx_path(path), "max_model_len",
-	                      s->o.context);
-
-	json_object_set_new(j, "parent", adapter ? json_string(s->o.name) : json_null());
-	return j;
-}
-
-static json_t *models_json(const struct openai *s)
-{
-	json_t *data = json_array();
-
-	json_array_append_new(data, model_json(s, s->o.name, s->o.path, false));
-	for (size_t i = 0; i < s->o.n_adapters; i++)
-		json_array_append_new(data, model_json(s, s->o.adapters[i], s->o.adapter_paths[i], true));
-	return json_pack("{s:s, s:o}", "object", "list", "data", data);
-}
-
-static int adapter_of(const struct openai *s, const char *name)
+int openai_adapter(const struct openai *s, const char *name)
 {
 	if (!name || !strcmp(name, s->o.name))
 		return s->o.only_adapter;
@@ -82,7 +62,7 @@ static int adapter_of(const struct openai *s, const char *name)
 	return -2;
 }
 
-static void no_such_model(struct http_reply *r, const char *name)
+void openai_no_model(struct http_reply *r, const char *name)
 {
 	openai_error(r, 404, "model_not_found", "model",
 	             "The model '%.100s' does not exist here; GET /v1/models "
@@ -98,70 +78,64 @@ int openai_model(struct openai *s, const json_t *sent, const char **name, struct
 	*name = json_is_string(asked) ? json_string_value(asked) : s->o.name;
 	if (asked && !json_is_string(asked) && !json_is_null(asked))
 		openai_error(r, 400, "invalid_type", "model", "'model' is no text");
-	else if ((adapter = adapter_of(s, *name)) == -2)
-		no_such_model(r, *name);
+	else if ((adapter = openai_adapter(s, *name)) == -2)
+		openai_no_model(r, *name);
 	return adapter;
-}
-
-static void one_model(const struct openai *s, const char *name, struct http_reply *r)
-{
-	int i = adapter_of(s, name);
-
-	if (i == -2)
-		no_such_model(r, name);
-	else if (!strcmp(name, s->o.name))
-		openai_reply(r, model_json(s, s->o.name, s->o.path, false));
-	else
-		openai_reply(r, model_json(s, s->o.adapters[i], s->o.adapter_paths[i], true));
 }
 
 /* --- calls --- */
 
-enum call {
-	MODELS,
-	MODEL,
-	CHAT,
-	COMPLETIONS,
-	EMBEDDINGS,
-	TOKENIZE,
-	DETOKENIZE,
-	APPLY_TEMPLATE,
-	PROPS,
-	HEALTH,
-	METRICS
-};
-
-static const struct {
-	const char *path;
-	enum call call;
-	bool post, open;
-} calls[] = {
-	{ "/v1/models", MODELS },
-	{ "/models", MODELS },
-	{ "/v1/chat/completions", CHAT, true },
-	{ "/chat/completions", CHAT, true },
-	{ "/v1/completions", COMPLETIONS, true },
-	{ "/completions", COMPLETIONS, true },
-	{ "/v1/embeddings", EMBEDDINGS, true },
-	{ "/embeddings", EMBEDDINGS, true },
-	{ "/tokenize", TOKENIZE, true },
-	{ "/detokenize", DETOKENIZE, true },
-	{ "/apply-template", APPLY_TEMPLATE, true },
-	{ "/props", PROPS },
-	{ "/metrics", METRICS },
-	{ "/health", HEALTH, false, true },
-	{ "/v1/health", HEALTH, false, true },
-};
-
-#define ONE_MODEL "/v1/models/"
-
-/* −1: there is none such. */
-static int find_call(const char *path)
+/* Does the path have the pattern's form? A "*" stands for one part of it, at the end for all the rest. */
+static bool has_form(const char *path, const char *pattern)
 {
-	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
-		if (!strcmp(path, calls[i].path))
-			return (int)i;
-	return -1;
+	for (; *pattern; pattern++)
+		if (*pattern == '*' && !pattern[1]) {
+			return *path;
+		} else if (*pattern == '*') {
+			size_t n = strcspn(path, "/");
+			if (!n)
+				return false;
+			path += n;
+		} else if (*path++ != *pattern) {
+			return false;
+		}
+	return !*path;
+}
+
+static bool has_path(const struct call *c, const char *path)
+{
+	for (const char *const *p = c->paths; *p; p++)
+		if (has_form(path, *p))
+			return true;
+	return false;
+}
+
+/* The call of a path and method; NULL, and another call of that path, if there is one. */
+static const struct call *find_call(const struct http_request *q, const struct call **other)
+{
+	const char *method = strcmp(q->method, "HEAD") ? q->method : "GET";
+
+	*other = NULL;
+	for (const struct calls *const *file = calls_table; *file; file++)
+		for (const struct call *c = (*file)->rows; c->method; c++)
+			if (has_path(c, q->path)) {
+				if (!strcmp(method, c->method))
+					return c;
+				if (!*other)
+					*other = c;
+			}
+	return NULL;
+}
+
+void openai_part(const struct http_request *q, int part, char *out, size_t size)
+{
+	const char *at = q->path + (*q->path == '/');
+
+	for (int i = 0; i < part && *at; i++) {
+		at += strcspn(at, "/");
+		at += *at == '/';
+	}
+	snprintf(out, size, "%.*s", (int)strcspn(at, "/"), at);
 }
 
 /* Takes as long whatever the key is. */
@@ -202,22 +176,20 @@ static bool is_closed(struct openai *s)
 bool openai_admit(void *openai, const struct http_request *q, struct http_reply *r)
 {
 	struct openai *s = openai;
-	int i = find_call(q->path);
-	bool one = i < 0 && !strncmp(q->path, ONE_MODEL, strlen(ONE_MODEL)), post = i >= 0 && calls[i].post;
-	bool right = post ? !strcmp(q->method, "POST") : !strcmp(q->method, "GET") || !strcmp(q->method, "HEAD");
+	const struct call *other, *c = find_call(q, &other);
 
 	if (is_closed(s))
 		openai_error(r, 503, "stopped", NULL, "The server ends");
-	else if (i < 0 && !one)
+	else if (!c && !other)
 		openai_error(r, 404, "not_found", NULL, "There is no %.100s here", q->path);
-	else if (!right)
-		openai_error(r, 405, "method_not_allowed", NULL, "%s wants %s", q->path, post ? "POST" : "GET");
-	else if (!(i >= 0 && calls[i].open) && !has_key(s, q->bearer))
+	else if (!c)
+		openai_error(r, 405, "method_not_allowed", NULL, "%.100s wants %s", q->path, other->method);
+	else if (!c->open && !has_key(s, q->bearer))
 		openai_error(r, 401, "invalid_api_key", NULL,
 		             "A key is wanted, as Authorization: Bearer KEY, and this is "
 		             "none of those that are known");
 	if (r->status == 405)
-		r->allow = post ? "POST" : "GET, HEAD";
+		r->allow = strcmp(other->method, "GET") ? other->method : "GET, HEAD";
 	if (r->status)
 		openai_count_refused(s);
 	return !r->status;
@@ -230,37 +202,10 @@ void openai_count_refused(struct openai *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static void answers(struct openai *s, const struct http_request *q, const json_t *sent, bool chat, struct http_reply *r)
-{
-	struct ask *a = ask_read(s, sent, chat, r);
-
-	if (a)
-		ask_start(a, q);
-}
-
-/* sent: an object, of a GET an empty one. */
-static void dispatch(struct openai *s, enum call call, const struct http_request *q, const json_t *sent,
-                     struct http_reply *r)
-{
-	switch (call) {
-	case MODELS: openai_reply(r, models_json(s)); break;
-	case MODEL: one_model(s, q->path + strlen(ONE_MODEL), r); break;
-	case CHAT: answers(s, q, sent, true, r); break;
-	case COMPLETIONS: answers(s, q, sent, false, r); break;
-	case EMBEDDINGS: openai_embeddings(s, q, sent, r); break;
-	case TOKENIZE: openai_tokenize(s, sent, r); break;
-	case DETOKENIZE: openai_detokenize(s, sent, r); break;
-	case APPLY_TEMPLATE: openai_apply_template(s, sent, r); break;
-	case PROPS: openai_props(s, r); break;
-	case HEALTH: openai_reply(r, json_pack("{s:s}", "status", "ok")); break;
-	case METRICS: openai_metrics(s, r); break;
-	}
-}
-
 void openai_answer(void *openai, const struct http_request *q, struct http_reply *r)
 {
 	struct openai *s = openai;
-	int i = find_call(q->path);
+	const struct call *other, *c = find_call(q, &other);
 	struct http_reply broken = { 0 };
 	json_t *sent = http_json(q, &broken);
 
@@ -274,7 +219,7 @@ void openai_answer(void *openai, const struct http_request *q, struct http_reply
 		json_decref(said);
 		buf_release(&broken.body);
 	} else {
-		dispatch(s, i < 0 ? MODEL : calls[i].call, q, sent, r);
+		c->answer(s, q, sent, r);
 	}
 	if (r->status >= 400)
 		openai_count_refused(s);

@@ -1,7 +1,4 @@
-/* openai: the calls of OpenAI's public clients, and those of llama-server that people use beside them, over one engine.
- *
- *     GET  /health /v1/health /v1/models /v1/models/NAME /props /metrics
- *     POST /v1/chat/completions /v1/completions /v1/embeddings /tokenize /detokenize /apply-template
+/* openai: the calls of OpenAI's public clients, and those of llama-server that people use beside them, over one engine. The calls are files of their own (calls_x.c).
  *
  * A model of many names: its own, and each adapter's, whose answers stand in one batch. What a request asks and is not
  * done here is refused by name (400), never left out; a prompt that does not fit is 400 context_length_exceeded, never

@@ -23,6 +23,19 @@ struct openai {
 	struct echo *echo;
 };
 
+/* A call of a client. A file calls_x.c has the calls of one kind, and the Makefile finds it by its name. */
+struct call {
+	const char *method;       /* GET, which HEAD may ask too, POST, DELETE */
+	const char *const *paths; /* NULL after them; "*" is one part of a path, at the end all the rest */
+	/* http's thread. sent: the body, an object; of none an empty one. */
+	void (*answer)(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r);
+	bool open; /* no key is wanted */
+};
+struct calls {
+	const struct call *rows; /* { 0 } after them */
+};
+extern const struct calls *const calls_table[]; /* NULL after them */
+
 /* One answer of a request. */
 struct choice {
 	struct ask *ask;
@@ -73,7 +86,11 @@ void openai_error(struct http_reply *r, int status, const char *code, const char
 void openai_reply(struct http_reply *r, json_t *j); /* 200, j is taken */
 /* The adapter of a model's name: −1 none; −2 and a refusal: there is none such. */
 int openai_model(struct openai *s, const json_t *sent, const char **name, struct http_reply *r);
+int openai_adapter(const struct openai *s, const char *name); /* −2: there is none such; NULL: the model */
+void openai_no_model(struct http_reply *r, const char *name);
 void openai_count_refused(struct openai *s);
+/* Part `part` of the path, 0 the first: of /v1/models/x 2 is x. Empty where there is none. */
+void openai_part(const struct http_request *q, int part, char *out, size_t size);
 
 /* openai_ask.c: what a request of chat or completions asks; NULL and a refusal. */
 struct ask *ask_read(struct openai *s, const json_t *sent, bool chat, struct http_reply *r);
@@ -92,13 +109,5 @@ size_t openai_characters(const char *text);
 
 /* openai_run.c: from now on the engine's. */
 void ask_start(struct ask *a, const struct http_request *q);
-
-/* openai_more.c */
-void openai_embeddings(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r);
-void openai_tokenize(struct openai *s, const json_t *sent, struct http_reply *r);
-void openai_detokenize(struct openai *s, const json_t *sent, struct http_reply *r);
-void openai_apply_template(struct openai *s, const json_t *sent, struct http_reply *r);
-void openai_props(struct openai *s, struct http_reply *r);
-void openai_metrics(struct openai *s, struct http_reply *r);
 
 #endif

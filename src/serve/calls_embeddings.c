@@ -1,8 +1,6 @@
-/* openai_more: embeddings, and llama-server's small calls: tokens of a text and back, what the template makes of
- * messages, what is served, counters for Prometheus. */
+/* embeddings: vectors of texts or token ids, pooled as the model's files say, as numbers or in base64. */
 #include "serve/openai_parts.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/base64.h"
@@ -11,8 +9,6 @@
 #include "infer/sentence.h"
 
 enum { INPUTS = 2048, EMBED_TOKENS = 2048 };
-
-/* --- embeddings --- */
 
 struct embedding {
 	struct openai *s;
@@ -181,7 +177,7 @@ static void embed(void *ctx)
 	embedding_free(x);
 }
 
-void openai_embeddings(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r)
+static void embeddings(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r)
 {
 	static const char *const known[] = { "model", "input", "encoding_format", "user", "dimensions" };
 	struct embedding *x = mem_alloc(sizeof(*x));
@@ -222,110 +218,8 @@ void openai_embeddings(struct openai *s, const struct http_request *q, const jso
 	embedding_free(x);
 }
 
-/* --- llama-server's --- */
-
-void openai_tokenize(struct openai *s, const json_t *sent, struct http_reply *r)
-{
-	const json_t *content = json_object_get(sent, "content"), *pieces = json_object_get(sent, "with_pieces"),
-		     *special = json_object_get(sent, "parse_special");
-	const struct tokenizer *t = s->o.model->tokenizer;
-	struct tokens ids = { 0 };
-	struct err e = ERR_INIT;
-	json_t *list = json_array();
-
-	if (!json_is_string(content)) {
-		openai_error(r, 400, "invalid_type", "content", "'content' is a text");
-	} else {
-		if (json_is_true(json_object_get(sent, "add_special")))
-			tokenizer_begin(t, &ids);
-		if (tokenizer_encode(t, json_string_value(content), json_string_length(content),
-		                     json_is_false(special) ? 0 : TOKENIZE_SPECIAL, &ids, &e) < 0)
-			openai_error(r, 400, "invalid_value", "content", "%s", e.msg);
-	}
-	for (size_t i = 0; i < ids.n; i++) {
-		struct buf piece = BUF_INIT;
-		if (json_is_true(pieces)) {
-			tokenizer_piece(t, ids.id[i], &piece);
-			json_array_append_new(list, json_pack("{s:i, s:o}", "id", ids.id[i], "piece",
-			                                      jsonx_text(buf_str(&piece), piece.len)));
-		} else {
-			json_array_append_new(list, json_integer(ids.id[i]));
-		}
-		buf_release(&piece);
-	}
-	if (r->status < 400)
-		openai_reply(r, json_pack("{s:O}", "tokens", list));
-	json_decref(list);
-	tokens_release(&ids);
-}
-
-void openai_detokenize(struct openai *s, const json_t *sent, struct http_reply *r)
-{
-	const json_t *list = json_object_get(sent, "tokens");
-	struct tokens ids = { 0 };
-	struct buf text = BUF_INIT;
-
-	if (!json_is_array(list))
-		openai_error(r, 400, "invalid_type", "tokens", "'tokens' is a list of token ids");
-	for (size_t i = 0; r->status < 400 && i < json_array_size(list); i++) {
-		const json_t *id = json_array_get(list, i);
-		if (!json_is_integer(id) || json_integer_value(id) < 0 ||
-		    (size_t)json_integer_value(id) >= tokenizer_size(s->o.model->tokenizer))
-			openai_error(r, 400, "invalid_value", "tokens",
-			             "'tokens' has something that is no token: 0 to %zu was "
-			             "wanted",
-			             tokenizer_size(s->o.model->tokenizer) - 1);
-		else
-			tokens_add(&ids, (int32_t)json_integer_value(id));
-	}
-	if (r->status < 400) {
-		tokenizer_decode(s->o.model->tokenizer, ids.id, ids.n, false, &text);
-		openai_reply(r, json_pack("{s:o}", "content", jsonx_text(buf_str(&text), text.len)));
-	}
-	buf_release(&text);
-	tokens_release(&ids);
-}
-
-void openai_apply_template(struct openai *s, const json_t *sent, struct http_reply *r)
-{
-	struct tokens ids = { 0 };
-	struct buf text = BUF_INIT;
-
-	if (openai_conversation(s, sent, &ids, &text, r) == 0)
-		openai_reply(r, json_pack("{s:o}", "prompt", jsonx_text(buf_str(&text), text.len)));
-	tokens_release(&ids);
-	buf_release(&text);
-}
-
-void openai_props(struct openai *s, struct http_reply *r)
-{
-	const struct openai_options *o = &s->o;
-	const char *template = tokenizer_template(o->model->tokenizer);
-
-	openai_reply(r,
-	             json_pack("{s:{s:i}, s:i, s:s, s:o, s:s?, s:s}", "default_generation_settings", "n_ctx",
-	                       o->context, "total_slots", o->parallel, "model_alias", o->name, "model_path",
-	                       jsonx_path(o->path), "chat_template", template, "build_info", "kungfu " KUNGFU_VERSION));
-}
-
-void openai_metrics(struct openai *s, struct http_reply *r)
-{
-	struct openai_counts c = openai_counted(s);
-	const struct {
-		const char *name, *help;
-		uint64_t value;
-	} counters[] = {
-		{ "requests_total", "calls that were read", c.requests },
-		{ "requests_refused_total", "calls that were refused", c.refused },
-		{ "answers_total", "answers that were made", c.answers },
-		{ "prompt_tokens_total", "tokens of prompts", c.prompt_tokens },
-		{ "prompt_tokens_cached_total", "of these, tokens that were not computed again", c.cached_tokens },
-		{ "tokens_predicted_total", "tokens of answers", c.new_tokens },
-	};
-
-	r->status = 200;
-	r->type = "text/plain; version=0.0.4";
-	for (size_t i = 0; i < ARRAY_LEN(counters); i++)
-		buf_addf(&r->body, "# HELP kungfu_%s %s\n# TYPE kungfu_%s counter\nkungfu_%s %llu\n", counters[i].name,
-		         counters[i].help, counters[i].name, counters[i].name, (unsigned long long)counters[i].value);
-}
+const struct calls calls_embeddings = {
+	.rows =
+		(const struct call[]){
+			{ "POST", (const char *const[]){ "/v1/embeddings", "/embeddings", NULL }, embeddings }, { 0 } },
+};
