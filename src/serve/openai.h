@@ -1,4 +1,5 @@
-/* openai: the calls of OpenAI's public clients, and those of llama-server that people use beside them, over one engine. The calls are files of their own (calls_x.c).
+/* openai: the calls of OpenAI's public clients, and those of llama-server that people use beside them, over one
+ * engine. Each kind of call is a file of its own (calls_x.c).
  *
  * A model of many names: its own, and each adapter's, whose answers stand in one batch. What a request asks and is not
  * done here is refused by name (400), never left out; a prompt that does not fit is 400 context_length_exceeded, never
