@@ -1,18 +1,27 @@
 /* batcher: prompts that come and go, answered beside each other by one session. A slot is a sequence of the
  * session, with the request that has it or with what the last one left there. Which beginning a request takes over
  * is decided when it gets its slot: the longest that any slot has, or will have when its prompt is read. The slot
- * that is given up for it is an empty one, else the one whose answer ended first.
+ * that is given up for it is an empty one, else the one that was used least lately.
+ *
+ * What the cache holds is counted in the session's ranges: those that are held, and those that answers which began
+ * still take. A request begins when its own fit beside them; for that kept sequences are dropped, the least lately used
+ * first. One that does not fit keeps its slot and lets nobody else in before it.
  *
  * A request waits for another's prompt only where that spares it WORTH tokens, as a pass of few rows takes nearly as
  * long as one of many; and only for one that came before it, so none wait for each other. */
 #include "infer/batcher.h"
 
+#include <limits.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "infer/turns.h"
 
-enum { WORTH = 16 };
+enum { WORTH = 16, LEAST_ROWS = 16, FIRST_ROWS = 64 /* while nothing is known of a row's time */ };
+#define ALONE 4.0                      /* times step_seconds, where no answer grows */
+#define LATELY 0.3                     /* weight of the last step in a row's time */
 
 struct request {
 	int64_t ticket;
@@ -24,14 +33,17 @@ struct request {
 struct slot {
 	struct request *request;       /* NULL: idle */
 	bool begun;
+	bool waits_for_room;           /* not begun: for what others hold of the cache */
 	bool over;                     /* its answer is complete, done is still to be called */
 	/* Not begun: whose prompt it waits for, in which slot, until that has read so many tokens. */
 	int64_t awaited_ticket;
 	int awaited;
 	size_t awaited_tokens;
+	int most;                      /* tokens that it may come to hold */
 	size_t fed;                    /* tokens of the prompt that are in the session */
-	int64_t ended;                 /* the step in which its last answer ended, −1: it had none */
+	int64_t used;                  /* the step in which what it has was used last, −1: it has nothing */
 	int32_t next;                  /* the answer's newest token, to be fed */
+	int rows;                      /* of this step */
 	struct live work;
 	double seconds, since;         /* its part of the steps' time, by rows; the time of all steps before it began */
 	struct sampler sampler;
@@ -53,6 +65,10 @@ struct batcher {
 	struct session_part *parts;    /* [n_slots] of this step */
 	struct slot **of_part;
 	int n_parts;
+	struct batcher_limits limits;
+	struct turns turns;            /* where they are to be fair */
+	double row_seconds;            /* of a step by its rows of prompts, lately; 0: not known */
+	int prompt_rows;               /* of this step */
 };
 
 struct batcher *batcher_new(struct session *s, const struct tokenizer *t, struct pool *pool)
@@ -64,8 +80,24 @@ struct batcher *batcher_new(struct session *s, const struct tokenizer *t, struct
 	b->parts = mem_array((size_t)b->n_slots, sizeof(*b->parts));
 	b->of_part = mem_array((size_t)b->n_slots, sizeof(struct slot *));
 	for (int i = 0; i < b->n_slots; i++)
-		b->slots[i].ended = -1;
+		b->slots[i].used = -1;
+	batcher_limit(b, &(struct batcher_limits){ 0 });
 	return b;
+}
+
+void batcher_limit(struct batcher *b, const struct batcher_limits *l)
+{
+	int full = session_ranges_full(b->s);
+
+	if (l->ranges && l->ranges < full)
+		BUG("%d ranges for sequences of %d", l->ranges, full);
+	if (l->fair != b->limits.fair && batcher_busy(b))
+		BUG("requests that are there were not counted");
+	b->limits = *l;
+	if (!l->parallel || l->parallel > b->n_slots)
+		b->limits.parallel = b->n_slots;
+	if (!l->ranges)
+		b->limits.ranges = INT_MAX;
 }
 
 static void request_free(struct request *r)
@@ -91,6 +123,7 @@ void batcher_free(struct batcher *b)
 	for (size_t i = 0; i < b->n_queue; i++)
 		request_free(b->queue[b->head + i]);
 	mem_free(b->queue);
+	turns_release(&b->turns);
 	mem_free(b->slots);
 	mem_free(b->parts);
 	mem_free(b->of_part);
@@ -111,6 +144,18 @@ static void enqueue(struct batcher *b, struct request *r)
 	b->queue[b->head + b->n_queue++] = r;
 }
 
+static struct request *take_from_queue(struct batcher *b, size_t i)
+{
+	struct request **at = &b->queue[b->head + i], *r = *at;
+
+	if (i == 0)
+		b->head++;
+	else
+		memmove(at, at + 1, (b->n_queue - 1 - i) * sizeof(struct request *));
+	b->n_queue--;
+	return r;
+}
+
 int64_t batcher_add(struct batcher *b, const struct batcher_request *asked, struct err *e)
 {
 	size_t limit = (size_t)session_limit(b->s);
@@ -127,6 +172,8 @@ int64_t batcher_add(struct batcher *b, const struct batcher_request *asked, stru
 	memcpy(ids, asked->ids, asked->n * sizeof(*ids));
 	*r = (struct request){ .ticket = b->next_ticket++, .asked = *asked, .wanted = *asked->generate.sampler };
 	r->asked.ids = ids;
+	if (b->limits.fair)
+		turns_come(&b->turns, asked->client, asked->adapter);
 	enqueue(b, r);
 	return r->ticket;
 }
@@ -169,8 +216,10 @@ static void complete(struct batcher *b, struct slot *slot)
 	slot->over = true;
 }
 
-static int say_done(struct request *r, struct generation *g, struct err *e)
+static int say_done(struct batcher *b, struct request *r, struct generation *g, struct err *e)
 {
+	if (b->limits.fair)
+		turns_go(&b->turns, r->asked.client, r->asked.adapter);
 	int status = r->asked.done(r->asked.ctx, r->ticket, g, e);
 
 	generation_release(g);
@@ -184,10 +233,10 @@ static int give_slot_back(struct batcher *b, struct slot *slot, struct err *e)
 	struct generation g = slot->g;
 
 	slot->request = NULL;
-	slot->begun = slot->over = false;
+	slot->begun = slot->over = slot->waits_for_room = false;
 	slot->g = (struct generation){ 0 };
-	slot->ended = b->steps;
-	return say_done(r, &g, e);
+	slot->used = session_length(b->s, sequence_of(b, slot)) ? b->steps : -1;
+	return say_done(b, r, &g, e);
 }
 
 /* Those that are over, in the order of their slots; one that is not 0 leaves the others for the next time. */
@@ -201,28 +250,37 @@ static int say_all_done(struct batcher *b, struct err *e)
 	return status;
 }
 
+/* Whether a request is to end, and how. */
+static bool is_ended(const struct request *r, double now, enum finish *how)
+{
+	*how = r->cancelled ? FINISH_CANCELLED : FINISH_TIMEOUT;
+	return r->cancelled || (r->asked.until > 0 && now >= r->asked.until);
+}
+
 static int end_cancelled(struct batcher *b, struct err *e)
 {
+	double now = clock_seconds();
+	enum finish how;
 	int status = 0;
 
 	for (int i = 0; i < b->n_slots; i++) {
 		struct slot *slot = &b->slots[i];
-		if (!slot->request || !slot->request->cancelled || slot->over)
+		if (!slot->request || slot->over || !is_ended(slot->request, now, &how))
 			continue;
 		if (slot->begun)
 			complete(b, slot);
 		slot->over = true;
-		slot->g.finish = FINISH_CANCELLED;
+		slot->g.finish = how;
 	}
 	for (size_t i = 0; i < b->n_queue && !status;) {
-		struct request **at = &b->queue[b->head + i], *r = *at;
-		struct generation none = { .finish = FINISH_CANCELLED };
-		if (!r->cancelled) {
+		struct request *r = b->queue[b->head + i];
+		if (!is_ended(r, now, &how)) {
 			i++;
 			continue;
 		}
-		memmove(at, at + 1, (--b->n_queue - i) * sizeof(struct request *));
-		status = say_done(r, &none, e);
+		struct generation none = { .finish = how };
+		take_from_queue(b, i);
+		status = say_done(b, r, &none, e);
 	}
 	return status;
 }
@@ -271,9 +329,50 @@ static void find_beginnings(const struct batcher *b, const struct request *r, st
 	}
 }
 
-static void begin(struct batcher *b, struct slot *slot, const struct beginning *from)
+/* Ranges that answers which began may still take. */
+static int ranges_wanted(const struct batcher *b)
 {
-	struct request *r = slot->request;
+	int sum = 0;
+
+	for (int i = 0; i < b->n_slots; i++)
+		if (b->slots[i].begun && !b->slots[i].over)
+			sum += session_wants(b->s, i, b->slots[i].most);
+	return sum;
+}
+
+/* Of the sequences that are kept, but that one: the one that was used least lately; −1: there is none. */
+static int least_used(const struct batcher *b, int but)
+{
+	int best = -1;
+
+	for (int i = 0; i < b->n_slots; i++)
+		if (!b->slots[i].request && b->slots[i].used >= 0 && i != but &&
+		    (best < 0 || b->slots[i].used < b->slots[best].used))
+			best = i;
+	return best;
+}
+
+static void forget(struct batcher *b, int i)
+{
+	session_drop(b->s, i);
+	b->slots[i].used = -1;
+}
+
+/* Gives kept sequences up until so many ranges more than are wanted can be taken. */
+static bool make_room(struct batcher *b, int sequence, int tokens)
+{
+	while (session_ranges(b->s) + ranges_wanted(b) + session_wants(b->s, sequence, tokens) > b->limits.ranges) {
+		int least = least_used(b, sequence);
+		if (least < 0)
+			return false;
+		forget(b, least);
+	}
+	return true;
+}
+
+/* What it goes on from comes into its sequence. */
+static void take_over(struct batcher *b, struct slot *slot, const struct beginning *from)
+{
 	int sequence = sequence_of(b, slot);
 
 	if (from->slot == sequence) {
@@ -281,6 +380,23 @@ static void begin(struct batcher *b, struct slot *slot, const struct beginning *
 	} else {
 		session_drop(b->s, sequence);
 		slot->fed = from->tokens ? (size_t)session_branch(b->s, sequence, from->slot, (int)from->tokens) : 0;
+		if (from->tokens && !b->slots[from->slot].request)
+			b->slots[from->slot].used = b->steps;
+	}
+}
+
+static void begin(struct batcher *b, struct slot *slot, const struct beginning *from)
+{
+	struct request *r = slot->request;
+	int sequence = sequence_of(b, slot);
+
+	take_over(b, slot, from);
+	slot->most = (int)MIN(r->asked.n + r->asked.generate.max_new_tokens, (size_t)session_limit(b->s));
+	slot->waits_for_room = !make_room(b, sequence, slot->most);
+	if (slot->waits_for_room) { /* nothing is held meanwhile */
+		session_drop(b->s, sequence);
+		slot->fed = 0;
+		return;
 	}
 	session_use(b->s, sequence, r->asked.adapter);
 	session_invoke(b->s, sequence, r->asked.ids, r->asked.n);
@@ -292,6 +408,9 @@ static void begin(struct batcher *b, struct slot *slot, const struct beginning *
 	answer_begin(&slot->answer, b->tokenizer, &r->asked.generate, &slot->g);
 	slot->g.kept = slot->fed;
 	slot->begun = true;
+	if (b->limits.fair)
+		turns_serve(&b->turns, r->asked.client, r->asked.adapter,
+		            TURNS_PROMPT * (double)(r->asked.n - slot->fed));
 	slot->work = (struct live){ 0 };
 	slot->seconds = 0;
 	slot->since = b->seconds;
@@ -311,6 +430,7 @@ static void begin_or_wait(struct batcher *b, struct slot *slot, const struct beg
 	session_drop(b->s, sequence);
 	session_use(b->s, sequence, slot->request->asked.adapter);
 	session_invoke(b->s, sequence, slot->request->asked.ids, slot->request->asked.n);
+	slot->waits_for_room = false;
 	slot->awaited = later->slot;
 	slot->awaited_ticket = b->slots[later->slot].request->ticket;
 	slot->awaited_tokens = later->tokens;
@@ -338,8 +458,41 @@ static struct slot *choose_slot(struct batcher *b, const struct beginning *now)
 			continue;
 		if (is_from && now->tokens == (size_t)session_length(b->s, i))
 			return slot;
-		if (!best || best_is_from || (!is_from && slot->ended < best->ended))
+		if (!best || best_is_from || (!is_from && slot->used < best->used))
 			best = slot;
+	}
+	return best;
+}
+
+/* Those that have a slot and waited; how many have one, −1 where one of them waits for room. */
+static int begin_waiting(struct batcher *b)
+{
+	struct beginning now, later;
+	int used = 0;
+	bool full = false;
+
+	for (int i = 0; i < b->n_slots; i++) {
+		struct slot *slot = &b->slots[i];
+		used += slot->request != NULL;
+		if (!slot->request || slot->begun || slot->over || (!slot->waits_for_room && still_waits(b, slot)))
+			continue;
+		find_beginnings(b, slot->request, &now, &later);
+		begin_or_wait(b, slot, &now, &later);
+		full |= slot->waits_for_room;
+	}
+	return full ? -1 : used;
+}
+
+/* Its number in the queue. */
+static size_t next_in_queue(const struct batcher *b)
+{
+	size_t best = 0;
+
+	for (size_t i = 1; b->limits.fair && i < b->n_queue; i++) {
+		const struct batcher_request *r = &b->queue[b->head + i]->asked,
+					     *first = &b->queue[b->head + best]->asked;
+		if (turns_before(&b->turns, r->client, r->adapter, first->client, first->adapter))
+			best = i;
 	}
 	return best;
 }
@@ -347,50 +500,83 @@ static struct slot *choose_slot(struct batcher *b, const struct beginning *now)
 static void give_slots_out(struct batcher *b)
 {
 	struct beginning now, later;
+	int used = begin_waiting(b);
 
-	for (int i = 0; i < b->n_slots; i++) {
-		struct slot *slot = &b->slots[i];
-		if (!slot->request || slot->begun || slot->over || still_waits(b, slot))
-			continue;
-		find_beginnings(b, slot->request, &now, &later);
-		begin_or_wait(b, slot, &now, &later);
-	}
-	while (b->n_queue) {
-		struct request *r = b->queue[b->head];
-		find_beginnings(b, r, &now, &later);
+	while (b->n_queue && used >= 0 && used < b->limits.parallel) {
+		size_t next = next_in_queue(b);
+		find_beginnings(b, b->queue[b->head + next], &now, &later);
 		struct slot *slot = choose_slot(b, &now);
 		if (!slot)
 			return;
-		b->head++;
-		b->n_queue--;
-		slot->request = r;
+		slot->request = take_from_queue(b, next);
 		slot->fed = 0;
 		begin_or_wait(b, slot, &now, &later);
+		used = slot->waits_for_room ? -1 : used + 1;
 	}
 }
 
 /* --- a step --- */
 
+/* Tokens of a slot's prompt that are not in the session yet. */
+static int unread(const struct slot *slot)
+{
+	return slot->begun && !slot->over ? (int)(slot->request->asked.n - slot->fed) : 0;
+}
+
+static bool grows(const struct slot *slot) { return slot->begun && !slot->over && !unread(slot); }
+
+/* Rows of prompts that a step may have beside so many answers that grow. */
+static int rows_for_prompts(const struct batcher *b, int growing)
+{
+	int room = session_rows(b->s) - growing;
+	double seconds = b->limits.step_seconds * (growing ? 1 : ALONE);
+
+	if (b->limits.step_seconds <= 0)
+		return room;
+	if (b->row_seconds <= 0)
+		return MIN(room, FIRST_ROWS);
+	return (int)fmin(room, fmax(LEAST_ROWS, seconds / b->row_seconds));
+}
+
+/* Of these, how many each prompt gets: a part for each, then what is left to one after another; all in the order of
+ * slots where steps are not bounded. */
+static void deal_rows(struct batcher *b, int room, int reading)
+{
+	int first = b->limits.step_seconds > 0 ? (int)(b->steps % b->n_slots) : 0;
+	int part = b->limits.step_seconds > 0 ? MAX(room / MAX(reading, 1), LEAST_ROWS) : room;
+
+	for (int pass = 0; pass < 2; pass++)
+		for (int k = 0; k < b->n_slots; k++) {
+			struct slot *slot = &b->slots[(first + k) % b->n_slots];
+			int more = MIN(unread(slot) - slot->rows, MIN(room, pass ? room : part));
+			if (more <= 0)
+				continue;
+			slot->rows += more;
+			room -= more;
+		}
+}
+
 /* One part for each slot that has tokens to feed. */
 static void make_parts(struct batcher *b)
 {
-	int room = session_rows(b->s);
+	int growing = 0, reading = 0;
 
-	b->n_parts = 0;
-	for (int i = 0; i < b->n_slots; i++)
-		room -= b->slots[i].begun && b->slots[i].fed == b->slots[i].request->asked.n;
+	for (int i = 0; i < b->n_slots; i++) {
+		growing += grows(&b->slots[i]);
+		reading += unread(&b->slots[i]) > 0;
+		b->slots[i].rows = grows(&b->slots[i]);
+	}
+	deal_rows(b, rows_for_prompts(b, growing), reading);
+	b->n_parts = b->prompt_rows = 0;
 	for (int i = 0; i < b->n_slots; i++) {
 		struct slot *slot = &b->slots[i];
-		struct session_part part = { .sequence = i, .ids = &slot->next, .n = 1, .wanted = true };
-		if (!slot->begun)
-			continue;
-		const struct batcher_request *r = &slot->request->asked;
-		if (slot->fed < r->n) {
+		struct session_part part = { .sequence = i, .ids = &slot->next, .n = slot->rows, .wanted = 1 };
+		if (slot->rows && unread(slot)) {
+			const struct batcher_request *r = &slot->request->asked;
 			part.ids = r->ids + slot->fed;
-			part.n = MIN(room, (int)(r->n - slot->fed));
-			room -= part.n;
 			slot->fed += (size_t)part.n;
 			part.wanted = slot->fed == r->n;
+			b->prompt_rows += part.n;
 		}
 		if (part.n == 0)
 			continue;
@@ -419,6 +605,10 @@ static void distribute(struct batcher *b, double seconds)
 		b->of_part[i]->seconds += seconds * b->parts[i].work.rows / rows;
 	}
 	b->seconds += seconds;
+	if (b->prompt_rows >= LEAST_ROWS) {
+		double one = seconds / b->prompt_rows;
+		b->row_seconds = b->row_seconds > 0 ? (1 - LATELY) * b->row_seconds + LATELY * one : one;
+	}
 }
 
 /* What a step brought to one slot. */
@@ -428,6 +618,8 @@ static void take_token(struct batcher *b, struct slot *slot, const float *logits
 	bool full = session_length(b->s, sequence) == session_limit(b->s);
 
 	b->new_tokens++;
+	if (b->limits.fair)
+		turns_serve(&b->turns, slot->request->asked.client, slot->request->asked.adapter, TURNS_ANSWER);
 	sampler_see(&slot->sampler, &slot->next, 1);
 	if (answer_add(&slot->answer, slot->next, logits, full))
 		complete(b, slot);
@@ -455,4 +647,68 @@ int batcher_step(struct batcher *b, struct err *e)
 		if (b->parts[i].logits)
 			take_token(b, b->of_part[i], b->parts[i].logits);
 	return say_all_done(b, e);
+}
+
+/* --- sequences as others see them --- */
+
+int batcher_slots(const struct batcher *b) { return b->n_slots; }
+
+struct batcher_slot batcher_slot(const struct batcher *b, int i)
+{
+	const struct slot *slot = &b->slots[i];
+	struct batcher_slot out = { .ticket = -1, .tokens = (size_t)session_length(b->s, i),
+		                    .adapter = session_adapter(b->s, i) };
+
+	if (slot->request) {
+		out.ticket = slot->request->ticket;
+		out.prompt = slot->request->asked.n;
+		out.reads = !slot->begun || unread(slot);
+		out.made = slot->g.ids.n;
+	}
+	return out;
+}
+
+static int check_idle(const struct batcher *b, int i, struct err *e)
+{
+	if (i < 0 || i >= b->n_slots)
+		return err_set(e, "there is no slot %d: they are 0 to %d", i, b->n_slots - 1);
+	return b->slots[i].request ? err_set(e, "slot %d is answering", i) : 0;
+}
+
+int batcher_erase(struct batcher *b, int i, struct err *e)
+{
+	if (check_idle(b, i, e) < 0)
+		return -1;
+	forget(b, i);
+	return 0;
+}
+
+int batcher_save(struct batcher *b, int i, const char *path, struct err *e)
+{
+	if (check_idle(b, i, e) < 0)
+		return -1;
+	if (!session_length(b->s, i))
+		return err_set(e, "slot %d holds nothing", i);
+	return session_save(b->s, i, path, e);
+}
+
+int batcher_restore(struct batcher *b, int i, int adapter, const char *path, struct err *e)
+{
+	if (check_idle(b, i, e) < 0)
+		return -1;
+	forget(b, i);
+	session_use(b->s, i, adapter);
+	if (!make_room(b, i, session_limit(b->s)))
+		return err_set(e, "what is being answered leaves no room in the cache");
+	if (session_load(b->s, i, path, e) < 0)
+		return -1;
+	b->slots[i].used = b->steps;
+	return 0;
+}
+
+void batcher_forget(struct batcher *b, int adapter)
+{
+	for (int i = 0; i < b->n_slots; i++)
+		if (!b->slots[i].request && session_adapter(b->s, i) == adapter)
+			forget(b, i);
 }

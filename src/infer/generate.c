@@ -14,7 +14,7 @@
 
 const char *finish_name(enum finish f)
 {
-	static const char *const names[] = { "stop", "length", "cancelled" };
+	static const char *const names[] = { "stop", "length", "cancelled", "timeout" };
 	return names[f];
 }
 

@@ -12,8 +12,9 @@ enum finish {
 	FINISH_STOP,      /* the model ended it, or a stop string came */
 	FINISH_LENGTH,    /* max_new_tokens, or the context is full */
 	FINISH_CANCELLED, /* emit said so */
+	FINISH_TIMEOUT,   /* its time is over (batcher_request.until) */
 };
-const char *finish_name(enum finish f); /* "stop", "length", "cancelled" */
+const char *finish_name(enum finish f); /* "stop", "length", "cancelled", "timeout" */
 
 struct generate_options {
 	struct tokens end;             /* tokens that end an answer; see generate_ends */

@@ -51,6 +51,25 @@ int32_t *sequence_ids(const struct sequences *q, int sequence)
 
 int sequence_range(const struct sequences *q, int sequence, int i) { return list_of(q, sequence)[i]; }
 
+int sequences_held(const struct sequences *q)
+{
+	int n = 0;
+
+	for (int r = 0; r < q->n_ranges; r++)
+		n += q->lists[r] > 0;
+	return n;
+}
+
+int sequence_wants(const struct sequences *q, int sequence, int length)
+{
+	int has = q->length[sequence], held = q->held[sequence];
+
+	if (length <= has)
+		return 0;
+	bool copy = has % KV_RANGE && q->lists[sequence_range(q, sequence, has / KV_RANGE)] > 1;
+	return MAX(ranges_of(length) - held, 0) + copy;
+}
+
 static int range_take(struct sequences *q)
 {
 	int r = 0;

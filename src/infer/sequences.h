@@ -39,6 +39,9 @@ void sequences_release(struct sequences *q);
 
 int32_t *sequence_ids(const struct sequences *q, int sequence);
 int sequence_range(const struct sequences *q, int sequence, int i);   /* the i-th of its list */
+int sequences_held(const struct sequences *q);         /* ranges that are in a list */
+/* Ranges that a sequence takes to grow to `length` tokens, a copy of a last one that others have among them. */
+int sequence_wants(const struct sequences *q, int sequence, int length);
 /* Room for n more tokens: the ranges that they go into are in no other list from now on. */
 void sequence_reserve(struct sequences *q, int sequence, int n);
 void sequence_append(struct sequences *q, int sequence, const int32_t *ids, int n);

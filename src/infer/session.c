@@ -4,7 +4,7 @@
  * and lanes as in a sequence alone, and a row's bits do not depend on the rows beside it: branches, chunks and one
  * by one give the same logits.
  *
- * Logits are computed for a part's last token alone, where they are wanted. */
+ * Logits are computed for a part's last tokens alone, as many as are wanted. */
 #include "infer/session.h"
 
 #include <string.h>
@@ -80,7 +80,7 @@ static void record(struct session *s, const struct overlay *o)
 	/* no more are ever there, or touched */
 	int32_t n = s->n, rows = (int32_t)MIN((size_t)SESSION_ROWS, (size_t)n * (size_t)s->sequences.n_ctx);
 	struct batch_cap cap = { .rows = rows,
-		                 .targets = n,
+		                 .targets = MIN(rows, n * (1 + s->n_drafts)),
 		                 .segments = n,
 		                 .docs = n,
 		                 .keys = s->sequences.n_ranges * KV_RANGE,
@@ -178,6 +178,7 @@ int session_new(struct session **out, struct model *m, const struct overlay *o, 
 	struct session *s = mem_alloc(sizeof(*s));
 	*s = (struct session){ .model = m, .device = d, .n = n, .virtual_tokens = virtual, .overlay = o,
 		               .invocations = overlays_invocations(o) };
+	s->n_drafts = size->n_drafts;
 	n += virtual > 0;
 	s->size = (struct memory_size){ .G = (size_t)c->G,
 		                        .D = (size_t)c->D,
@@ -236,7 +237,7 @@ static int check_room(const struct session *s, int sequence, size_t n, struct er
 
 static int check_parts(const struct session *s, const struct session_part *parts, int n, struct err *e)
 {
-	int rows = 0;
+	int rows = 0, wanted = 0;
 
 	if (n > s->n)
 		BUG("%d parts of %d sequences", n, s->n);
@@ -246,7 +247,12 @@ static int check_parts(const struct session *s, const struct session_part *parts
 		if (check_room(s, parts[i].sequence, (size_t)parts[i].n, e) < 0)
 			return -1;
 		rows += parts[i].n;
+		wanted += parts[i].wanted;
+		if (parts[i].wanted > MIN(parts[i].n, 1 + s->n_drafts))
+			BUG("logits of %d of %d tokens", parts[i].wanted, parts[i].n);
 	}
+	if (wanted > s->net.pass.batch.cap.targets)
+		BUG("logits of %d tokens, at most %d", wanted, s->net.pass.batch.cap.targets);
 	if (rows < 1 || rows > s->net.pass.batch.cap.rows)
 		BUG("a step of %d tokens, at most %d", rows, s->net.pass.batch.cap.rows);
 	return 0;
@@ -290,8 +296,8 @@ static void put_part(struct session *s, const struct session_part *p)
 	b->tree[b->n_segments++] = row;
 	b->n_rows += p->n;
 	batch_see(b, at + 1, p->n);
-	if (p->wanted)
-		b->target_row[b->n_targets++] = b->n_rows - 1;
+	for (int i = p->wanted; i > 0; i--)
+		b->target_row[b->n_targets++] = b->n_rows - i;
 }
 
 /* Rows come in the order that sequences_lay gives; so do the logits that are wanted. */
@@ -333,7 +339,8 @@ static int step(struct session *s, struct session_part *parts, int n, struct err
 	for (int i = 0; i < n; i++) {
 		struct session_part *p = s->part_of[s->order[i]];
 		sequence_append(&s->sequences, p->sequence, p->ids, p->n);
-		p->logits = p->wanted ? logits + at++ * V : NULL;
+		p->logits = p->wanted ? logits + at * V : NULL;
+		at += (size_t)p->wanted;
 	}
 	return 0;
 }
@@ -520,6 +527,12 @@ void session_use(struct session *s, int sequence, int adapter)
 	s->adapter[sequence] = adapter;
 }
 
+int session_adapter(const struct session *s, int sequence)
+{
+	check_sequence(s, sequence);
+	return s->adapter[sequence];
+}
+
 /* Are a sequence's keys and values the model's own, as long as nothing is invoked? */
 static bool begins_as_base(const struct session *s)
 {
@@ -569,6 +582,45 @@ size_t session_vocabulary(const struct session *s) { return (size_t)s->model->co
 int session_sequences(const struct session *s) { return s->n; }
 
 int session_rows(const struct session *s) { return s->net.pass.batch.cap.rows; }
+
+static int ranges_of(int tokens) { return (tokens + KV_RANGE - 1) / KV_RANGE; }
+
+int session_ranges(const struct session *s) { return sequences_held(&s->sequences); }
+
+int session_ranges_full(const struct session *s)
+{
+	return ranges_of(s->sequences.n_ctx) + ranges_of(s->virtual_tokens);
+}
+
+int session_wants(const struct session *s, int sequence, int length)
+{
+	int lead = s->virtual_tokens, wants = 0;
+
+	check_sequence(s, sequence);
+	if (s->sequences.length[sequence] || !lead)
+		return sequence_wants(&s->sequences, sequence, length + lead);
+	if (!s->sequences.length[s->n])
+		wants = ranges_of(lead);
+	return wants + ranges_of(length + lead) - lead / KV_RANGE;
+}
+
+size_t session_range_bytes(const struct session *s)
+{
+	size_t sum = 0;
+
+	for (int i = 0; i < s->sequences.n_memories; i++)
+		if (s->memories[i].type == &memory_kv)
+			sum += (size_t)s->sizes[i].n_layers * s->memories[i].type->range_bytes(&s->sizes[i]);
+	return sum;
+}
+
+bool session_rewinds(const struct session *s)
+{
+	for (int i = 0; i < s->sequences.n_memories; i++)
+		if (s->memories[i].type->states)
+			return false;
+	return true;
+}
 
 void session_bytes(const struct session *s, size_t *work, size_t *cache)
 {

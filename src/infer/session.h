@@ -26,6 +26,7 @@ struct session_size {
 	int n_ctx;                     /* tokens of a sequence; virtual ones come beside, while there are positions */
 	int n_sequences;               /* 0: one */
 	struct cache_types cache;
+	int n_drafts;                  /* tokens of a part, beside its last, whose logits may be wanted */
 };
 
 /* o: the topmost overlay (an adapter's, a trainer's), or NULL. Model, overlays and device are borrowed until
@@ -45,8 +46,8 @@ struct session_part {          /* one sequence's share of a step */
 	int sequence;
 	const int32_t *ids;        /* [n], n ≥ 1 */
 	int n;
-	bool wanted;               /* logits of its last token */
-	const float *logits;       /* out: [V], until the next step; NULL when not wanted */
+	int wanted;                /* logits of so many of its tokens, the last ones; at most 1 + n_drafts */
+	const float *logits;       /* out: [wanted][V], until the next step; NULL when none is wanted */
 	struct live work;          /* out: its part of what the step computed */
 };
 /* Feeds several sequences together: at most session_rows tokens, each sequence once. Errors as session_feed. */
@@ -70,6 +71,7 @@ void session_forget(struct session *s);
  * on, −1 for none; at first 0 for all. A sequence that holds tokens that went through one keeps it, unless no adapter
  * changes keys or values; so does a branch that begins with some. */
 void session_use(struct session *s, int sequence, int adapter);
+int session_adapter(const struct session *s, int sequence);
 /* An adapter that is invoked by tokens (overlay.invocation) acts from the last place on where they stand in a prompt;
  * what comes before is the base's, and serves any adapter. ids[0..n): all of the prompt that a sequence goes on with;
  * of its tokens it holds none that it would have otherwise (session_common). session_feed and session_keep do this. */
@@ -86,6 +88,15 @@ size_t session_vocabulary(const struct session *s);    /* V */
 int session_sequences(const struct session *s);        /* how many there are */
 /* most tokens of a step; SESSION_ROWS unless all sequences together hold less */
 int session_rows(const struct session *s);
+/* For who bounds what the cache holds, in ranges of KV_RANGE tokens, which are real from when they are first used: how
+ * many are held; those that a sequence still takes to grow to `length` tokens; bytes of one; how many are enough for a
+ * sequence that is full. */
+int session_ranges(const struct session *s);
+int session_wants(const struct session *s, int sequence, int length);
+size_t session_range_bytes(const struct session *s);
+int session_ranges_full(const struct session *s);
+/* Whether a sequence can be cut to any length that it had since the last step (there are no states). */
+bool session_rewinds(const struct session *s);
 /* Memory that it holds: the plan's arena, scratch of all threads, batch, rotary table; and the cache, which becomes
  * real as it fills. */
 void session_bytes(const struct session *s, size_t *work, size_t *cache);

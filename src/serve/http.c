@@ -197,6 +197,14 @@ static const char *header(struct http *h, struct MHD_Connection *c, const char *
 	return x.times ? x.value ? x.value : "" : NULL;
 }
 
+const char *http_query(const struct http_request *q, const char *name)
+{
+	struct header x = { name };
+
+	q->exchange->h->lib.values(q->exchange->connection, MHD_GET_ARGUMENT_KIND, look, &x);
+	return x.times ? x.value ? x.value : "" : NULL;
+}
+
 /* Later ones refuse what is broken, when they are told to. */
 static bool is_lenient(const struct http *h) { return !strncmp(h->lib.version(), "0.9.", 4); }
 

@@ -78,6 +78,9 @@ bool http_is_loopback(const char *address);
 /* http://ADDRESS:PORT, into out; an IPv6 address in brackets. */
 void http_base(const char *address, int port, char out[96]);
 
+/* A parameter of what follows the path's ?, decoded; NULL where it is not there. */
+const char *http_query(const struct http_request *q, const char *name);
+
 /* The body, an object (no body: an empty one) nested HTTP_DEPTH deep at most; NULL: the reply says what it is. */
 json_t *http_json(const struct http_request *q, struct http_reply *r);
 
