@@ -46,9 +46,9 @@ struct batcher *batcher_new(struct session *s, const struct tokenizer *t, struct
 struct batcher_limits {
 	int parallel;                  /* answers beside each other; further sequences keep beginnings alone */
 	int ranges;                    /* of the cache (session_ranges), at least session_ranges_full */
-	/* What a step with tokens of prompts takes at most while answers grow, as far as earlier steps tell; but so long
-	 * as 16 of them take. So a long prompt keeps the others no longer from their next token. Four times that where
-	 * none grows. Prompts that are read together have a part each. 0: as many tokens as a step has rows. */
+	/* What a step with tokens of prompts takes at most while answers grow, as far as earlier steps tell; but so
+	 * long as 16 of them take. So a long prompt keeps the others no longer from their next token. Four times that
+	 * where none grows. Prompts that are read together have a part each. 0: all rows of a step. */
 	double step_seconds;
 	bool fair;                     /* the least served of the waiting goes next (infer/turns.h), not who came first */
 };
