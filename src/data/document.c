@@ -89,7 +89,7 @@ int documents_make(struct documents *d, const struct rows *r, const struct text_
 {
 	struct document_options whole = *o;
 	struct maker m = { .d = d, .codec = c, .o = &whole, .shape = r->shape };
-	const char *const *also = o->labelled ? (const char *const[]){ "margin", NULL } : NULL;
+	const char *also[] = { o->labelled ? "margin" : o->reads, o->labelled ? o->reads : NULL, NULL };
 	int status = 0;
 
 	if (o->max_length < 2)

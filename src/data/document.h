@@ -54,6 +54,7 @@ struct document_options {
 	/* to be scored: a choice row gives one document a choice (else the gold one alone), and what is a choice
 	 * says which */
 	bool eval_choices;
+	const char *reads;          /* a column that somebody else reads, or NULL */
 	bool whole;                 /* a row that is too long is refused, not cut: examples stand before it */
 	struct findings *bad;       /* rows that give no documents are told here; NULL: they are an error */
 };

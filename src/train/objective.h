@@ -49,6 +49,8 @@ struct objective_run {
 	struct device *device;
 	const struct documents *documents, *eval_documents; /* of the data; the latter NULL where there is none */
 	const struct rows *rows, *eval_rows; /* of which they are made */
+	const struct template *chat;   /* with it, where it is there; NULL */
+	bool apply_chat_template;
 	/* how a step is packed; groups of the data in a step at most: not while it opens */
 	const struct forest_options *forest;
 	size_t groups;
@@ -132,6 +134,8 @@ struct objective {
 	/* With its options it makes the documents of each step anew: `documents` makes one of each, as long and with as
 	 * many tokens learnt, or fewer, that share no beginnings. Not those of evaluations. NULL: it never does. */
 	bool (*rewrites)(const void *options);
+	bool (*unshared)(const void *options);       /* documents share no beginnings; NULL: they may */
+	const char *(*reads)(const void *options);   /* a column of the rows that it reads itself, or NULL; NULL: none */
 	const char *const *metrics;                  /* names of what loss measures, until NULL; or NULL */
 	unsigned least, most;                        /* bit i: metric i is objective_least's, objective_most's */
 	const char *const *loss_types;               /* names for --loss-type, until NULL; or NULL */

@@ -13,7 +13,10 @@
  *
  * The teacher is another model of the same tokenizer, in f32, whose pass comes before the step's own and leaves its
  * rows before the head; the two heads meet tile by tile (op/op_divergence.c). An evaluation is of the rows' own
- * answers. */
+ * answers.
+ *
+ * With --privileged-context the teacher, by default the model as its file has it, is shown a column of the row that the
+ * student is not (train/privileged.h): what it knows by that, the student learns to do without. */
 #include <math.h>
 #include <string.h>
 
@@ -21,11 +24,13 @@
 #include "base/rng.h"
 #include "base/stop.h"
 #include "infer/typical.h"
+#include "model/overlay.h"
+#include "train/privileged.h"
 #include "train/rollout.h"
 #include "train/teacher.h"
 
 struct distill {
-	const char *teacher;
+	const char *teacher, *adapter, *privileged, *form;
 	struct rollout_options rollout;
 	double beta, lmbda, kd_ratio;
 	int64_t top_k;
@@ -39,12 +44,27 @@ struct state {
 	struct objective_run teaching;     /* the teacher as one whose answers are drawn */
 	struct document *prompts;          /* [groups] */
 	const struct document **prompt;    /* [groups] */
+	const struct document **origin;    /* [groups] of the data, whose prompts they are */
 	struct model_pass eval;            /* forward, of the evaluation's micro-batches */
 	int32_t longest;                   /* learnt tokens of a row */
+	/* Of --privileged-context: the teacher's rows, and its documents of a micro-batch. */
+	struct privileged train, test;
+	struct document *taught_docs;      /* [cap.docs] */
+	const struct document **taught_doc; /* [cap.docs] */
+	int32_t *ids;                      /* [cap.docs][width] */
+	uint8_t *learn;                    /* [cap.docs][width] */
+	int32_t width, more;               /* tokens of such a document; that it has beside the student's: at most */
+	double factor;                     /* its tokens to the student's, on the mean */
 };
 
 static const struct opt distill_opts[] = {
 	OPT_STRING("teacher", struct distill, teacher, NULL, "MODEL", "whom the student learns from: of its tokenizer"),
+	OPT_STRING("teacher-adapter", struct distill, adapter, NULL, "PATH",
+	           "over the teacher, or, without one, over the student's own model"),
+	OPT_STRING("privileged-context", struct distill, privileged, NULL, "COLUMN",
+	           "of the rows, shown to the teacher alone; it is the model itself unless --teacher says another"),
+	OPT_STRING("teacher-prompt-template", struct distill, form, PRIVILEGED_TEMPLATE, "TEXT",
+	           "with --privileged-context: what the teacher is asked"),
 	OPT_FLOAT("beta", struct distill, beta, "0.5", 0, 1e6,
 	          "distill: 0 is forward KL, 1 reverse KL, between them the generalized Jensen-Shannon divergence"),
 	ROLLOUT_OPTS(struct distill, rollout, "1", "128", "1"),
@@ -65,8 +85,14 @@ static int distill_check(const void *options, struct err *e)
 
 	if (d->beta > 1)
 		return err_set(e, "--beta %g: a divergence is between 0, forward KL, and 1, reverse KL", d->beta);
-	if (!d->teacher)
-		return err_set(e, "--objective distill wants --teacher MODEL");
+	if (!d->teacher && !d->adapter && !d->privileged)
+		return err_set(e, "--objective distill wants --teacher MODEL, --teacher-adapter PATH or "
+		                  "--privileged-context COLUMN");
+	if (d->privileged && d->seq_kd)
+		return err_set(e, "--seq-kd is not there with --privileged-context: answers that the teacher draws with "
+		                  "what it alone sees; --lmbda 1 is on the student's own");
+	if (d->privileged && privileged_check(d->form, e) < 0)
+		return -1;
 	if (d->add_tail && !d->top_k)
 		return err_set(e, "--add-tail is of --top-k: without it no token is left out");
 	if (d->rollout.num_generations > 1 && d->lmbda < 1 && !d->seq_kd)
@@ -89,6 +115,34 @@ static int check_rows(const struct distill *d, const struct objective_run *o, st
 	return draws(d) ? rollout_check(&d->rollout, o, e) : 0;
 }
 
+/* What it is asked of a set of rows. */
+static int open_privileged(const struct objective_run *o, struct privileged *p, const struct rows *rows,
+                           const struct documents *documents, struct err *e)
+{
+	const struct distill *d = o->options;
+	struct state *s = o->state;
+	const struct model *teacher = s->teacher.model;
+	struct text_codec codec = { o->model->tokenizer, o->chat };
+	struct document_options how = { .max_length = overlays_context(NULL, teacher),
+		                        .apply_chat_template = o->apply_chat_template,
+		                        .types = model_types(teacher),
+		                        .whole = true };
+
+	if (privileged_make(p, rows, documents, d->privileged, d->form, &codec, &how, e) < 0)
+		return -1;
+	int32_t answer = MAX(s->longest, d->lmbda > 0 ? (int32_t)d->rollout.max_completion_length : 0);
+	for (size_t i = 0; i < documents->n; i++) {
+		int32_t asked = privileged_prompt(&p->documents.items[i]), own = privileged_prompt(&documents->items[i]);
+		s->more = MAX(s->more, asked - own);
+		s->width = MAX(s->width, asked + MAX(answer, documents->items[i].n - own));
+		if (s->width > how.max_length)
+			return err_set(e, "%s:%zu: with --privileged-context %s the teacher reads up to %d tokens, and "
+			                  "%s has %d positions", documents->items[i].file, documents->items[i].line,
+			               d->privileged, s->width, teacher->source.path, how.max_length);
+	}
+	return 0;
+}
+
 static int distill_open(struct objective_run *o, struct err *e)
 {
 	const struct distill *d = o->options;
@@ -99,9 +153,16 @@ static int distill_open(struct objective_run *o, struct err *e)
 		                            .tail = d->add_tail };
 	for (size_t i = 0; i < o->documents->n; i++)
 		s->longest = MAX(s->longest, o->documents->items[i].n_learn);
-	if (check_rows(d, o, e) < 0)
+	if (check_rows(d, o, e) < 0 || teacher_open(&s->teacher, d->teacher, d->adapter, o->model, e) < 0)
 		return -1;
-	return teacher_open(&s->teacher, d->teacher, o->model, e);
+	s->factor = 1;
+	if (!d->privileged)
+		return 0;
+	if (open_privileged(o, &s->train, o->rows, o->documents, e) < 0 ||
+	    (o->eval_documents && open_privileged(o, &s->test, o->eval_rows, o->eval_documents, e) < 0))
+		return -1;
+	s->factor = (double)s->train.documents.tokens / (double)MAX(o->documents->tokens, (size_t)1);
+	return 0;
 }
 
 static void distill_close(struct objective_run *o)
@@ -114,8 +175,15 @@ static void distill_close(struct objective_run *o)
 	rollout_close(&s->own);
 	rollout_close(&s->taught);
 	teacher_close(&s->teacher);
+	privileged_release(&s->train);
+	privileged_release(&s->test);
 	mem_free(s->prompts);
 	mem_free(s->prompt);
+	mem_free(s->origin);
+	mem_free(s->taught_docs);
+	mem_free(s->taught_doc);
+	mem_free(s->ids);
+	mem_free(s->learn);
 	mem_free(s);
 	o->state = NULL;
 }
@@ -135,14 +203,54 @@ static void distill_loss(const struct objective_run *o, const struct batch *b, c
 	objective_token_loss(b, x, s);
 }
 
+/* --- what the teacher alone sees --- */
+
+static bool is_of(const struct documents *d, const struct document *x)
+{
+	return d && (uintptr_t)x >= (uintptr_t)d->items && (uintptr_t)x < (uintptr_t)(d->items + d->n);
+}
+
+/* The teacher's row where the student has x: of the data, or an answer that it has drawn. */
+static const struct document *asked_instead(const struct objective_run *o, const struct document *x)
+{
+	const struct state *s = o->state;
+
+	if (is_of(o->eval_documents, x))
+		return &s->test.documents.items[x - o->eval_documents->items];
+	if (!is_of(o->documents, x))
+		x = s->origin[rollout_of(&s->own, x)->prompt - s->prompts];
+	return &s->train.documents.items[x - o->documents->items];
+}
+
+/* Its prompt with the student's answer. */
+static void teach(const struct objective_run *o, size_t i, const struct document *x)
+{
+	struct state *s = o->state;
+	const struct document *asked = asked_instead(o, x);
+	int32_t n = privileged_prompt(asked), own = privileged_prompt(x), rest = x->n - own;
+	struct document *to = &s->taught_docs[i];
+
+	*to = *x;
+	to->ids = s->ids + i * (size_t)s->width;
+	to->learn = s->learn + i * (size_t)s->width;
+	to->predicted = NULL;
+	to->n = n + rest;
+	memcpy(to->ids, asked->ids, (size_t)n * sizeof(*to->ids));
+	memcpy(to->ids + n, x->ids + own, (size_t)rest * sizeof(*to->ids));
+	memset(to->learn, 0, (size_t)n);
+	memcpy(to->learn + n, x->learn + own, (size_t)rest);
+	s->taught_doc[i] = to;
+}
+
 /* A teacher that gave up has been asked to stop, and so is the pass that follows. */
 static void distill_fill(const struct objective_run *o, struct batch *b, const struct document *const *docs)
 {
+	const struct distill *d = o->options;
 	struct state *s = o->state;
-	int32_t n = teacher_run(&s->teacher, docs, (size_t)b->n_docs, o->computed);
 
-	if (n >= 0 && n != b->n_targets)
-		BUG("%d rows of the teacher beside %d of the same documents", n, b->n_targets);
+	for (int32_t i = 0; d->privileged && i < b->n_docs; i++)
+		teach(o, (size_t)i, docs[i]);
+	teacher_run(&s->teacher, d->privileged ? s->taught_doc : docs, b, o->computed);
 }
 
 /* --- answers that are drawn --- */
@@ -164,10 +272,10 @@ static const struct document *const *prompts_of(struct state *s, const struct do
 	for (size_t i = 0; i < n; i++) {
 		struct document *p = &s->prompts[i];
 		*p = *docs[i];
-		for (p->n = 0; !docs[i]->learn[p->n]; p->n++)
-			;
+		p->n = privileged_prompt(docs[i]);
 		p->n_learn = 0;
 		s->prompt[i] = p;
+		s->origin[i] = docs[i];
 	}
 	return s->prompt;
 }
@@ -230,6 +338,7 @@ static int open_draws(struct objective_run *o, struct objective_plan *p, struct 
 		return 0;
 	s->prompts = mem_array(o->groups, sizeof(*s->prompts));
 	s->prompt = mem_array(o->groups, sizeof(*s->prompt));
+	s->origin = mem_array(o->groups, sizeof(*s->origin));
 	s->teaching = *o;
 	s->teaching.model = &s->teacher.own;
 	s->teaching.overlay = NULL;
@@ -290,17 +399,25 @@ static int seconds_of(const struct objective_run *o, struct model_pass *pass, co
 	return status;
 }
 
+/* The documents that the teacher reads. */
+static const struct documents *asked(const struct privileged *p, const struct documents *own)
+{
+	return p->documents.n ? &p->documents : own;
+}
+
 static int plan_eval(struct objective_run *o, struct objective_plan *p, const struct live *live, double micros,
                      struct err *e)
 {
 	struct state *s = o->state;
-	struct live mean = live_over(live, micros);
+	struct live mean = live_over(live, micros), taught = live_over(live, 1 / s->factor);
+	struct live one = live_over(&taught, micros);
 	double teacher, own;
 
-	if (seconds_of(o, &s->teacher.pass, &s->teacher.forest, o->eval_documents, &mean, &teacher, e) < 0 ||
+	if (seconds_of(o, &s->teacher.pass, &s->teacher.forest, asked(&s->test, o->eval_documents), &one, &teacher,
+	               e) < 0 ||
 	    seconds_of(o, &s->eval, o->forest, o->eval_documents, &mean, &own, e) < 0)
 		return -1;
-	struct work a = pass_work_of(&s->teacher.pass.pass, live, micros);
+	struct work a = pass_work_of(&s->teacher.pass.pass, &taught, micros);
 	struct work b = pass_work_of(&s->eval.pass, live, micros);
 	p->bytes += pass_bytes(&s->eval.pass);
 	p->eval = (struct work){ a.flops + b.flops, a.int_ops + b.int_ops };
@@ -311,13 +428,13 @@ static int plan_eval(struct objective_run *o, struct objective_plan *p, const st
 static int plan_steps(struct objective_run *o, struct objective_plan *p, struct err *e)
 {
 	struct state *s = o->state;
-	struct live mean = live_over(&o->live, MAX(o->micro_batches, 1));
+	struct live all = live_over(&o->live, 1 / s->factor), mean = live_over(&all, MAX(o->micro_batches, 1));
 	double seconds, steps = MAX(o->steps, 1);
 	struct work w = { 0 };
 
 	if (o->micro_batches > 0)
-		w = pass_work_of(&s->teacher.pass.pass, &o->live, o->micro_batches);
-	if (seconds_of(o, &s->teacher.pass, &s->teacher.forest, o->documents, &mean, &seconds, e) < 0)
+		w = pass_work_of(&s->teacher.pass.pass, &all, o->micro_batches);
+	if (seconds_of(o, &s->teacher.pass, &s->teacher.forest, asked(&s->train, o->documents), &mean, &seconds, e) < 0)
 		return -1;
 	p->bytes += teacher_bytes(&s->teacher);
 	p->step.flops += w.flops / steps;
@@ -336,8 +453,16 @@ static int distill_plan(struct objective_run *o, struct objective_plan *p, struc
 	if (o->eval_documents)
 		walk_eval(o, &cap, &live, &micros);
 	batch_cap_max(&both, &cap);
-	if (teacher_plan(&s->teacher, o->device, NULL, &both, o->forest, e) < 0 || plan_steps(o, p, e) < 0)
+	if (teacher_plan(&s->teacher, o->device, &both, s->more, o->forest, e) < 0 || plan_steps(o, p, e) < 0)
 		return -1;
+	if (s->width) {
+		size_t docs = (size_t)both.docs, numbers = docs * (size_t)s->width;
+		s->taught_docs = mem_array(docs, sizeof(*s->taught_docs));
+		s->taught_doc = mem_array(docs, sizeof(*s->taught_doc));
+		s->ids = mem_array(numbers, sizeof(*s->ids));
+		s->learn = mem_array(numbers, sizeof(*s->learn));
+		p->bytes += numbers * (sizeof(*s->ids) + sizeof(*s->learn));
+	}
 	if (o->eval_documents && (record_eval(o, &cap, e) < 0 || plan_eval(o, p, &live, micros, e) < 0))
 		return -1;
 	return open_draws(o, p, e);
@@ -391,6 +516,11 @@ static int distill_evaluate(const struct objective_run *o, const struct document
 	return 0;
 }
 
+/* Its documents share no beginnings: of two that ask the student alike the teacher may be told otherwise. */
+static bool distill_unshared(const void *options) { return ((const struct distill *)options)->privileged; }
+
+static const char *distill_reads(const void *options) { return ((const struct distill *)options)->privileged; }
+
 const struct objective objective_distill = {
 	.name = "distill",
 	.summary = "what a teacher says of each token of an answer",
@@ -408,4 +538,6 @@ const struct objective objective_distill = {
 	.evaluate = distill_evaluate,
 	.maxima = distill_maxima,
 	.documents = distill_documents,
+	.unshared = distill_unshared,
+	.reads = distill_reads,
 };

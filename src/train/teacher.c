@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/new_tokens.h"
 #include "model/resident.h"
 #include "token/tokenizer.h"
 
@@ -22,34 +23,53 @@ static int check_vocabulary(const struct model *teacher, const struct model *stu
 	return 0;
 }
 
-int teacher_open(struct teacher *t, const char *path, const struct model *student, struct err *e)
+static int open_adapter(struct teacher *t, const char *path, struct err *e)
+{
+	const struct overlay *o = &t->adapter.overlay;
+
+	if (adapter_load(&t->adapter, path, &t->own, e) < 0)
+		return err_prefix(e, "--teacher-adapter");
+	t->has_adapter = true;
+	t->adapter.overlay.frozen = true;
+	return overlays_virtual(o) || overlays_invocations(o) ?
+	               err_set(e, "--teacher-adapter %s: one with virtual tokens, or that is invoked, cannot teach yet",
+	                       path) :
+	               0;
+}
+
+int teacher_open(struct teacher *t, const char *path, const char *adapter, const struct model *student, struct err *e)
 {
 	t->model = student;
-	if (!path)
+	if (!path && !adapter)
 		return 0;
 	t->model = &t->own;
+	path = path ? path : student->source.path;
 	if (model_open(&t->own, path, e) < 0)
 		return -1;
 	if (model_want_causal(&t->own, e) < 0 || model_tokenizer(&t->own, e) < 0 ||
-	    check_vocabulary(&t->own, student, e) < 0)
+	    (adapter && new_tokens_load(&t->own, adapter, e) < 0) || check_vocabulary(&t->own, student, e) < 0)
 		return err_prefix(e, "--teacher %s", path);
-	return 0;
+	return adapter ? open_adapter(t, adapter, e) : 0;
 }
 
-int teacher_plan(struct teacher *t, struct device *d, const struct overlay *o, const struct batch_cap *cap,
+int teacher_plan(struct teacher *t, struct device *d, const struct batch_cap *cap, int32_t more,
                  const struct forest_options *forest, struct err *e)
 {
 	struct batch_cap own = *cap;
 	void *rows;
 
 	own.columns = NULL;
+	own.rows += own.docs * more;
+	own.keys += own.docs * more;
 	t->forest = *forest;
 	t->forest.virtual_tokens = 0;
-	model_pass_begin(&t->pass, d, &own, t->model, o, false);
+	model_pass_begin(&t->pass, d, &own, t->model, t->has_adapter ? &t->adapter.overlay : NULL, false);
 	t->pass.graph.as_trained = true;
 	t->pass.result = graph_head_rows(&t->pass.graph, graph_hidden(&t->pass.graph));
 	tape_keep(&t->pass.pass.tape, t->pass.result);
 	t->rows_bytes = (size_t)own.targets * (size_t)t->model->config.C * sizeof(float);
+	t->of_label = mem_array((size_t)own.labels, sizeof(*t->of_label));
+	t->of_doc = mem_array((size_t)own.docs, sizeof(*t->of_doc));
 	if (pass_plan(&t->pass.pass, NULL, e) < 0 || mem_map(&rows, t->rows_bytes, "what the teacher says", e) < 0)
 		return -1;
 	t->rows = rows;
@@ -61,7 +81,10 @@ size_t teacher_bytes(const struct teacher *t)
 	size_t owned = 0, read = t->model == &t->own ? model_read_bytes(t->model, &(struct model_reads){ 0 }, &owned) :
 	                                               0;
 
-	return pass_bytes(&t->pass.pass) + t->rows_bytes + read + owned;
+	size_t adapter = t->has_adapter ? (t->adapter.overlay.params.n + t->adapter.overlay.fixed.n) * sizeof(float) :
+	                                  0;
+
+	return pass_bytes(&t->pass.pass) + t->rows_bytes + read + owned + adapter;
 }
 
 int teacher_start(struct teacher *t, struct err *e)
@@ -70,11 +93,40 @@ int teacher_start(struct teacher *t, struct err *e)
 	return model_pass_start(&t->pass, NULL, e);
 }
 
-int teacher_run(struct teacher *t, const struct document *const *docs, size_t n, struct work *work)
+/* of_doc: where the labels of each document begin, were they sorted by documents. */
+static void find_documents(struct teacher *t, const struct batch *b)
+{
+	int32_t n = 0;
+
+	for (int32_t d = 0; d < b->n_docs; d++) {
+		t->of_doc[d] = n;
+		n += b->doc_labels[d];
+	}
+}
+
+/* Both packed the same documents' answers, each in its own order; the k-th label of a document is the same token. */
+static void put_rows(struct teacher *t, const struct batch *student)
+{
+	const struct batch *own = &t->pass.pass.batch;
+	const float *said = model_pass_result(&t->pass);
+	size_t C = (size_t)t->model->config.C;
+
+	find_documents(t, own);
+	for (int32_t i = 0; i < own->n_labels; i++)
+		t->of_label[t->of_doc[own->label_doc[i]]++] = own->label_target[i];
+	find_documents(t, student);
+	for (int32_t i = 0; i < student->n_labels; i++)
+		memcpy(t->rows + (size_t)student->label_target[i] * C,
+		       said + (size_t)t->of_label[t->of_doc[student->label_doc[i]]++] * C, C * sizeof(float));
+}
+
+int teacher_run(struct teacher *t, const struct document *const *docs, const struct batch *student, struct work *work)
 {
 	struct batch *b = &t->pass.pass.batch;
 
-	forest_fill(b, docs, n, &t->forest);
+	forest_fill(b, docs, (size_t)student->n_docs, &t->forest);
+	if (b->n_labels != student->n_labels)
+		BUG("%d tokens of the teacher beside %d of the student", b->n_labels, student->n_labels);
 	if (pass_step(&t->pass.pass) < 0)
 		return -1;
 	struct live live = batch_live(b);
@@ -83,9 +135,8 @@ int teacher_run(struct teacher *t, const struct document *const *docs, size_t n,
 		work->flops += now.flops;
 		work->int_ops += now.int_ops;
 	}
-	memcpy(t->rows, model_pass_result(&t->pass),
-	       (size_t)b->n_targets * (size_t)t->model->config.C * sizeof(float));
-	return b->n_targets;
+	put_rows(t, student);
+	return 0;
 }
 
 void teacher_close(struct teacher *t)
@@ -93,6 +144,10 @@ void teacher_close(struct teacher *t)
 	model_pass_release(&t->pass);
 	if (t->rows)
 		mem_unmap(t->rows, t->rows_bytes);
+	mem_free(t->of_label);
+	mem_free(t->of_doc);
+	if (t->has_adapter)
+		adapter_release(&t->adapter);
 	if (t->model == &t->own)
 		model_close(&t->own);
 	*t = (struct teacher){ 0 };

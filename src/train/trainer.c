@@ -323,6 +323,8 @@ static int open_objective(struct trainer *t, struct err *e)
 	o->eval_rows = t->has_eval ? &t->eval.rows : NULL;
 	o->seed = (uint64_t)t->recipe.seed;
 	o->max_length = t->max_length;
+	o->chat = t->chat;
+	o->apply_chat_template = t->recipe.apply_chat_template;
 	o->documents = &t->train.documents;
 	o->eval_documents = t->has_eval ? &t->eval.documents : NULL;
 	return o->row->open ? o->row->open(o, e) : 0;
@@ -395,10 +397,13 @@ static int join_objective(struct trainer *t, struct err *e)
 /* What an objective has of its own, which lies over what is trained, says nothing here. */
 static void make_forest(struct trainer *t)
 {
+	const struct objective_run *o = &t->objective;
+
 	t->forest = (struct forest_options){
 		.max_tokens = (int32_t)t->recipe.micro_batch_tokens,
 		.share = !overlays_unshared(t->overlay) && !t->model->config.arch->encoder &&
-		         !objective_rewrites(&t->objective) && !trainer_is_windows(t),
+		         !objective_rewrites(o) && !trainer_is_windows(t) &&
+		         !(o->row->unshared && o->row->unshared(o->options)),
 		.own_rows = t->objective.row->labelled || t->objective.row->masked,
 		.virtual_tokens = overlays_virtual(t->overlay),
 		.first_virtual = t->model->config.V,

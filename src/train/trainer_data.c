@@ -80,6 +80,14 @@ static double masked_share(const struct trainer *t)
 	return o->row->masked ? o->row->masked(o->options) : 0;
 }
 
+/* By the objective, beside what the rows' shape says. */
+static const char *column_read(const struct trainer *t)
+{
+	const struct objective_run *o = &t->objective;
+
+	return o->row->reads ? o->row->reads(o->options) : NULL;
+}
+
 /* Documents that nothing speaks against, and what may surprise the person who gave them. */
 static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, bool eval, struct err *e)
 {
@@ -92,6 +100,7 @@ static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, 
 		              .label_first = t->model->config.arch->encoder,
 		              .types = model_types(t->model),
 		              .masked = masked_share(t),
+		              .reads = column_read(t),
 		              .eval_choices = eval },
 		.vocabulary = t->model->config.V,
 	};

@@ -1,5 +1,6 @@
 """Golden values of objective_distill.c: the tiny Llama, all its weights, learns from another of the same vocabulary, in
-float64, by the losses of TRL's GKDTrainer (generalized_jsd_loss) and SDFTTrainer (its tail and its divergence).
+float64, by the losses of TRL's GKDTrainer (generalized_jsd_loss) and SDFTTrainer (its tail, its divergence, its
+teacher's prompt).
 
     python tools/golden/objective_distill.py
 """
@@ -20,6 +21,8 @@ KINDS = {"forward": {"beta": 0.0}, "reverse": {"beta": 1.0},
          "skewed": {"beta": 0.3, "temperature": 2.0, "kd-ratio": 0.4},
          # 17: in every row the teacher's 17th token is well apart from its 18th; its 20th and 21st are not in float32
          "top": {"beta": 0.5, "top-k": 17},
+         # SDFT: the teacher is the model at the start, and is shown the answer
+         "privileged": {"beta": 0.0, "privileged-context": "completion"},
          "tail-skewed": {"beta": 0.7, "top-k": 5, "add-tail": True, "temperature": 0.5}}
 
 
@@ -54,10 +57,11 @@ def train(model, teacher, docs, o):
         for g in opt.param_groups:
             g["lr"] = rate_of(o) * (STEPS - step) / STEPS
         total = n = 0
-        for ids, first in docs:
+        for ids, first, shown in docs:
             s = exact.logits_of(model, ids)[first - 1:-1]
             with torch.no_grad():
-                t = exact.logits_of(teacher, ids)[first - 1:-1]
+                asked = shown if "privileged-context" in o else ids[:first]
+                t = exact.logits_of(teacher, asked + ids[first:])[len(asked) - 1:-1]
             own = torch.nn.functional.cross_entropy(s, torch.tensor(ids[first:]), reduction="sum")
             total = total + ratio * divergence(s, t, o).sum() + (1 - ratio) * own
             n += len(ids) - first
@@ -77,14 +81,15 @@ def main():
     for line in (GOLDEN / "rows.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         first = len(tok(row["prompt"], add_special_tokens=False)["input_ids"])
-        docs.append((tok(row["prompt"] + row["completion"], add_special_tokens=False)["input_ids"] + [tok.eos_token_id], first))
+        ids = tok(row["prompt"] + row["completion"], add_special_tokens=False)["input_ids"] + [tok.eos_token_id]
+        docs.append((ids, first, tok(row["prompt"] + "\n\n" + row["completion"], add_special_tokens=False)["input_ids"]))
     with exact.float64():
         for name, o in KINDS.items():
-            told = train(copy.deepcopy(model).double(), copy.deepcopy(teacher).double(), docs, o)
+            told = train(copy.deepcopy(model).double(), copy.deepcopy(model if "privileged-context" in o else teacher).double(), docs, o)
             print(name, {k: [round(x, 5) for x in v] for k, v in told.items()})
             options = (f"method=full per-device-train-batch-size=4 max-steps={STEPS} learning-rate={rate_of(o)} weight-decay={DECAY} "
-                       "warmup-steps=0 micro-batch-tokens=120 max-length=60 teacher=test/golden/llama-untied "
-                       + " ".join(f"{k}={str(v).lower()}" for k, v in o.items()))
+                       "warmup-steps=0 micro-batch-tokens=120 max-length=60 "
+                       + ("" if "privileged-context" in o else "teacher=test/golden/llama-untied ") + " ".join(f"{k}={str(v).lower()}" for k, v in o.items()))
             meta = {"objective": "distill", "model": "llama", "rows": "rows.jsonl", "options": options,
                     "reference": f"TRL's divergences in float64, {name}"}
             save_file({k: torch.tensor(v, dtype=torch.float32) for k, v in told.items()},
