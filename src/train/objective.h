@@ -135,7 +135,7 @@ struct objective {
 	 * many tokens learnt, or fewer, that share no beginnings. Not those of evaluations. NULL: it never does. */
 	bool (*rewrites)(const void *options);
 	bool (*unshared)(const void *options);       /* documents share no beginnings; NULL: they may */
-	const char *(*reads)(const void *options);   /* a column of the rows that it reads itself, or NULL; NULL: none */
+	const char *(*reads)(const void *options);   /* a column of the rows that it reads itself, or NULL */
 	const char *const *metrics;                  /* names of what loss measures, until NULL; or NULL */
 	unsigned least, most;                        /* bit i: metric i is objective_least's, objective_most's */
 	const char *const *loss_types;               /* names for --loss-type, until NULL; or NULL */

@@ -89,8 +89,8 @@ static int distill_check(const void *options, struct err *e)
 		return err_set(e, "--objective distill wants --teacher MODEL, --teacher-adapter PATH or "
 		                  "--privileged-context COLUMN");
 	if (d->privileged && d->seq_kd)
-		return err_set(e, "--seq-kd is not there with --privileged-context: answers that the teacher draws with "
-		                  "what it alone sees; --lmbda 1 is on the student's own");
+		return err_set(e, "--seq-kd is not there with --privileged-context: answers that the teacher draws "
+		                  "with what it alone sees; --lmbda 1 is on the student's own");
 	if (d->privileged && privileged_check(d->form, e) < 0)
 		return -1;
 	if (d->add_tail && !d->top_k)
@@ -132,7 +132,8 @@ static int open_privileged(const struct objective_run *o, struct privileged *p, 
 		return -1;
 	int32_t answer = MAX(s->longest, d->lmbda > 0 ? (int32_t)d->rollout.max_completion_length : 0);
 	for (size_t i = 0; i < documents->n; i++) {
-		int32_t asked = privileged_prompt(&p->documents.items[i]), own = privileged_prompt(&documents->items[i]);
+		int32_t asked = privileged_prompt(&p->documents.items[i]),
+			own = privileged_prompt(&documents->items[i]);
 		s->more = MAX(s->more, asked - own);
 		s->width = MAX(s->width, asked + MAX(answer, documents->items[i].n - own));
 		if (s->width > how.max_length)

@@ -54,8 +54,8 @@ static json_t *teachers_prompt(const json_t *prompt, const char *form, const cha
 	if (json_is_string(prompt))
 		return filled(form, json_string_value(prompt), context);
 	if (!json_is_string(content)) {
-		err_set(e, "--privileged-context wants a prompt that is a text, or ends with a message whose content is "
-		           "one");
+		err_set(e, "--privileged-context wants a prompt that is a text, or ends with a message whose content "
+		           "is one");
 		return NULL;
 	}
 	json_t *all = json_copy((json_t *)prompt), *turn = json_copy((json_t *)last);

@@ -1,5 +1,5 @@
-/* privileged: rows of which a teacher sees more than its student. A column that the student is not shown (what the right
- * answer is, a hint, an example) stands in the teacher's prompt, and both say what they think of the same answer:
+/* privileged: rows of which a teacher sees more than its student. A column that the student is not shown (what the
+ * right answer is, a hint, an example) stands in the teacher's prompt, and both say what they think of the same answer:
  * self-distillation fine-tuning (Shenfeld et al. 2026, Self-Distillation Enables Continual Learning). Names are those
  * of TRL's SDFTTrainer.
  *
@@ -21,8 +21,8 @@ struct privileged {
 
 /* −1 and a sentence: a template without both places. */
 int privileged_check(const char *form, struct err *e);
-/* Of rows with a column `prompt`, each of which gave one of the student's documents. o: as the student's were made, with
- * the most tokens that the teacher can read: none is cut. */
+/* Of rows with a column `prompt`, each of which gave one of the student's documents. o: as the student's were made,
+ * with the most tokens that the teacher can read: none is cut. */
 int privileged_make(struct privileged *p, const struct rows *rows, const struct documents *student, const char *column,
                     const char *form, const struct text_codec *c, const struct document_options *o, struct err *e);
 void privileged_release(struct privileged *p);
