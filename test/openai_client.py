@@ -4,7 +4,7 @@
 
 PART is a function below. Each prints lines that a command case compares; what is wrong ends it with a sentence.
 """
-import base64, http.client, json, signal, socket, struct, subprocess, sys, threading
+import base64, http.client, json, os, shutil, signal, socket, struct, subprocess, sys, threading
 
 
 class Server:
@@ -170,6 +170,101 @@ def leaving(s):
     print(len(s.complete("The end", max_tokens=4)["choices"]))
     for c in left:
         c.close()
+
+
+def coming(s):
+    """Adapters that come and go while others are answered: found in the folder, by calls, with other bytes."""
+    folder, other = os.environ["ADAPTERS"], os.environ["OTHER"]
+
+    def names():
+        return sorted(m["id"] for m in s.ask("/v1/models")[1]["data"])
+
+    def text(model):
+        status, j = s.ask("/v1/completions", {"model": model, "prompt": "The plan", "temperature": 0, "max_tokens": 9})
+        return words(j)[0] if status == 200 else (status, j["error"]["code"])
+
+    def call(which, **body):
+        status, j = s.ask("/v1/%s_lora_adapter" % which, body)
+        return status, j if status == 200 else j["error"]["code"]
+    stop, beside = threading.Event(), []
+
+    def go_on():
+        while not stop.is_set():
+            beside.append(text(s.model))
+    thread = threading.Thread(target=go_on)
+    plain = text(s.model)
+    thread.start()
+    print("there", names())
+    found = text("found")
+    print("found", found != plain, text("found") == found)
+    print("load", call("load", lora_name="again", lora_path="found"), text("again") == found)
+    print("twice", call("load", lora_name="again", lora_path=folder + "/broken"))
+    print("wrong", call("load", lora_name="x", lora_path="/etc"), call("load", lora_name="x", lora_path="broken"),
+          call("load", lora_name=s.model, lora_path="found"), call("load", lora_name="x"), call("unload", lora_name="x"))
+    for name in os.listdir(other):
+        shutil.copy(other + "/" + name, folder + "/found/" + name + ".new")
+        os.replace(folder + "/found/" + name + ".new", folder + "/found/" + name)
+    changed = text("found")
+    print("changed", changed != found, text("again") == changed)
+    print("gone", call("unload", lora_name="again"), text("again"), text("found") == changed)
+    print("broken", text("broken")[0], text("../found"))
+    print(names())
+    stop.set()
+    thread.join()
+    print("beside", len(beside) > 1 and set(beside) == {plain})
+    print(changed)
+
+
+def slots(s):
+    """Kept sequences as files; who waits too long, and too many."""
+    def action(i, what, **body):
+        return s.ask("/slots/%s?action=%s" % (i, what), body)
+    prompt = "The plan is to go on with a text of some length"
+    first = s.complete(prompt, max_tokens=5)
+    held = [x for x in s.ask("/slots")[1] if x["n_past"]] if isinstance(s.ask("/slots")[1], list) else None
+    all_slots = json.loads(s.ask("/slots")[1]) if held is None else held
+    held = [x for x in all_slots if x["n_past"]]
+    i = held[0]["id"]
+    print("slots", len(all_slots), len(held), held[0]["is_processing"])
+    status, saved = action(i, "save", filename="kept.bin")
+    print("saved", status, saved["n_saved"] == held[0]["n_past"], saved["n_written"] > 0)
+    print("erased", action(i, "erase")[0], s.complete(prompt, max_tokens=1)["usage"]["prompt_tokens_details"])
+    [action(x, "erase") for x in range(len(all_slots))]
+    status, restored = action(1, "restore", filename="kept.bin")
+    print("restored", status, restored["n_restored"] == saved["n_saved"], restored["n_read"] == saved["n_written"])
+    again = s.complete(prompt, max_tokens=5)
+    n = again["usage"]["prompt_tokens"]
+    print("cached", again["usage"]["prompt_tokens_details"]["cached_tokens"] == n - 1, words(again) == words(first))
+    for bad in ((99, "save", "x"), (0, "save", "../x"), (0, "stop", "x"), ("a", "save", "x"), (0, "restore", "none"),
+                (2, "save", "x")):
+        status, j = action(bad[0], bad[1], filename=bad[2])
+        print(status, j["error"]["code"], j["error"]["param"])
+
+
+def limits(s):
+    """One at a time, one that waits: a third is 503 with the seconds after which to come again; time that is over."""
+    def ask(**more):
+        c = http.client.HTTPConnection("127.0.0.1", s.port)
+        c.request("POST", "/v1/completions", json.dumps({"model": s.model, "prompt": "The plan", "temperature": 0,
+                                                         "ignore_eos": None, **more}),
+                  {"Content-Type": "application/json"})
+        return c
+    n = s.ask("/props")[1]["default_generation_settings"]["n_ctx"] - 16
+    waiting = [ask(max_tokens=n, n=120) for _ in range(2)]
+    status = 200
+    while status == 200:               # until both are in
+        late = ask(max_tokens=1).getresponse()
+        status = late.status
+    print("full", status, json.loads(late.read())["error"]["code"], int(late.getheader("retry-after")) >= 1)
+    for c in waiting:
+        c.close()
+    while True:                        # until those that left are gone
+        status, j = s.ask("/v1/completions", {"model": s.model, "prompt": "The end", "max_tokens": 1})
+        if status == 200:
+            break
+    print("left", status)
+    cut = ask(max_tokens=n, t_max_predict_ms=1e-3).getresponse()
+    print("late", cut.status, json.loads(cut.read())["error"]["code"])
 
 
 def main():

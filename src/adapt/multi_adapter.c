@@ -222,7 +222,7 @@ static void take(struct adapter *out, const struct model *m, struct adapter *ada
 	out->taken = arena_array(&out->mem, s->n, sizeof(*out->taken));
 	for (size_t i = 0; i < s->n; i++) {
 		struct adapter *a = &out->taken[out->n_taken];
-		if (parts[i].pairs)
+		if (parts[i].pairs || !adapters[i].type)
 			continue;
 		*a = adapters[i];
 		adapters[i] = (struct adapter){ 0 };
@@ -254,6 +254,8 @@ int multi_adapter_make(struct adapter *out, const struct model *m, struct adapte
 
 	for (size_t i = 0; i < n && status == 0; i++) {
 		parts[i] = (struct part){ .from = &adapters[i] };
+		if (!adapters[i].type)
+			continue;
 		status = check(&adapters[i], m, names[i], e);
 		if (status < 0 || adapter_more(&adapters[i], m) != PAIRS_ALONE)
 			continue;
@@ -270,4 +272,18 @@ int multi_adapter_make(struct adapter *out, const struct model *m, struct adapte
 	}
 	arena_release(&mem);
 	return status;
+}
+
+void multi_adapter_unmake(struct adapter *out, struct adapter *adapters)
+{
+	for (size_t i = 0; i < out->n_taken; i++) {
+		struct overlay *o = &out->taken[i].overlay;
+		adapters[o->serves] = out->taken[i];
+		o = &adapters[o->serves].overlay;
+		o->serves = -1;
+		o->apart = false;
+		o->under = NULL;
+	}
+	out->n_taken = 0;
+	adapter_release(out);
 }

@@ -130,10 +130,17 @@ static void bind_cache(const struct session *s, struct run *r)
 	}
 }
 
+static int start(struct session *s, const struct overlay *o, struct err *e)
+{
+	s->overlay = o;
+	s->invocations = overlays_invocations(o);
+	record(s, o);
+	return pass_plan(&s->net.pass, NULL, e) < 0 ? -1 : model_pass_start(&s->net, NULL, e);
+}
+
 static int build(struct session *s, const struct overlay *o, struct err *e)
 {
-	record(s, o);
-	if (pass_plan(&s->net.pass, NULL, e) < 0 || model_pass_start(&s->net, NULL, e) < 0)
+	if (start(s, o, e) < 0)
 		return -1;
 	for (int i = 0; i < s->sequences.n_memories; i++)
 		if (memory_init(&s->memories[i], s->device, type_of(&s->sizes[i]), &s->sizes[i], e) < 0)
@@ -176,8 +183,7 @@ int session_new(struct session **out, struct model *m, const struct overlay *o, 
 	if (n < 1 || n > SESSION_ROWS || n > INT32_MAX / ROUND_UP(n_ctx, KV_RANGE))
 		return err_set(e, "%d sequences of %d tokens are more than a session can hold", n, n_ctx);
 	struct session *s = mem_alloc(sizeof(*s));
-	*s = (struct session){ .model = m, .device = d, .n = n, .virtual_tokens = virtual, .overlay = o,
-		               .invocations = overlays_invocations(o) };
+	*s = (struct session){ .model = m, .device = d, .n = n, .virtual_tokens = virtual };
 	s->n_drafts = size->n_drafts;
 	n += virtual > 0;
 	s->size = (struct memory_size){ .G = (size_t)c->G,
@@ -189,15 +195,33 @@ int session_new(struct session **out, struct model *m, const struct overlay *o, 
 	sequences_init(&s->sequences, n, n_ctx, s->memories, 0); /* as many as the layers will want */
 	s->adapter = mem_array((size_t)n, sizeof(*s->adapter));
 	s->invoked = mem_array((size_t)n, sizeof(*s->invoked));
-	for (int i = 0; i < n; i++)
-		s->invoked[i] = uninvoked(s, 0);
 	s->order = mem_array((size_t)n, sizeof(*s->order));
 	s->part_of = mem_array((size_t)n, sizeof(*s->part_of));
 	if (build(s, o, e) < 0) {
 		session_free(s);
 		return -1;
 	}
+	for (int i = 0; i < n; i++)
+		s->invoked[i] = uninvoked(s, 0);
 	*out = s;
+	return 0;
+}
+
+int session_lay(struct session *s, const struct overlay *o, struct err *e)
+{
+	if (s->virtual_tokens || overlays_virtual(o))
+		BUG("virtual tokens come or go");
+	model_pass_release(&s->net);
+	s->n_layers = 0;
+	for (int i = 0; i < s->sequences.n_memories; i++)
+		s->sizes[i].n_layers = 0;
+	if (start(s, o, e) < 0)
+		return -1;
+	s->own_keys = has_own_keys(s);
+	bind_cache(s, &s->net.pass.run);
+	for (int i = 0; i < s->n; i++)
+		if (session_length(s, i) == 0)
+			s->invoked[i] = uninvoked(s, s->adapter[i]);
 	return 0;
 }
 

@@ -35,6 +35,10 @@ struct session_size {
 int session_new(struct session **s, struct model *m, const struct overlay *o, struct device *d,
                 const struct session_size *size, struct err *e);
 void session_free(struct session *s);
+/* Another topmost overlay, or NULL, between two steps: what the sequences hold stays. So no adapter whose tokens any
+ * of them has may be another one afterwards. Neither may have virtual tokens. After −1 the session computes nothing
+ * until one was laid. The sequences' adapters are as they were said (session_use). */
+int session_lay(struct session *s, const struct overlay *o, struct err *e);
 
 /* Feeds tokens (n ≥ 1) to a sequence, after those it has; logits [V] of the last one are borrowed until the next
  * call. A full context is an error with both numbers, and nothing is fed then. The first tokens of a sequence, and more

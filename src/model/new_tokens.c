@@ -163,6 +163,17 @@ static bool same_new(const struct model *m, const struct tokenizer *t)
 	return same;
 }
 
+bool new_tokens_has(const struct model *m, const char *dir)
+{
+	struct err why = ERR_INIT;
+	struct tokenizer *t = tokenizer_from_dir(dir, &why);
+	bool has = t && (tokenizer_size(t) > tokenizer_size(m->tokenizer) ||
+	                 (tokenizer_size(t) == tokenizer_size(m->tokenizer) && !same_new(m, t)));
+
+	tokenizer_free(t);
+	return has;
+}
+
 int new_tokens_load(struct model *m, const char *dir, struct err *e)
 {
 	struct err why = ERR_INIT;

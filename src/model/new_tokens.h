@@ -13,5 +13,7 @@ int new_tokens_add(struct model *m, const char *asked, struct err *e);
 /* The same of an adapter's folder that was trained with new tokens and brings the tokenizer that has them; nothing
  * where it has none, or none with more than the model's; a warning where it cannot be used. */
 int new_tokens_load(struct model *m, const char *dir, struct err *e);
+/* Whether it would: the folder's tokenizer has tokens that the model's, which is open, has not. */
+bool new_tokens_has(const struct model *m, const char *dir);
 
 #endif

@@ -159,7 +159,8 @@ static void embed(void *ctx)
 
 	if (o->open_span)
 		o->open_span(&x->span);
-	int status = embedder_new(&embedder, o->model, o->overlay, o->device, &how, &e);
+	/* beside adapters that are asked for by name it is the model alone */
+	int status = embedder_new(&embedder, o->model, o->adapters ? NULL : o->overlay, o->device, &how, &e);
 	if (status == 0) {
 		v = mem_array(x->n * embedder_width(embedder), sizeof(*v));
 		status = embedder_run(embedder, x->list, x->n, v, NULL, NULL, &e);
@@ -184,6 +185,7 @@ static void embeddings(struct openai *s, const struct http_request *q, const jso
 	const json_t *format = json_object_get(sent, "encoding_format"), *width = json_object_get(sent, "dimensions");
 	const char *key, *name;
 	json_t *value;
+	int model;
 	struct err e = ERR_INIT;
 
 	*x = (struct embedding){ .s = s, .mem = ARENA_INIT };
@@ -197,10 +199,10 @@ static void embeddings(struct openai *s, const struct http_request *q, const jso
 	}
 	if (r->status >= 400)
 		;
-	else if (openai_model(s, sent, &name, r) == -2)
+	else if ((model = openai_model(s, sent, &name, r)) == -2)
 		;
-	else if (s->o.n_adapters)
-		openai_error(r, 400, "unsupported_value", "model", "Embeddings are not served beside several adapters");
+	else if (model >= 0 && s->o.adapters)
+		openai_error(r, 400, "unsupported_value", "model", "Embeddings are the model's, not an adapter's");
 	else if (format && !json_is_null(format) && !x->base64 &&
 	         !(json_is_string(format) && !strcmp(json_string_value(format), "float")))
 		openai_error(r, 400, "invalid_value", "encoding_format", "'encoding_format' is float or base64");

@@ -15,13 +15,16 @@ static json_t *model_json(const struct openai *s, const char *name, const char *
 	return j;
 }
 
-static json_t *models_json(const struct openai *s)
+static json_t *models_json(struct openai *s)
 {
-	json_t *data = json_array();
+	json_t *data = json_array(), *list = s->o.adapters ? adapters_list(s->o.adapters) : NULL, *one;
+	size_t i;
 
 	json_array_append_new(data, model_json(s, s->o.name, s->o.path, false));
-	for (size_t i = 0; i < s->o.n_adapters; i++)
-		json_array_append_new(data, model_json(s, s->o.adapters[i], s->o.adapter_paths[i], true));
+	json_array_foreach (list, i, one)
+		json_array_append_new(data, model_json(s, json_string_value(json_object_get(one, "name")),
+		                                       json_string_value(json_object_get(one, "path")), true));
+	json_decref(list);
 	return json_pack("{s:s, s:o}", "object", "list", "data", data);
 }
 
@@ -34,16 +37,17 @@ static void models(struct openai *s, const struct http_request *q, const json_t 
 
 static void one(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r)
 {
+	json_t *all = models_json(s), *data = json_object_get(all, "data"), *j;
 	const char *name = q->path + strlen("/v1/models/");
-	int i = openai_adapter(s, name);
+	size_t i;
 
 	(void)sent;
-	if (i == -2)
+	json_array_foreach (data, i, j)
+		if (!strcmp(json_string_value(json_object_get(j, "id")), name) && !r->body.len)
+			openai_reply(r, json_incref(j));
+	if (!r->body.len)
 		openai_no_model(r, name);
-	else if (!strcmp(name, s->o.name))
-		openai_reply(r, model_json(s, s->o.name, s->o.path, false));
-	else
-		openai_reply(r, model_json(s, s->o.adapters[i], s->o.adapter_paths[i], true));
+	json_decref(all);
 }
 
 const struct calls calls_models = {

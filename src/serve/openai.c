@@ -2,6 +2,7 @@
 #include "serve/openai.h"
 #include "serve/openai_parts.h"
 
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -52,14 +53,32 @@ void openai_reply(struct http_reply *r, json_t *j)
 
 /* --- models --- */
 
-int openai_adapter(const struct openai *s, const char *name)
+int openai_adapter(struct openai *s, const char *name)
 {
 	if (!name || !strcmp(name, s->o.name))
-		return s->o.only_adapter;
-	for (size_t i = 0; i < s->o.n_adapters; i++)
-		if (!strcmp(name, s->o.adapters[i]))
-			return (int)i;
-	return -2;
+		return s->o.adapters || !s->o.overlay ? -1 : 0;
+	return s->o.adapters ? adapters_find(s->o.adapters, name) : -2;
+}
+
+const struct overlay *openai_overlay(const struct openai *s)
+{
+	return s->o.adapters ? adapters_overlay(s->o.adapters) : s->o.overlay;
+}
+
+/* As long as one answer and its share of those that wait will take, by what answers took lately. */
+void openai_busy(struct openai *s, struct http_reply *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	pthread_mutex_lock(&s->lock);
+	double seconds = s->answer_seconds * (double)s->pending / MAX(s->o.parallel, 1);
+	pthread_mutex_unlock(&s->lock);
+	va_start(ap, fmt);
+	char *message = mem_vprintf(fmt, ap);
+	va_end(ap);
+	openai_error(r, 503, "overloaded", NULL, "%s", message);
+	http_header(r, "retry-after", "%d", (int)fmin(fmax(seconds, 1), 120));
+	mem_free(message);
 }
 
 void openai_no_model(struct http_reply *r, const char *name)

@@ -11,6 +11,7 @@
 #define SERVE_OPENAI_H
 
 #include "gas/meter.h"
+#include "serve/adapters.h"
 #include "serve/engine.h"
 #include "serve/http.h"
 #include "template/template.h"
@@ -18,18 +19,18 @@
 struct openai_options {
 	struct engine *engine;
 	struct model *model;
-	const struct overlay *overlay;       /* or NULL */
+	const struct overlay *overlay;       /* of all that is asked, where `adapters` is NULL; or NULL */
+	struct adapters *adapters;           /* those that may be asked for by name; NULL: there are none */
 	struct device *device;
 	const struct template *chat;         /* NULL: the model has none */
 	const char *name, *path;             /* of the model, in requests, and where it lies */
-	/* [n_adapters] of overlay; they may be asked for by name */
-	const char *const *adapters, *const *adapter_paths;
-	size_t n_adapters;
-	int only_adapter;                    /* what is asked for by the model's own name goes through: 0, or −1 */
 	const char *const *keys;             /* [n_keys] one of which is wanted; none: all may ask */
 	size_t n_keys;
 	int context;                         /* tokens of a prompt and its answer */
 	int parallel;                        /* answers beside each other */
+	int queue;                           /* that wait beside them; one more is 503 */
+	double timeout;                      /* seconds of a request at most, 0: no bound */
+	const char *slot_save_path;          /* folder of /slots' files; NULL: they are not served */
 	int64_t created;                     /* seconds since 1970, of /v1/models */
 	/* What an answer costs: opened when it is asked for, read when it is there; NULL: it is not told. */
 	void (*open_span)(struct meter_span *s);

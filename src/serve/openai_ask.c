@@ -58,6 +58,7 @@ static const struct {
 	{ "repetition_penalty" },
 	{ "repeat_penalty" },
 	{ "repeat_last_n" },
+	{ "t_max_predict_ms" },
 	/* of who asks, of storing, of another's machines */
 	{ "user", HARMLESS },
 	{ "metadata", HARMLESS },
@@ -300,7 +301,21 @@ static int read_length(struct reading *x)
 	if (isnan(asked) && !x->a->chat)
 		asked = COMPLETION_TOKENS;
 	x->a->max_new_tokens = isnan(asked) ? (size_t)x->s->o.context : (size_t)asked;
-	return 0;
+	return read_number(x, "t_max_predict_ms", 0, 0, 1e9, &x->a->max_ms);
+}
+
+/* Are there more that wait than may? */
+static int check_queue(struct reading *x)
+{
+	struct openai *s = x->s;
+
+	pthread_mutex_lock(&s->lock);
+	int waiting = s->pending - s->o.parallel;
+	pthread_mutex_unlock(&s->lock);
+	if (waiting < s->o.queue)
+		return 0;
+	openai_busy(s, x->r, "%d answers are waiting already", MAX(waiting, 0));
+	return -1;
 }
 
 /* --- prompts --- */
@@ -445,7 +460,7 @@ struct ask *ask_read(struct openai *s, const json_t *sent, bool chat, struct htt
 	if (a->adapter == -2 || check_model(&x) < 0 || check_keys(&x) < 0 || read_sampling(&x) < 0 ||
 	    read_bias(&x) < 0 || read_stop(&x) < 0 || read_format(&x) < 0 || read_logprobs(&x) < 0 ||
 	    read_stream(&x) < 0 || read_echo(&x) < 0 || read_length(&x) < 0 || read_prompts(&x) < 0 ||
-	    check_context(&x) < 0 || read_choices(&x) < 0) {
+	    check_context(&x) < 0 || check_queue(&x) < 0 || read_choices(&x) < 0) {
 		ask_free(a);
 		return NULL;
 	}

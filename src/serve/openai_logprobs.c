@@ -218,10 +218,21 @@ int ask_echo(struct ask *a, struct err *e)
 	struct scorer_options how = { .record = record, .scored = pass_on, .next_tokens = true, .ctx = s,
 		                      .max_length = s->o.context, .max_tokens = s->o.context };
 	struct echo x;
-	int status = s->scorer ? 0 : scorer_new(&s->scorer, s->o.model, s->o.overlay, s->o.device, &how, e);
+	int64_t age = s->o.adapters ? adapters_age(s->o.adapters) : 0;
+	int status = 0;
 
-	if (status < 0)
+	if (s->scorer && s->scorer_age != age) {
+		scorer_free(s->scorer);
+		s->scorer = NULL;
+	}
+	if (!s->scorer)
+		status = scorer_new(&s->scorer, s->o.model, openai_overlay(s), s->o.device, &how, e);
+	s->scorer_age = age;
+
+	if (status < 0) {
+		s->scorer = NULL;
 		return -1;
+	}
 	begin_echo(&x, a);
 	s->echo = &x;
 	for (size_t i = 0, n; status == 0 && i < a->n_prompts; i += n) {

@@ -17,9 +17,12 @@ struct openai {
 	bool closed;
 	uint64_t next_id;
 	struct openai_counts counts;
+	int pending;          /* choices of requests that are not over */
+	double answer_seconds; /* that one took lately, waiting not counted */
 	/* The engine's thread alone: what is being answered; what scores prompts, once one was to be, and for whom. */
 	struct ask *asks;
 	struct scorer *scorer;
+	int64_t scorer_age;   /* adapters_age that it is of */
 	struct echo *echo;
 };
 
@@ -58,7 +61,13 @@ struct ask {
 	char id[40];
 	int64_t created;
 	bool chat, stream, include_usage, echo, logprobs;
-	int adapter;            /* of the session; −1 none */
+	/* As openai_model has it; from when it runs on as session_use has it: −1 none; holds: of s->o.adapters */
+	int adapter;
+	bool holds;
+	uint64_t client;        /* of its key */
+	double until;           /* clock_seconds at which its time is over; 0: never */
+	double began;           /* when the first of its answers did; 0: none did yet */
+	bool late;              /* its time was over */
 	char *model;            /* as it was asked for */
 	struct tokens *prompts; /* [n_prompts] */
 	char **prompt_texts;    /* [n_prompts] with echo, else NULL */
@@ -67,6 +76,7 @@ struct ask {
 	size_t n_choices, n_done;
 	int top_logprobs;
 	size_t max_new_tokens;
+	double max_ms;          /* of all of it (t_max_predict_ms), 0: no bound */
 	char **stop; /* [n_stop] */
 	size_t n_stop;
 	struct sampler_choice sampling;
@@ -84,9 +94,15 @@ struct ask {
 void openai_error(struct http_reply *r, int status, const char *code, const char *param, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 void openai_reply(struct http_reply *r, json_t *j); /* 200, j is taken */
-/* The adapter of a model's name: −1 none; −2 and a refusal: there is none such. */
+/* What a model's name stands for: −1 the model; of s->o.adapters (adapters_find), without them 0 the one over all;
+ * −2 and a refusal: there is none such. */
 int openai_model(struct openai *s, const json_t *sent, const char **name, struct http_reply *r);
-int openai_adapter(const struct openai *s, const char *name); /* −2: there is none such; NULL: the model */
+int openai_adapter(struct openai *s, const char *name); /* −2: there is none such; NULL: the model */
+/* The engine's thread: the overlay of what is computed now, or NULL. */
+const struct overlay *openai_overlay(const struct openai *s);
+/* The engine is full, or something that it would take: 503 with retry-after. */
+void openai_busy(struct openai *s, struct http_reply *r, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 void openai_no_model(struct http_reply *r, const char *name);
 void openai_count_refused(struct openai *s);
 /* Part `part` of the path, 0 the first: of /v1/models/x 2 is x. Empty where there is none. */

@@ -2,10 +2,15 @@
  * events, and what it took. All but ask_start is of the engine's thread. */
 #include "serve/openai_parts.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/hash.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+
+#define LATELY 0.2 /* weight of the last answer in how long one takes */
 
 static bool ends(const struct openai *s, int32_t id)
 {
@@ -188,21 +193,56 @@ static void count(struct ask *a)
 	c->prompt_tokens += (uint64_t)a->prompt_tokens;
 	c->cached_tokens += (uint64_t)a->cached_tokens;
 	c->new_tokens += (uint64_t)a->new_tokens;
+	a->s->pending -= (int)a->n_choices;
+	if (a->began > 0)
+		a->s->answer_seconds += LATELY * (clock_seconds() - a->began - a->s->answer_seconds);
 	pthread_mutex_unlock(&a->s->lock);
+}
+
+/* Its time was over in the queue, or the server ends. */
+static void reply_not_begun(struct ask *a)
+{
+	struct http_reply r = { 0 };
+
+	openai_busy(a->s, &r, a->late ? "The request waited until its time was over" : "The server ends");
+	http_header(&r, "x-request-id", "%s", a->id);
+	http_later_reply(a->later, &r);
 }
 
 /* All choices are there. */
 static void finish(struct ask *a)
 {
 	count(a);
-	if (a->stream)
+	if (!a->began)
+		reply_not_begun(a);
+	else if (a->stream)
 		end_stream(a);
 	else
 		reply_whole(a);
 	*a->at = a->next;
 	if (a->next)
 		a->next->at = a->at;
+	if (a->holds)
+		adapters_leave(a->s->o.adapters, a->adapter);
 	ask_free(a);
+}
+
+/* The first of its answers is being made. */
+static void begin(struct ask *a)
+{
+	if (a->began > 0)
+		return;
+	a->began = clock_seconds();
+	if (a->stream)
+		begin_stream(a);
+}
+
+static void begun(void *ctx, int64_t ticket)
+{
+	struct choice *c = ctx;
+	(void)ticket;
+
+	begin(c->ask);
 }
 
 static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
@@ -214,6 +254,7 @@ static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 
 	c->ticket = -1;
 	c->finish = g->finish == FINISH_STOP ? "stop" : "length";
+	a->late |= g->finish == FINISH_TIMEOUT;
 	if ((size_t)c->index % each == 0) {
 		a->prompt_tokens += (int64_t)c->prompt->n;
 		a->cached_tokens += (int64_t)g->kept;
@@ -222,7 +263,7 @@ static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 	a->flops += g->flops;
 	a->int_ops += g->int_ops;
 	a->share = MIN(a->share + g->share, 1.0);
-	if (a->stream)
+	if (a->stream && a->began > 0)
 		send_choice(c, a->chat ? json_object() : NULL, "", 0, c->finish);
 	if (++a->n_done == a->n_choices)
 		finish(a);
@@ -232,6 +273,7 @@ static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 /* Nothing but the prompts was asked for. */
 static void finish_empty(struct ask *a)
 {
+	begin(a);
 	for (size_t i = 0; i < a->n_choices; i++) {
 		struct choice *c = &a->choices[i];
 		c->finish = "length";
@@ -255,6 +297,9 @@ static void add_choice(struct choice *c)
 		.ids = c->prompt->id,
 		.n = c->prompt->n,
 		.adapter = a->adapter,
+		.client = a->client,
+		.until = a->until,
+		.begun = begun,
 		.done = done,
 		.ctx = c,
 		.generate = { .end = a->s->ends,
@@ -272,18 +317,52 @@ static void add_choice(struct choice *c)
 		BUG("a prompt that was looked at does not fit: %s", e.msg);
 }
 
+/* It is over before it began: the sentence, as a status. */
+static int refuse(struct ask *a, int status, const struct err *e)
+{
+	struct http_reply r = { 0 };
+
+	if (status == 503)
+		openai_busy(a->s, &r, "%s", e->msg);
+	else
+		openai_error(&r, status, status < 500 ? "invalid_adapter" : "server_error",
+		             status < 500 ? "model" : NULL, "%s", e->msg);
+	http_later_reply(a->later, &r);
+	pthread_mutex_lock(&a->s->lock);
+	a->s->pending -= (int)a->n_choices;
+	pthread_mutex_unlock(&a->s->lock);
+	if (a->holds)
+		adapters_leave(a->s->o.adapters, a->adapter);
+	ask_free(a);
+	return -1;
+}
+
+/* The adapter that it names is loaded until it is over. */
+static int hold_adapter(struct ask *a)
+{
+	struct err e = ERR_INIT;
+	int status, number;
+
+	if (!a->s->o.adapters || a->adapter < 0)
+		return 0;
+	status = adapters_hold(a->s->o.adapters, a->adapter, &number, &e);
+	if (status == ADAPTERS_BUSY)
+		err_set(&e, "All adapters that have room here are being asked");
+	if (status)
+		return refuse(a, status == ADAPTERS_BUSY ? 503 : 400, &e);
+	a->adapter = number;
+	a->holds = true;
+	return 0;
+}
+
 /* What stands before an answer: the prompt and its probabilities, where they are asked for. −1: that failed, and the
  * request is over. */
 static int begin_choices(struct ask *a)
 {
-	struct http_reply r = { 0 };
 	struct err e = ERR_INIT;
 
-	if (a->echo && a->logprobs && ask_echo(a, &e) < 0) {
-		openai_error(&r, 500, "server_error", NULL, "%s", e.msg);
-		http_later_reply(a->later, &r);
-		return -1;
-	}
+	if (a->echo && a->logprobs && ask_echo(a, &e) < 0)
+		return refuse(a, 500, &e);
 	for (size_t i = 0; a->echo && i < a->n_choices; i++) {
 		struct choice *c = &a->choices[i];
 		const char *prompt = a->prompt_texts[c->prompt - a->prompts];
@@ -300,17 +379,13 @@ static void run(void *ctx)
 
 	if (s->o.open_span)
 		s->o.open_span(&a->span);
-	if (begin_choices(a) < 0) {
-		ask_free(a);
+	if (hold_adapter(a) < 0 || begin_choices(a) < 0)
 		return;
-	}
 	a->next = s->asks;
 	a->at = &s->asks;
 	if (a->next)
 		a->next->at = &a->next;
 	s->asks = a;
-	if (a->stream)
-		begin_stream(a);
 	for (size_t i = 0; a->max_new_tokens && i < a->n_choices; i++)
 		add_choice(&a->choices[i]);
 	if (!a->max_new_tokens)
@@ -319,6 +394,16 @@ static void run(void *ctx)
 
 void ask_start(struct ask *a, const struct http_request *q)
 {
+	struct openai *s = a->s;
+	double seconds = a->max_ms > 0 ? a->max_ms / 1000 : INFINITY;
+
+	if (s->o.timeout > 0)
+		seconds = fmin(seconds, s->o.timeout);
+	a->until = isfinite(seconds) ? clock_seconds() + seconds : 0;
+	a->client = q->bearer ? hash_64(q->bearer, strlen(q->bearer)) : 0;
+	pthread_mutex_lock(&s->lock);
+	s->pending += (int)a->n_choices;
+	pthread_mutex_unlock(&s->lock);
 	a->later = http_later(q);
 	engine_do(a->s->o.engine, run, a);
 }

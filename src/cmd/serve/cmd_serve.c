@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/human.h"
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/log.h"
@@ -17,8 +18,10 @@ enum { CONTEXT = 4096, BODY_MAX = 16 << 20 };
 
 struct serve {
 	struct common common;
-	int64_t port, context, parallel;
-	double grace;
+	int64_t port, context, parallel, queue;
+	size_t memory;
+	double grace, timeout, step_seconds;
+	const char *adapter_dir, *slot_save_path;
 	const char *host, *allow_host, *alias, *key_file, *compute;
 	struct opt_list adapter, keys;
 	struct four_bit_options four_bit;
@@ -31,11 +34,24 @@ static const struct opt serve_opts[] = {
 	OPT_GROUP("What is served"),
 	OPT_LIST("adapter", struct serve, adapter, "NAME=PATH",
 	         "an adapter, which requests name as their model; or one PATH for all"),
+	OPT_STRING("adapter-dir", struct serve, adapter_dir, NULL, "DIR",
+	           "adapters that requests may name too: DIR/NAME, loaded when asked"),
 	OPT_STRING("alias", struct serve, alias, NULL, "NAME", "the model's name in requests (default: its file's)"),
 	OPT_INT("ctx-size", struct serve, context, NULL, 16, 1 << 24,
 	        "tokens of a prompt and its answer (default: the model's, 4096 at most)"),
 	OPT_INT("parallel", struct serve, parallel, "16", 1, SESSION_ROWS - 1,
 	        "answers beside each other; others wait"),
+	OPT_GROUP("How much at once"),
+	OPT_INT("queue", struct serve, queue, "512", 0, 1 << 20, "answers that may wait beside those; one more is 503"),
+	OPT_FLOAT("timeout", struct serve, timeout, "600", 0, 1e9,
+	          "seconds of a request at most; 0: as long as it takes"),
+	OPT_FLOAT("step-seconds", struct serve, step_seconds, "0.25", 0, 3600,
+	          "prompts of others delay a next token by so much; 0: no bound"),
+	OPT_BYTES("memory", struct serve, memory, NULL,
+	          "of all: weights, adapters, answers, beginnings that are kept"),
+	OPT_STRING("slot-save-path", struct serve, slot_save_path, NULL, "DIR",
+	           "where POST /slots/ID?action=save keeps sequences"),
+	OPT_GROUP("Arithmetic"),
 	COMPUTE_OPT(struct serve, compute, "auto"),
 	FOUR_BIT_OPTS(struct serve, four_bit),
 	CACHE_OPTS(struct serve, cache),
@@ -57,7 +73,9 @@ struct serving {
 	const struct serve *o;
 	const char *path;
 	char *name;
-	struct named_adapters adapters;
+	struct named_adapters named;
+	struct adapters *adapters;     /* NULL: one over all, or an encoder */
+	size_t fixed_bytes;            /* of weights and work, where --memory bounds all */
 	struct loaded l;
 	struct session *session;
 	struct engine *engine;
@@ -109,9 +127,62 @@ static int read_keys(struct serving *v, struct err *e)
 	return 0;
 }
 
+/* What is left of --memory for the cache is that of the adapters that are loaded now, and the other way round. */
+static void share_memory(void *ctx, size_t bytes)
+{
+	struct serving *v = ctx;
+	int full, ranges = v->session ? session_ranges_full(v->session) * (int)v->o->parallel : 0;
+	size_t taken = v->fixed_bytes + bytes, memory = v->o->memory;
+
+	if (!v->engine || !v->session)
+		return;
+	full = session_ranges_full(v->session);
+	if (v->o->memory) {
+		size_t left = taken < memory ? (memory - taken) / MAX(session_range_bytes(v->session), (size_t)1) : 0;
+		ranges = (int)MIN(MAX(left, (size_t)full), (size_t)1 << 24);
+	}
+	batcher_limit(engine_batcher(v->engine), &(struct batcher_limits){ .parallel = (int)v->o->parallel,
+	                                                                   .ranges = ranges,
+	                                                                   .step_seconds = v->o->step_seconds,
+	                                                                   .fair = true });
+}
+
+/* Adapters that requests name; one over all is the model's as it was opened. */
+static int open_adapters(struct serving *v, struct err *e)
+{
+	const struct named_adapters *a = &v->named;
+	struct adapters_options how = { .model = &v->l.model,
+		                        .model_name = v->name,
+		                        .names = (const char *const *)a->names,
+		                        .paths = a->paths,
+		                        .n = a->named ? a->n : 0,
+		                        .dir = v->o->adapter_dir,
+		                        .changed = share_memory,
+		                        .ctx = v };
+
+	for (size_t i = 0; i < how.n; i++)
+		if (!strcmp(a->names[i], v->name))
+			return err_set(e, "--adapter %s has the model's own name; --alias gives the model another",
+			               a->names[i]);
+	if (v->l.has_adapter && (how.n || how.dir))
+		return err_set(e, "an adapter lies over the model already: no others can be beside it");
+	if (v->l.model.config.arch->encoder && (how.n || how.dir))
+		return err_set(e, "%s is an encoder: no adapters are named over it", v->path);
+	if (v->l.has_adapter || v->l.model.config.arch->encoder)
+		return 0;
+	for (size_t i = 0; i < how.n; i++)
+		metering_in("adapter", how.paths[i], NULL);
+	return adapters_new(&v->adapters, &how, e);
+}
+
+static const struct overlay *overlay_of(const struct serving *v)
+{
+	return v->adapters ? adapters_overlay(v->adapters) : loaded_overlay(&v->l);
+}
+
 static int open_model(struct serving *v, struct err *e)
 {
-	struct named_adapters *a = &v->adapters;
+	struct named_adapters *a = &v->named;
 	const struct serve *o = v->o;
 
 	if (adapted_learner(v->path))
@@ -121,38 +192,56 @@ static int open_model(struct serving *v, struct err *e)
 	if (generate_adapters(a, &o->adapter, e) < 0 ||
 	    loaded_open_4bit(&v->l, v->app, &o->four_bit, v->path, a->n && !a->named ? a->paths[0] : NULL, e) < 0)
 		return -1;
-	if ((a->named && loaded_several(&v->l, (const char *const *)a->names, a->paths, a->n, e) < 0) ||
-	    loaded_chat(&v->l, e) < 0 || model_compute(v->app, &v->l.model, o->compute, PREPARE_GENERATE, e) < 0) {
+	if (open_adapters(v, e) < 0 || loaded_chat(&v->l, e) < 0 ||
+	    model_compute(v->app, &v->l.model, o->compute, PREPARE_GENERATE, e) < 0) {
+		adapters_free(v->adapters);
 		loaded_close(&v->l);
 		return -1;
 	}
-	for (size_t i = 0; i < a->n && a->named; i++)
-		if (!strcmp(a->names[i], v->name)) {
-			loaded_close(&v->l);
-			return err_set(e, "--adapter %s has the model's own name; --alias gives the model another",
-			               a->names[i]);
-		}
 	return 0;
 }
 
 static int context_of(const struct serving *v)
 {
-	int most = overlays_context(loaded_overlay(&v->l), &v->l.model);
+	int most = overlays_context(overlay_of(v), &v->l.model);
 
 	return (int)MIN((int64_t)most, v->o->context == OPT_UNSET_INT ? CONTEXT : v->o->context);
+}
+
+/* One answer must have room beside weights and work. */
+static int check_memory(struct serving *v, struct err *e)
+{
+	struct model_reads reads = { .own_head = overlays_own_head(overlay_of(v)) };
+	size_t owned, cache, work, mapped = model_read_bytes(&v->l.model, &reads, &owned);
+	char text[32], wanted[32];
+
+	session_bytes(v->session, &work, &cache);
+	v->fixed_bytes = mapped + owned + work;
+	size_t least = v->fixed_bytes + (size_t)session_ranges_full(v->session) * session_range_bytes(v->session);
+	if (v->adapters && least < v->o->memory)
+		adapters_bound(v->adapters, v->o->memory - least);
+	if (least <= v->o->memory)
+		return 0;
+	human_bytes(v->o->memory, text);
+	human_bytes(least, wanted);
+	return err_set(e, "--memory %s is too little: weights, work and one context of %d tokens take %s; --ctx-size "
+	                  "makes it smaller", text, context_of(v), wanted);
 }
 
 static int open_session(struct serving *v, struct err *e)
 {
 	struct session_size size = { .n_ctx = context_of(v),
-		                     .n_sequences = (int)v->o->parallel,
+		                     /* as many again keep beginnings */
+		                     .n_sequences = MIN(2 * (int)v->o->parallel, SESSION_ROWS),
 		                     .cache = cache_types(&v->o->cache) };
 
 	if (v->l.model.config.arch->encoder)
 		return 0;
 	if (v->o->context != OPT_UNSET_INT && v->o->context > size.n_ctx)
 		log_warn("the model has %d positions%s: --ctx-size is that", size.n_ctx, loaded_virtual(&v->l));
-	return session_new(&v->session, &v->l.model, loaded_overlay(&v->l), v->app->device, &size, e);
+	if (session_new(&v->session, &v->l.model, overlay_of(v), v->app->device, &size, e) < 0)
+		return -1;
+	return v->o->memory ? check_memory(v, e) : 0;
 }
 
 /* --- serving --- */
@@ -163,24 +252,28 @@ static int start(struct serving *v, struct err *e)
 	struct openai_options how = {
 		.model = &v->l.model,
 		.overlay = loaded_overlay(&v->l),
+		.adapters = v->adapters,
 		.device = v->app->device,
 		.chat = v->l.chat,
 		.name = v->name,
 		.path = v->path,
-		.adapters = (const char *const *)v->adapters.names,
-		.adapter_paths = v->adapters.paths,
-		.n_adapters = v->adapters.named ? v->adapters.n : 0,
-		.only_adapter = v->adapters.named ? -1 : 0,
 		.keys = v->keys,
 		.n_keys = v->n_keys,
 		.context = context_of(v),
 		.parallel = (int)o->parallel,
+		.queue = (int)o->queue,
+		.timeout = o->timeout,
+		.slot_save_path = o->slot_save_path,
 		.created = (int64_t)time(NULL),
 		.open_span = metering_open_span,
 		.read_span = metering_read_span,
 	};
 
 	how.engine = v->engine = engine_new(v->session, v->l.model.tokenizer, v->app->pool);
+	if (v->adapters)
+		adapters_serve(v->adapters, v->session, engine_batcher(v->engine));
+	else
+		share_memory(v, 0);
 	v->openai = openai_new(&how);
 	return http_start(&v->http,
 	                  &(struct http_options){ .address = o->host,
@@ -201,14 +294,14 @@ static void tell(const struct serving *v)
 	http_base(v->o->host, http_port(v->http), base);
 	if (v->app->json) {
 		json_t *models = json_pack("[s]", v->name);
-		for (size_t i = 0; v->adapters.named && i < v->adapters.n; i++)
-			json_array_append_new(models, json_string(v->adapters.names[i]));
+		for (size_t i = 0; v->named.named && i < v->named.n; i++)
+			json_array_append_new(models, json_string(v->named.names[i]));
 		app_json(json_pack("{s:o, s:o, s:i, s:i}", "address", json_sprintf("%s/v1", base), "models", models,
 		                   "context", context_of(v), "parallel", (int)v->o->parallel));
 	} else {
 		app_print("%s/v1 serves %s", base, v->name);
-		for (size_t i = 0; v->adapters.named && i < v->adapters.n; i++)
-			app_print(", %s", v->adapters.names[i]);
+		for (size_t i = 0; v->named.named && i < v->named.n; i++)
+			app_print(", %s", v->named.names[i]);
 		app_print(": %d answers of %d tokens at once. Ctrl C ends it.\n", (int)v->o->parallel, context_of(v));
 	}
 	if (!http_is_loopback(v->o->host) && !v->n_keys)
@@ -293,9 +386,10 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 			summary(&v);
 		openai_free(v.openai);
 		session_free(v.session);
+		adapters_free(v.adapters);
 		loaded_close(&v.l);
 	}
-	named_adapters_release(&v.adapters);
+	named_adapters_release(&v.named);
 	mem_free(v.key_text);
 	mem_free(v.keys);
 	mem_free(v.name);
