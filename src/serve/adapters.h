@@ -9,11 +9,11 @@
  *
  * A name stands for files. What computes is an adapter as its files were when they were read, and has a number
  * (session_use) that nobody else gets while a request holds it or a sequence keeps what it computed. Files with
- * other times are looked at by their bytes' hash (XXH3-128), and are another adapter, with another number, when they
- * changed.
+ * other times are looked at by their bytes' hash (XXH3-128): when they changed they are another adapter, with another
+ * number.
  * Requests that were begun with the one before end with it. So what is kept of one is never taken for another's.
  *
- * Of those that no request holds, the one that was used least lately goes where there are no numbers left, or no memory;
+ * Of those that no request holds, the one that was used least lately goes where no number is left, or no memory;
  * those that are pinned (given at the start) stay. */
 #ifndef SERVE_ADAPTERS_H
 #define SERVE_ADAPTERS_H

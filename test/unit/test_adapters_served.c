@@ -1,4 +1,5 @@
-/* test_adapters_served: adapters over a model that is served: they come and go, memory is bounded, what is held stays. */
+/* test_adapters_served: adapters over a model that is served: they come and go, memory is bounded, what is held
+ * stays. */
 #include "../test.h"
 
 #include <string.h>
