@@ -120,9 +120,10 @@ long group_repeats(const void *options) { return (long)((const struct group_opti
 
 static int open_rewards(struct group_policy *g, struct objective_run *o, struct objective_plan *p, struct err *e)
 {
+	struct reward_policy policy = { o->model, o->chat, o->device, o->max_length };
 	size_t most = g->rollout.most;
 
-	if (rewards_open(&g->rewards, &options_of(o)->reward, o->device, e) < 0 ||
+	if (rewards_open(&g->rewards, &options_of(o)->reward, &policy, e) < 0 ||
 	    rewards_fit(g->rewards, o->rows, e) < 0 || (o->eval_rows && rewards_fit(g->rewards, o->eval_rows, e) < 0))
 		return -1;
 	p->bytes += rewards_bytes(g->rewards);

@@ -10,9 +10,10 @@
 #include "base/mem.h"
 #include "data/shape.h"
 #include "train/reward_command.h"
+#include "train/reward_feedback.h"
 #include "train/reward_model.h"
 
-enum { REWARDS = 10 };             /* at most, of a run */
+enum { REWARDS = 11 };             /* at most, of a run */
 
 struct rewards {
 	size_t n, n_rules;
@@ -20,7 +21,9 @@ struct rewards {
 	char *name[REWARDS];
 	double weight[REWARDS];
 	struct reward_rules *rules;
+	struct reward_policy policy;
 	struct reward_model *model;    /* or NULL; the one after the rules */
+	struct reward_feedback *feedback; /* or NULL; the next */
 	bool has_command;              /* the last */
 	struct reward_command command;
 };
@@ -66,8 +69,8 @@ static int read_rules(struct rewards *r, const struct reward_options *o, size_t 
 			return refuse_rule(name, n, e);
 		if (rule->wants && !has_option(o, rule->wants))
 			return err_set(e, "--reward %s wants --%s", rule->name, rule->wants);
-		if (*count + 2 >= REWARDS)
-			return err_set(e, "--reward names more than %d rules", REWARDS - 3);
+		if (*count + 3 >= REWARDS)
+			return err_set(e, "--reward names more than %d rules", REWARDS - 4);
 		if (r) {
 			r->rule[*count] = rule;
 			r->name[*count] = mem_strdup(rule->name);
@@ -108,10 +111,10 @@ int reward_check(const struct reward_options *o, struct err *e)
 		return err_set(e, "%s", why);
 	if (read_rules(NULL, o, &n, e) < 0)
 		return -1;
-	n += (o->model != NULL) + (o->command != NULL);
+	n += (o->model != NULL) + (o->feedback != NULL) + (o->command != NULL);
 	if (!n)
-		return err_set(e, "nothing says what an answer is worth: --reward RULE, --reward-model or "
-		                  "--reward-command was wanted");
+		return err_set(e, "nothing says what an answer is worth: --reward RULE, --reward-model, "
+		                  "--reward-feedback or --reward-command was wanted");
 	if (read_weights(o->weights, weight, n, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
@@ -119,18 +122,24 @@ int reward_check(const struct reward_options *o, struct err *e)
 	return counts ? 0 : err_set(e, "--reward-weights are all 0: there is nothing to learn");
 }
 
-int rewards_open(struct rewards **out, const struct reward_options *o, struct device *d, struct err *e)
+int rewards_open(struct rewards **out, const struct reward_options *o, const struct reward_policy *policy,
+                 struct err *e)
 {
 	struct rewards *r = mem_alloc(sizeof(*r));
 
 	*out = r;
-	*r = (struct rewards){ 0 };
+	*r = (struct rewards){ .policy = *policy };
 	if (read_rules(r, o, &r->n_rules, e) < 0 || reward_rules_open(&r->rules, o, e) < 0)
 		return -1;
 	r->n = r->n_rules;
 	if (o->model) {
 		r->name[r->n++] = mem_strdup("model");
-		if (reward_model_open(&r->model, o, d, e) < 0)
+		if (reward_model_open(&r->model, o, policy->device, e) < 0)
+			return -1;
+	}
+	if (o->feedback) {
+		r->name[r->n++] = mem_strdup("feedback");
+		if (reward_feedback_open(&r->feedback, o->feedback, &r->policy, e) < 0)
 			return -1;
 	}
 	if (o->command) {
@@ -150,11 +159,16 @@ void rewards_close(struct rewards *r)
 		mem_free(r->name[i]);
 	reward_rules_close(r->rules);
 	reward_model_close(r->model);
+	reward_feedback_close(r->feedback);
 	reward_command_end(&r->command);
 	mem_free(r);
 }
 
-size_t rewards_bytes(const struct rewards *r) { return r->model ? reward_model_bytes(r->model) : 0; }
+size_t rewards_bytes(const struct rewards *r)
+{
+	return (r->model ? reward_model_bytes(r->model) : 0) + (r->feedback ? reward_feedback_bytes(r->feedback) : 0);
+}
+
 size_t rewards_n(const struct rewards *r) { return r->n; }
 const char *rewards_name(const struct rewards *r, size_t i) { return r->name[i]; }
 double rewards_weight(const struct rewards *r, size_t i) { return r->weight[i]; }
@@ -262,6 +276,8 @@ int rewards_judge(struct rewards *r, const struct reward_case *c, size_t n, doub
 	for (size_t i = 0; i < r->n_rules; i++)
 		by_rule(r, i, c, n, out[i]);
 	if (r->model && by_model(r, c, n, out[r->n_rules], e) < 0)
+		return -1;
+	if (r->feedback && reward_feedback_judge(r->feedback, c, n, out[r->n_rules + (r->model != NULL)], e) < 0)
 		return -1;
 	return r->has_command ? by_command(r, c, n, out[r->n - 1], e) : 0;
 }

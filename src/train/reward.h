@@ -4,17 +4,19 @@
  *
  * One that weighs 0 is measured only: what a policy does not learn from shows whether it still means what was meant.
  * A rule is a row of the table in reward_rule.c: a function of the answer, of what its row says is right (answer,
- * ground_truth, solution), and of options. Programs and models have files of their own (reward_command.h,
- * reward_model.h), which `kungfu adapt` asks too. */
+ * ground_truth, solution), and of options. Programs, models and people's comparisons have files of their own
+ * (reward_command.h, reward_model.h, reward_feedback.h). */
 #ifndef TRAIN_REWARD_H
 #define TRAIN_REWARD_H
 
 #include "base/opt.h"
 #include "data/rows.h"
+#include "model/model.h"
 #include "op/device.h"
+#include "template/template.h"
 
 struct reward_options {
-	const char *rules, *weights, *regex, *schema, *command, *model, *template_;
+	const char *rules, *weights, *regex, *schema, *command, *model, *template_, *feedback;
 	int64_t repetition_ngram, soft_punish_cache;
 	double timeout;
 	size_t memory;
@@ -25,7 +27,7 @@ struct reward_options {
 	           "rules by which answers are judged, as 'exact,length': exact, number, regex, json-schema, length, " \
 	           "repetition"), \
 		OPT_STRING("reward-weights", s, f.weights, NULL, "LIST", \
-	                   "how much each counts, as '1,0.2': rules in their order, the model, the program; 0: " \
+	                   "how much each counts, as '1,0.2': rules in their order, model, feedback, program; 0: " \
 	                   "only measured (default: 1 each)"), \
 		OPT_STRING("reward-regex", s, f.regex, NULL, "PATTERN", "regex: 1 where it is found in the answer"), \
 		OPT_STRING("reward-schema", s, f.schema, NULL, "FILE", "json-schema: what the answer has to fit"), \
@@ -37,6 +39,8 @@ struct reward_options {
 	                   "a model with one output that says what an answer is worth, or an adapter of one"), \
 		OPT_STRING("reward-template", s, f.template_, NULL, "TEXT", \
 	                   "how the reward model reads them, with {prompt} and {answer} (default: its template)"), \
+		OPT_STRING("reward-feedback", s, f.feedback, NULL, "FILE", \
+		           "people's comparisons: a head on the model's own states is fitted to them first"), \
 		OPT_STRING("reward-command", s, f.command, NULL, "COMMAND", \
 	                   "a program that says it: a JSON line in, a number a line out; it is kept running"), \
 		OPT_FLOAT("reward-timeout", s, f.timeout, "60", 0.01, 86400, \
@@ -53,11 +57,21 @@ struct reward_case {
 
 struct rewards;
 
+/* Who is judged; borrowed while it is. */
+struct reward_policy {
+	struct model *model;           /* as its file has it */
+	const struct template *chat;   /* or NULL */
+	struct device *device;
+	int32_t max_length;            /* of prompt and answer */
+};
+
 /* The rules alone, of options that contradict each other: −1 and a sentence. */
 int reward_check(const struct reward_options *o, struct err *e);
-int rewards_open(struct rewards **out, const struct reward_options *o, struct device *d, struct err *e);
+/* policy: a copy is kept. */
+int rewards_open(struct rewards **out, const struct reward_options *o, const struct reward_policy *policy,
+                 struct err *e);
 void rewards_close(struct rewards *r);
-size_t rewards_bytes(const struct rewards *r);           /* of the reward model's weights */
+size_t rewards_bytes(const struct rewards *r);           /* of the reward model's weights, of feedback's pass */
 size_t rewards_n(const struct rewards *r);
 const char *rewards_name(const struct rewards *r, size_t i);
 double rewards_weight(const struct rewards *r, size_t i);
