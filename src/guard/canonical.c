@@ -1,0 +1,127 @@
+/* canonical: a queue of texts. Each is cleaned and folded, then every encoding of the table looks for itself in it,
+ * unless it is the one that the text was written in; what is kept joins the queue. A finder's work is linear in the
+ * text, each text is looked at once, and the bytes of all are bounded by the original's, so is the whole. */
+#include "guard/canonical.h"
+
+#include "base/mem.h"
+
+const struct canonical_limits canonical_usual = { .depth = 4, .texts = 256, .bytes = 4, .work = 400 };
+
+enum { FREE_BYTES = 1 << 16, FREE_WORK = 1 << 20 };
+
+struct making {
+	struct canonical *c;
+	const struct canonical_limits *l;
+	size_t n;                  /* of the original */
+	size_t of;                 /* the text that is looked at */
+};
+
+static bool room(void *ctx, size_t bytes)
+{
+	struct making *m = ctx;
+
+	m->c->work += bytes;
+	if (m->c->work <= FREE_WORK + m->l->work * m->n)
+		return true;
+	m->c->capped = m->c->capped ? m->c->capped : "work";
+	return false;
+}
+
+static struct canonical_text *add(struct canonical *c)
+{
+	if (c->n == c->cap) {
+		c->cap = MAX((size_t)8, c->cap * 2);
+		c->texts = mem_grow(c->texts, c->cap, sizeof(*c->texts));
+	}
+	struct canonical_text *t = &c->texts[c->n++];
+	*t = (struct canonical_text){ .parent = -1, .confidence = 1 };
+	return t;
+}
+
+/* from: as it is found; the text is to be cleaned. */
+static void fill(struct making *m, struct canonical_text *t, const struct mapped *from)
+{
+	room(m, 2 * from->s.len);
+	fold_clean(&t->clean, from, t->signs);
+	fold_letters(&t->folded, &t->clean, t->signs);
+}
+
+static void keep(void *ctx, struct finder *f, size_t begin, size_t end, double confidence, bool hidden)
+{
+	struct making *m = ctx;
+	struct canonical *c = m->c;
+	const struct canonical_text *parent = &c->texts[m->of];
+	const char *capped = NULL;
+
+	if (parent->depth == m->l->depth)
+		capped = "depth";
+	else if (c->n >= m->l->texts)
+		capped = "texts";
+	else if (c->bytes + f->put.s.len > FREE_BYTES + m->l->bytes * m->n)
+		capped = "bytes";
+
+	if (capped) {
+		c->capped = c->capped ? c->capped : capped;
+		return;
+	}
+	struct canonical_text *t = add(c);
+	t->by = f->by;
+	t->parent = (int)m->of;
+	t->depth = c->texts[m->of].depth + 1;
+	t->confidence = confidence;
+	t->hidden = hidden;
+	mapped_span(f->text, begin, end, &t->begin, &t->end);
+	c->bytes += f->put.s.len;
+	fill(m, t, &f->put);
+}
+
+/* The mapping's arrays stay where they are while texts are added; the texts themselves move. */
+static void look(struct making *m, const struct mapped *raw)
+{
+	for (const struct encoding *const *e = encoding_table; *e; e++) {
+		struct mapped clean = m->c->texts[m->of].clean;
+		const struct mapped *text = (*e)->raw ? raw : &clean;
+		struct finder f = { .by = *e, .text = text, .s = text->s.data, .n = text->s.len,
+			            .keep = keep, .room = room, .ctx = m };
+		const struct encoding *by = m->c->texts[m->of].by;
+		if (!text->s.len || (by && (*e)->raw) || (by == *e && by->once))
+			continue;
+		if (m->l->depth > 0 && room(m, f.n))
+			(*e)->find(&f);
+		mapped_release(&f.put);
+	}
+}
+
+void canonical_make(struct canonical *c, const char *text, size_t n, const struct canonical_limits *l)
+{
+	struct mapped raw = { 0 };
+	struct making m = { .c = c, .l = l ? l : &canonical_usual, .n = n };
+
+	if (n > CANONICAL_BYTES_MAX)
+		BUG("%zu bytes of a text", n);
+	*c = (struct canonical){ .n = 0 };
+	for (size_t i = 0; i < n; i++)
+		mapped_put(&raw, text + i, 1, (uint32_t)i, (uint32_t)i + 1);
+	struct canonical_text *t = add(c);
+	t->end = n;
+	fill(&m, t, &raw);
+	for (; m.of < c->n; m.of++)
+		look(&m, &raw);
+	mapped_release(&raw);
+}
+
+void canonical_path(const struct canonical *c, size_t i, struct buf *out)
+{
+	for (const char *between = ""; c->texts[i].by; i = (size_t)c->texts[i].parent, between = " in ")
+		buf_addf(out, "%s%s", between, c->texts[i].by->name);
+}
+
+void canonical_release(struct canonical *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		mapped_release(&c->texts[i].clean);
+		mapped_release(&c->texts[i].folded);
+	}
+	mem_free(c->texts);
+	*c = (struct canonical){ .n = 0 };
+}

@@ -1,0 +1,62 @@
+/* encoding: offers weighed. */
+#include "guard/encoding.h"
+
+#include <math.h>
+#include <string.h>
+
+const struct encoding *encoding_find(const char *name)
+{
+	for (const struct encoding *const *e = encoding_table; *e; e++)
+		if (!strcmp((*e)->name, name))
+			return *e;
+	return NULL;
+}
+
+bool encoding_alnum(char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z'); }
+
+void finder_put(struct finder *f, const char *bytes, size_t n, size_t begin, size_t end)
+{
+	mapped_put(&f->put, bytes, n, f->text->from[begin], f->text->to[end - 1]);
+}
+
+void finder_drop(struct finder *f) { mapped_clear(&f->put); }
+
+static bool keep(struct finder *f, size_t begin, size_t end, double evidence, bool hidden)
+{
+	bool kept = f->put.s.len && evidence > 0;
+
+	if (kept)
+		f->keep(f->ctx, f, begin, end, 1 - exp2(-1 - evidence / 4), hidden);
+	finder_drop(f);
+	return kept;
+}
+
+bool finder_offer(struct finder *f, size_t begin, size_t end, double cost)
+{
+	if (!f->put.s.len || !f->room(f->ctx, f->put.s.len)) {
+		finder_drop(f);
+		return false;
+	}
+	struct language l = language_look(f->put.s.data, f->put.s.len);
+	return keep(f, begin, end, l.valid ? cost - l.bits - f->by->prior : 0, language_reads(&l));
+}
+
+bool finder_offer_escaped(struct finder *f, size_t begin, size_t end, size_t idle)
+{
+	if (!f->put.s.len || !f->room(f->ctx, f->put.s.len)) {
+		finder_drop(f);
+		return false;
+	}
+	struct language l = language_look(f->put.s.data, f->put.s.len);
+	return keep(f, begin, end, 1 + 3 * (double)idle, idle >= 4 && language_reads(&l));
+}
+
+bool finder_offer_unseen(struct finder *f, size_t begin, size_t end)
+{
+	if (!f->put.s.len || !f->room(f->ctx, f->put.s.len)) {
+		finder_drop(f);
+		return false;
+	}
+	struct language l = language_look(f->put.s.data, f->put.s.len);
+	return keep(f, begin, end, l.valid ? 4 * (double)l.characters - f->by->prior : 0, true);
+}

@@ -1,0 +1,54 @@
+/* encoding: a way to write a text so that it does not read as one, a row of a table (encoding_x.c, found by its name):
+ * how it is found in a text and undone, and how it is done, for tests and for suites that try it.
+ *
+ * A finder walks over a text once, puts the bytes that a stretch of it stands for, and offers them. Kept is an offer
+ * for which there is evidence: the bits that its bytes cost if they were any bytes (or what the source costs as a
+ * language), less what they cost as a text (language.h), less `prior`, what a coincidence is worth. Confidence is
+ * 1 − 2^(−1 − evidence/4). */
+#ifndef GUARD_ENCODING_H
+#define GUARD_ENCODING_H
+
+#include "guard/language.h"
+#include "guard/mapped.h"
+
+struct finder;
+
+struct encoding {
+	const char *name;
+	double prior;         /* bits */
+	bool raw;             /* finds in the text before invisible characters go; in the original alone */
+	bool once;            /* doing it twice gives the text back, so it is not looked for in what it gave */
+	void (*find)(struct finder *f);
+	/* Appends the text so written; NULL: it is only read. s: UTF-8; what the form has no sign for is left out. */
+	void (*encode)(struct buf *out, const char *s, size_t n);
+};
+extern const struct encoding *const encoding_table[]; /* generated, NULL-terminated */
+const struct encoding *encoding_find(const char *name); /* NULL: there is none */
+
+struct finder {
+	const struct encoding *by;
+	const char *s;               /* the text, n bytes */
+	size_t n;
+	const struct mapped *text;
+	struct mapped put;           /* what is being put */
+	/* An offer that is kept; hidden: what it gives reads as a language, and nobody needed to write it so. */
+	void (*keep)(void *ctx, struct finder *f, size_t begin, size_t end, double confidence, bool hidden);
+	bool (*room)(void *ctx, size_t bytes);  /* false: no more may be looked at; counts the bytes */
+	void *ctx;
+};
+
+/* Bytes that [begin, end) of the text stand for. */
+void finder_put(struct finder *f, const char *bytes, size_t n, size_t begin, size_t end);
+/* What was put since the last offer stands for [begin, end). cost: bits of these bytes where nobody encoded a text. */
+bool finder_offer(struct finder *f, size_t begin, size_t end, double cost);
+/* The same of forms that have an innocent use (percent, entities): kept whatever it is; hidden where `idle` letters or
+ * digits were written so that need not be, at least four, and it reads as a language. */
+bool finder_offer_escaped(struct finder *f, size_t begin, size_t end, size_t idle);
+/* The same for text that hides in characters which nobody sees: hidden where it is text. */
+bool finder_offer_unseen(struct finder *f, size_t begin, size_t end);
+void finder_drop(struct finder *f);           /* what was put is nothing */
+
+/* Whether a byte is a letter or digit of ASCII. */
+bool encoding_alnum(char c);
+
+#endif

@@ -1,0 +1,63 @@
+/* encoding_leet: digits and signs for letters that look like them. A word that has none stands in the stretch as it
+ * is; one with a digit that looks like no letter is none. 1 and | are i or l, whichever makes the likelier word. */
+#include <string.h>
+
+#include "guard/substitution.h"
+
+static char look(char c)
+{
+	static const char from[] = "0134579@$!|+", to[] = "oieastgasiit";
+	const char *at = c ? strchr(from, c) : NULL;
+
+	return at ? to[at - from] : c;
+}
+
+static int number(char c)
+{
+	c |= 32;
+	return c >= 'a' && c <= 'z' ? c - 'a' : -1;
+}
+
+static bool undo(const char *s, size_t n, char *out)
+{
+	size_t letters = 0, looks = 0, tail = n, ones = 0, at[3];
+
+	while (tail && s[tail - 1] == '!') /* ends a sentence */
+		tail--;
+	for (size_t i = 0; i < n; i++) {
+		bool is = number(s[i]) >= 0;
+		out[i] = i < tail ? look(s[i]) : s[i];
+		letters += is;
+		looks += !is && i < tail;
+		if (i < tail && number(out[i]) < 0)
+			return false;
+		if (i < tail && (s[i] == '1' || s[i] == '|') && ones < 3)
+			at[ones++] = i;
+	}
+	if (!looks || (!letters && n < 4))
+		return false;
+	for (size_t i = 0; i < ones; i++) {
+		double as_i = language_word(out, n, number);
+		out[at[i]] = 'l';
+		if (language_word(out, n, number) >= as_i)
+			out[at[i]] = 'i';
+	}
+	return letters > 0;
+}
+
+static void find(struct finder *f)
+{
+	substitution_find(f, &(struct substitution){ undo, .in_word_digits = true, .plain = true, .most = 3.6 });
+}
+
+static void encode(struct buf *out, const char *s, size_t n)
+{
+	static const char from[] = "ieaostIEAOST", to[] = "134057134057";
+
+	for (size_t i = 0; i < n; i++) {
+		const char *at = s[i] ? strchr(from, s[i]) : NULL;
+		buf_addc(out, at ? to[at - from] : s[i]);
+	}
+}
+
+const struct encoding encoding_leet = { .name = "leet", .prior = 14, .once = true, .find = find, .encode = encode };

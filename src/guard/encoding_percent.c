@@ -1,0 +1,21 @@
+/* encoding_percent: RFC 3986's %XX. */
+#include "guard/escapes.h"
+
+static size_t read(const struct finder *f, size_t i, char out[8], size_t *n)
+{
+	if (i + 3 > f->n || escapes_hex(f->s[i + 1]) < 0 || escapes_hex(f->s[i + 2]) < 0)
+		return 0;
+	out[0] = (char)(escapes_hex(f->s[i + 1]) << 4 | escapes_hex(f->s[i + 2]));
+	*n = 1;
+	return 3;
+}
+
+static void find(struct finder *f) { escapes_find(f, &(struct escapes){ '%', read, false }); }
+
+static void encode(struct buf *out, const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		buf_addf(out, "%%%02X", (uint8_t)s[i]);
+}
+
+const struct encoding encoding_percent = { .name = "percent", .find = find, .encode = encode };

@@ -1,0 +1,127 @@
+/* substitution: gains of words, sums of stretches. A stretch ends where its sum falls 24 bits below its height, which
+ * two plain words do. Where what is undone costs more than `most` bits a letter, it is no English: of another
+ * language both ways cost alike, and a sum of chances must not pass for a text. */
+#include "guard/substitution.h"
+
+#include "base/mem.h"
+
+#define FALL 24
+
+struct stretch {
+	double sum, top, cost;       /* cost: undone, bits; at the top: */
+	double top_cost;
+	size_t letters, top_letters, words, top_words;
+	size_t begin, end, top_end;
+};
+
+static int letter_number(char c)
+{
+	c |= 32;
+	return c >= 'a' && c <= 'z' ? c - 'a' : -1;
+}
+
+static bool in_word(const struct substitution *s, char c)
+{
+	if (letter_number(c) >= 0)
+		return true;
+	if (!s->in_word_digits)
+		return c == '\'';
+	return (c >= '0' && c <= '9') || c == '@' || c == '$' || c == '!' || c == '|' || c == '+';
+}
+
+static void put_undone(struct finder *f, const struct substitution *s, size_t begin, size_t end)
+{
+	char out[64];
+
+	for (size_t i = begin; i < end;) {
+		size_t k = i;
+		while (k < end && in_word(s, f->s[k]))
+			k++;
+		if (k > i && k - i <= sizeof(out) && s->undo(f->s + i, k - i, out))
+			for (size_t j = 0; j < k - i; j++)
+				finder_put(f, out + j, 1, i + j, i + j + 1);
+		else if (k > i)
+			finder_put(f, f->s + i, k - i, i, k);
+		else
+			finder_put(f, f->s + i, 1, i, i + 1), k = i + 1;
+		i = k;
+	}
+}
+
+static void put_turned(struct finder *f, size_t begin, size_t end)
+{
+	for (size_t i = end; i > begin; i--)
+		finder_put(f, f->s + i - 1, 1, i - 1, i);
+}
+
+static void offer(struct finder *f, const struct substitution *s, const struct stretch *x)
+{
+	double each = x->top_letters ? x->top_cost / (double)(x->top_letters + x->top_words) : 9;
+
+	if (x->top <= f->by->prior || each > s->most || x->top_letters < 4)
+		return;
+	if (s->turned)
+		put_turned(f, x->begin, x->top_end);
+	else
+		put_undone(f, s, x->begin, x->top_end);
+	struct language l = language_look(f->put.s.data, f->put.s.len);
+	finder_offer(f, x->begin, x->top_end, l.bits + x->top);
+}
+
+/* The word at [i, end) into the stretch. */
+static void add_word(struct finder *f, const struct substitution *s, struct stretch *x, size_t i, size_t end)
+{
+	char out[64];
+	size_t n = end - i, letters = 0;
+
+	if (n > sizeof(out) || !f->room(f->ctx, 1))
+		return;
+	if (!s->undo(f->s + i, n, out)) {
+		x->sum -= s->plain ? 0.5 : 6;
+		x->end = end;
+		return;
+	}
+	for (size_t j = 0; j < n; j++)
+		letters += letter_number(out[j]) >= 0;
+	double undone = language_word(out, n, letter_number), gain = -undone;
+	gain += language_word(f->s + i, n, letter_number);
+	for (size_t j = 0; s->in_word_digits && j < n; j++)
+		gain += letter_number(f->s[i + j]) < 0 && letter_number(out[j]) >= 0 ? 4 : 0;
+	x->sum += gain;
+	x->cost += undone;
+	x->letters += letters;
+	x->words++;
+	x->end = end;
+}
+
+void substitution_find(struct finder *f, const struct substitution *s)
+{
+	struct stretch x = { 0 };
+
+	if (!f->room(f->ctx, f->n))
+		return;
+	for (size_t i = 0, end; i < f->n; i = end) {
+		end = i;
+		while (end < f->n && in_word(s, f->s[end]))
+			end++;
+		if (end == i) {
+			end++;
+			continue;
+		}
+		if (x.sum <= 0)
+			x = (struct stretch){ .begin = i };
+		add_word(f, s, &x, i, end);
+		if (x.sum > x.top) {
+			x.top = x.sum;
+			x.top_cost = x.cost;
+			x.top_letters = x.letters;
+			x.top_words = x.words;
+			x.top_end = x.end;
+		}
+		if (x.top > 0 && (x.sum <= 0 || x.sum < x.top - FALL)) {
+			offer(f, s, &x);
+			x = (struct stretch){ 0 };
+		}
+	}
+	offer(f, s, &x);
+}
