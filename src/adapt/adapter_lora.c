@@ -609,7 +609,8 @@ static struct linear_term term_of(struct graph *g, const struct overlay *o, cons
 {
 	if (s->scale == 0)
 		return (struct linear_term){ 0 };
-	uint32_t u = op_linear(g->tape, &(struct linear){ .x = x, .w = nn_param(g, o, s->a), .scale = s->scale });
+	uint32_t u = op_linear(g->tape, &(struct linear){ .x = x, .w = nn_param(g, o, s->a), .scale = s->scale,
+	                                                  .x_constant = g->inside });
 	return (struct linear_term){ nn_served(g, o, u), nn_param(g, o, s->b) };
 }
 

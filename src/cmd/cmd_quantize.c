@@ -14,9 +14,9 @@
 #include "cmd/model_common.h"
 #include "cmd/model_writing.h"
 #include "eval/agreement.h"
-#include "format/quantize_gguf.h"
 #include "infer/scorer.h"
 #include "infer/sentence.h"
+#include "model/quantize_model.h"
 #include "quant/quantize.h"
 #include "quant/quantize_matrix.h"
 
@@ -64,8 +64,9 @@ struct quantizing {
 	struct quant_mix_wish wish;
 	struct imatrix imatrix;
 	struct quantize_how how;
-	struct quantize_list list;
-	struct export_gguf_list export;     /* of a folder */
+	struct quantize_list of_gguf;       /* of a file */
+	struct quantize_model of_folder;
+	const struct quantize_list *list;   /* either's */
 	bool exports;
 	struct rows rows;
 	struct documents documents;
@@ -134,34 +135,25 @@ static int list_folder(struct quantizing *q, struct err *e)
 
 	*weights = own;
 	weights->ctx = (void *)m;
-	if (loaded_text(&q->source, e) < 0 || export_gguf_list(&q->export, m, weights, e) < 0)
+	if (loaded_text(&q->source, e) < 0 || quantize_model_list(&q->of_folder, m, weights, false, &q->how, e) < 0)
 		return -1;
 	q->exports = true;
-	int experts;
-	model_experts(m, &experts);
-	const struct config *c = &q->export.as;
-	struct quant_mix_facts f = {
-		.architecture = c->arch->gguf, .layers = c->n_layers, .heads = c->H, .kv_heads = c->G,
-		.experts = experts,
-	};
-	q->list = (struct quantize_list){ .t = mem_array(q->export.n + 1, sizeof(*q->list.t)), .n = q->export.n };
-	for (size_t i = 0; i < q->export.n; i++) {
-		const struct export_tensor *x = &q->export.tensor[i];
-		struct quant_mix_tensor *t = &q->list.t[i];
-		*t = (struct quant_mix_tensor){ .name = x->name, .n_dims = x->n_dims, .index = i,
-			                      .dtype = x->plain ? DTYPE_F32 : x->dtype, .dim = { 1, 1, 1, 1 } };
-		for (int d = 0; d < x->n_dims; d++)
-			t->dim[d] = x->dim[x->n_dims - 1 - d];
-	}
-	return quantize_list_choose(&q->list, &f, &q->how, m->source.path, e);
+	q->list = &q->of_folder.list;
+	return 0;
+}
+
+static int list_file(struct quantizing *q, struct err *e)
+{
+	q->list = &q->of_gguf;
+	return quantize_list_gguf(&q->of_gguf, &q->source.model.source.gguf, &q->how, e);
 }
 
 static void warn_unused_rules(const struct quantizing *q)
 {
 	for (size_t i = 0; i < q->wish.n_rules; i++) {
 		bool used = false;
-		for (size_t k = 0; k < q->list.n; k++)
-			used |= q->list.t[k].rule == &q->wish.rules[i];
+		for (size_t k = 0; k < q->list->n; k++)
+			used |= q->list->t[k].rule == &q->wish.rules[i];
 		if (!used)
 			log_warn("--tensor-type %s decides no tensor's type", q->o->rules.items[i]);
 	}
@@ -169,9 +161,7 @@ static void warn_unused_rules(const struct quantizing *q)
 
 static int make_list(struct quantizing *q, struct err *e)
 {
-	int status = q->source.model.source.is_gguf ?
-	                     quantize_list_gguf(&q->list, &q->source.model.source.gguf, &q->how, e) :
-	                     list_folder(q, e);
+	int status = q->source.model.source.is_gguf ? list_file(q, e) : list_folder(q, e);
 
 	if (status == 0)
 		warn_unused_rules(q);
@@ -209,8 +199,8 @@ static int time_type(struct quantizing *q, enum dtype to, double *seconds, struc
 	const struct quant_mix_tensor *of = NULL;
 	double numbers = 0, begin = clock_seconds(), done = 0;
 
-	for (size_t i = 0; i < q->list.n; i++) {
-		const struct quant_mix_tensor *t = &q->list.t[i];
+	for (size_t i = 0; i < q->list->n; i++) {
+		const struct quant_mix_tensor *t = &q->list->t[i];
 		if (t->to != to || t->to == t->dtype)
 			continue;
 		of = of ? of : t;
@@ -239,8 +229,8 @@ static size_t largest_tensor(const struct quantizing *q)
 {
 	size_t most = 0;
 
-	for (size_t i = 0; i < q->list.n; i++) {
-		const struct quant_mix_tensor *t = &q->list.t[i];
+	for (size_t i = 0; i < q->list->n; i++) {
+		const struct quant_mix_tensor *t = &q->list->t[i];
 		size_t n = t->dim[0] * t->dim[1] * (q->exports ? 1 : t->dim[2]);
 		size_t from = n / dtypes[t->dtype].block * dtypes[t->dtype].bytes;
 		size_t to = n / dtypes[t->to].block * dtypes[t->to].bytes;
@@ -276,7 +266,7 @@ static int plan_comparing(struct quantizing *q, struct predicted *p, size_t *wor
 
 static int plan(struct quantizing *q, struct err *e)
 {
-	double writing = (double)q->list.bytes_to / WRITE_RATE, seconds = 0;
+	double writing = (double)q->list->bytes_to / WRITE_RATE, seconds = 0;
 	size_t work = 0;
 	struct predicted p;
 
@@ -290,7 +280,7 @@ static int plan(struct quantizing *q, struct err *e)
 	double one = (double)largest_tensor(q);
 	if (q->o->data) {
 		loaded_predict(&q->source, &p, &(struct model_reads){ .token = NULL }, work, 0, "of comparing");
-		predict_part(&p, "written", (double)q->list.bytes_to, "the file, opened again");
+		predict_part(&p, "written", (double)q->list->bytes_to, "the file, opened again");
 	} else {
 		model_forget(&q->source.model);
 		predict_part(&p, "tensor", one, "one while it is written");
@@ -301,7 +291,7 @@ static int plan(struct quantizing *q, struct err *e)
 	p.loose_seconds = writing;
 	return planned(q->app, &p,
 	               &(struct planned_options){
-			       .facts = json_pack("{s:I}", "disk_bytes", (json_int_t)q->list.bytes_to) },
+			       .facts = json_pack("{s:I}", "disk_bytes", (json_int_t)q->list->bytes_to) },
 	               e);
 }
 
@@ -323,19 +313,15 @@ static int show_progress(void *ctx, const struct quant_mix_tensor *t, size_t don
 	return 0;
 }
 
-static int pack(void *ctx, const struct export_tensor *t, int expert, const float *x, size_t rows, size_t cols,
-                void *out, struct err *e)
+static int before_matrix(void *ctx, const struct export_tensor *t, struct err *e)
 {
 	struct quantizing *q = ctx;
-	struct quantize_matrix m = { .name = t->name, .from = DTYPE_F32, .to = t->dtype, .data = x, .rows = rows,
-		                     .cols = cols, .out = out,
-		                     .weights = quantize_weights(&q->how, t->name, cols, (size_t)expert) };
 
 	if (app_interrupted() || metering_over())
 		return err_set(e, "interrupted before '%.80s' was written", t->name);
 	model_forget(&q->source.model);
 	metering_tick();
-	return quantize_matrix(q->app->pool, &m, e);
+	return 0;
 }
 
 static void put_keys(void *ctx, struct gguf_meta *meta)
@@ -343,7 +329,6 @@ static void put_keys(void *ctx, struct gguf_meta *meta)
 	struct quantizing *q = ctx;
 
 	sentence_put_gguf(&q->source.model, meta);
-	quantize_put_keys(&q->how, meta);
 }
 
 static int write_file(struct quantizing *q, struct err *e)
@@ -351,15 +336,11 @@ static int write_file(struct quantizing *q, struct err *e)
 	metering_phase("write");
 	q->how.progress = show_progress;
 	if (!q->exports)
-		return quantize_gguf(q->o->out, &q->source.model.source.gguf, &q->list, &q->how, q->app->pool, e);
-	for (size_t i = 0; i < q->list.n; i++) {
-		struct export_tensor *t = &q->export.tensor[q->list.t[i].index];
-		if (t->spec && !t->plain)
-			t->dtype = q->list.t[i].to;
-	}
-	struct export_gguf how = { .pack = pack, .keys = put_keys,
-		                   .file_type = (int)q->wish.mixture->file_type, .ctx = q };
-	return export_gguf_write(&q->export, q->o->out, &how, e);
+		return quantize_gguf(q->o->out, &q->source.model.source.gguf, q->list, &q->how, q->app->pool, e);
+	q->of_folder.before = before_matrix;
+	q->of_folder.keys = put_keys;
+	q->of_folder.ctx = q;
+	return quantize_model_write(&q->of_folder, q->o->out, q->app->pool, e);
 }
 
 /* --- what came of it --- */
@@ -390,8 +371,8 @@ static double bits_of(const struct quantizing *q, size_t bytes)
 {
 	double numbers = 0;
 
-	for (size_t i = 0; i < q->list.n; i++)
-		numbers += (double)(q->list.t[i].dim[0] * q->list.t[i].dim[1] * q->list.t[i].dim[2]);
+	for (size_t i = 0; i < q->list->n; i++)
+		numbers += (double)(q->list->t[i].dim[0] * q->list->t[i].dim[1] * q->list->t[i].dim[2]);
 	return 8 * (double)bytes / numbers;
 }
 
@@ -401,8 +382,8 @@ static json_t *types_json(const struct quantizing *q)
 
 	for (int d = 0; d < DTYPE_COUNT; d++) {
 		json_int_t n = 0;
-		for (size_t i = 0; i < q->list.n; i++)
-			n += q->list.t[i].to == (enum dtype)d;
+		for (size_t i = 0; i < q->list->n; i++)
+			n += q->list->t[i].to == (enum dtype)d;
 		if (n)
 			json_object_set_new(j, dtypes[d].name, json_integer(n));
 	}
@@ -413,9 +394,9 @@ static json_t *summarize(const struct quantizing *q)
 {
 	const struct agreement *a = &q->agreement;
 	json_t *j = json_pack("{s:o, s:s, s:I, s:I, s:f, s:o, s:I, s:I}", "out", jsonx_path(q->o->out), "type",
-	                      q->wish.mixture->name, "bytes_before", (json_int_t)q->list.bytes_from, "bytes",
-	                      (json_int_t)q->list.bytes_to, "bits_per_weight", bits_of(q, q->list.bytes_to), "tensors",
-	                      types_json(q), "fell_back", (json_int_t)q->list.n_fell_back, "compared_tokens",
+	                      q->wish.mixture->name, "bytes_before", (json_int_t)q->list->bytes_from, "bytes",
+	                      (json_int_t)q->list->bytes_to, "bits_per_weight", bits_of(q, q->list->bytes_to), "tensors",
+	                      types_json(q), "fell_back", (json_int_t)q->list->n_fell_back, "compared_tokens",
 	                      (json_int_t)a->tokens);
 
 	if (!q->o->data)
@@ -463,11 +444,11 @@ static void show(const struct quantizing *q)
 
 	clock_human(clock_seconds() - q->began, time);
 	app_print("%s: %s, %s of weights, before %s: %.2f bits a weight, before %.2f\n", q->o->out,
-	          q->wish.mixture->name, human_bytes(q->list.bytes_to, after), human_bytes(q->list.bytes_from, before),
-	          bits_of(q, q->list.bytes_to), bits_of(q, q->list.bytes_from));
-	if (q->list.n_fell_back)
+	          q->wish.mixture->name, human_bytes(q->list->bytes_to, after), human_bytes(q->list->bytes_from, before),
+	          bits_of(q, q->list->bytes_to), bits_of(q, q->list->bytes_from));
+	if (q->list->n_fell_back)
 		app_print("  %zu of %zu tensors have rows that the type's blocks do not divide, and another type\n",
-		          q->list.n_fell_back, q->list.n);
+		          q->list->n_fell_back, q->list->n);
 	if (q->o->data)
 		show_agreement(q);
 	else
@@ -480,9 +461,9 @@ static void report(const struct quantizing *q)
 {
 	log_live_end();
 	metering_out("result", q->o->out);
-	if (q->o->imatrix && q->list.n_unweighted)
+	if (q->o->imatrix && q->list->n_unweighted)
 		log_warn("tensors that have no entry in %s and were quantized without one: %zu", q->o->imatrix,
-		         q->list.n_unweighted);
+		         q->list->n_unweighted);
 	json_t *j = summarize(q);
 	metering_count(q->o->data ? (int64_t)q->documents.tokens * 2 : 0, 0, (int64_t)q->agreement.tokens,
 	               q->agreement.flops, q->agreement.int_ops);
@@ -518,8 +499,8 @@ static int quantize(struct quantizing *q, const char *model, struct arena *mem, 
 		loaded_close(&q->written);
 	}
 	if (q->exports)
-		export_gguf_release(&q->export);
-	quantize_list_release(&q->list);
+		quantize_model_release(&q->of_folder);
+	quantize_list_release(&q->of_gguf);
 	documents_release(&q->documents);
 	rows_release(&q->rows);
 	loaded_close(&q->source);

@@ -18,7 +18,7 @@ static const struct config_field fields[] = {
 static const struct weight_spec weights[] = {
 	DECODER_EMBEDDING,
 	{ DECODER_BLOCK "input_layernorm.weight", "blk.%d.attn_norm.weight", "C", WEIGHT_NORM },
-	DECODER_ATTENTION(0),
+	DECODER_ATTENTION(WEIGHT_ROPE),
 	{ DECODER_BLOCK "post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", "C", WEIGHT_NORM },
 	DECODER_FEED_FORWARD,
 	DECODER_HEAD,

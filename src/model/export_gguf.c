@@ -537,20 +537,35 @@ static int check_dtypes(const struct export_gguf_list *l, const struct export_gg
 	return 0;
 }
 
+/* All that is written before the numbers; path NULL: of no file. */
+static int make_header(const struct export_gguf_list *l, const char *path, const struct export_gguf *how,
+                       struct gguf_meta *meta, struct gguf_tensor *t, struct err *e)
+{
+	describe_gguf(l, t);
+	if (check_dtypes(l, how, e) < 0 ||
+	    (path && io_need_space(path, export_gguf_bytes(l), "the model", e) < 0) || make_meta(l, meta, how, e) < 0)
+		return -1;
+	return l->model->source.is_gguf ? 0 : check(l, meta, t, e);
+}
+
+int export_gguf_check(const struct export_gguf_list *l, const struct export_gguf *how, struct err *e)
+{
+	struct gguf_meta meta = { 0 };
+	struct gguf_tensor *t = mem_array(l->n, sizeof(*t));
+	int status = make_header(l, NULL, how, &meta, t, e);
+
+	buf_release(&meta.bytes);
+	mem_free(t);
+	return status;
+}
+
 int export_gguf_write(const struct export_gguf_list *l, const char *path, const struct export_gguf *how,
                       struct err *e)
 {
 	struct gguf_meta meta = { 0 };
 	struct gguf_tensor *t = mem_array(l->n, sizeof(*t));
+	int status = make_header(l, path, how, &meta, t, e);
 
-	describe_gguf(l, t);
-	int status = check_dtypes(l, how, e);
-	if (status == 0)
-		status = io_need_space(path, export_gguf_bytes(l), "the model", e);
-	if (status == 0)
-		status = make_meta(l, &meta, how, e);
-	if (status == 0 && !l->model->source.is_gguf)
-		status = check(l, &meta, t, e);
 	if (status == 0)
 		status = write_file(l, path, &meta, t, how, e);
 	buf_release(&meta.bytes);

@@ -61,6 +61,8 @@ int export_gguf_list(struct export_gguf_list *l, const struct model *m, const st
 void export_gguf_store(struct export_tensor *t, enum dtype dtype);
 size_t export_gguf_bytes(const struct export_gguf_list *l);    /* of all tensors */
 size_t export_gguf_scratch(const struct export_gguf_list *l);  /* bytes taken while it writes */
+/* Whether it can be written, for who will only later: −1 and why not. */
+int export_gguf_check(const struct export_gguf_list *l, const struct export_gguf *how, struct err *e);
 /* Beside and renamed. */
 int export_gguf_write(const struct export_gguf_list *l, const char *path, const struct export_gguf *how,
                       struct err *e);

@@ -164,13 +164,35 @@ uint32_t nn_served(struct graph *g, const struct overlay *o, uint32_t u)
 	return op_adapter_mask(g->tape, u, first, ADAPTERS_MOST);
 }
 
-/* Numbers that the topmost overlay has for the weight, or NULL: the model's. */
+static const float *stored_of(const struct overlay *o, int i)
+{
+	return o->stored && i >= 0 ? o->stored[i] : NULL;
+}
+
+/* Numbers that an overlay has for a weight that it does not replace, or NULL. */
+static const float *base_of(const struct overlay *o, int i)
+{
+	const float *stored = o->replaced[i] < 0 ? stored_of(o, i) : NULL;
+
+	return stored ? stored : o->base[i];
+}
+
+/* Those of the topmost overlay that has some, or NULL: the model's. */
 static const float *base_override(const struct graph *g, int i)
 {
 	for (int k = g->n_laid - 1; k >= 0; k--)
-		if (asked(g, k) && g->laid[k].overlay->base[i])
-			return g->laid[k].overlay->base[i];
+		if (asked(g, k) && base_of(g->laid[k].overlay, i))
+			return base_of(g->laid[k].overlay, i);
 	return NULL;
+}
+
+/* Whether they are made anew while the graph runs. */
+static bool override_changes(const struct graph *g, int i)
+{
+	for (int k = 0; k < g->n_laid; k++)
+		if (stored_of(g->laid[k].overlay, i))
+			return true;
+	return false;
 }
 
 static bool multiplies_as_trained(const struct graph *g) { return g->tape->gradients || g->as_trained; }
@@ -193,6 +215,7 @@ static uint32_t own_tensor(struct graph *g, int i)
 		enum dtype dtype = base_override(g, i) ? DTYPE_F32 : panels ? panel_form(w->dtype) : w->dtype;
 		g->weight_tensor[i] = tape_weight(g->tape, w->name, dtype, w->n_dims, w->dim);
 		g->tape->tensors[g->weight_tensor[i]].panels = panels;
+		g->tape->tensors[g->weight_tensor[i]].changes = override_changes(g, i);
 	}
 	return g->weight_tensor[i];
 }
@@ -225,7 +248,7 @@ static void choose_compute(struct graph *g, int i, struct linear *l)
 /* What stands for the weight: of the topmost overlay that has something, or the model's own. */
 static uint32_t weight_tensor(struct graph *g, int i)
 {
-	for (int k = g->n_laid - 1; k >= 0 && !g->laid[k].overlay->base[i]; k--)
+	for (int k = g->n_laid - 1; k >= 0 && !base_of(g->laid[k].overlay, i); k--)
 		if (asked(g, k) && g->laid[k].overlay->replaced[i] >= 0)
 			return param_tensor(g, &g->laid[k], g->laid[k].overlay->replaced[i]);
 	return own_tensor(g, i);
@@ -268,7 +291,10 @@ static void ask(struct graph *g, int i, struct linear *l)
 		if (!asked(g, k))
 			continue;
 		struct linear own = { .x = l->x, .w = l->w, .int8 = l->int8, .wt = l->wt };
+		g->inside = i < (int)g->model->n_weights && stored_of(o, i);
+		l->inside |= g->inside;
 		laid->after = o->hooks && o->hooks->linear && o->hooks->linear(g, o, i, &own);
+		g->inside = false;
 		memcpy(laid->term, own.term, sizeof(own.term));
 		laid->more = own.residual;
 		l->x = own.x;
@@ -714,7 +740,7 @@ static uint32_t head_tensor(struct graph *g)
 			return param_tensor(g, &g->laid[k], o->head);
 		if (o->head == HEAD_AS_EMBEDDING && o->replaced[weight] >= 0)
 			return param_tensor(g, &g->laid[k], o->replaced[weight]);
-		if (o->base[weight])
+		if (base_of(o, weight))
 			break;
 	}
 	return own_tensor(g, weight);
@@ -901,8 +927,9 @@ static void bind_overlay(const struct graph *g, const struct laid *l, struct run
 
 	for (size_t i = 0; i < p->n_items; i++) {
 		uint32_t x = l->param_tensor[i], dx = tape_grad(g->tape, x);
+		const float *stored = stored_of(l->overlay, p->items[i].weight);
 		if (x)
-			run_bind_host(r, x, p->w + p->items[i].offset);
+			run_bind_host(r, x, stored ? stored : p->w + p->items[i].offset);
 		if (dx && grads)
 			run_bind_host(r, dx, grads + l->overlay->at + p->items[i].offset);
 	}

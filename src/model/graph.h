@@ -31,6 +31,7 @@ struct graph {
 	int apart;                         /* the one that is computed alone now; −1: all that are not apart */
 	bool training;                     /* dropout is on, parameters need gradients */
 	bool as_trained;                   /* the arithmetic of a tape with gradients, on one without */
+	bool inside;                       /* a hook's terms of this product are in its weight already */
 	uint32_t *weight_tensor;           /* [n_weights] tensor of each weight once used */
 	uint32_t *transposed_tensor;           /* [n_weights] of its transpose, for gradients in int8 */
 	struct rope_table rope[ROPE_TABLES]; /* [n_ropes] made as they are first used */

@@ -125,6 +125,7 @@ struct model {
 	int first_new, n_new;          /* tokens that its files do not have (new_tokens.h); n_new 0: there are none */
 	const struct labels *labels;   /* of a model that classifies (classifier.h), else NULL */
 	enum compute compute;
+	bool gguf_rows;                /* rows lie as GGUF has them though its files are a folder (weights_as_gguf) */
 	size_t prepared_bytes;
 	const struct init *init;       /* of a model from nothing (init.h), else NULL */
 	enum dtype in_4bit;            /* what its linears became as it was read (four_bit.h); DTYPE_F32: nothing */

@@ -67,6 +67,11 @@ struct overlay {
 	int *replaced;
 	/* [n_weights] numbers that stand for a weight that is added to and is not the model's own (f32); NULL: none */
 	const float **base;
+	/* [n_weights] NULL: none has any. Numbers (f32, rows as the model's file has them) that a weight is computed
+	 * with instead of what stands for it, and that whoever put them there makes anew of it; it learns as if they
+	 * were the same. What an overlay without any would add to such a product is in them already. Their addresses
+	 * stay. */
+	float **stored;
 	size_t at;                     /* where params begin in the flat buffer of all that is trained (params_join) */
 	int head;                      /* the parameter that is a tied model's head, or one of overlay_head */
 	bool frozen;                   /* its params are not trained; those that lie over it may be */

@@ -444,12 +444,18 @@ static void check_tied(struct model *m)
 	         m->source.path, head.name);
 }
 
-int weights_load(struct model *m, struct err *e)
+static void order_of_gguf(struct model *m)
 {
-	for (const struct weight_spec *s = m->config.arch->weights; s->hf && m->source.is_gguf; s++) {
+	for (const struct weight_spec *s = m->config.arch->weights; s->hf; s++) {
 		m->config.rope_interleaved |= (s->flags & WEIGHT_ROPE) != 0;
 		m->config.qkv_apart |= (s->flags & WEIGHT_QKV) != 0;
 	}
+}
+
+int weights_load(struct model *m, struct err *e)
+{
+	if (m->source.is_gguf)
+		order_of_gguf(m);
 	check_tied(m);
 	if (weights_list(m, e) < 0 || check_all_known(m, e) < 0)
 		return -1;
@@ -527,7 +533,7 @@ struct row_order weight_row_order(const struct model *m, int i)
 
 bool weight_is_permuted(const struct model *m, int i)
 {
-	return m->source.is_gguf && weight_row_order(m, i).kind != ROWS_ALIKE;
+	return (m->source.is_gguf || m->gguf_rows) && weight_row_order(m, i).kind != ROWS_ALIKE;
 }
 
 size_t weight_hf_row(const struct model *m, int i, size_t row)
@@ -551,6 +557,33 @@ void weight_permute_rows(float *w, size_t rows, size_t cols, struct row_order o,
 		}
 	}
 	mem_free(was);
+}
+
+int weights_as_gguf(struct model *m, struct err *e)
+{
+	if (m->source.is_gguf || m->gguf_rows)
+		return 0;
+	m->gguf_rows = true;
+	order_of_gguf(m);
+	for (size_t i = 0; i < m->n_weights; i++) {
+		struct weight *w = &m->weights[i];
+		struct row_order o = weight_row_order(m, (int)i);
+		size_t bytes = w->bytes / w->dim[0];
+		void *to;
+		if (o.kind == ROWS_ALIKE)
+			continue;
+		if (mem_map(&to, w->bytes, w->name, e) < 0)
+			return -1;
+		for (size_t row = 0; row < w->dim[0]; row++)
+			memcpy((char *)to + row * bytes, (const char *)w->data + hf_row(o, row) * bytes, bytes);
+		if (w->copy)
+			mem_unmap(w->copy, w->bytes);
+		else if (!w->owned)
+			source_forget(&m->source, w->data, w->bytes);
+		w->data = w->copy = to;
+		w->owned = true;
+	}
+	return 0;
 }
 
 void weight_convert(const struct model *m, int i, float *w, bool to_hf)

@@ -59,6 +59,9 @@ struct row_order {
 };
 /* Weight i's (none of −1 and n_weights), whichever kind of file the model came from. */
 struct row_order weight_row_order(const struct model *m, int i);
+/* Of a folder: its rows in memory become those of the GGUF that it would be, so that what is computed has that file's
+ * bits; before anything lies over the model. The matrices that lie otherwise are copies then. */
+int weights_as_gguf(struct model *m, struct err *e);
 /* rows × cols in place: from GGUF's order toward Hugging Face's, or back. */
 void weight_permute_rows(float *w, size_t rows, size_t cols, struct row_order o, bool to_hf);
 

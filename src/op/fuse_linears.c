@@ -103,10 +103,10 @@ static const struct op linears = {
 
 static bool is_alone(const struct node *n) { return n->op == &op_row_linear; }
 
-/* A node has room for one term of each. */
+/* A node has room for one term of each, which it adds. */
 static bool fits(const struct node *n)
 {
-	return !n->in[IN_RESIDUAL] && !n->in[IN_U + 2];
+	return !n->in[IN_RESIDUAL] && !n->in[IN_U + 2] && !((const struct linear_attr *)n->attr)->inside;
 }
 
 static bool reads(const struct node *n, uint32_t x)

@@ -12,7 +12,8 @@ enum { IN_X, IN_W, IN_U, IN_UP, IN_BIAS = IN_U + 2 * LINEAR_TERMS, IN_RESIDUAL, 
 struct linear_attr {
 	float scale;
 	bool int8;
-	bool dx_given;          /* backward: whoever reads the output gives its share of dx */
+	bool inside;            /* terms are not added */
+	bool dx_given;          /* backward: whoever reads the output gives its share of dx, or nobody */
 };
 
 /* Backward: in dy and the other factor, for dx perhaps du and A of terms too; out the gradient. */

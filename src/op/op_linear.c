@@ -6,6 +6,9 @@
  *
  *     du = dy·U    dU = dyᵀ·u    dx = scale·dy·W    dW = scale·dyᵀ·x    dbias = Σ rows dy    dresidual = dy
  *
+ * Terms that are inside W already, which then is a form of W + Σ U·A that fewer bits hold, are not added but learn as if
+ * they were: what rounds is taken for the identity (straight-through, Bengio et al. 2013).
+ *
  * Where u is a linear of the very same x and nobody else reads it, its s·du·A is one more term of dy·W: one pass
  * over dx (not in int8).
  *
@@ -56,11 +59,14 @@ static int check_terms(const struct tape *t, const struct node *n, size_t O, str
 	return 0;
 }
 
-/* The ranks of all terms. */
+/* The ranks of all terms that are added. */
 static double rank_sum(const struct tape *t, const struct node *n)
 {
+	const struct linear_attr *attr = n->attr;
 	double sum = 0;
 
+	if (attr && attr->inside)
+		return 0;
 	for (int k = 0; k < n_terms(n); k++)
 		sum += (double)tape_tensor(t, n->in[IN_UP + 2 * k])->dim[1];
 	return sum;
@@ -158,6 +164,18 @@ struct gemm linear_gemm(const struct run *r, const uint32_t in[N_IN], uint32_t o
 	return g;
 }
 
+/* The product that a node computes, without terms that its matrix has already. */
+static struct gemm node_gemm(const struct run *r, const struct node *n)
+{
+	const struct linear_attr *attr = n->attr;
+	uint32_t in[N_IN];
+
+	memcpy(in, n->in, sizeof(in));
+	if (attr->inside)
+		memset(in + IN_U, 0, 2 * LINEAR_TERMS * sizeof(*in));
+	return linear_gemm(r, in, n->out[0], attr->scale);
+}
+
 static void linear_forward(struct run *r, const struct node *n)
 {
 	const struct linear_attr *attr = n->attr;
@@ -167,7 +185,7 @@ static void linear_forward(struct run *r, const struct node *n)
 		gemm_int8_run(r->kernels, r->pool, &q);
 		return;
 	}
-	struct gemm g = linear_gemm(r, n->in, n->out[0], attr->scale);
+	struct gemm g = node_gemm(r, n);
 	gemm_run(r->kernels, r->pool, &g, run_scratch(r, 0));
 }
 
@@ -176,7 +194,7 @@ static int linear_products(const struct run *r, const struct node *n, struct gem
 	const struct linear_attr *attr = n->attr;
 
 	if (!attr->int8)
-		*out = linear_gemm(r, n->in, n->out[0], attr->scale);
+		*out = node_gemm(r, n);
 	return !attr->int8;
 }
 
@@ -399,7 +417,7 @@ static void emit_dx(struct tape *t, const struct node *n, uint32_t dy)
 
 	if (attr->dx_given || !tape_wants(t, x))
 		return;
-	for (int k = 0; k < n_terms(n); k++) {
+	for (int k = 0; k < n_terms(n) && !attr->inside; k++) {
 		const struct node *inner = inner_linear(t, n, k);
 		if (!inner || !tape_grad(t, n->in[IN_U + 2 * k]))
 			continue;
@@ -481,7 +499,8 @@ const struct op op_row_linear = {
 
 uint32_t op_linear(struct tape *t, const struct linear *l)
 {
-	struct linear_attr attr = { .scale = l->scale == 0 ? 1 : l->scale, .int8 = l->int8 };
+	struct linear_attr attr = { .scale = l->scale == 0 ? 1 : l->scale, .int8 = l->int8, .inside = l->inside && l->term[0].u,
+		                    .dx_given = l->x_constant };
 	uint32_t in[N_IN] = { [IN_X] = l->x, [IN_W] = l->w, [IN_BIAS] = l->bias, [IN_RESIDUAL] = l->residual,
 		              [IN_WT] = l->wt };
 

@@ -49,6 +49,8 @@ struct linear {
 	struct linear_term term[LINEAR_TERMS]; /* products added in the same pass; the first that is none ends */
 	uint32_t residual; /* N,O added to the result, or none */
 	float scale;       /* of x·Wᵀ; 0 means 1 */
+	bool inside;       /* the terms are in w already, as far as its form lets them: not added, but they learn */
+	bool x_constant;   /* x gets no gradient */
 	bool int8;         /* x·Wᵀ, and dx where there is wt, in int8 arithmetic; w is in panels */
 	uint32_t wt;       /* I,O: Wᵀ in panels of Q8_0, for dx = dy·W; or none */
 };

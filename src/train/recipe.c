@@ -162,13 +162,13 @@ int recipe_resolve(struct recipe *r, struct err *e)
 {
 	if (check_paths(r, e) < 0 || check_compute(r, e) < 0 || check_evaluation(r, e) < 0 ||
 	    check_remedies(r, e) < 0 || check_adapter(r, e) < 0 || check_average(r, e) < 0 || check_spikes(r, e) < 0 ||
-	    resolve_schedule(r, e) < 0)
+	    resolve_schedule(r, e) < 0 || qat_check(r, e) < 0)
 		return -1;
 	const struct objective *objective = objective_find(r->objective);
 	if (objective->check &&
 	    objective->check(opt_row_options(objective_rows, r->objective_options, r->objective), e) < 0)
 		return -1;
-	if (!method_adapter(r->method))
+	if (!method_adapter(r->method) || r->qat)
 		r->compute = "f32";
 	if (r->config) /* it has nothing to forget */
 		r->forgetting = false;
@@ -217,6 +217,8 @@ void recipe_unused(const struct recipe *r, const struct opt_parse *p, struct buf
 		                     "there");
 	if (!(r->ema_decay > 0) && opt_given(p, "ema-weights"))
 		add_unused(sentence, "--ema-weights is of --ema-decay, which is not there");
+	if (!r->qat && (opt_given(p, "qat-start-step") || opt_given(p, "qat-imatrix")))
+		add_unused(sentence, "--qat-start-step and --qat-imatrix are of --qat, which is not there");
 	if (!r->replay && opt_given(p, "replay-ratio"))
 		add_unused(sentence, "--replay-ratio is of the rows of --replay, which is not there");
 	if (!r->instruction_data && (opt_given(p, "instruction-ratio") || opt_given(p, "instruction-start")))
@@ -248,6 +250,8 @@ const char *recipe_apart(const struct recipe *a, const struct recipe *b)
 	for (size_t i = 0; i < ARRAY_LEN(both); i++) {
 		if (both[i]->spike_threshold > 0)
 			return "--spike-threshold takes one run back, not several beside each other";
+		if (both[i]->qat)
+			return "--qat computes with weights of its own";
 		if (both[i]->new_tokens)
 			return "--new-tokens makes another model of it";
 		if (!method_adapter(both[i]->method))

@@ -57,6 +57,8 @@ struct recipe {
 	const char *report_to;
 	int64_t eval_tokens;                                           /* of shards */
 	size_t memory;                                                 /* 0: no limit */
+	const char *qat, *qat_imatrix;                                 /* trainer_qat.c; or NULL */
+	int64_t qat_start_step;
 	double rank_timeout;                                           /* seconds */
 	/* no option: of this machine, borrowed; what --memory has recomputed is chosen by it; or NULL */
 	const struct speeds *speeds;
@@ -245,6 +247,14 @@ struct recipe {
 	                  "the same, each number by what it matters to --retain (elastic weight consolidation)"), \
 		OPT_FLOAT("layer-lr-decay", s, f.layer_lr_decay, "1", 1e-6, 1, \
 	                  "times the rate for each layer from the last one down; embeddings have the lowest"), \
+		OPT_GROUP("Trained for its quantized form"), \
+		OPT_STRING("qat", s, f.qat, NULL, "TYPE", \
+	                   "computes with what a file of that type has of the weights: q4_0, q4_k, q8_0, mxfp4 or " \
+	                   "another of quantize's; the result is that file"), \
+		OPT_INT("qat-start-step", s, f.qat_start_step, "1", 1, 1e12, \
+	                "the first step that computes so; those before it train as usual"), \
+		OPT_STRING("qat-imatrix", s, f.qat_imatrix, NULL, "FILE", \
+	                   "which columns matter, as quantize's --imatrix"), \
 		OPT_GROUP("Logging elsewhere"), \
 		OPT_FLAG("tensorboard", s, f.tensorboard, "false", \
 	                 "also write the metrics as " TENSORBOARD_FILE " in the run directory"), \
@@ -292,6 +302,8 @@ json_t *recipe_record(const struct recipe *r);
 int recipe_load(struct recipe *r, struct opt_parse *p, const json_t *record, struct err *e);
 /* Why two recipes (settled) cannot be trained on one model in memory, or NULL: they can. */
 const char *recipe_apart(const struct recipe *a, const struct recipe *b);
+/* trainer_qat.c: refuses what does not go with --qat. */
+int qat_check(const struct recipe *r, struct err *e);
 /* Refuses, naming the option, when two recipes would not give the same bits. */
 int recipe_same_result(const json_t *before, const json_t *now, struct err *e);
 

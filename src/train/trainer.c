@@ -22,6 +22,7 @@
 #include "model/mup.h"
 #include "model/new_tokens.h"
 #include "model/resident.h"
+#include "model/weights.h"
 #include "op/trace.h"
 #include "quant/quant.h"
 #include "train/spike.h"
@@ -62,7 +63,7 @@ static int read_model(struct trainer *t, struct trainer_base *b, struct err *e)
 	if (model_open(&b->model, t->recipe.model, e) < 0 ||
 	    model_load_in_4bit(&b->model, &t->recipe.four_bit, t->pool, e) < 0 ||
 	    check_model(t->objective.row, &b->model, e) < 0 || model_tokenizer(&b->model, e) < 0 ||
-	    source_hash(&b->model.source, b->hash, e) < 0)
+	    source_hash(&b->model.source, b->hash, e) < 0 || (t->recipe.qat && weights_as_gguf(&b->model, e) < 0))
 		return -1;
 	if (t->recipe.new_tokens && new_tokens_add(&b->model, t->recipe.new_tokens, e) < 0)
 		return -1;
@@ -121,7 +122,7 @@ static int add_weights(struct trainer *t, struct err *e)
 		return -1;
 	for (size_t i = 0; i < t->model->n_weights; i++)
 		quantized |= dtypes[t->model->weights[i].dtype].block > 1;
-	if (quantized)
+	if (quantized && !t->recipe.qat)
 		log_say("--method full: the quantized weights of %s are converted to f32, %s", t->recipe.model,
 		        trains_all(t) ? "trained and written as such" : "trained where they are named, and all written "
 		                                                        "as such");
@@ -209,7 +210,7 @@ static int make_params(struct trainer *t, struct err *e)
 	const struct adapter_type *type = method_adapter(r->method);
 
 	if (!type)
-		return add_weights(t, e);
+		return add_weights(t, e) < 0 ? -1 : qat_open(t, e);
 	if (make_adapter(t, type, e) < 0)
 		return -1;
 	if (check_new_tokens(t, e) < 0)
@@ -219,7 +220,7 @@ static int make_params(struct trainer *t, struct err *e)
 	t->has_adapter = true;
 	t->overlay = &t->adapter.overlay;
 	t->params = &t->overlay->params;
-	return 0;
+	return qat_open(t, e);
 }
 
 /* --max-length counts an adapter's virtual tokens: what they leave is the documents'. */
@@ -545,7 +546,7 @@ int trainer_begin(struct trainer *t, struct err *e)
 	if (t->started)
 		BUG("a trainer started twice");
 	if ((t->has_adapter && !t->goes_on && adapter_start(&t->adapter, t->model, t->pool, e) < 0) ||
-	    trainer_draw_own_texts(t, e) < 0 || (!t->has_adapter && copy_weights(t, e) < 0) ||
+	    trainer_draw_own_texts(t, e) < 0 || (!t->has_adapter && copy_weights(t, e) < 0) || qat_begin(t, e) < 0 ||
 	    trainer_make_reference(t, e) < 0)
 		return -1;
 	return t->objective.row->begin ? t->objective.row->begin(&t->objective, e) : 0;
@@ -703,6 +704,7 @@ static int update(struct trainer *t, float *gradient, struct step_metrics *m, st
 	trace_span(t->trace, o->row->name, begin, o->update.flops, o->update.bytes);
 	if (share_weights(t, e) < 0)
 		return -1;
+	qat_follow(t, t->step + 1);
 	moved_tell(t, m);
 	if (t->has_adapter)
 		follow(t, gradient);
@@ -870,6 +872,8 @@ void trainer_close(struct trainer *t)
 		penalty_release(t);
 	if (t->params)
 		moved_release(t);
+	if (t->params)
+		qat_release(t);
 	if (t->objective.row->close)
 		t->objective.row->close(&t->objective);
 	mem_free(t->objective.scratch);

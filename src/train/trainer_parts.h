@@ -11,6 +11,7 @@
 #include "train/trainer.h"
 #include "train/windows.h"
 #include "model/prepare.h"
+#include "model/quantize_model.h"
 
 struct dataset {
 	struct rows rows;
@@ -143,6 +144,27 @@ struct moved {
 	int n;
 };
 
+/* trainer_qat.c: of --qat; overlay NULL: it is not asked for */
+struct qat {
+	struct arena mem;
+	struct overlay *overlay;           /* of what is trained */
+	struct quant_mix_wish wish;
+	struct quant_mix_rule rule;
+	struct imatrix imatrix;
+	struct quantize_how how;
+	struct export_weights weights;
+	struct quantize_model file;        /* as it will be written, where `listed` */
+	bool listed;
+	enum dtype *to;                    /* [n_weights] a weight's in the file */
+	const float **columns;             /* [n_weights] how much its columns matter, or NULL */
+	struct adapter_factors *pairs;     /* of LoRA */
+	size_t n_pairs;
+	float *memory;                     /* [numbers], then two rows of the widest for each thread */
+	float **stored, *rows;             /* [n_weights] in it, NULL: as they are; the rows */
+	size_t numbers, widest;
+	bool made, on;                     /* stored has numbers; they have been through the file's form */
+};
+
 /* A step while it is computed. */
 struct step {
 	struct step_metrics metrics;
@@ -241,6 +263,7 @@ struct trainer {
 	struct forgetting forgetting;
 	struct penalty penalty;
 	struct moved moved;
+	struct qat qat;
 	struct work sampled;               /* texts for whoever watches */
 	double fisher_rows;                /* of the documents that it is made of */
 
@@ -400,6 +423,17 @@ void moved_keep(struct trainer *t);
 void moved_tell(struct trainer *t, struct step_metrics *out);
 void moved_release(struct trainer *t);
 struct optim_cost penalty_cost(const struct trainer *t);
+/* trainer_qat.c: once there is what is trained: which types, and where numbers will be. Bytes of the whole run. Before
+ * anything is computed with the weights of the start. What is trained has changed, after so many steps. Weight i as it
+ * is trained, rows as the model's file has them. Seconds of making all anew. The file. */
+int qat_open(struct trainer *t, struct err *e);
+size_t qat_bytes(const struct trainer *t);
+int qat_begin(struct trainer *t, struct err *e);
+void qat_follow(struct trainer *t, long done);
+void qat_latent(struct trainer *t, int i, float *out);
+int qat_seconds(const struct trainer *t, double *seconds, struct err *e);
+int qat_save(struct trainer *t, const char *dir, struct err *e);
+void qat_release(struct trainer *t);
 double penalty_reserve(const struct trainer *t, struct batch_cap *cap);
 int penalty_begin(struct trainer *t, struct err *e);
 double penalty_add(struct trainer *t, float *gradient, double weight);

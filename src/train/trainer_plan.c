@@ -168,7 +168,7 @@ size_t trainer_state_bytes(const struct trainer *t)
 	size_t flat = t->params->n * sizeof(float);
 	return pages(flat) + pages(flat * (size_t)t->totals.gradient_buffers) + pages(t->optim.taken_bytes) +
 	       pages(penalty_bytes(t)) + pages(moved_bytes(t)) + pages(t->adapter.kept.n * sizeof(float)) +
-	       pages(share_bytes(t));
+	       pages(share_bytes(t)) + pages(qat_bytes(t));
 }
 
 /* Everything but the arena, as far as it does not depend on what is recomputed. */
@@ -216,6 +216,8 @@ static size_t result_bytes(const struct trainer *t)
 		if (t->full.replaced[i] < 0)
 			largest = MAX(largest, w->bytes + weight_numbers(w) * sizeof(float));
 	}
+	if (t->recipe.qat)
+		largest = MAX(largest, export_gguf_scratch(&t->qat.file.export));
 	return largest ? p->weights_bytes + p->state_bytes + p->eval_bytes + p->made_bytes + p->base_bytes +
 	                         pages(largest) :
 	                 0;
@@ -234,7 +236,8 @@ static size_t forgetting_bytes(const struct trainer *t)
 	return common + MAX(p->weights_bytes, f->weights_bytes) +
 	       MAX((t->has_adapter ? flat : 0) + f->draw_bytes,
 	           flat + pages(t->optim.taken_bytes) + pages(penalty_bytes(t)) +
-		           pages(t->adapter.kept.n * sizeof(float)) + pages(share_bytes(t)) + f->bytes);
+		           pages(t->adapter.kept.n * sizeof(float)) + pages(share_bytes(t)) +
+		           pages(qat_bytes(t)) + f->bytes);
 }
 
 static void add_up(struct trainer *t, size_t arena_bytes)
@@ -243,7 +246,7 @@ static void add_up(struct trainer *t, size_t arena_bytes)
 	size_t sum = fixed_bytes(p) + arena_bytes;
 	/* A reference is made before the memory of the steps is taken. */
 	size_t start = p->weights_bytes + p->eval_bytes + p->made_bytes + p->base_bytes +
-	               pages(t->params->n * sizeof(float)) + t->reference_bytes;
+	               pages(t->params->n * sizeof(float)) + pages(qat_bytes(t)) + t->reference_bytes;
 	size_t measured = forgetting_bytes(t);
 	/* Reading the data may have taken more than the steps will: then that was the peak. */
 	p->past_bytes = MAX(MAX(sum, result_bytes(t)), MAX(MAX(start, measured), mem_rss_peak())) - sum;

@@ -45,6 +45,7 @@ static void follow(struct trainer *t)
 {
 	if (t->has_adapter)
 		adapter_follow(&t->adapter, t->model, t->kernels, t->pool);
+	qat_follow(t, t->step);
 }
 
 static bool averages(const struct trainer *t)
@@ -223,8 +224,8 @@ static int load_state(struct trainer *t, const char *dir, long step, struct chec
 	*c = checkpoint_of(t);
 	if (checkpoint_read(dir, c, e) < 0)
 		return -1;
-	follow(t);
 	t->step = step;
+	follow(t);
 	t->skipped = (long)json_integer_value(json_object_get(c->facts, "skipped"));
 	if (!t->objective.row->load || t->objective.row->load(&t->objective, step, dir, e) == 0)
 		return 0;
@@ -346,6 +347,8 @@ static int save_adapter(const struct trainer *t, const char *dir, struct err *e)
 
 static int save_trained(struct trainer *t, const char *dir, struct err *e)
 {
+	if (t->recipe.qat)
+		return qat_save(t, dir, e);
 	return t->has_adapter ? save_adapter(t, dir, e) : save_model(t, dir, e);
 }
 

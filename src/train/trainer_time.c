@@ -100,11 +100,11 @@ static double remaining(const struct trainer *t) { return (double)(t->totals.ste
 /* Of what the steps do beside their passes; each sum of two gradients moves three buffers. */
 static int update_seconds(const struct trainer *t, double copy_rate, double *seconds, struct err *e)
 {
-	double steps = remaining(t), sums = (double)t->totals.micro_batches - steps, step;
+	double steps = remaining(t), sums = (double)t->totals.micro_batches - steps, step, qat;
 
-	if (optim_seconds(&t->optim, copy_rate, &step, e) < 0)
+	if (optim_seconds(&t->optim, copy_rate, &step, e) < 0 || qat_seconds(t, &qat, e) < 0)
 		return -1;
-	*seconds = steps * (step + penalty_cost(t).bytes / copy_rate) +
+	*seconds = steps * (step + qat + penalty_cost(t).bytes / copy_rate) +
 	           3.0 * sums * (double)t->params->n * sizeof(float) / copy_rate;
 	return 0;
 }

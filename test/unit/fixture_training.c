@@ -19,7 +19,7 @@ void job_init(struct test *t, struct job *j, const char *model, const char *data
 	struct err e = ERR_INIT;
 	char *words = mem_strdup(assignments), *save = NULL;
 
-	*j = (struct job){ .model = io_join(test_golden(), model),
+	*j = (struct job){ .model = *model == '/' ? mem_strdup(model) : io_join(test_golden(), model),
 		           .data = mem_strdup(data),
 		           .out = io_join(test_tmp(), "run") };
 	opt_begin(&j->parse, recipe_opts, &j->recipe, &e);
