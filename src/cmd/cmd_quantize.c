@@ -395,8 +395,8 @@ static json_t *summarize(const struct quantizing *q)
 	const struct agreement *a = &q->agreement;
 	json_t *j = json_pack("{s:o, s:s, s:I, s:I, s:f, s:o, s:I, s:I}", "out", jsonx_path(q->o->out), "type",
 	                      q->wish.mixture->name, "bytes_before", (json_int_t)q->list->bytes_from, "bytes",
-	                      (json_int_t)q->list->bytes_to, "bits_per_weight", bits_of(q, q->list->bytes_to), "tensors",
-	                      types_json(q), "fell_back", (json_int_t)q->list->n_fell_back, "compared_tokens",
+	                      (json_int_t)q->list->bytes_to, "bits_per_weight", bits_of(q, q->list->bytes_to),
+	                      "tensors", types_json(q), "fell_back", (json_int_t)q->list->n_fell_back, "compared_tokens",
 	                      (json_int_t)a->tokens);
 
 	if (!q->o->data)
@@ -444,7 +444,8 @@ static void show(const struct quantizing *q)
 
 	clock_human(clock_seconds() - q->began, time);
 	app_print("%s: %s, %s of weights, before %s: %.2f bits a weight, before %.2f\n", q->o->out,
-	          q->wish.mixture->name, human_bytes(q->list->bytes_to, after), human_bytes(q->list->bytes_from, before),
+	          q->wish.mixture->name, human_bytes(q->list->bytes_to, after),
+	          human_bytes(q->list->bytes_from, before),
 	          bits_of(q, q->list->bytes_to), bits_of(q, q->list->bytes_from));
 	if (q->list->n_fell_back)
 		app_print("  %zu of %zu tensors have rows that the type's blocks do not divide, and another type\n",

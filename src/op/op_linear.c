@@ -6,8 +6,8 @@
  *
  *     du = dy·U    dU = dyᵀ·u    dx = scale·dy·W    dW = scale·dyᵀ·x    dbias = Σ rows dy    dresidual = dy
  *
- * Terms that are inside W already, which then is a form of W + Σ U·A that fewer bits hold, are not added but learn as if
- * they were: what rounds is taken for the identity (straight-through, Bengio et al. 2013).
+ * Terms that are inside W already, which then is a form of W + Σ U·A that fewer bits hold, are not added but learn as
+ * if they were: what rounds is taken for the identity (straight-through, Bengio et al. 2013).
  *
  * Where u is a linear of the very same x and nobody else reads it, its s·du·A is one more term of dy·W: one pass
  * over dx (not in int8).
@@ -499,8 +499,8 @@ const struct op op_row_linear = {
 
 uint32_t op_linear(struct tape *t, const struct linear *l)
 {
-	struct linear_attr attr = { .scale = l->scale == 0 ? 1 : l->scale, .int8 = l->int8, .inside = l->inside && l->term[0].u,
-		                    .dx_given = l->x_constant };
+	struct linear_attr attr = { .scale = l->scale == 0 ? 1 : l->scale, .int8 = l->int8,
+		                    .inside = l->inside && l->term[0].u, .dx_given = l->x_constant };
 	uint32_t in[N_IN] = { [IN_X] = l->x, [IN_W] = l->w, [IN_BIAS] = l->bias, [IN_RESIDUAL] = l->residual,
 		              [IN_WT] = l->wt };
 

@@ -83,8 +83,8 @@ static int check_adapter(struct trainer *t, struct err *e)
 		               a->parent   ? "there is another adapter under it" : "it has dropout");
 	for (size_t i = 0; i < t->model->n_weights; i++)
 		if (a->overlay.replaced[i] >= 0 || a->overlay.base[i])
-			return err_set(e, "--qat with --method lora wants pairs of low rank alone, and %s is trained whole "
-			                  "beside them: --method full does that", t->model->weights[i].name);
+			return err_set(e, "--qat with --method lora wants pairs of low rank alone, and %s is trained "
+			                  "whole beside them: --method full does that", t->model->weights[i].name);
 	q->pairs = arena_array(&q->mem, t->model->n_weights + 1, sizeof(*q->pairs));
 	q->n_pairs = a->type->pairs(a, q->pairs);
 	for (size_t i = 0; i < q->n_pairs; i++)
@@ -243,7 +243,7 @@ static bool all_finite(const float *x, size_t n)
 	return sum == 0;
 }
 
-/* To the file's form and back. Threads keep denormals while they encode, as quantize's do, and decode as forwards do. */
+/* To the file's form and back. Threads keep denormals while they encode, as quantize's do; decode as forwards do. */
 static void through_file(const struct rows_work *w, float *x, uint8_t *packed)
 {
 	const struct qat *q = &w->t->qat;
@@ -395,13 +395,13 @@ int qat_check(const struct recipe *r, struct err *e)
 	if (!mixture)
 		return err_prefix(e, "--qat");
 	if (dtypes[mixture->dtype].block == 1)
-		return err_set(e, "--qat %s: that rounds no number to blocks; q4_0, q4_k, q8_0 and mxfp4 do, as all that "
-		                  "kungfu quantize writes", r->qat);
+		return err_set(e, "--qat %s: that rounds no number to blocks; q4_0, q4_k, q8_0 and mxfp4 do, as all "
+		                  "that kungfu quantize writes", r->qat);
 	if (method_adapter(r->method) && strcmp(r->method, "lora") != 0)
 		return err_set(e, "--qat is of --method full and lora, not %s", r->method);
 	if (with)
 		return err_set(e, "--qat does not go with %s", with);
 	if (!strcmp(r->compute, "int8"))
-		return err_set(e, "--qat computes in f32, where its forward is that of the file, and --compute is int8");
+		return err_set(e, "--qat computes in f32, where its forward is the file's, and --compute is int8");
 	return 0;
 }
