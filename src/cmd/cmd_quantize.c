@@ -396,7 +396,8 @@ static json_t *summarize(const struct quantizing *q)
 	json_t *j = json_pack("{s:o, s:s, s:I, s:I, s:f, s:o, s:I, s:I}", "out", jsonx_path(q->o->out), "type",
 	                      q->wish.mixture->name, "bytes_before", (json_int_t)q->list->bytes_from, "bytes",
 	                      (json_int_t)q->list->bytes_to, "bits_per_weight", bits_of(q, q->list->bytes_to),
-	                      "tensors", types_json(q), "fell_back", (json_int_t)q->list->n_fell_back, "compared_tokens",
+	                      "tensors", types_json(q), "fell_back", (json_int_t)q->list->n_fell_back,
+	                      "compared_tokens",
 	                      (json_int_t)a->tokens);
 
 	if (!q->o->data)
