@@ -36,7 +36,7 @@ static void change(void *ctx)
 		openai_error(&r, x->path ? 400 : 404, x->path ? "invalid_adapter" : "model_not_found", "lora_name",
 		             "%s", e.msg);
 	}
-	http_later_reply(x->later, &r);
+	openai_later(x->s, x->later, NULL, &r, false);
 	change_free(x);
 }
 

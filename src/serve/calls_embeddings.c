@@ -141,7 +141,7 @@ static void embedding_reply(struct embedding *x, const float *v, size_t width)
 	}
 	openai_reply(&r, json_pack("{s:s, s:o, s:s, s:o}", "object", "list", "data", data, "model", x->model, "usage",
 	                           usage));
-	http_later_reply(x->later, &r);
+	openai_later(x->s, x->later, NULL, &r, false);
 }
 
 /* The engine's thread. */
@@ -170,7 +170,7 @@ static void embed(void *ctx)
 	} else {
 		struct http_reply r = { 0 };
 		openai_error(&r, 500, "server_error", NULL, "%s", e.msg);
-		http_later_reply(x->later, &r);
+		openai_later(x->s, x->later, NULL, &r, false);
 	}
 	if (v)
 		embedder_free(embedder);

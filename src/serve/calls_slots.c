@@ -102,7 +102,7 @@ static void run(void *ctx)
 		openai_error(&r, 400, "invalid_slot", NULL, "%s", e.msg);
 	else if (x->action != LIST)
 		openai_reply(&r, done_json(x, b, clock_seconds() - began));
-	http_later_reply(x->later, &r);
+	openai_later(x->s, x->later, NULL, &r, false);
 	slots_free(x);
 }
 

@@ -51,6 +51,43 @@ void openai_reply(struct http_reply *r, json_t *j)
 	json_decref(j);
 }
 
+/* Ollama's clients read a sentence. */
+static void make_plain(struct http_reply *r)
+{
+	json_t *j = json_loads(buf_str(&r->body), 0, NULL);
+	const char *message = json_string_value(json_object_get(json_object_get(j, "error"), "message"));
+	int status = r->status;
+
+	if (message)
+		openai_reply(r, json_pack("{s:s}", "error", message));
+	r->status = status;
+	json_decref(j);
+}
+
+/* A number for this reply, by which people ask what became of it. */
+static void number_reply(struct openai *s, const char *id, struct http_reply *r)
+{
+	if (id) {
+		http_header(r, "x-request-id", "%s", id);
+		return;
+	}
+	pthread_mutex_lock(&s->lock);
+	uint64_t number = s->next_id++;
+	pthread_mutex_unlock(&s->lock);
+	http_header(r, "x-request-id", "req-%016llx",
+	            (unsigned long long)(s->salt ^ number * 0x9E3779B97F4A7C15ULL));
+}
+
+void openai_later(struct openai *s, struct http_later *l, const char *id, struct http_reply *r, bool plain)
+{
+	if (plain && r->status >= 400)
+		make_plain(r);
+	number_reply(s, id, r);
+	http_later_reply(l, r);
+}
+
+static bool is_plain(const struct http_request *q) { return !strncmp(q->path, "/api/", 5); }
+
 /* --- models --- */
 
 int openai_adapter(struct openai *s, const char *name)
@@ -192,6 +229,15 @@ static bool is_closed(struct openai *s)
 	return closed;
 }
 
+/* A reply that is given at once. */
+static void finish_now(struct openai *s, const struct http_request *q, struct http_reply *r)
+{
+	if (r->status >= 400 && is_plain(q))
+		make_plain(r);
+	if (r->status)
+		number_reply(s, NULL, r);
+}
+
 bool openai_admit(void *openai, const struct http_request *q, struct http_reply *r)
 {
 	struct openai *s = openai;
@@ -209,9 +255,11 @@ bool openai_admit(void *openai, const struct http_request *q, struct http_reply 
 		             "none of those that are known");
 	if (r->status == 405)
 		r->allow = strcmp(other->method, "GET") ? other->method : "GET, HEAD";
-	if (r->status)
-		openai_count_refused(s);
-	return !r->status;
+	if (!r->status)
+		return true;
+	openai_count_refused(s);
+	finish_now(s, q, r);
+	return false;
 }
 
 void openai_count_refused(struct openai *s)
@@ -242,6 +290,7 @@ void openai_answer(void *openai, const struct http_request *q, struct http_reply
 	}
 	if (r->status >= 400)
 		openai_count_refused(s);
+	finish_now(s, q, r);
 	json_decref(sent);
 }
 

@@ -54,9 +54,24 @@ struct choice {
 	const char *finish;
 };
 
+/* How an answer is told. Of the engine's thread. */
+struct ask_form {
+	const char *type;                       /* of a stream */
+	bool plain;                             /* errors are {"error": "…"}: Ollama's */
+	bool keeps;                             /* choice.text is there in a stream too */
+	void (*begin)(struct ask *a);           /* what a stream has before any text; or NULL */
+	void (*piece)(struct choice *c, const char *text, size_t n); /* text that is certain, of a stream */
+	void (*done)(struct choice *c);         /* c->finish says how; of a stream */
+	void (*end)(struct ask *a);             /* the last of a stream */
+	json_t *(*whole)(struct ask *a);        /* the reply where nothing is streamed */
+};
+extern const struct ask_form openai_form;       /* openai_form.c */
+
 /* A request for answers. */
 struct ask {
 	struct openai *s;
+	const struct ask_form *form;
+	json_t *own;            /* of the form: what its replies repeat of the request */
 	struct http_later *later;
 	char id[40];
 	int64_t created;
@@ -66,6 +81,7 @@ struct ask {
 	bool holds;
 	uint64_t client;        /* of its key */
 	double until;           /* clock_seconds at which its time is over; 0: never */
+	double came, first;     /* when it was asked, and when its first token was drawn, 0: none is */
 	double began;           /* when the first of its answers did; 0: none did yet */
 	bool late;              /* its time was over */
 	char *model;            /* as it was asked for */
@@ -86,6 +102,7 @@ struct ask {
 	int64_t prompt_tokens, cached_tokens, new_tokens;
 	double flops, int_ops, share;
 	struct meter_span span;
+	struct gas gas;         /* all of it, when it is over */
 	json_t *failed; /* a sentence that ends it, as http_reply's body; NULL */
 	struct ask *next, **at;
 };
@@ -94,6 +111,8 @@ struct ask {
 void openai_error(struct http_reply *r, int status, const char *code, const char *param, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 void openai_reply(struct http_reply *r, json_t *j); /* 200, j is taken */
+/* The whole reply of what was asked before, with its number (NULL: another); plain: an error is Ollama's. */
+void openai_later(struct openai *s, struct http_later *l, const char *id, struct http_reply *r, bool plain);
 /* What a model's name stands for: −1 the model; of s->o.adapters (adapters_find), without them 0 the one over all;
  * −2 and a refusal: there is none such. */
 int openai_model(struct openai *s, const json_t *sent, const char **name, struct http_reply *r);
@@ -125,5 +144,8 @@ size_t openai_characters(const char *text);
 
 /* openai_run.c: from now on the engine's. */
 void ask_start(struct ask *a, const struct http_request *q);
+/* A piece of a stream: j, which is taken, between two texts. */
+void ask_send(struct ask *a, const char *before, json_t *j, const char *after);
+json_t *ask_gas_json(const struct ask *a); /* what it took, when it is over; NULL: that is not told */
 
 #endif

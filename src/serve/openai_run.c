@@ -25,77 +25,68 @@ static void token(void *ctx, int32_t id, const float *logits)
 {
 	struct choice *c = ctx;
 
+	if (!c->ask->first)
+		c->ask->first = clock_seconds();
 	if (!c->ask->logprobs || ends(c->ask->s, id))
 		return;
 	choice_token(c, id, logits);
 }
 
-/* What a choice says of tokens; takes them. */
-static json_t *logprobs_json(const struct ask *a, json_t **tokens)
-{
-	json_t *t = *tokens;
+/* --- replies --- */
 
-	*tokens = NULL;
-	if (!t)
-		return json_null();
-	return a->chat ? json_pack("{s:o, s:n}", "content", t, "refusal") : t;
-}
-
-/* --- events --- */
-
-static json_t *head_json(const struct ask *a, bool chunk)
-{
-	return json_pack("{s:s, s:s, s:I, s:s, s:s}", "id", a->id, "object",
-	                 !a->chat ? "text_completion" :
-	                 chunk    ? "chat.completion.chunk" :
-	                            "chat.completion",
-	                 "created", (json_int_t)a->created, "model", a->model, "system_fingerprint", a->s->fingerprint);
-}
-
-static void send_event(struct ask *a, json_t *j)
+void ask_send(struct ask *a, const char *before, json_t *j, const char *after)
 {
 	char *line = jsonx_line(j);
 	struct buf event = BUF_INIT;
 
-	buf_addf(&event, "data: %s\n\n", line);
+	buf_addf(&event, "%s%s%s", before, line, after);
 	http_later_add(a->later, buf_str(&event), event.len);
 	buf_release(&event);
 	mem_free(line);
 	json_decref(j);
 }
 
-/* One choice's; delta: of chat, taken; text of completions. */
-static void send_choice(struct choice *c, json_t *delta, const char *text, size_t n, const char *finish)
+json_t *ask_gas_json(const struct ask *a)
 {
-	struct ask *a = c->ask;
-	json_t *j = head_json(a, true), *choice = json_pack("{s:i}", "index", c->index);
+	return a->s->o.read_span ? gas_request_json(&a->gas) : NULL;
+}
 
-	if (a->chat)
-		json_object_set_new(choice, "delta", delta);
-	else
-		json_object_set_new(choice, "text", jsonx_text(text, n));
-	json_object_set_new(choice, "logprobs", logprobs_json(a, &c->tokens));
-	json_object_set_new(choice, "finish_reason", finish ? json_string(finish) : json_null());
-	json_object_set_new(j, "choices", json_pack("[o]", choice));
-	if (a->include_usage)
-		json_object_set_new(j, "usage", json_null());
-	send_event(a, j);
+/* What it took, when all of it is there. */
+static void measure(struct ask *a)
+{
+	struct gas *g = &a->gas;
+
+	gas_none(g);
+	if (!a->s->o.read_span)
+		return;
+	a->s->o.read_span(&a->span, g);
+	gas_share(g, a->share);
+	g->tokens_in = a->prompt_tokens;
+	g->tokens_out = a->new_tokens;
+	g->flops = a->flops;
+	g->int_ops = a->int_ops;
 }
 
 static void begin_stream(struct ask *a)
 {
-	struct http_reply head = { 200, "text/event-stream" };
+	struct http_reply head = { 200, a->form->type };
 
 	http_header(&head, "x-request-id", "%s", a->id);
 	http_later_begin(a->later, &head);
-	for (size_t i = 0; i < a->n_choices; i++) {
-		struct choice *c = &a->choices[i];
-		const char *echo = a->echo ? a->prompt_texts[c->prompt - a->prompts] : "";
-		if (a->chat)
-			send_choice(c, json_pack("{s:s, s:s}", "role", "assistant", "content", ""), NULL, 0, NULL);
-		else if (*echo)
-			send_choice(c, NULL, echo, strlen(echo), NULL);
+	if (a->form->begin)
+		a->form->begin(a);
+}
+
+static void reply_whole(struct ask *a)
+{
+	struct http_reply r = { 200, "application/json" };
+
+	openai_reply(&r, a->form->whole(a));
+	if (a->s->o.read_span) {
+		http_header(&r, "x-kungfu-gas-seconds", "%.6g", a->gas.seconds);
+		http_header(&r, "x-kungfu-gas-joules", "%.6g", a->gas.energy.joules);
 	}
+	openai_later(a->s, a->later, a->id, &r, a->form->plain);
 }
 
 /* --- the batcher's calls --- */
@@ -108,80 +99,11 @@ static int emit(void *ctx, const char *text, size_t n)
 
 	if (http_later_left(a->later))
 		return 1;
-	if (!a->stream)
+	if (!a->stream || a->form->keeps)
 		buf_add(&c->text, text, n);
-	else if (n)
-		send_choice(c, a->chat ? json_pack("{s:o}", "content", jsonx_text(text, n)) : NULL, text, n, NULL);
+	if (a->stream && n)
+		a->form->piece(c, text, n);
 	return 0;
-}
-
-static json_t *usage_json(struct ask *a, struct gas *gas)
-{
-	json_t *j = json_pack("{s:I, s:I, s:I, s:{s:I}}", "prompt_tokens", (json_int_t)a->prompt_tokens,
-	                      "completion_tokens", (json_int_t)a->new_tokens, "total_tokens",
-	                      (json_int_t)(a->prompt_tokens + a->new_tokens), "prompt_tokens_details", "cached_tokens",
-	                      (json_int_t)a->cached_tokens);
-
-	if (!a->s->o.read_span)
-		return j;
-	gas_none(gas);
-	a->s->o.read_span(&a->span, gas);
-	gas_share(gas, a->share);
-	gas->tokens_in = a->prompt_tokens;
-	gas->tokens_out = a->new_tokens;
-	gas->flops = a->flops;
-	gas->int_ops = a->int_ops;
-	json_object_set_new(j, "gas", gas_request_json(gas));
-	return j;
-}
-
-static json_t *choice_json(struct choice *c)
-{
-	struct ask *a = c->ask;
-	json_t *j = json_pack("{s:i}", "index", c->index), *text = jsonx_text(buf_str(&c->text), c->text.len);
-
-	if (a->chat)
-		json_object_set_new(j, "message",
-		                    json_pack("{s:s, s:o, s:n}", "role", "assistant", "content", text, "refusal"));
-	else
-		json_object_set_new(j, "text", text);
-	json_object_set_new(j, "logprobs", logprobs_json(a, &c->tokens));
-	json_object_set_new(j, "finish_reason", json_string(c->finish));
-	return j;
-}
-
-static void reply_whole(struct ask *a)
-{
-	struct http_reply r = { 200, "application/json" };
-	json_t *j = head_json(a, false), *choices = json_array();
-	struct gas gas;
-
-	for (size_t i = 0; i < a->n_choices; i++)
-		json_array_append_new(choices, choice_json(&a->choices[i]));
-	json_object_set_new(j, "choices", choices);
-	json_object_set_new(j, "usage", usage_json(a, &gas));
-	openai_reply(&r, j);
-	http_header(&r, "x-request-id", "%s", a->id);
-	if (a->s->o.read_span) {
-		http_header(&r, "x-kungfu-gas-seconds", "%.6g", gas.seconds);
-		http_header(&r, "x-kungfu-gas-joules", "%.6g", gas.energy.joules);
-	}
-	http_later_reply(a->later, &r);
-}
-
-static void end_stream(struct ask *a)
-{
-	static const char last[] = "data: [DONE]\n\n";
-	struct gas gas;
-
-	if (a->include_usage) {
-		json_t *j = head_json(a, true);
-		json_object_set_new(j, "choices", json_array());
-		json_object_set_new(j, "usage", usage_json(a, &gas));
-		send_event(a, j);
-	}
-	http_later_add(a->later, last, sizeof(last) - 1);
-	http_later_end(a->later);
 }
 
 static void count(struct ask *a)
@@ -205,20 +127,22 @@ static void reply_not_begun(struct ask *a)
 	struct http_reply r = { 0 };
 
 	openai_busy(a->s, &r, a->late ? "The request waited until its time was over" : "The server ends");
-	http_header(&r, "x-request-id", "%s", a->id);
-	http_later_reply(a->later, &r);
+	openai_later(a->s, a->later, a->id, &r, a->form->plain);
 }
 
 /* All choices are there. */
 static void finish(struct ask *a)
 {
 	count(a);
-	if (!a->began)
+	measure(a);
+	if (!a->began) {
 		reply_not_begun(a);
-	else if (a->stream)
-		end_stream(a);
-	else
+	} else if (a->stream) {
+		a->form->end(a);
+		http_later_end(a->later);
+	} else {
 		reply_whole(a);
+	}
 	*a->at = a->next;
 	if (a->next)
 		a->next->at = a->at;
@@ -264,7 +188,7 @@ static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 	a->int_ops += g->int_ops;
 	a->share = MIN(a->share + g->share, 1.0);
 	if (a->stream && a->began > 0)
-		send_choice(c, a->chat ? json_object() : NULL, "", 0, c->finish);
+		a->form->done(c);
 	if (++a->n_done == a->n_choices)
 		finish(a);
 	return 0;
@@ -280,7 +204,7 @@ static void finish_empty(struct ask *a)
 		if (i % (a->n_choices / a->n_prompts) == 0)
 			a->prompt_tokens += (int64_t)c->prompt->n;
 		if (a->stream)
-			send_choice(c, NULL, "", 0, c->finish);
+			a->form->done(c);
 	}
 	a->share = 1;
 	finish(a);
@@ -327,7 +251,7 @@ static int refuse(struct ask *a, int status, const struct err *e)
 	else
 		openai_error(&r, status, status < 500 ? "invalid_adapter" : "server_error",
 		             status < 500 ? "model" : NULL, "%s", e->msg);
-	http_later_reply(a->later, &r);
+	openai_later(a->s, a->later, a->id, &r, a->form->plain);
 	pthread_mutex_lock(&a->s->lock);
 	a->s->pending -= (int)a->n_choices;
 	pthread_mutex_unlock(&a->s->lock);
@@ -399,7 +323,8 @@ void ask_start(struct ask *a, const struct http_request *q)
 
 	if (s->o.timeout > 0)
 		seconds = fmin(seconds, s->o.timeout);
-	a->until = isfinite(seconds) ? clock_seconds() + seconds : 0;
+	a->came = clock_seconds();
+	a->until = isfinite(seconds) ? a->came + seconds : 0;
 	a->client = q->bearer ? hash_64(q->bearer, strlen(q->bearer)) : 0;
 	pthread_mutex_lock(&s->lock);
 	s->pending += (int)a->n_choices;

@@ -1,0 +1,131 @@
+/* openai_form: answers as OpenAI's clients of chat and of completions read them, whole and as server-sent events. */
+#include "serve/openai_parts.h"
+
+#include <string.h>
+
+#include "base/jsonx.h"
+
+/* What a choice says of tokens; takes them. */
+static json_t *logprobs_json(const struct ask *a, json_t **tokens)
+{
+	json_t *t = *tokens;
+
+	*tokens = NULL;
+	if (!t)
+		return json_null();
+	return a->chat ? json_pack("{s:o, s:n}", "content", t, "refusal") : t;
+}
+
+static json_t *head_json(const struct ask *a, bool chunk)
+{
+	return json_pack("{s:s, s:s, s:I, s:s, s:s}", "id", a->id, "object",
+	                 !a->chat ? "text_completion" :
+	                 chunk    ? "chat.completion.chunk" :
+	                            "chat.completion",
+	                 "created", (json_int_t)a->created, "model", a->model, "system_fingerprint", a->s->fingerprint);
+}
+
+static json_t *usage_json(const struct ask *a)
+{
+	json_t *j = json_pack("{s:I, s:I, s:I, s:{s:I}}", "prompt_tokens", (json_int_t)a->prompt_tokens,
+	                      "completion_tokens", (json_int_t)a->new_tokens, "total_tokens",
+	                      (json_int_t)(a->prompt_tokens + a->new_tokens), "prompt_tokens_details", "cached_tokens",
+	                      (json_int_t)a->cached_tokens),
+	       *gas = ask_gas_json(a);
+
+	if (gas)
+		json_object_set_new(j, "gas", gas);
+	return j;
+}
+
+/* --- events --- */
+
+/* One choice's; delta: of chat, taken; text of completions. */
+static void send_choice(struct choice *c, json_t *delta, const char *text, size_t n, const char *finish)
+{
+	struct ask *a = c->ask;
+	json_t *j = head_json(a, true), *choice = json_pack("{s:i}", "index", c->index);
+
+	if (a->chat)
+		json_object_set_new(choice, "delta", delta);
+	else
+		json_object_set_new(choice, "text", jsonx_text(text, n));
+	json_object_set_new(choice, "logprobs", logprobs_json(a, &c->tokens));
+	json_object_set_new(choice, "finish_reason", finish ? json_string(finish) : json_null());
+	json_object_set_new(j, "choices", json_pack("[o]", choice));
+	if (a->include_usage)
+		json_object_set_new(j, "usage", json_null());
+	ask_send(a, "data: ", j, "\n\n");
+}
+
+static void begin(struct ask *a)
+{
+	for (size_t i = 0; i < a->n_choices; i++) {
+		struct choice *c = &a->choices[i];
+		const char *echo = a->echo ? a->prompt_texts[c->prompt - a->prompts] : "";
+		if (a->chat)
+			send_choice(c, json_pack("{s:s, s:s}", "role", "assistant", "content", ""), NULL, 0, NULL);
+		else if (*echo)
+			send_choice(c, NULL, echo, strlen(echo), NULL);
+	}
+}
+
+static void piece(struct choice *c, const char *text, size_t n)
+{
+	send_choice(c, c->ask->chat ? json_pack("{s:o}", "content", jsonx_text(text, n)) : NULL, text, n, NULL);
+}
+
+static void done(struct choice *c)
+{
+	send_choice(c, c->ask->chat ? json_object() : NULL, "", 0, c->finish);
+}
+
+static void end(struct ask *a)
+{
+	static const char last[] = "data: [DONE]\n\n";
+
+	if (a->include_usage) {
+		json_t *j = head_json(a, true);
+		json_object_set_new(j, "choices", json_array());
+		json_object_set_new(j, "usage", usage_json(a));
+		ask_send(a, "data: ", j, "\n\n");
+	}
+	http_later_add(a->later, last, sizeof(last) - 1);
+}
+
+/* --- whole --- */
+
+static json_t *choice_json(struct choice *c)
+{
+	struct ask *a = c->ask;
+	json_t *j = json_pack("{s:i}", "index", c->index), *text = jsonx_text(buf_str(&c->text), c->text.len);
+
+	if (a->chat)
+		json_object_set_new(j, "message",
+		                    json_pack("{s:s, s:o, s:n}", "role", "assistant", "content", text, "refusal"));
+	else
+		json_object_set_new(j, "text", text);
+	json_object_set_new(j, "logprobs", logprobs_json(a, &c->tokens));
+	json_object_set_new(j, "finish_reason", json_string(c->finish));
+	return j;
+}
+
+static json_t *whole(struct ask *a)
+{
+	json_t *j = head_json(a, false), *choices = json_array();
+
+	for (size_t i = 0; i < a->n_choices; i++)
+		json_array_append_new(choices, choice_json(&a->choices[i]));
+	json_object_set_new(j, "choices", choices);
+	json_object_set_new(j, "usage", usage_json(a));
+	return j;
+}
+
+const struct ask_form openai_form = {
+	.type = "text/event-stream",
+	.begin = begin,
+	.piece = piece,
+	.done = done,
+	.end = end,
+	.whole = whole,
+};
