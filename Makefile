@@ -65,7 +65,7 @@ $(BUILD)/kungfu: $(call obj,$(CMD_SRC)) $(BUILD)/gen/commands.o $(PAGES) $(BUILD
 	$(if $(V),,@echo "  LD $@")
 	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS) $(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
 
-$(BUILD)/libkungfu.a: $(KERNEL_OBJ) $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o $(BUILD)/gen/prices_yaml.o $(BUILD)/gen/priors_yaml.o
+$(BUILD)/libkungfu.a: $(KERNEL_OBJ) $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o $(BUILD)/gen/prices_yaml.o $(BUILD)/gen/priors_yaml.o $(BUILD)/gen/guard_yaml.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # An archive, so that a test linked alone needs only the fixtures that it names.
@@ -142,6 +142,11 @@ $(BUILD)/gen/prices_yaml.c: src/gas/prices.yaml
 # The same of what is known of ways to adapt.
 $(BUILD)/gen/priors_yaml.c: share/priors.yaml
 	@mkdir -p $(@D); { printf '/* made by the Makefile from priors.yaml */\nextern const char priors_builtin[];\nconst char priors_builtin[] =\n'; \
+	sed 's/[\\"]/\\&/g; s/.*/\t"&\\n"/' $<; printf ';\n'; } > $@
+
+# And of what a guard looks for.
+$(BUILD)/gen/guard_yaml.c: share/guard.yaml
+	@mkdir -p $(@D); { printf '/* made by the Makefile from guard.yaml */\nextern const char guard_builtin[];\nconst char guard_builtin[] =\n'; \
 	sed 's/[\\"]/\\&/g; s/.*/\t"&\\n"/' $<; printf ';\n'; } > $@
 
 # page_x: src/serve/x.html. Kept: make would remove it as its last word, after the tests' sum.

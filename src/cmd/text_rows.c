@@ -8,7 +8,7 @@
 #include "base/opt.h"
 #include "base/utf8.h"
 
-static bool has_rows(const char *path)
+bool text_rows_are_rows(const char *path)
 {
 	static const char *const endings[] = { ".jsonl", ".json", ".csv", ".tsv" };
 	bool is = io_is_dir(path);
@@ -55,7 +55,7 @@ static int read_lines(struct rows *r, const char *path, struct err *e)
 int text_rows_read(struct text_rows *t, const char *path, int64_t limit, struct err *e)
 {
 	struct rows *r = &t->rows;
-	int status = has_rows(path) ? rows_load_objects(r, path, e) : read_lines(r, path, e);
+	int status = text_rows_are_rows(path) ? rows_load_objects(r, path, e) : read_lines(r, path, e);
 
 	if (status == 0 && limit != OPT_UNSET_INT)
 		r->n = MIN(r->n, (size_t)limit);

@@ -19,6 +19,7 @@ struct text_rows {
 	size_t n_cut;                       /* texts that lost some */
 };
 
+bool text_rows_are_rows(const char *path); /* by its name, or because it is a folder; else it has lines */
 /* limit: the first so many, OPT_UNSET_INT: all. Which columns rows have is not looked at; none at all is an error. */
 int text_rows_read(struct text_rows *t, const char *path, int64_t limit, struct err *e);
 /* The documents, which begin as nobody's answer and nobody's choice: `one` gives each its tokens, in mem, and says how

@@ -1,0 +1,403 @@
+/* regex: programs run as automata that are made as they are needed.
+ *
+ * A state is the steps to go on at and what kind of character stands behind; a move looks at the next character, so
+ * that assertions know both sides, and tells which expressions end before it. A state's moves are computed once and
+ * kept; when more than STATES are kept, all are forgotten.
+ *
+ * A match is found in three passes, each linear: forward from anywhere to the first place where one ends; back from
+ * there to the leftmost place where one that ends there begins; forward again to the longest end. */
+#include "guard/regex.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "guard/regex_parts.h"
+
+enum { STATES = 8192, NUMBERS_MOST = 1 << 22, SLOTS = 4 * STATES };
+enum kind { KIND_NONE, KIND_WORD, KIND_OTHER, KIND_LINE };
+
+#define NO_MOVE UINT32_MAX
+
+struct expression {
+	struct program forward, backward;
+};
+
+struct regex_set {
+	struct arena mem;
+	struct expression *one;
+	size_t n;
+	struct program all;
+};
+
+/* --- automata --- */
+
+struct state {
+	size_t from, n;
+	uint64_t hash;
+	enum kind behind;
+}; /* its steps: numbers[from .. from + n) */
+struct move {
+	uint32_t to, ends;
+}; /* ends: 0, or 1 + where the list of them is */
+
+struct automaton {
+	const struct program *p;
+	bool anywhere; /* a match may begin at any place */
+	struct state state[STATES];
+	size_t n;
+	struct move *move; /* [STATES][n_classes + 1] */
+	uint32_t *numbers;
+	size_t n_numbers, cap_numbers;
+	uint32_t slot[SLOTS];           /* 0, or 1 + a state */
+	uint32_t *list, *stack, *reach; /* [p->n] */
+	uint32_t *seen;                 /* [p->n] the mark of the closure that has it */
+	uint32_t mark;
+};
+
+static struct automaton *automaton_new(const struct program *p, bool anywhere)
+{
+	struct automaton *a = mem_alloc(sizeof(*a));
+
+	a->p = p;
+	a->anywhere = anywhere;
+	a->move = mem_array((size_t)STATES * (size_t)(p->n_classes + 1), sizeof(*a->move));
+	a->list = mem_array(p->n + 1, sizeof(*a->list));
+	a->stack = mem_array(2 * p->n + 2, sizeof(*a->stack));
+	a->reach = mem_array(p->n + 1, sizeof(*a->reach));
+	a->seen = mem_array(p->n + 1, sizeof(*a->seen));
+	return a;
+}
+
+static void automaton_free(struct automaton *a)
+{
+	if (!a)
+		return;
+	mem_free(a->move);
+	mem_free(a->numbers);
+	mem_free(a->list);
+	mem_free(a->stack);
+	mem_free(a->reach);
+	mem_free(a->seen);
+	mem_free(a);
+}
+
+static void forget(struct automaton *a)
+{
+	a->n = a->n_numbers = 0;
+	memset(a->slot, 0, sizeof(a->slot));
+}
+
+static size_t keep_numbers(struct automaton *a, const uint32_t *list, size_t n)
+{
+	size_t at = a->n_numbers;
+
+	if (at + n > a->cap_numbers) {
+		a->cap_numbers = MAX(2 * a->cap_numbers, at + n + 1024);
+		a->numbers = mem_grow(a->numbers, a->cap_numbers, sizeof(*a->numbers));
+	}
+	if (n)
+		memcpy(a->numbers + at, list, n * sizeof(*list));
+	a->n_numbers += n;
+	return at;
+}
+
+/* The state of these steps, in this order. */
+static uint32_t state_of(struct automaton *a, const uint32_t *list, size_t n, enum kind behind)
+{
+	uint64_t h = hash_64(list, n * sizeof(*list)) + (uint64_t)behind * 0x9E3779B97F4A7C15u;
+	size_t slot = h % SLOTS;
+
+	for (; a->slot[slot]; slot = (slot + 1) % SLOTS) {
+		const struct state *s = &a->state[a->slot[slot] - 1];
+		if (s->hash == h && s->n == n && s->behind == behind &&
+		    (!n || !memcmp(a->numbers + s->from, list, n * sizeof(*list))))
+			return a->slot[slot] - 1;
+	}
+	a->state[a->n] = (struct state){ keep_numbers(a, list, n), n, h, behind };
+	struct move *m = a->move + a->n * (size_t)(a->p->n_classes + 1);
+	for (int i = 0; i <= a->p->n_classes; i++)
+		m[i].to = NO_MOVE;
+	a->slot[slot] = (uint32_t)++a->n;
+	return (uint32_t)a->n - 1;
+}
+
+static enum kind kind_of(int c)
+{
+	if (c < 0)
+		return KIND_NONE;
+	if (c == '\n')
+		return KIND_LINE;
+	return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_' ? KIND_WORD : KIND_OTHER;
+}
+
+static bool holds(enum assert_kind k, enum kind left, enum kind right)
+{
+	bool edge = (left == KIND_WORD) != (right == KIND_WORD);
+
+	switch (k) {
+	case ASSERT_LINE_BEGIN: return left == KIND_NONE || left == KIND_LINE;
+	case ASSERT_LINE_END: return right == KIND_NONE || right == KIND_LINE;
+	case ASSERT_WORD_EDGE: return edge;
+	default: return !edge;
+	}
+}
+
+/* The steps that are reached from `list` without a character; in a->reach, bytes and matches alone. */
+static size_t close(struct automaton *a, const uint32_t *list, size_t n, enum kind behind, enum kind ahead)
+{
+	enum kind left = a->p->backward ? ahead : behind, right = a->p->backward ? behind : ahead;
+	size_t top = 0, out = 0, more = a->anywhere ? a->p->n_begin : 0;
+
+	if (++a->mark == 0) {
+		memset(a->seen, 0, a->p->n * sizeof(*a->seen));
+		a->mark = 1;
+	}
+	for (size_t i = n + more; i > 0; i--) {
+		a->stack[top++] = i > n ? a->p->begin[i - n - 1] : list[i - 1];
+		while (top) {
+			uint32_t k = a->stack[--top];
+			const struct step *s = &a->p->step[k];
+			if (a->seen[k] == a->mark)
+				continue;
+			a->seen[k] = a->mark;
+			if (s->kind == STEP_SPLIT) {
+				a->stack[top++] = s->other;
+				a->stack[top++] = s->next;
+			} else if (s->kind == STEP_ASSERT) {
+				if (holds((enum assert_kind)s->other, left, right))
+					a->stack[top++] = s->next;
+			} else {
+				a->reach[out++] = k;
+			}
+		}
+	}
+	return out;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Computes a move; may forget all states: then *from is the same one again. */
+static struct move make_move(struct automaton *a, uint32_t *from, int class, uint64_t *work)
+{
+	const struct program *p = a->p;
+	int c = class == p->n_classes ? -1 : p->example[class];
+	struct state s = a->state[*from];
+	uint32_t *ends = a->list;
+	size_t n_ends = 0, n = 0;
+
+	if (a->n >= STATES - 1 || a->n_numbers > NUMBERS_MOST) {
+		uint32_t *copy = mem_array(s.n + 1, sizeof(*copy));
+		memcpy(copy, a->numbers + s.from, s.n * sizeof(*copy));
+		forget(a);
+		*from = state_of(a, copy, s.n, s.behind);
+		s = a->state[*from];
+		mem_free(copy);
+	}
+	size_t reached = close(a, a->numbers + s.from, s.n, s.behind, kind_of(c));
+	*work += reached + s.n + 1;
+	for (size_t i = 0; i < reached; i++)
+		if (p->step[a->reach[i]].kind == STEP_MATCH)
+			ends[n_ends++] = p->step[a->reach[i]].other;
+	struct move m = { 0, 0 };
+	if (n_ends) {
+		uint32_t count = (uint32_t)n_ends;
+		m.ends = (uint32_t)keep_numbers(a, &count, 1) + 1;
+		keep_numbers(a, ends, n_ends);
+	}
+	for (size_t i = 0; i < reached && c >= 0; i++) {
+		const struct step *x = &p->step[a->reach[i]];
+		if (x->kind == STEP_BYTE && bytes_has(&p->set[x->other], (uint8_t)c))
+			a->list[n++] = x->next;
+	}
+	qsort(a->list, n, sizeof(*a->list), ascending);
+	size_t unique = 0;
+	for (size_t i = 0; i < n; i++)
+		if (!i || a->list[i] != a->list[i - 1])
+			a->list[unique++] = a->list[i];
+	m.to = state_of(a, a->list, unique, kind_of(c));
+	a->move[*from * (size_t)(p->n_classes + 1) + (size_t) class] = m;
+	return m;
+}
+
+static inline struct move take(struct automaton *a, uint32_t *from, int class, uint64_t *work)
+{
+	struct move m = a->move[*from * (size_t)(a->p->n_classes + 1) + (size_t) class];
+
+	return m.to == NO_MOVE ? make_move(a, from, class, work) : m;
+}
+
+static uint32_t start(struct automaton *a, enum kind behind)
+{
+	if (a->n >= STATES - 2)
+		forget(a);
+	return a->anywhere ? state_of(a, NULL, 0, behind) : state_of(a, a->p->begin, a->p->n_begin, behind);
+}
+
+static bool is_dead(const struct automaton *a, uint32_t state) { return !a->anywhere && !a->state[state].n; }
+
+/* --- sets --- */
+
+struct regex_set *regex_set_new(void) { return mem_alloc(sizeof(struct regex_set)); }
+
+int regex_set_add(struct regex_set *s, const char *pattern, struct err *e)
+{
+	const struct tree *t = regex_parse(&s->mem, pattern, e);
+	struct expression x = { .backward.backward = true };
+
+	if (!t)
+		return -1;
+	if (regex_nullable(t))
+		return err_set(e, "'%.80s' matches where nothing stands", pattern);
+	if (program_add(&x.forward, t, 0, e) < 0 || program_add(&x.backward, t, 0, e) < 0 ||
+	    program_add(&s->all, t, (uint32_t)s->n, e) < 0) {
+		program_release(&x.forward);
+		program_release(&x.backward);
+		return -1;
+	}
+	program_seal(&x.forward);
+	program_seal(&x.backward);
+	program_seal(&s->all);
+	s->one = mem_grow(s->one, s->n + 1, sizeof(*s->one));
+	s->one[s->n++] = x;
+	return (int)s->n - 1;
+}
+
+void regex_set_free(struct regex_set *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->n; i++) {
+		program_release(&s->one[i].forward);
+		program_release(&s->one[i].backward);
+	}
+	mem_free(s->one);
+	program_release(&s->all);
+	arena_release(&s->mem);
+	mem_free(s);
+}
+
+struct trio {
+	struct automaton *first, *back, *longest;
+};
+
+struct regex_scratch {
+	const struct regex_set *set;
+	struct automaton *all;
+	struct trio *one; /* made when they are wanted */
+};
+
+struct regex_scratch *regex_scratch_new(const struct regex_set *s)
+{
+	struct regex_scratch *x = mem_alloc(sizeof(*x));
+
+	x->set = s;
+	x->one = mem_array(s->n + 1, sizeof(*x->one));
+	return x;
+}
+
+void regex_scratch_free(struct regex_scratch *x)
+{
+	if (!x)
+		return;
+	automaton_free(x->all);
+	for (size_t i = 0; i < x->set->n; i++) {
+		automaton_free(x->one[i].first);
+		automaton_free(x->one[i].back);
+		automaton_free(x->one[i].longest);
+	}
+	mem_free(x->one);
+	mem_free(x);
+}
+
+bool regex_set_search(struct regex_scratch *x, const char *text, size_t n, bool *found, uint64_t *work, uint64_t most)
+{
+	const struct program *p = &x->set->all;
+
+	memset(found, 0, x->set->n * sizeof(*found));
+	if (!x->set->n)
+		return true;
+	if (!x->all)
+		x->all = automaton_new(p, true);
+	struct automaton *a = x->all;
+	uint32_t at = start(a, KIND_NONE);
+	for (size_t i = 0; i <= n && *work <= most; i++, ++*work) {
+		int class = i < n ? p->class_of[(uint8_t)text[i]] : p->n_classes;
+		struct move m = take(a, &at, class, work);
+		if (m.ends)
+			for (uint32_t k = 0; k < a->numbers[m.ends - 1]; k++)
+				found[a->numbers[m.ends + k]] = true;
+		at = m.to;
+	}
+	return *work <= most;
+}
+
+/* The last place where a match ends, going from `from` towards `to` (which may lie before it); false: none does. */
+static bool longest(struct automaton *a, const char *text, size_t n, size_t from, size_t to, size_t *end,
+                    uint64_t *work)
+{
+	bool back = a->p->backward, some = false;
+	size_t at = from, most = MIN((size_t)REGEX_MATCH_MAX, back ? from - to : to - from);
+	int behind = back ? (from < n ? (uint8_t)text[from] : -1) : from ? (uint8_t)text[from - 1] : -1;
+	uint32_t state = start(a, kind_of(behind));
+
+	for (size_t i = 0; i <= most && !is_dead(a, state); i++) {
+		bool over = back ? at == 0 : at == n;
+		int c = over ? -1 : (uint8_t)text[back ? at - 1 : at];
+		struct move m = take(a, &state, c < 0 ? a->p->n_classes : a->p->class_of[c], work);
+		if (m.ends) {
+			*end = at;
+			some = true;
+		}
+		if (over)
+			break;
+		at = back ? at - 1 : at + 1;
+		state = m.to;
+		++*work;
+	}
+	return some;
+}
+
+static bool is_inside(char c) { return ((uint8_t)c & 0xC0) == 0x80; }
+
+static void whole_characters(const char *text, size_t n, size_t *begin, size_t *end)
+{
+	for (int i = 0; i < 3 && *begin && is_inside(text[*begin]); i++)
+		--*begin;
+	for (int i = 0; i < 3 && *end < n && is_inside(text[*end]); i++)
+		++*end;
+}
+
+bool regex_find(struct regex_scratch *x, int number, const char *text, size_t n, size_t from, size_t *begin,
+                size_t *end, uint64_t *work)
+{
+	const struct expression *e = &x->set->one[number];
+	struct trio *t = &x->one[number];
+
+	if (!t->first) {
+		t->first = automaton_new(&e->forward, true);
+		t->back = automaton_new(&e->backward, false);
+		t->longest = automaton_new(&e->forward, false);
+	}
+	uint32_t state = start(t->first, kind_of(from ? (uint8_t)text[from - 1] : -1));
+	for (size_t i = from; i <= n; i++, ++*work) {
+		int class = i < n ? e->forward.class_of[(uint8_t)text[i]] : e->forward.n_classes;
+		struct move m = take(t->first, &state, class, work);
+		state = m.to;
+		if (!m.ends)
+			continue;
+		if (!longest(t->back, text, n, i, from, begin, work))
+			continue; /* longer than a match may be */
+		*end = i;
+		longest(t->longest, text, n, *begin, n, end, work);
+		whole_characters(text, n, begin, end);
+		return *end > *begin;
+	}
+	return false;
+}

@@ -1,0 +1,125 @@
+/* regex_build: a tree becomes steps, from its end to its beginning: each part is given where it goes on. Counts are
+ * copies. A program that reads backward has the parts of a row in the other order. */
+#include "guard/regex_parts.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+struct building {
+	struct program *p;
+	struct err *e;
+	bool full;
+};
+
+static uint32_t put(struct building *b, enum step_kind kind, uint32_t next, uint32_t other)
+{
+	struct program *p = b->p;
+
+	if (p->n >= PROGRAM_STEPS * 8) {
+		b->full = true;
+		return 0;
+	}
+	if (p->n == p->cap) {
+		p->cap = MAX((size_t)64, 2 * p->cap);
+		p->step = mem_grow(p->step, p->cap, sizeof(*p->step));
+	}
+	p->step[p->n] = (struct step){ kind, next, other };
+	return (uint32_t)p->n++;
+}
+
+static uint32_t set_of(struct program *p, const struct bytes *b)
+{
+	for (size_t i = 0; i < p->n_sets; i++)
+		if (!memcmp(&p->set[i], b, sizeof(*b)))
+			return (uint32_t)i;
+	if (p->n_sets == p->cap_sets) {
+		p->cap_sets = MAX((size_t)16, 2 * p->cap_sets);
+		p->set = mem_grow(p->set, p->cap_sets, sizeof(*p->set));
+	}
+	p->set[p->n_sets] = *b;
+	return (uint32_t)p->n_sets++;
+}
+
+static uint32_t emit(struct building *b, const struct tree *t, uint32_t next);
+
+static uint32_t repeat(struct building *b, const struct tree *t, uint32_t next)
+{
+	if (t->most < 0) {
+		uint32_t split = put(b, STEP_SPLIT, next, next);
+		uint32_t body = emit(b, t->a, split);
+		if (!b->full)
+			b->p->step[split].other = body;
+		next = split;
+	}
+	uint32_t past = next;
+	for (int i = t->least; i < t->most && !b->full; i++)
+		next = put(b, STEP_SPLIT, emit(b, t->a, next), past);
+	for (int i = 0; i < t->least && !b->full; i++)
+		next = emit(b, t->a, next);
+	return next;
+}
+
+static uint32_t emit(struct building *b, const struct tree *t, uint32_t next)
+{
+	if (b->full)
+		return 0;
+	switch (t->kind) {
+	case TREE_EMPTY: return next;
+	case TREE_BYTE: return put(b, STEP_BYTE, next, set_of(b->p, &t->bytes));
+	case TREE_CAT:
+		if (b->p->backward)
+			return emit(b, t->b, emit(b, t->a, next));
+		return emit(b, t->a, emit(b, t->b, next));
+	case TREE_OR: {
+		uint32_t a = emit(b, t->a, next), c = emit(b, t->b, next);
+		return put(b, STEP_SPLIT, a, c);
+	}
+	case TREE_REPEAT: return repeat(b, t, next);
+	case TREE_ASSERT: return put(b, STEP_ASSERT, next, (uint32_t)t->assert);
+	}
+	BUG("tree %d", (int)t->kind);
+}
+
+int program_add(struct program *p, const struct tree *t, uint32_t number, struct err *e)
+{
+	struct building b = { p, e, false };
+	size_t had = p->n;
+	uint32_t begin = emit(&b, t, put(&b, STEP_MATCH, 0, number));
+
+	if (b.full || p->n - had > PROGRAM_STEPS)
+		return err_set(e, "the expression is too large: it has more than %d states", PROGRAM_STEPS);
+	p->begin = mem_grow(p->begin, p->n_begin + 1, sizeof(*p->begin));
+	p->begin[p->n_begin++] = begin;
+	return 0;
+}
+
+static bool is_word(int c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_'; }
+
+/* Bytes are alike that are in the same sets, and are word, line end or neither alike. */
+void program_seal(struct program *p)
+{
+	p->n_classes = 0;
+	for (int c = 0; c < 256; c++) {
+		int k = 0;
+		for (; k < p->n_classes; k++) {
+			uint8_t x = p->example[k];
+			bool same = is_word(c) == is_word(x) && (c == '\n') == (x == '\n');
+			for (size_t i = 0; i < p->n_sets && same; i++)
+				same = bytes_has(&p->set[i], (uint8_t)c) == bytes_has(&p->set[i], x);
+			if (same)
+				break;
+		}
+		if (k == p->n_classes)
+			p->example[p->n_classes++] = (uint8_t)c;
+		p->class_of[c] = (uint8_t)k;
+	}
+}
+
+void program_release(struct program *p)
+{
+	mem_free(p->step);
+	mem_free(p->set);
+	mem_free(p->begin);
+	*p = (struct program){ .n = 0 };
+}

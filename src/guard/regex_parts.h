@@ -1,0 +1,51 @@
+/* regex_parts: what regex_parse.c, regex_build.c and regex.c share. */
+#ifndef GUARD_REGEX_PARTS_H
+#define GUARD_REGEX_PARTS_H
+
+#include "base/arena.h"
+#include "guard/regex.h"
+
+struct bytes { uint64_t bit[4]; };               /* a set of bytes */
+
+static inline bool bytes_has(const struct bytes *b, uint8_t c) { return b->bit[c >> 6] >> (c & 63) & 1; }
+static inline void bytes_put(struct bytes *b, uint8_t c) { b->bit[c >> 6] |= (uint64_t)1 << (c & 63); }
+
+enum tree_kind { TREE_EMPTY, TREE_BYTE, TREE_CAT, TREE_OR, TREE_REPEAT, TREE_ASSERT };
+enum assert_kind { ASSERT_LINE_BEGIN, ASSERT_LINE_END, ASSERT_WORD_EDGE, ASSERT_NO_WORD_EDGE };
+
+struct tree {
+	enum tree_kind kind;
+	struct bytes bytes;                      /* of a byte */
+	const struct tree *a, *b;                /* a: also of a repeat */
+	int least, most;                         /* of a repeat; most −1: any */
+	enum assert_kind assert;
+};
+
+/* The tree of an expression, in mem; NULL and a sentence. */
+const struct tree *regex_parse(struct arena *mem, const char *pattern, struct err *e);
+bool regex_nullable(const struct tree *t);       /* an empty text is a match */
+
+enum step_kind { STEP_BYTE, STEP_SPLIT, STEP_ASSERT, STEP_MATCH };
+
+struct step { enum step_kind kind; uint32_t next, other; }; /* other: of a split; the set, the assertion, the number */
+
+struct program {                                 /* of one or of several expressions, in one direction */
+	struct step *step;
+	size_t n, cap;
+	struct bytes *set;
+	size_t n_sets, cap_sets;
+	uint32_t *begin;                         /* [n_begin] where each expression begins */
+	size_t n_begin;
+	bool backward;
+	uint8_t class_of[256];                   /* bytes that no step tells apart; n_classes is the text's end */
+	uint8_t example[256];
+	int n_classes;
+};
+
+enum { PROGRAM_STEPS = 20000 };
+
+int program_add(struct program *p, const struct tree *t, uint32_t number, struct err *e);
+void program_seal(struct program *p);            /* when all are added */
+void program_release(struct program *p);
+
+#endif
