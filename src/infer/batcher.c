@@ -42,7 +42,10 @@ struct slot {
 	int most;                      /* tokens that it may come to hold */
 	size_t fed;                    /* tokens of the prompt that are in the session */
 	int64_t used;                  /* the step in which what it has was used last, −1: it has nothing */
-	int32_t next;                  /* the answer's newest token, to be fed */
+	int32_t feed[1 + DRAFT_MOST];  /* the answer's newest token, to be fed, and guesses of those after it */
+	int32_t drawn[1 + DRAFT_MOST]; /* after these, [n_drawn] of this step */
+	int n_drawn;
+	struct guesses ahead;
 	int rows;                      /* of this step */
 	struct live work;
 	double seconds, since;         /* its part of the steps' time, by rows; the time of all steps before it began */
@@ -64,7 +67,8 @@ struct batcher {
 	int n_slots;
 	struct session_part *parts;    /* [n_slots] of this step */
 	struct slot **of_part;
-	int n_parts;
+	struct guesses **drafts;         /* [n_slots] */
+	int n_parts, guesses;
 	struct batcher_limits limits;
 	struct turns turns;            /* where they are to be fair */
 	double row_seconds;            /* of a step by its rows of prompts, lately; 0: not known */
@@ -79,6 +83,7 @@ struct batcher *batcher_new(struct session *s, const struct tokenizer *t, struct
 	b->slots = mem_array((size_t)b->n_slots, sizeof(*b->slots));
 	b->parts = mem_array((size_t)b->n_slots, sizeof(*b->parts));
 	b->of_part = mem_array((size_t)b->n_slots, sizeof(struct slot *));
+	b->drafts = mem_array((size_t)b->n_slots, sizeof(struct guesses *));
 	for (int i = 0; i < b->n_slots; i++)
 		b->slots[i].used = -1;
 	batcher_limit(b, &(struct batcher_limits){ 0 });
@@ -127,6 +132,7 @@ void batcher_free(struct batcher *b)
 	mem_free(b->slots);
 	mem_free(b->parts);
 	mem_free(b->of_part);
+	mem_free(b->drafts);
 	mem_free(b);
 }
 
@@ -212,6 +218,8 @@ static void complete(struct batcher *b, struct slot *slot)
 {
 	answer_end(&slot->answer);
 	session_operations(b->s, &slot->work, &slot->g.flops, &slot->g.int_ops);
+	if (b->limits.drafter)
+		drafter_end(b->limits.drafter, sequence_of(b, slot), &slot->g.flops, &slot->g.int_ops);
 	slot->g.share = b->seconds > slot->since ? slot->seconds / (b->seconds - slot->since) : 1;
 	slot->over = true;
 }
@@ -556,21 +564,55 @@ static void deal_rows(struct batcher *b, int room, int reading)
 		}
 }
 
+/* Guesses for the answers that grow, each as many as may still be its own. */
+static int guess(struct batcher *b, struct err *e)
+{
+	int n = 0, begun = 0, left;
+
+	for (int i = 0; i < b->n_slots; i++)
+		begun += b->slots[i].begun;
+	left = MIN(session_logits(b->s), session_rows(b->s)) - begun;
+	for (int i = 0; i < b->n_slots; i++) {
+		struct slot *slot = &b->slots[i];
+		int length = session_length(b->s, i), room;
+		if (!grows(slot))
+			continue;
+		room = (int)MIN(slot->request->asked.generate.max_new_tokens - slot->g.ids.n, DRAFT_MOST);
+		slot->ahead = (struct guesses){ .sequence = i,
+			                      .ids = session_ids(b->s, i),
+			                      .n = (size_t)length,
+			                      .next = slot->feed[0],
+			                      .sampler = &slot->sampler,
+			                      .room = MAX(MIN(room, slot->most - length - 1), 0) };
+		b->drafts[n++] = &slot->ahead;
+	}
+	for (int i = 0; i < n; i++)
+		b->drafts[i]->room = MIN(b->drafts[i]->room, left / n);
+	return drafter_guess(b->limits.drafter, b->drafts, n, e);
+}
+
 /* One part for each slot that has tokens to feed. */
 static void make_parts(struct batcher *b)
 {
 	int growing = 0, reading = 0;
 
+	b->guesses = 0;
 	for (int i = 0; i < b->n_slots; i++) {
-		growing += grows(&b->slots[i]);
-		reading += unread(&b->slots[i]) > 0;
-		b->slots[i].rows = grows(&b->slots[i]);
+		struct slot *slot = &b->slots[i];
+		reading += unread(slot) > 0;
+		slot->rows = grows(slot);
+		if (slot->rows && b->limits.drafter) {
+			memcpy(slot->feed + 1, slot->ahead.out, (size_t)slot->ahead.n_out * sizeof(*slot->feed));
+			slot->rows += slot->ahead.n_out;
+			b->guesses += slot->ahead.n_out;
+		}
+		growing += slot->rows;
 	}
 	deal_rows(b, rows_for_prompts(b, growing), reading);
 	b->n_parts = b->prompt_rows = 0;
 	for (int i = 0; i < b->n_slots; i++) {
 		struct slot *slot = &b->slots[i];
-		struct session_part part = { .sequence = i, .ids = &slot->next, .n = slot->rows, .wanted = 1 };
+		struct session_part part = { .sequence = i, .ids = slot->feed, .n = slot->rows, .wanted = slot->rows };
 		if (slot->rows && unread(slot)) {
 			const struct batcher_request *r = &slot->request->asked;
 			part.ids = r->ids + slot->fed;
@@ -588,9 +630,12 @@ static void make_parts(struct batcher *b)
 static void draw(void *ctx, size_t item, int thread)
 {
 	struct batcher *b = ctx;
+	struct slot *slot = b->of_part[item];
+	const struct session_part *p = &b->parts[item];
 	(void)thread;
-	if (b->parts[item].logits)
-		b->of_part[item]->next = sampler_next(&b->of_part[item]->sampler, b->parts[item].logits);
+
+	if (p->logits)
+		slot->n_drawn = speculate_draw(&slot->sampler, p->logits, slot->feed, p->wanted, slot->drawn);
 }
 
 /* A step's time and work, to those that were in it: time by their rows. */
@@ -611,17 +656,35 @@ static void distribute(struct batcher *b, double seconds)
 	}
 }
 
-/* What a step brought to one slot. */
-static void take_token(struct batcher *b, struct slot *slot, const float *logits)
+/* Guesses that were not drawn are forgotten, and those after the answer's end; `taken` tokens are the answer's. */
+static void check_guesses(struct batcher *b, struct slot *slot, int guesses, int taken)
 {
-	int sequence = sequence_of(b, slot);
-	bool full = session_length(b->s, sequence) == session_limit(b->s);
+	int sequence = sequence_of(b, slot), right = slot->n_drawn - 1;
 
-	b->new_tokens++;
-	if (b->limits.fair)
-		turns_serve(&b->turns, slot->request->asked.client, slot->request->asked.adapter, TURNS_ANSWER);
-	sampler_see(&slot->sampler, &slot->next, 1);
-	if (answer_add(&slot->answer, slot->next, logits, full))
+	session_truncate(b->s, sequence, session_length(b->s, sequence) - guesses + taken - 1);
+	drafter_took(b->limits.drafter, sequence, guesses, right);
+	slot->g.guessed += (size_t)guesses;
+	slot->g.right += (size_t)right;
+}
+
+/* What a step brought to one slot. */
+static void take_tokens(struct batcher *b, struct slot *slot, const struct session_part *p)
+{
+	int guesses = p->wanted - 1, before = session_length(b->s, p->sequence) - guesses, limit = session_limit(b->s);
+	size_t V = session_vocabulary(b->s);
+	bool over = false;
+	int i = 0;
+
+	for (; i < slot->n_drawn && !over; i++) {
+		b->new_tokens++;
+		if (b->limits.fair)
+			turns_serve(&b->turns, slot->request->asked.client, slot->request->asked.adapter, TURNS_ANSWER);
+		over = answer_add(&slot->answer, slot->drawn[i], p->logits + (size_t)i * V, before + i == limit);
+	}
+	if (guesses)
+		check_guesses(b, slot, guesses, i);
+	slot->feed[0] = slot->drawn[slot->n_drawn - 1];
+	if (over)
 		complete(b, slot);
 }
 
@@ -634,18 +697,23 @@ int batcher_step(struct batcher *b, struct err *e)
 	if (status)
 		return status;
 	give_slots_out(b);
+	double began = clock_seconds();
+	size_t before = b->new_tokens;
+	if (b->limits.drafter && guess(b, e) < 0)
+		return -1;
 	make_parts(b);
 	if (b->n_parts == 0)
 		return 0;
 	b->steps++;
-	double began = clock_seconds();
 	if (session_step(b->s, b->parts, b->n_parts, e) < 0)
 		return -1;
 	pool_run(b->pool, (size_t)b->n_parts, draw, b);
 	distribute(b, clock_seconds() - began);
 	for (int i = 0; i < b->n_parts; i++)
 		if (b->parts[i].logits)
-			take_token(b, b->of_part[i], b->parts[i].logits);
+			take_tokens(b, b->of_part[i], &b->parts[i]);
+	if (b->limits.drafter && !b->prompt_rows)
+		drafter_pass(b->limits.drafter, clock_seconds() - began, b->new_tokens - before, b->guesses);
 	return say_all_done(b, e);
 }
 

@@ -157,27 +157,87 @@ void answer_end(struct answer *a)
 	buf_release(&a->raw);
 }
 
+/* Guesses after the newest token fed[0], into fed from 1 on; how many, −1. */
+static int guess(struct session *s, const struct generate_options *o, size_t made, int32_t *fed, struct err *e)
+{
+	int room = session_limit(s) - session_length(s, 0) - 1;
+	struct guesses x = { .ids = session_ids(s, 0),
+		           .n = (size_t)session_length(s, 0),
+		           .next = fed[0],
+		           .sampler = o->sampler,
+		           .room = MIN(MIN(room, session_logits(s) - 1), (int)MIN(o->max_new_tokens - made, DRAFT_MOST)) };
+
+	if (drafter_guess(o->drafter, &(struct guesses *){ &x }, 1, e) < 0)
+		return -1;
+	memcpy(fed + 1, x.out, (size_t)x.n_out * sizeof(*fed));
+	return x.n_out;
+}
+
+/* An answer's newest tokens, and what of them is still to be fed or looked at. */
+struct growing {
+	int32_t fed[1 + DRAFT_MOST], drawn[1 + DRAFT_MOST];
+	int n;                         /* of fed */
+	double began;
+};
+
+/* One pass after the newest token: logits of it and its guesses. */
+static int go_on(struct session *s, const struct generate_options *o, const struct answer *a, struct growing *x,
+                 const float **logits, struct err *e)
+{
+	struct session_part part = { .ids = x->fed };
+
+	x->began = clock_seconds();
+	int n = o->drafter ? guess(s, o, a->g->ids.n, x->fed, e) : 0;
+	if (n < 0)
+		return -1;
+	part.n = part.wanted = x->n = 1 + n;
+	int status = session_step(s, &part, 1, e);
+	*logits = part.logits;
+	return status;
+}
+
+/* Draws after what was fed; true: the answer is over. */
+static bool take(struct session *s, const struct generate_options *o, struct answer *a, struct growing *x,
+                 const float *logits)
+{
+	int length = session_length(s, 0), n = speculate_draw(o->sampler, logits, x->fed, x->n, x->drawn);
+	int guesses = x->n - 1, before = length - guesses, taken = 0;
+	bool over = false;
+
+	for (; taken < n && !over; taken++)
+		over = answer_add(a, x->drawn[taken], logits + (size_t)taken * o->sampler->V,
+		                  before + taken == session_limit(s));
+	if (guesses) {
+		session_truncate(s, 0, before + taken - 1);
+		drafter_took(o->drafter, 0, guesses, n - 1);
+		a->g->guessed += (size_t)guesses;
+		a->g->right += (size_t)(n - 1);
+	}
+	if (o->drafter && a->g->ids.n > 1)
+		drafter_pass(o->drafter, clock_seconds() - x->began, (size_t)n, guesses);
+	x->fed[0] = x->drawn[n - 1];
+	return over;
+}
+
 int generate(struct session *s, const struct tokenizer *t, const int32_t *ids, size_t n,
              const struct generate_options *o, struct generation *g, struct err *e)
 {
 	struct answer a;
+	struct growing x = { .n = 1 };
 	const float *logits;
 
 	struct live work = session_work(s), before = work;
 	answer_begin(&a, t, o, g);
 	sampler_see(o->sampler, ids, n);
 	int status = session_feed(s, 0, ids, n, &logits, e);
-	while (status == 0) {
-		int32_t id = sampler_next(o->sampler, logits);
-		if (answer_add(&a, id, logits, session_length(s, 0) == session_limit(s)))
-			break;
-		sampler_see(o->sampler, &id, 1);
-		status = session_feed(s, 0, &id, 1, &logits, e);
-	}
+	while (status == 0 && !take(s, o, &a, &x, logits))
+		status = go_on(s, o, &a, &x, &logits, e);
 	answer_end(&a);
 	work = session_work(s);
 	live_add(&work, &before, -1);
 	session_operations(s, &work, &g->flops, &g->int_ops);
+	if (o->drafter)
+		drafter_end(o->drafter, 0, &g->flops, &g->int_ops);
 	g->share = 1;
 	return status;
 }

@@ -6,6 +6,7 @@
 #define INFER_GENERATE_H
 
 #include "infer/session.h"
+#include "infer/speculate.h"
 #include "token/tokenizer.h"
 
 enum finish {
@@ -24,6 +25,9 @@ struct generate_options {
 	bool logprobs;                 /* generation.logprob is wanted */
 	/* what it has seen before counts for its penalties; it sees the prompt and the answer */
 	struct sampler *sampler;
+	/* Guesses tokens ahead (infer/speculate.h), which makes no answer another one; NULL: nobody does. Of `generate`
+	 * alone: a batcher has one for all. */
+	struct drafter *drafter;
 	int (*emit)(void *ctx, const char *text, size_t n); /* may be NULL; other than 0 ends the answer */
 	/* may be NULL; every token, before its text is given out; logits: [V] it was drawn from */
 	void (*token)(void *ctx, int32_t id, const float *logits);
@@ -38,6 +42,7 @@ struct generation {
 	enum finish finish;
 	bool context_full;             /* why it is FINISH_LENGTH */
 	double prompt_seconds, seconds; /* reading the prompt; the tokens after the first */
+	size_t guessed, right;         /* tokens that were guessed ahead; those of them that are the answer's */
 	size_t kept;                   /* of the prompt's tokens, those that were in the session and not computed */
 	double flops, int_ops;         /* what it computed, by the plan */
 	double share;                  /* of the time of all steps while it was answered: 1 alone */

@@ -79,8 +79,9 @@ static void record(struct session *s, const struct overlay *o)
 {
 	/* no more are ever there, or touched */
 	int32_t n = s->n, rows = (int32_t)MIN((size_t)SESSION_ROWS, (size_t)n * (size_t)s->sequences.n_ctx);
+	s->n_logits = MIN(s->n_logits ? s->n_logits : n, rows);
 	struct batch_cap cap = { .rows = rows,
-		                 .targets = MIN(rows, n * (1 + s->n_drafts)),
+		                 .targets = s->n_logits,
 		                 .segments = n,
 		                 .docs = n,
 		                 .keys = s->sequences.n_ranges * KV_RANGE,
@@ -183,8 +184,8 @@ int session_new(struct session **out, struct model *m, const struct overlay *o, 
 	if (n < 1 || n > SESSION_ROWS || n > INT32_MAX / ROUND_UP(n_ctx, KV_RANGE))
 		return err_set(e, "%d sequences of %d tokens are more than a session can hold", n, n_ctx);
 	struct session *s = mem_alloc(sizeof(*s));
-	*s = (struct session){ .model = m, .device = d, .n = n, .virtual_tokens = virtual };
-	s->n_drafts = size->n_drafts;
+	*s = (struct session){ .model = m, .device = d, .n = n, .virtual_tokens = virtual,
+		               .n_logits = size->n_logits };
 	n += virtual > 0;
 	s->size = (struct memory_size){ .G = (size_t)c->G,
 		                        .D = (size_t)c->D,
@@ -272,7 +273,7 @@ static int check_parts(const struct session *s, const struct session_part *parts
 			return -1;
 		rows += parts[i].n;
 		wanted += parts[i].wanted;
-		if (parts[i].wanted > MIN(parts[i].n, 1 + s->n_drafts))
+		if (parts[i].wanted > parts[i].n)
 			BUG("logits of %d of %d tokens", parts[i].wanted, parts[i].n);
 	}
 	if (wanted > s->net.pass.batch.cap.targets)
@@ -604,6 +605,8 @@ int session_limit(const struct session *s) { return s->sequences.n_ctx - s->virt
 size_t session_vocabulary(const struct session *s) { return (size_t)s->model->config.V; }
 
 int session_sequences(const struct session *s) { return s->n; }
+
+int session_logits(const struct session *s) { return s->n_logits; }
 
 int session_rows(const struct session *s) { return s->net.pass.batch.cap.rows; }
 

@@ -26,7 +26,7 @@ struct session_size {
 	int n_ctx;                     /* tokens of a sequence; virtual ones come beside, while there are positions */
 	int n_sequences;               /* 0: one */
 	struct cache_types cache;
-	int n_drafts;                  /* tokens of a part, beside its last, whose logits may be wanted */
+	int n_logits;                  /* tokens of a step whose logits may be wanted; 0: one of each sequence */
 };
 
 /* o: the topmost overlay (an adapter's, a trainer's), or NULL. Model, overlays and device are borrowed until
@@ -50,7 +50,7 @@ struct session_part {          /* one sequence's share of a step */
 	int sequence;
 	const int32_t *ids;        /* [n], n ≥ 1 */
 	int n;
-	int wanted;                /* logits of so many of its tokens, the last ones; at most 1 + n_drafts */
+	int wanted;                /* logits of so many of its tokens, the last ones */
 	const float *logits;       /* out: [wanted][V], until the next step; NULL when none is wanted */
 	struct live work;          /* out: its part of what the step computed */
 };
@@ -92,6 +92,7 @@ size_t session_vocabulary(const struct session *s);    /* V */
 int session_sequences(const struct session *s);        /* how many there are */
 /* most tokens of a step; SESSION_ROWS unless all sequences together hold less */
 int session_rows(const struct session *s);
+int session_logits(const struct session *s);           /* most tokens of a step whose logits are wanted */
 /* For who bounds what the cache holds, in ranges of KV_RANGE tokens, which are real from when they are first used: how
  * many are held; those that a sequence still takes to grow to `length` tokens; bytes of one; how many are enough for a
  * sequence that is full. */

@@ -25,7 +25,7 @@ struct session {
 	struct memory_size size;       /* of a memory, without layers and window */
 	struct memory memories[MEMORIES];
 	struct memory_size sizes[MEMORIES]; /* [sequences.n_memories] */
-	int n_drafts;                  /* tokens beside the last whose logits may be wanted */
+	int n_logits;                  /* of a step */
 	bool own_keys;                 /* an overlay changes keys or values */
 	const struct overlay *overlay;
 	bool invocations;              /* an overlay acts from its invocation on */

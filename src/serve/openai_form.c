@@ -33,6 +33,10 @@ static json_t *usage_json(const struct ask *a)
 	                      (json_int_t)a->cached_tokens),
 	       *gas = ask_gas_json(a);
 
+	if (a->guessed)
+		json_object_set_new(j, "completion_tokens_details",
+		                    json_pack("{s:I, s:I}", "accepted_prediction_tokens", (json_int_t)a->right,
+		                              "rejected_prediction_tokens", (json_int_t)(a->guessed - a->right)));
 	if (gas)
 		json_object_set_new(j, "gas", gas);
 	return j;

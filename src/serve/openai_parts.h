@@ -99,7 +99,7 @@ struct ask {
 	struct logit_bias *bias;
 	size_t n_bias;
 	struct sampler work; /* to find likely tokens with */
-	int64_t prompt_tokens, cached_tokens, new_tokens;
+	int64_t prompt_tokens, cached_tokens, new_tokens, guessed, right;
 	double flops, int_ops, share;
 	struct meter_span span;
 	struct gas gas;         /* all of it, when it is over */

@@ -184,6 +184,8 @@ static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 		a->cached_tokens += (int64_t)g->kept;
 	}
 	a->new_tokens += (int64_t)g->ids.n;
+	a->guessed += (int64_t)g->guessed;
+	a->right += (int64_t)g->right;
 	a->flops += g->flops;
 	a->int_ops += g->int_ops;
 	a->share = MIN(a->share + g->share, 1.0);

@@ -330,6 +330,96 @@ static void test_beginnings(struct bench *b)
 	day_end(&d); /* in the middle */
 }
 
+/* --- tokens guessed ahead --- */
+
+enum { GUESSES = 6 };
+
+/* The answers alone, with guesses: the same. */
+static void guess_alone(struct bench *b, struct session *draft, size_t *right)
+{
+	struct err e = ERR_INIT;
+	struct session *s;
+	struct session_size size = { .n_ctx = CONTEXT, .n_logits = 1 + GUESSES };
+
+	CHECK(b->t, session_new(&s, &b->model, NULL, &b->device, &size, &e) == 0);
+	for (int i = 0; i < PROMPTS * WAYS; i++) {
+		const struct generation *a = &b->alone[i % PROMPTS][i / PROMPTS];
+		struct drafter *d = drafter_new(GUESSES, 1, draft);
+		struct sampler sampler = sampler_of(b, i / PROMPTS);
+		struct generation g;
+		sampler_init(&sampler, (size_t)b->model.config.V);
+		struct generate_options o = options_of(b, i / PROMPTS, &sampler);
+		o.drafter = d;
+		const struct tokens *ids = &b->ids[i % PROMPTS];
+		session_drop(s, 0);
+		CHECK_MSG(b->t, generate(s, b->model.tokenizer, ids->id, ids->n, &o, &g, &e) == 0, "%s", e.msg);
+		CHECK_MSG(b->t, g.ids.n == a->ids.n && !memcmp(g.ids.id, a->ids.id, g.ids.n * sizeof(*g.ids.id)) &&
+		                        !memcmp(g.logprob, a->logprob, g.ids.n * sizeof(*g.logprob)),
+		          "prompt %d, way %d has another answer", i % PROMPTS, i / PROMPTS);
+		CHECK(b->t, g.right <= g.guessed && g.text.len == a->text.len && g.context_full == a->context_full);
+		CHECK(b->t, session_length(s, 0) <= (int)(ids->n + g.ids.n));
+		*right += g.right;
+		drafter_free(d);
+		sampler_release(&sampler);
+		generation_release(&g);
+	}
+	session_free(s);
+}
+
+/* Beside each other, as all are guessed in one pass. */
+static void guess_beside(struct bench *b, struct session *draft)
+{
+	struct err e = ERR_INIT;
+	struct session_size size = { .n_ctx = CONTEXT, .n_sequences = 4, .n_logits = 4 * (1 + GUESSES) };
+	struct drafter *drafter = drafter_new(GUESSES, 4, draft);
+	struct day d = { .b = b };
+
+	CHECK_MSG(b->t, session_new(&d.s, &b->model, NULL, &b->device, &size, &e) == 0, "%s", e.msg);
+	d.batcher = batcher_new(d.s, b->model.tokenizer, b->pool);
+	batcher_limit(d.batcher, &(struct batcher_limits){ .drafter = drafter });
+	for (int i = 0; i < PROMPTS * WAYS; i++)
+		ask(&d, i % PROMPTS, i * 7 % WAYS);
+	run(&d);
+	CHECK(b->t, d.n_done == PROMPTS * WAYS);
+	day_end(&d);
+	drafter_free(drafter);
+}
+
+static void test_guesses(struct bench *b)
+{
+	struct err e = ERR_INIT;
+	struct session_size size = { .n_ctx = CONTEXT, .n_sequences = 4 };
+	struct session *draft;
+	size_t right = 0;
+
+	test_case(b->t, "what the text says again is guessed, and no answer is another one");
+	guess_alone(b, NULL, &right);
+	CHECK(b->t, right > 0);
+	guess_beside(b, NULL);
+
+	test_case(b->t, "a draft model that is the model is always right, and no answer is another one");
+	CHECK_MSG(b->t, session_new(&draft, &b->model, NULL, &b->device, &size, &e) == 0, "%s", e.msg);
+	right = 0;
+	guess_alone(b, draft, &right);
+	CHECK_MSG(b->t, right > PROMPTS * WAYS, "%zu were right", right);
+	guess_beside(b, draft);
+	for (int i = 0; i < 4; i++)
+		CHECK(b->t, session_length(draft, i) == 0);
+	session_free(draft);
+
+	test_case(b->t, "one that is another model, keeps states and has less room: no answer is another one");
+	struct model other;
+	char *path = io_join(test_golden(), "rwkv");
+	CHECK_MSG(b->t, model_open(&other, path, &e) == 0, "%s", e.msg);
+	size.n_ctx = CONTEXT / 4;
+	CHECK_MSG(b->t, session_new(&draft, &other, NULL, &b->device, &size, &e) == 0, "%s", e.msg);
+	guess_alone(b, draft, &right);
+	guess_beside(b, draft);
+	session_free(draft);
+	model_close(&other);
+	mem_free(path);
+}
+
 static void test_ends(struct bench *b)
 {
 	struct err e = ERR_INIT;
@@ -378,6 +468,7 @@ void test_batcher(struct test *t)
 	for (uint64_t seed = 1; seed < 5; seed++)
 		test_open(&b, seed);
 	test_beginnings(&b);
+	test_guesses(&b);
 	test_ends(&b);
 	for (size_t i = 0; i < PROMPTS; i++) {
 		for (int w = 0; w < WAYS; w++)

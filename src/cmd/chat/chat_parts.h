@@ -6,6 +6,7 @@
 #include "cmd/chat/line_edit.h"
 #include "cmd/in_context.h"
 #include "cmd/model_common.h"
+#include "cmd/generate/drafting.h"
 #include "cmd/generate/sampling.h"
 #include "cmd/index/citations.h"
 #include "infer/chat_turn.h"
@@ -18,6 +19,7 @@ struct chat_options {
 	bool history;
 	int64_t ctx_size;
 	struct sampling sampling;
+	struct draft_options draft;
 	struct in_context_options context;
 	struct sources_options documents;
 	struct cache_options cache;
@@ -51,6 +53,7 @@ struct chat {
 	struct session_size size;      /* of every speaker's session */
 	struct sampler sampler;
 	struct generate_options generate;
+	struct drafting drafting;
 	struct line_edit *lines;
 	char *file;                    /* that the conversation was saved to or loaded from */
 	size_t turns, new_tokens, prompt_tokens, kept, computed; /* of the last turn but the first two, of all */

@@ -37,6 +37,8 @@ static const struct opt chat_opts[] = {
 	SOURCES_OPTS(struct chat_options, documents),
 	CITATIONS_OPTS(struct chat_options, documents),
 	SAMPLING_OPTS(struct chat_options, sampling),
+	DRAFT_OPTS(struct chat_options, draft),
+	OPT_GROUP("Arithmetic"),
 	COMPUTE_OPT(struct chat_options, compute, "auto"),
 	FOUR_BIT_OPTS(struct chat_options, four_bit),
 	CACHE_OPTS(struct chat_options, cache),
@@ -104,6 +106,10 @@ static void put_turn(const struct chat *c, const struct speaker *v, const struct
 	json_object_set_new(j, "adapter", v == c->speakers[0] ? json_null() : json_string(v->name));
 	json_object_set_new(j, "prompt_seconds", json_real(t->g.prompt_seconds));
 	json_object_set_new(j, "tokens_per_second", jsonx_number(generation_rate(&t->g)));
+	if (c->drafting.drafter) {
+		json_object_set_new(j, "drafted_tokens", json_integer((json_int_t)t->g.guessed));
+		json_object_set_new(j, "accepted_tokens", json_integer((json_int_t)t->g.right));
+	}
 	json_object_update(j, gas);
 	if (c->found)
 		json_object_set(j, "sources", c->found);
@@ -120,11 +126,12 @@ static void tell_turn(const struct speaker *v, const struct turn *t)
 	                  g->finish == FINISH_STOP      ? "" :
 	                  g->context_full               ? ", the context is full" :
 	                                                  ", cut at --max-new-tokens";
+	char guesses[80];
 
 	if (g->text.len == 0 || g->text.data[g->text.len - 1] != '\n')
 		app_print("\n");
-	log_say("[%zu tokens, %.1f tokens/s; context %d of %d%s]", g->ids.n, generation_rate(g),
-	        session_length(v->session, 0), session_limit(v->session), how);
+	log_say("[%zu tokens, %.1f tokens/s%s; context %d of %d%s]", g->ids.n, generation_rate(g),
+	        drafting_text(g->guessed, g->right, guesses), session_length(v->session, 0), session_limit(v->session), how);
 	if (g->context_full)
 		log_warn("the context of %d tokens is full, the answer was cut. Nothing is lost: /save FILE keeps the "
 		         "conversation, /reset begins anew",
@@ -438,7 +445,11 @@ static int begin(struct chat *c, struct err *e)
 	if (o->ctx_size > limit)
 		return err_set(e, "--ctx-size %lld: the model was made for %d tokens", (long long)o->ctx_size, limit);
 	c->size = (struct session_size){ .n_ctx = o->ctx_size ? (int)o->ctx_size : limit,
+		                         .n_logits = 1 + drafting_most(&o->draft),
 		                         .cache = cache_types(&o->cache) };
+	if (drafting_open(&c->drafting, c->app, &o->draft, &c->l.model, &c->size, e) < 0)
+		return -1;
+	c->generate.drafter = c->drafting.drafter;
 	add_speaker(c, "off");
 	if (c->l.own_adapter && chat_voice(c, c->l.own_adapter, &index, e) < 0)
 		return -1;
@@ -477,6 +488,7 @@ static void end(struct chat *c)
 	json_decref(c->tools);
 	json_decref(c->variables);
 	sampling_release(&c->sampler);
+	drafting_close(&c->drafting);
 	tokens_release(&c->generate.end);
 	mem_free(c->file);
 }

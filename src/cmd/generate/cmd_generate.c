@@ -45,6 +45,8 @@ static const struct opt generate_opts[] = {
 	OPT_INT("parallel", struct generate_command, parallel, "16", 1, SESSION_ROWS - 1,
 	        "answers beside each other; memory grows with it, results do not change"),
 	SAMPLING_OPTS(struct generate_command, sampling),
+	DRAFT_OPTS(struct generate_command, draft),
+	OPT_GROUP("Arithmetic"),
 	COMPUTE_OPT(struct generate_command, compute, "auto"),
 	FOUR_BIT_OPTS(struct generate_command, four_bit),
 	CACHE_OPTS(struct generate_command, cache),
@@ -156,7 +158,7 @@ static int go_on(void *ctx, const char *text, size_t n)
 
 static void show_end(const struct generation *g, size_t n_prompt, const char *compute, bool newline)
 {
-	char prompt[32], all[32], gas[400], rate[40] = "";
+	char prompt[32], all[32], gas[400], rate[40] = "", guesses[80];
 
 	if (newline && (g->text.len == 0 || g->text.data[g->text.len - 1] != '\n'))
 		app_print("\n");
@@ -164,8 +166,8 @@ static void show_end(const struct generation *g, size_t n_prompt, const char *co
 	clock_human(g->prompt_seconds + g->seconds, all);
 	if (isfinite(generation_rate(g))) /* the first token comes with the prompt */
 		snprintf(rate, sizeof(rate), ", %.1f tokens/s", generation_rate(g));
-	log_say("%zu tokens of prompt in %s; %zu new one%s%s; %s in all; %s; %s", n_prompt, prompt, g->ids.n,
-	        g->ids.n == 1 ? "" : "s", rate, all, compute,
+	log_say("%zu tokens of prompt in %s; %zu new one%s%s%s; %s in all; %s; %s", n_prompt, prompt, g->ids.n,
+	        g->ids.n == 1 ? "" : "s", rate, drafting_text(g->guessed, g->right, guesses), all, compute,
 	        g->finish == FINISH_STOP ? "ended by itself" :
 	        g->context_full          ? "the context is full" :
 	                                   "cut at --max-new-tokens");
@@ -187,6 +189,10 @@ static void put_result(const struct app *app, struct generate_command *o, const 
 	json_object_set_new(j, "prompt_seconds", json_real(g->prompt_seconds));
 	json_object_set_new(j, "prompt_tokens_per_second", jsonx_number((double)prompt->n / g->prompt_seconds));
 	json_object_set_new(j, "tokens_per_second", jsonx_number(generation_rate(g)));
+	if (drafting_most(&o->draft)) {
+		json_object_set_new(j, "drafted_tokens", json_integer((json_int_t)g->guessed));
+		json_object_set_new(j, "accepted_tokens", json_integer((json_int_t)g->right));
+	}
 	json_object_set_new(j, "peak_rss_bytes", json_integer((json_int_t)mem_rss_peak()));
 	if (logprobs)
 		json_object_set(j, "logprobs", logprobs);
@@ -214,7 +220,7 @@ static int plan_answer(struct app *app, struct generate_command *o, struct loade
 }
 
 static int answer(struct app *app, struct generate_command *o, struct loaded *l, struct session *s,
-                  const struct tokens *prompt, struct err *e)
+                  struct drafter *drafter, const struct tokens *prompt, struct err *e)
 {
 	struct sampler sampler;
 	struct token_view view = { .tokenizer = l->model.tokenizer,
@@ -233,6 +239,7 @@ static int answer(struct app *app, struct generate_command *o, struct loaded *l,
 		g.ctx = &view;
 	}
 	g.emit = o->show_logprobs || app->json ? go_on : show_text;
+	g.drafter = drafter;
 	metering_phase("generate");
 	generate_context_begin(&o->placed);
 	struct meter_span span;
@@ -271,9 +278,11 @@ static int answer_prompt(struct app *app, struct generate_command *o, struct loa
 {
 	struct tokens prompt = { 0 };
 	struct session *s = NULL;
+	struct drafting drafting = { 0 };
 	int status = make_prompt(app, o, l, &prompt, e);
 	size_t limit = (size_t)overlays_context(loaded_overlay(l), &l->model);
 	struct session_size size = { .n_ctx = (int)MIN(limit, prompt.n + (size_t)o->sampling.max_new_tokens),
+		                     .n_logits = 1 + drafting_most(&o->draft),
 		                     .cache = cache_types(&o->cache) };
 
 	if (status == 0 && prompt.n >= limit)
@@ -287,13 +296,16 @@ static int answer_prompt(struct app *app, struct generate_command *o, struct loa
 		if (status == 0)
 			status = session_new(&s, &l->model, loaded_overlay(l), app->device, &size, e);
 		if (status == 0)
+			status = drafting_open(&drafting, app, &o->draft, &l->model, &size, e);
+		if (status == 0)
 			status = profiling_begin(&o->profiling, app, e);
 		if (status == 0) {
 			session_trace(s, profiling_trace(&o->profiling));
-			status = answer(app, o, l, s, &prompt, e);
+			status = answer(app, o, l, s, drafting.drafter, &prompt, e);
 		}
 		profiling_release(&o->profiling);
 	}
+	drafting_close(&drafting);
 	session_free(s);
 	tokens_release(&prompt);
 	return status;

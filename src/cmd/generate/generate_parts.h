@@ -10,6 +10,7 @@
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
 #include "cmd/profiling.h"
+#include "cmd/generate/drafting.h"
 #include "cmd/generate/sampling.h"
 #include "cmd/index/citations.h"
 #include "data/prompts.h"
@@ -52,6 +53,7 @@ struct generate_command {
 	bool raw, show_logprobs;
 	int64_t n, parallel, top_logprobs;
 	struct sampling sampling;
+	struct draft_options draft;
 	struct cache_options cache;
 	struct profiling profiling;    /* of one answer alone */
 	struct in_context_options context;

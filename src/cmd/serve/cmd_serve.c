@@ -26,6 +26,7 @@ struct serve {
 	struct opt_list adapter, keys;
 	struct four_bit_options four_bit;
 	struct cache_options cache;
+	struct draft_options draft;
 };
 
 extern const struct command cmd_serve;
@@ -51,6 +52,7 @@ static const struct opt serve_opts[] = {
 	          "of all: weights, adapters, answers, beginnings that are kept"),
 	OPT_STRING("slot-save-path", struct serve, slot_save_path, NULL, "DIR",
 	           "where POST /slots/ID?action=save keeps sequences"),
+	DRAFT_OPTS(struct serve, draft),
 	OPT_GROUP("Arithmetic"),
 	COMPUTE_OPT(struct serve, compute, "auto"),
 	FOUR_BIT_OPTS(struct serve, four_bit),
@@ -75,6 +77,7 @@ struct serving {
 	char *name;
 	struct named_adapters named;
 	struct adapters *adapters;     /* NULL: one over all, or an encoder */
+	struct drafting drafting;
 	size_t fixed_bytes;            /* of weights and work, where --memory bounds all */
 	struct loaded l;
 	struct session *session;
@@ -144,6 +147,7 @@ static void share_memory(void *ctx, size_t bytes)
 	batcher_limit(engine_batcher(v->engine), &(struct batcher_limits){ .parallel = (int)v->o->parallel,
 	                                                                   .ranges = ranges,
 	                                                                   .step_seconds = v->o->step_seconds,
+	                                                                   .drafter = v->drafting.drafter,
 	                                                                   .fair = true });
 }
 
@@ -216,7 +220,7 @@ static int check_memory(struct serving *v, struct err *e)
 	char text[32], wanted[32];
 
 	session_bytes(v->session, &work, &cache);
-	v->fixed_bytes = mapped + owned + work;
+	v->fixed_bytes = mapped + owned + work + drafting_bytes(&v->drafting);
 	size_t least = v->fixed_bytes + (size_t)session_ranges_full(v->session) * session_range_bytes(v->session);
 	if (v->adapters && least < v->o->memory)
 		adapters_bound(v->adapters, v->o->memory - least);
@@ -233,13 +237,15 @@ static int open_session(struct serving *v, struct err *e)
 	struct session_size size = { .n_ctx = context_of(v),
 		                     /* as many again keep beginnings */
 		                     .n_sequences = MIN(2 * (int)v->o->parallel, SESSION_ROWS),
+		                     .n_logits = (int)v->o->parallel * (1 + drafting_most(&v->o->draft)),
 		                     .cache = cache_types(&v->o->cache) };
 
 	if (v->l.model.config.arch->encoder)
 		return 0;
 	if (v->o->context != OPT_UNSET_INT && v->o->context > size.n_ctx)
 		log_warn("the model has %d positions%s: --ctx-size is that", size.n_ctx, loaded_virtual(&v->l));
-	if (session_new(&v->session, &v->l.model, overlay_of(v), v->app->device, &size, e) < 0)
+	if (session_new(&v->session, &v->l.model, overlay_of(v), v->app->device, &size, e) < 0 ||
+	    drafting_open(&v->drafting, v->app, &v->o->draft, &v->l.model, &size, e) < 0)
 		return -1;
 	return v->o->memory ? check_memory(v, e) : 0;
 }
@@ -348,21 +354,26 @@ static int serve(struct serving *v, struct err *e)
 static void summary(const struct serving *v)
 {
 	struct openai_counts c = openai_counted(v->openai);
-	char gas[400];
+	size_t guessed = 0, right = 0;
+	char gas[400], guesses[80];
 
 	metering_count((int64_t)c.prompt_tokens, (int64_t)c.new_tokens, -1, NAN, NAN);
 	metering_text(gas);
+	if (v->drafting.drafter)
+		drafter_counts(v->drafting.drafter, &guessed, &right);
 	if (!v->app->json)
 		log_say("%llu calls, %llu of them refused; %llu answers: %llu tokens of prompts (%llu kept from "
 		        "others), %llu "
-		        "new ones%s%s",
+		        "new ones%s%s%s",
 		        (unsigned long long)c.requests, (unsigned long long)c.refused, (unsigned long long)c.answers,
 		        (unsigned long long)c.prompt_tokens, (unsigned long long)c.cached_tokens,
-		        (unsigned long long)c.new_tokens, gas[0] ? "; it took " : "", gas);
-	app_summary(v->app, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "requests", (json_int_t)c.requests, "refused",
+		        (unsigned long long)c.new_tokens, drafting_text(guessed, right, guesses),
+		        gas[0] ? "; it took " : "", gas);
+	app_summary(v->app, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "requests", (json_int_t)c.requests, "refused",
 	                              (json_int_t)c.refused, "answers", (json_int_t)c.answers, "prompt_tokens",
 	                              (json_int_t)c.prompt_tokens, "cached_tokens", (json_int_t)c.cached_tokens,
-	                              "new_tokens", (json_int_t)c.new_tokens));
+	                              "new_tokens", (json_int_t)c.new_tokens, "drafted_tokens", (json_int_t)guessed,
+	                              "accepted_tokens", (json_int_t)right));
 }
 
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
@@ -385,6 +396,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		if (status == 0)
 			summary(&v);
 		openai_free(v.openai);
+		drafting_close(&v.drafting);
 		session_free(v.session);
 		adapters_free(v.adapters);
 		loaded_close(&v.l);
