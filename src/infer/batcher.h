@@ -50,8 +50,8 @@ struct batcher_limits {
 	 * long as 16 of them take. So a long prompt keeps the others no longer from their next token. Four times that
 	 * where none grows. Prompts that are read together have a part each. 0: all rows of a step. */
 	double step_seconds;
-	/* Guesses tokens of all answers ahead, as far as session_logits go; borrowed. It is made for as many sequences as
-	 * the session has. */
+	/* Guesses tokens of all answers ahead, as far as session_logits go; of as many sequences as the session has.
+	 * Borrowed. */
 	struct drafter *drafter;
 	bool fair;                     /* the least served of the waiting is next (infer/turns.h), not who came first */
 };

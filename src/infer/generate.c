@@ -162,11 +162,11 @@ static int guess(struct session *s, const struct generate_options *o, size_t mad
 {
 	int room = session_limit(s) - session_length(s, 0) - 1;
 	struct guesses x = { .ids = session_ids(s, 0),
-		           .n = (size_t)session_length(s, 0),
-		           .next = fed[0],
-		           .sampler = o->sampler,
-		           .room = MIN(MIN(room, session_logits(s) - 1), (int)MIN(o->max_new_tokens - made, DRAFT_MOST)) };
+		             .n = (size_t)session_length(s, 0),
+		             .next = fed[0],
+		             .sampler = o->sampler };
 
+	x.room = MIN(MIN(room, session_logits(s) - 1), (int)MIN(o->max_new_tokens - made, DRAFT_MOST));
 	if (drafter_guess(o->drafter, &(struct guesses *){ &x }, 1, e) < 0)
 		return -1;
 	memcpy(fed + 1, x.out, (size_t)x.n_out * sizeof(*fed));

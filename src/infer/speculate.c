@@ -1,6 +1,6 @@
-/* speculate: guesses, and when they pay. Of each sequence: so many more next time after all were right, one more than
- * were right after some were not, and a pause that doubles where none was, again and again. Of all: seconds a token with
- * guesses and without, lately; whichever is less, the other one is tried every RETRY passes. */
+/* speculate: guesses, and when they pay. Of each sequence: twice as many next time where all were right, one more than
+ * were right where some were not, and a pause that doubles where none was, again and again. Of all: seconds a token
+ * with guesses and without, lately; whichever is less, the other one is tried every RETRY passes. */
 #include "infer/speculate.h"
 
 #include <math.h>

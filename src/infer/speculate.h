@@ -1,5 +1,5 @@
-/* speculate: tokens guessed ahead of an answer, so that one pass of the model, which takes little longer with a few rows
- * than with one, may bring several of them.
+/* speculate: tokens guessed ahead of an answer, so that one pass of the model, which takes little longer with a few
+ * rows than with one, may bring several of them.
  *
  * A guess changes no answer. Each token is drawn from the model's own logits by the answer's own sampler with its own
  * random number, as it is without guesses; a guess only says which token's logits are computed beside. While the tokens
@@ -9,9 +9,9 @@
  * is the distribution. The draft model draws with the random number that the answer's token will be drawn with
  * (drafter-invariant: Daliri, Musco and Suresh 2024), so where both models' probabilities are alike, so are the tokens.
  *
- * Guesses come from a draft model (llama.cpp's --model-draft), a smaller one of the same tokens in a session of its own,
- * or from the text itself (prompt lookup: Saxena 2023; vLLM's and transformers'): what followed where the last 3 or 2
- * tokens stood before.
+ * Guesses come from a draft model (llama.cpp's --model-draft), a smaller one of the same tokens in a session of its
+ * own, or from the text itself (prompt lookup: Saxena 2023; vLLM's and transformers'): what followed where the last 3
+ * or 2 tokens stood before.
  *
  * How many are made follows from how many were right, of each answer by itself; and none, but for a try now and then,
  * while a token takes longer with guesses than without, as passes lately have shown. */

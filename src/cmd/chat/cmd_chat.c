@@ -130,8 +130,9 @@ static void tell_turn(const struct speaker *v, const struct turn *t)
 
 	if (g->text.len == 0 || g->text.data[g->text.len - 1] != '\n')
 		app_print("\n");
-	log_say("[%zu tokens, %.1f tokens/s%s; context %d of %d%s]", g->ids.n, generation_rate(g),
-	        drafting_text(g->guessed, g->right, guesses), session_length(v->session, 0), session_limit(v->session), how);
+	drafting_text(g->guessed, g->right, guesses);
+	log_say("[%zu tokens, %.1f tokens/s%s; context %d of %d%s]", g->ids.n, generation_rate(g), guesses,
+	        session_length(v->session, 0), session_limit(v->session), how);
 	if (g->context_full)
 		log_warn("the context of %d tokens is full, the answer was cut. Nothing is lost: /save FILE keeps the "
 		         "conversation, /reset begins anew",

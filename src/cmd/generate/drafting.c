@@ -20,8 +20,8 @@ static int check_tokens(const struct model *m, const struct model *draft, const 
 	size_t n = tokenizer_size(a);
 
 	if (n != tokenizer_size(b))
-		return err_set(e, "--model-draft %s has %zu tokens, the model has %zu: it guesses no tokens of its", path,
-		               tokenizer_size(b), n);
+		return err_set(e, "--model-draft %s has %zu tokens, the model has %zu: it guesses no tokens of its",
+		               path, tokenizer_size(b), n);
 	for (size_t i = 0; i < n; i++) {
 		const char *x = tokenizer_text(a, (int32_t)i), *y = tokenizer_text(b, (int32_t)i);
 		if (x != y && (!x || !y || strcmp(x, y)))

@@ -369,11 +369,15 @@ static void summary(const struct serving *v)
 		        (unsigned long long)c.prompt_tokens, (unsigned long long)c.cached_tokens,
 		        (unsigned long long)c.new_tokens, drafting_text(guessed, right, guesses),
 		        gas[0] ? "; it took " : "", gas);
-	app_summary(v->app, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "requests", (json_int_t)c.requests, "refused",
-	                              (json_int_t)c.refused, "answers", (json_int_t)c.answers, "prompt_tokens",
-	                              (json_int_t)c.prompt_tokens, "cached_tokens", (json_int_t)c.cached_tokens,
-	                              "new_tokens", (json_int_t)c.new_tokens, "drafted_tokens", (json_int_t)guessed,
-	                              "accepted_tokens", (json_int_t)right));
+	json_t *j = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "requests", (json_int_t)c.requests, "refused",
+	                      (json_int_t)c.refused, "answers", (json_int_t)c.answers, "prompt_tokens",
+	                      (json_int_t)c.prompt_tokens, "cached_tokens", (json_int_t)c.cached_tokens, "new_tokens",
+	                      (json_int_t)c.new_tokens);
+	if (v->drafting.drafter) {
+		json_object_set_new(j, "drafted_tokens", json_integer((json_int_t)guessed));
+		json_object_set_new(j, "accepted_tokens", json_integer((json_int_t)right));
+	}
+	app_summary(v->app, j);
 }
 
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
