@@ -154,6 +154,49 @@ def chat(s):
     print(s.ask("/apply-template", {"messages": body["messages"]})[1]["prompt"])
 
 
+def responses(s):
+    """Whole, in events, and what wants state."""
+    body = {"model": s.model, "input": "The plan", "instructions": "Be", "max_output_tokens": 7, "temperature": 0}
+    chat = s.ask("/v1/chat/completions", {"model": s.model, "temperature": 0, "max_tokens": 7, "messages": [
+        {"role": "system", "content": "Be"}, {"role": "user", "content": "The plan"}]})[1]
+    status, j = s.ask("/v1/responses", {**body, "top_logprobs": 2})
+    part = j["output"][0]["content"][0]
+    print(status, j["object"], j["status"], j["incomplete_details"], j["id"][:5], j["usage"]["output_tokens"],
+          len(part["logprobs"]), part["text"] == chat["choices"][0]["message"]["content"])
+    text = s.ask("/v1/responses", {**body, "stream": True, "input": [
+        {"role": "user", "content": [{"type": "input_text", "text": "The plan"}]}]})[1]
+    events = [json.loads(e.split("data: ")[1]) for e in text.split("\n\n") if e]
+    types = [e["type"] for e in events]
+    print([e["sequence_number"] for e in events] == list(range(len(events))), types[0], *types[-4:])
+    print("".join(e["delta"] for e in events if e["type"].endswith("text.delta")) == part["text"] ==
+          events[-1]["response"]["output"][0]["content"][0]["text"])
+    for more in ({"store": True}, {"previous_response_id": "x"}, {"truncation": "auto"}, {"max_output_tokens": 0},
+                 {"input": [{"type": "function_call"}]}, {"input": []}, {"include": ["x"]}, {"text": {"verbosity": "low"}}):
+        status, j = s.ask("/v1/responses", {**body, **more})
+        print(status, j["error"]["code"], j["error"]["param"])
+
+
+def ranking(s):
+    """In order, and by what; labels where the model says some."""
+    body = {"query": "The plan", "documents": ["The end", "The plan", {"text": "of"}]}
+    status, j = s.ask("/v1/rerank", {**body, "top_n": 2, "return_documents": True})
+    if status == 200:
+        print(j["method"], [r["index"] for r in j["results"]], j["results"][0]["document"]["text"], j["usage"]["total_tokens"])
+        print(*["%.4f" % r["relevance_score"] for r in s.ask("/rerank", body)[1]["results"]])
+    else:
+        print(status, j["error"]["param"])
+    print(*[s.ask("/v1/rerank", {**body, **more})[1]["error"]["param"] for more in
+            ({"query": 1}, {"documents": []}, {"top_n": 0}, {"documents": ["a " * 500]}, {"x": 1})])
+    status, j = s.ask("/v1/moderations", {"input": ["The plan", {"type": "text", "text": "What is it?"}]})
+    if status == 200:
+        for r in j["results"]:
+            print(r["flagged"], sorted(r["categories"].items()), "%.4f" % sum(r["category_scores"].values()))
+        print(*[s.ask("/v1/moderations", more)[1]["error"]["param"] for more in
+                ({"input": []}, {"input": [{"type": "image_url"}]}, {"input": "a", "model": "other"}, {"input": "a " * 500})])
+    else:
+        print(status, j["error"]["code"])
+
+
 def leaving(s):
     """Clients that leave in the middle of a stream, and those that ask half: others are answered, and it ends."""
     left = []

@@ -1,4 +1,4 @@
-/* embeddings: vectors of texts or token ids, pooled as the model's files say, as numbers or in base64. */
+/* embeddings: vectors of texts or token ids, as numbers or in base64. */
 #include "serve/openai_parts.h"
 
 #include <string.h>
@@ -6,218 +6,57 @@
 #include "base/base64.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
-#include "infer/sentence.h"
 
-enum { INPUTS = 2048, EMBED_TOKENS = 2048 };
-
-struct embedding {
-	struct openai *s;
-	struct http_later *later;
-	char *model;
-	bool base64;
-	struct arena mem;
-	struct document *docs;        /* [n] */
-	const struct document **list; /* [n] */
-	size_t n, tokens;
-	struct sentence how;
-	struct meter_span span;
-};
-
-static void embedding_free(struct embedding *x)
+static json_t *base64_json(const float *v, size_t width)
 {
-	arena_release(&x->mem);
-	mem_free(x->docs);
-	mem_free(x->list);
-	mem_free(x->model);
-	sentence_release(&x->how);
-	mem_free(x);
-}
-
-/* Of a text, or of token ids as they are. */
-static int embedding_input(struct embedding *x, const json_t *one, size_t i, struct http_reply *r)
-{
-	const struct tokenizer *t = x->s->o.model->tokenizer;
-	int V = x->s->o.model->config.V;
 	struct buf text = BUF_INIT;
-	struct err e = ERR_INIT;
-	size_t cut = 0;
 
-	if (json_is_array(one)) {
-		size_t n = json_array_size(one);
-		struct document *d = &x->docs[i];
-		*d = (struct document){ .ids = arena_array(&x->mem, n, sizeof(*d->ids)),
-			                .n = (int32_t)n,
-			                .learn = arena_array(&x->mem, n, sizeof(*d->learn)) };
-		for (size_t k = 0; k < n; k++) {
-			const json_t *id = json_array_get(one, k);
-			if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= V)
-				err_set(&e, "'input' has something that is no token: 0 to %d was wanted", V - 1);
-			d->ids[k] = (int32_t)json_integer_value(id);
-			d->learn[k] = 1;
-		}
-		cut = n > (size_t)x->how.max_length ? n - (size_t)x->how.max_length : 0;
-	} else {
-		const char *prompt = sentence_prompt(&x->how, NULL, &e);
-		if (prompt) {
-			sentence_text(&x->how, prompt, json_string_value(one), json_string_length(one), &text);
-			embed_document(&x->docs[i], &x->mem, t, buf_str(&text), text.len, x->how.max_length, &cut, &e);
-		}
-	}
+	base64_write(&text, (const uint8_t *)v, width * sizeof(*v));
+	json_t *j = json_string(buf_str(&text));
 	buf_release(&text);
-	if (*e.msg)
-		openai_error(r, 400, "invalid_value", "input", "%s", e.msg);
-	else if (cut)
-		openai_error(r, 400, "context_length_exceeded", "input",
-		             "This model embeds %d tokens at most, and input %zu "
-		             "has %zu more",
-		             x->how.max_length, i, cut);
-	else if (!x->docs[i].n)
-		openai_error(r, 400, "invalid_value", "input", "input %zu has no token", i);
-	return r->status >= 400 ? -1 : 0;
+	return j;
 }
 
-static int embedding_inputs(struct embedding *x, const json_t *sent, struct http_reply *r)
+static json_t *reply(struct embedding *x, const float *v, size_t width)
 {
-	const json_t *input = json_object_get(sent, "input");
-	bool ids = json_is_array(input) && json_is_integer(json_array_get(input, 0)),
-	     one = json_is_string(input) || ids;
-	int status = 0;
-
-	x->n = one ? 1 : json_array_size(input);
-	if (x->n == 0 || x->n > INPUTS) {
-		openai_error(r, 400, "invalid_value", "input",
-		             "'input' is a text, texts, token ids or lists of them, 1 to %d "
-		             "of them",
-		             INPUTS);
-		return -1;
-	}
-	x->docs = mem_array(x->n, sizeof(*x->docs));
-	x->list = mem_array(x->n, sizeof(struct document *));
-	for (size_t i = 0; i < x->n && status == 0; i++) {
-		const json_t *item = one ? input : json_array_get(input, i);
-		x->list[i] = &x->docs[i];
-		if (!json_is_string(item) && !json_is_array(item)) {
-			openai_error(r, 400, "invalid_type", "input", "input %zu is neither a text nor token ids", i);
-			return -1;
-		}
-		status = embedding_input(x, item, i, r);
-		x->tokens += (size_t)x->docs[i].n;
-	}
-	return status;
-}
-
-static json_t *vector_json(const struct embedding *x, const float *v, size_t width)
-{
-	json_t *list;
-	struct buf text = BUF_INIT;
-
-	if (x->base64) {
-		base64_write(&text, (const uint8_t *)v, width * sizeof(*v));
-		list = json_string(buf_str(&text));
-		buf_release(&text);
-		return list;
-	}
-	list = json_array();
-	for (size_t i = 0; i < width; i++)
-		json_array_append_new(list, jsonx_number((double)v[i]));
-	return list;
-}
-
-static void embedding_reply(struct embedding *x, const float *v, size_t width)
-{
-	struct http_reply r = { 200, "application/json" };
 	json_t *data = json_array(), *usage = json_pack("{s:I, s:I}", "prompt_tokens", (json_int_t)x->tokens,
 	                                                "total_tokens", (json_int_t)x->tokens);
-	struct gas gas;
 
-	for (size_t i = 0; i < x->n; i++)
+	for (size_t i = 0; i < x->n; i++) {
+		const float *one = v + i * width;
 		json_array_append_new(data, json_pack("{s:s, s:i, s:o}", "object", "embedding", "index", (int)i,
-		                                      "embedding", vector_json(x, v + i * width, width)));
-	if (x->s->o.read_span) {
-		gas_none(&gas);
-		x->s->o.read_span(&x->span, &gas);
-		gas.tokens_in = (int64_t)x->tokens;
-		json_object_set_new(usage, "gas", gas_request_json(&gas));
+		                                      "embedding",
+		                                      x->base64 ? base64_json(one, width) : vector_json(one, width)));
 	}
-	openai_reply(&r, json_pack("{s:s, s:o, s:s, s:o}", "object", "list", "data", data, "model", x->model, "usage",
-	                           usage));
-	openai_later(x->s, x->later, NULL, &r, false);
-}
-
-/* The engine's thread. */
-static void embed(void *ctx)
-{
-	struct embedding *x = ctx;
-	const struct openai_options *o = &x->s->o;
-	struct embed_options how = { .max_tokens = EMBED_TOKENS,
-		                     .max_length = x->how.max_length,
-		                     .pooling = x->how.pooling,
-		                     .normalize = x->how.normalize };
-	struct embedder *embedder;
-	struct err e = ERR_INIT;
-	float *v = NULL;
-
-	if (o->open_span)
-		o->open_span(&x->span);
-	/* beside adapters that are asked for by name it is the model alone */
-	int status = embedder_new(&embedder, o->model, o->adapters ? NULL : o->overlay, o->device, &how, &e);
-	if (status == 0) {
-		v = mem_array(x->n * embedder_width(embedder), sizeof(*v));
-		status = embedder_run(embedder, x->list, x->n, v, NULL, NULL, &e);
-	}
-	if (status == 0) {
-		embedding_reply(x, v, embedder_width(embedder));
-	} else {
-		struct http_reply r = { 0 };
-		openai_error(&r, 500, "server_error", NULL, "%s", e.msg);
-		openai_later(x->s, x->later, NULL, &r, false);
-	}
-	if (v)
-		embedder_free(embedder);
-	mem_free(v);
-	embedding_free(x);
+	if (x->s->o.read_span)
+		json_object_set_new(usage, "gas", gas_request_json(&x->gas));
+	return json_pack("{s:s, s:o, s:s, s:o}", "object", "list", "data", data, "model", x->model, "usage", usage);
 }
 
 static void embeddings(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r)
 {
-	static const char *const known[] = { "model", "input", "encoding_format", "user", "dimensions" };
-	struct embedding *x = mem_alloc(sizeof(*x));
+	static const char *const known[] = { "model", "input", "encoding_format", "user", "dimensions", NULL };
 	const json_t *format = json_object_get(sent, "encoding_format"), *width = json_object_get(sent, "dimensions");
-	const char *key, *name;
-	json_t *value;
-	int model;
-	struct err e = ERR_INIT;
+	bool base64 = json_is_string(format) && !strcmp(json_string_value(format), "base64");
+	struct embedding *x = NULL;
+	const char *name;
 
-	*x = (struct embedding){ .s = s, .mem = ARENA_INIT };
-	x->base64 = json_is_string(format) && !strcmp(json_string_value(format), "base64");
-	json_object_foreach ((json_t *)sent, key, value) {
-		size_t i = 0;
-		while (i < ARRAY_LEN(known) && strcmp(key, known[i]))
-			i++;
-		if (i == ARRAY_LEN(known) && r->status < 400)
-			openai_error(r, 400, "unknown_parameter", key, "'%.60s' is not known here", key);
-	}
-	if (r->status >= 400)
+	if (openai_unknown_key(sent, known, r))
 		;
-	else if ((model = openai_model(s, sent, &name, r)) == -2)
+	else if (openai_model(s, sent, &name, r) == -2)
 		;
-	else if (model >= 0 && s->o.adapters)
-		openai_error(r, 400, "unsupported_value", "model", "Embeddings are the model's, not an adapter's");
-	else if (format && !json_is_null(format) && !x->base64 &&
+	else if (format && !json_is_null(format) && !base64 &&
 	         !(json_is_string(format) && !strcmp(json_string_value(format), "float")))
 		openai_error(r, 400, "invalid_value", "encoding_format", "'encoding_format' is float or base64");
 	else if (width && !json_is_null(width) && json_integer_value(width) != s->o.model->config.C)
 		openai_error(r, 400, "invalid_value", "dimensions", "This model's vectors have %d numbers",
 		             s->o.model->config.C);
-	else if (sentence_read(&x->how, s->o.model, &e) < 0)
-		openai_error(r, 400, "unsupported_value", "model", "%s", e.msg);
-	else if (embedding_inputs(x, sent, r) == 0) {
-		x->model = mem_strdup(name);
-		x->later = http_later(q);
-		engine_do(s->o.engine, embed, x);
+	else
+		x = embedding_read(s, name, json_object_get(sent, "input"), false, r);
+	if (!x)
 		return;
-	}
-	embedding_free(x);
+	x->base64 = base64;
+	embedding_start(x, q, reply);
 }
 
 const struct calls calls_embeddings = {

@@ -51,6 +51,24 @@ void openai_reply(struct http_reply *r, json_t *j)
 	json_decref(j);
 }
 
+bool openai_unknown_key(const json_t *sent, const char *const *known, struct http_reply *r)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)sent, key, value) {
+		const char *const *k = known;
+		while (*k && strcmp(key, *k))
+			k++;
+		if (*k || json_is_null(value))
+			continue;
+		openai_error(r, 400, "unknown_parameter", key,
+		             "'%.60s' is not known here, so it is not left out in silence", key);
+		return true;
+	}
+	return false;
+}
+
 /* Ollama's clients read a sentence. */
 static void make_plain(struct http_reply *r)
 {
@@ -64,18 +82,49 @@ static void make_plain(struct http_reply *r)
 	json_decref(j);
 }
 
-/* A number for this reply, by which people ask what became of it. */
-static void number_reply(struct openai *s, const char *id, struct http_reply *r)
+void openai_rename(struct http_reply *r, const char *const (*names)[2])
 {
-	if (id) {
-		http_header(r, "x-request-id", "%s", id);
+	json_t *j = json_loads(buf_str(&r->body), 0, NULL), *error = json_object_get(j, "error");
+	const char *param = json_string_value(json_object_get(error, "param")),
+		   *message = json_string_value(json_object_get(error, "message"));
+	struct buf text = BUF_INIT;
+	int status = r->status;
+
+	while (param && (*names)[0] && strcmp((*names)[0], param))
+		names++;
+	if (!param || !message || !(*names)[0]) {
+		json_decref(j);
 		return;
 	}
+	char *quoted = mem_printf("'%s'", param);
+	const char *at = strstr(message, quoted);
+	buf_add(&text, message, at ? (size_t)(at - message) : strlen(message));
+	if (at)
+		buf_addf(&text, "'%s'%s", (*names)[1], at + strlen(quoted));
+	json_object_set_new(error, "message", json_string(buf_str(&text)));
+	json_object_set_new(error, "param", json_string((*names)[1]));
+	openai_reply(r, j);
+	r->status = status;
+	buf_release(&text);
+	mem_free(quoted);
+}
+
+void openai_number(struct openai *s, const char *prefix, char *out, size_t size)
+{
 	pthread_mutex_lock(&s->lock);
 	uint64_t number = s->next_id++;
 	pthread_mutex_unlock(&s->lock);
-	http_header(r, "x-request-id", "req-%016llx",
-	            (unsigned long long)(s->salt ^ number * 0x9E3779B97F4A7C15ULL));
+	snprintf(out, size, "%s-%016llx", prefix, (unsigned long long)(s->salt ^ number * 0x9E3779B97F4A7C15ULL));
+}
+
+/* A number for this reply, by which people ask what became of it. */
+static void number_reply(struct openai *s, const char *id, struct http_reply *r)
+{
+	char own[40];
+
+	if (!id)
+		openai_number(s, "req", own, sizeof(own));
+	http_header(r, "x-request-id", "%s", id ? id : own);
 }
 
 void openai_later(struct openai *s, struct http_later *l, const char *id, struct http_reply *r, bool plain)

@@ -21,6 +21,8 @@ struct openai_options {
 	struct model *model;
 	const struct overlay *overlay;       /* of all that is asked, where `adapters` is NULL; or NULL */
 	struct adapters *adapters;           /* those that may be asked for by name; NULL: there are none */
+	struct model *moderation;            /* a classifier, of /v1/moderations; NULL: the model, if it is one */
+	const char *moderation_name;
 	struct device *device;
 	const struct template *chat;         /* NULL: the model has none */
 	const char *name, *path;             /* of the model, in requests, and where it lies */

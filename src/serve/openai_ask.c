@@ -82,7 +82,7 @@ static const struct {
 	{ "json_schema", EMPTY },
 };
 
-static bool is_nothing(const json_t *j)
+bool openai_is_nothing(const json_t *j)
 {
 	return json_is_null(j) || json_is_false(j) || (json_is_array(j) && !json_array_size(j)) ||
 	       (json_is_string(j) && !json_string_length(j));
@@ -110,7 +110,7 @@ static int check_keys(struct reading *x)
 			              "'%.60s' is not known here, so it is not left out "
 			              "in silence",
 			              key);
-		if (i < ARRAY_LEN(keys) && keys[i].taken == EMPTY && !is_nothing(value))
+		if (i < ARRAY_LEN(keys) && keys[i].taken == EMPTY && !openai_is_nothing(value))
 			return refuse(x, "unsupported_parameter", key, "'%s' is not served here", key);
 	}
 	return 0;

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "infer/sentence.h"
 #include "serve/openai.h"
 
 struct ask;
@@ -111,6 +112,12 @@ struct ask {
 void openai_error(struct http_reply *r, int status, const char *code, const char *param, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 void openai_reply(struct http_reply *r, json_t *j); /* 200, j is taken */
+/* A refusal that names a key of the request that was made of another one names that one's; names: {ours, theirs} … { NULL }. */
+void openai_rename(struct http_reply *r, const char *const (*names)[2]);
+/* "PREFIX-…", of this reply alone. */
+void openai_number(struct openai *s, const char *prefix, char *out, size_t size);
+/* Does it have a key that is none of them (NULL after them) and asks for something? Then that is a refusal. */
+bool openai_unknown_key(const json_t *sent, const char *const *known, struct http_reply *r);
 /* The whole reply of what was asked before, with its number (NULL: another); plain: an error is Ollama's. */
 void openai_later(struct openai *s, struct http_later *l, const char *id, struct http_reply *r, bool plain);
 /* What a model's name stands for: −1 the model; of s->o.adapters (adapters_find), without them 0 the one over all;
@@ -130,6 +137,57 @@ void openai_part(const struct http_request *q, int part, char *out, size_t size)
 /* openai_ask.c: what a request of chat or completions asks; NULL and a refusal. */
 struct ask *ask_read(struct openai *s, const json_t *sent, bool chat, struct http_reply *r);
 void ask_free(struct ask *a);
+bool openai_is_nothing(const json_t *j);  /* a value that asks for nothing: null, false, an empty text or list */
+
+/* openai_vectors.c: a request for vectors of texts or of token ids. */
+struct embedding {
+	struct openai *s;
+	struct http_later *later;
+	char *model;                  /* as it was asked for */
+	bool base64, plain, may_cut;  /* plain: an error is Ollama's; may_cut: a text that is too long loses its end */
+	json_t *own;                  /* of the call */
+	struct arena mem;
+	struct document *docs;        /* [n] */
+	const struct document **list; /* [n] */
+	size_t n, tokens;
+	struct sentence how;
+	double came;                  /* when it was asked */
+	struct meter_span span;
+	struct gas gas;
+	json_t *(*reply)(struct embedding *x, const float *v, size_t width); /* the engine's thread; v: [n][width] */
+};
+/* input: a text, texts, token ids or lists of them; NULL and a refusal. */
+struct embedding *embedding_read(struct openai *s, const char *model, const json_t *input, bool may_cut,
+                                 struct http_reply *r);
+/* From now on the engine's. */
+void embedding_start(struct embedding *x, const struct http_request *q,
+                     json_t *(*reply)(struct embedding *x, const float *v, size_t width));
+void embedding_free(struct embedding *x);
+json_t *vector_json(const float *v, size_t width);
+
+/* openai_labels.c: a request for what a classifier says of texts. */
+struct labelling {
+	struct openai *s;
+	struct http_later *later;
+	struct model *m;              /* that has labels */
+	char *model;                  /* its name */
+	json_t *own;                  /* of the call */
+	struct arena mem;
+	struct document *docs;        /* [n] */
+	const struct document **list; /* [n] */
+	size_t n, tokens;
+	struct meter_span span;
+	struct gas gas;
+	json_t *(*reply)(struct labelling *x, const float *z); /* the engine's thread; z: [n][labels] */
+};
+struct labelling *labelling_new(struct openai *s, struct model *m, const char *model, size_t n);
+/* The i-th, or with the second of a pair; param: the key that a refusal names. −1: refused. */
+int labelling_text(struct labelling *x, size_t i, const json_t *text, const json_t *pair, const char *param,
+                   struct http_reply *r);
+/* From now on the engine's. */
+void labelling_start(struct labelling *x, const struct http_request *q,
+                     json_t *(*reply)(struct labelling *x, const float *z));
+void labelling_free(struct labelling *x);
 
 /* openai_messages.c: ids of a conversation, as the model's template writes it; text: that, where it is not NULL. −1
  * and a refusal. */

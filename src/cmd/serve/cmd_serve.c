@@ -22,7 +22,7 @@ struct serve {
 	size_t memory;
 	double grace, timeout, step_seconds;
 	const char *adapter_dir, *slot_save_path;
-	const char *host, *allow_host, *alias, *key_file, *compute;
+	const char *host, *allow_host, *alias, *key_file, *compute, *moderation;
 	struct opt_list adapter, keys;
 	struct four_bit_options four_bit;
 	struct cache_options cache;
@@ -38,6 +38,8 @@ static const struct opt serve_opts[] = {
 	OPT_STRING("adapter-dir", struct serve, adapter_dir, NULL, "DIR",
 	           "adapters that requests may name too: DIR/NAME, loaded when asked"),
 	OPT_STRING("alias", struct serve, alias, NULL, "NAME", "the model's name in requests (default: its file's)"),
+	OPT_STRING("moderation", struct serve, moderation, NULL, "PATH",
+	           "a model that classifies, for /v1/moderations (default: MODEL, if it does)"),
 	OPT_INT("ctx-size", struct serve, context, NULL, 16, 1 << 24,
 	        "tokens of a prompt and its answer (default: the model's, 4096 at most)"),
 	OPT_INT("parallel", struct serve, parallel, "16", 1, SESSION_ROWS - 1,
@@ -79,7 +81,8 @@ struct serving {
 	struct adapters *adapters;     /* NULL: one over all, or an encoder */
 	struct drafting drafting;
 	size_t fixed_bytes;            /* of weights and work, where --memory bounds all */
-	struct loaded l;
+	struct loaded l, moderation;
+	char *moderation_name;
 	struct session *session;
 	struct engine *engine;
 	struct openai *openai;
@@ -151,6 +154,12 @@ static void share_memory(void *ctx, size_t bytes)
 	                                                                   .fair = true });
 }
 
+/* Of labels, or vectors alone: there is no session. */
+static bool answers(const struct serving *v)
+{
+	return !v->l.model.config.arch->encoder && !v->l.model.labels;
+}
+
 /* Adapters that requests name; one over all is the model's as it was opened. */
 static int open_adapters(struct serving *v, struct err *e)
 {
@@ -170,9 +179,9 @@ static int open_adapters(struct serving *v, struct err *e)
 			               a->names[i]);
 	if (v->l.has_adapter && (how.n || how.dir))
 		return err_set(e, "an adapter lies over the model already: no others can be beside it");
-	if (v->l.model.config.arch->encoder && (how.n || how.dir))
-		return err_set(e, "%s is an encoder: no adapters are named over it", v->path);
-	if (v->l.has_adapter || v->l.model.config.arch->encoder)
+	if (!answers(v) && (how.n || how.dir))
+		return err_set(e, "%s makes no text: no adapters are named over it", v->path);
+	if (v->l.has_adapter || !answers(v))
 		return 0;
 	for (size_t i = 0; i < how.n; i++)
 		metering_in("adapter", how.paths[i], NULL);
@@ -203,6 +212,21 @@ static int open_model(struct serving *v, struct err *e)
 		return -1;
 	}
 	return 0;
+}
+
+static int open_moderation(struct serving *v, struct err *e)
+{
+	const char *path = v->o->moderation;
+
+	if (!path)
+		return 0;
+	if (loaded_open(&v->moderation, path, NULL, e) < 0)
+		return -1;
+	v->moderation_name = name_of(path);
+	if (!v->moderation.model.labels)
+		return err_set(e, "--moderation %s: a model without a head that classifies; kungfu tune --objective "
+		                  "classification trains one", path);
+	return loaded_text(&v->moderation, e);
 }
 
 static int context_of(const struct serving *v)
@@ -240,7 +264,7 @@ static int open_session(struct serving *v, struct err *e)
 		                     .n_logits = (int)v->o->parallel * (1 + drafting_most(&v->o->draft)),
 		                     .cache = cache_types(&v->o->cache) };
 
-	if (v->l.model.config.arch->encoder)
+	if (!answers(v))
 		return 0;
 	if (v->o->context != OPT_UNSET_INT && v->o->context > size.n_ctx)
 		log_warn("the model has %d positions%s: --ctx-size is that", size.n_ctx, loaded_virtual(&v->l));
@@ -259,6 +283,8 @@ static int start(struct serving *v, struct err *e)
 		.model = &v->l.model,
 		.overlay = loaded_overlay(&v->l),
 		.adapters = v->adapters,
+		.moderation = v->moderation_name ? &v->moderation.model : NULL,
+		.moderation_name = v->moderation_name,
 		.device = v->app->device,
 		.chat = v->l.chat,
 		.name = v->name,
@@ -389,7 +415,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	v.name = o->alias ? mem_strdup(o->alias) : name_of(v.path);
 	int status = read_keys(&v, e) < 0 ? -1 : open_model(&v, e);
 	if (status == 0) {
-		status = open_session(&v, e) < 0 ? -1 : start(&v, e);
+		status = open_session(&v, e) < 0 || open_moderation(&v, e) < 0 ? -1 : start(&v, e);
 		if (status == 0) {
 			app_note_signals();
 			tell(&v);
@@ -403,6 +429,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		drafting_close(&v.drafting);
 		session_free(v.session);
 		adapters_free(v.adapters);
+		if (v.moderation_name)
+			loaded_close(&v.moderation);
+		mem_free(v.moderation_name);
 		loaded_close(&v.l);
 	}
 	named_adapters_release(&v.named);

@@ -1,0 +1,178 @@
+/* openai_vectors: texts or token ids as vectors, pooled as the model's files say: what embeddings, Ollama's too, and
+ * ranking by likeness ask of the engine. */
+#include "serve/openai_parts.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/jsonx.h"
+#include "base/mem.h"
+
+enum { INPUTS = 2048, EMBED_TOKENS = 2048 };
+
+void embedding_free(struct embedding *x)
+{
+	arena_release(&x->mem);
+	mem_free(x->docs);
+	mem_free(x->list);
+	mem_free(x->model);
+	json_decref(x->own);
+	sentence_release(&x->how);
+	mem_free(x);
+}
+
+/* Of a text, or of token ids as they are. */
+static int embedding_input(struct embedding *x, const json_t *one, size_t i, struct http_reply *r)
+{
+	const struct tokenizer *t = x->s->o.model->tokenizer;
+	int V = x->s->o.model->config.V;
+	struct buf text = BUF_INIT;
+	struct err e = ERR_INIT;
+	size_t cut = 0;
+
+	if (json_is_array(one)) {
+		size_t n = json_array_size(one);
+		struct document *d = &x->docs[i];
+		*d = (struct document){ .ids = arena_array(&x->mem, n, sizeof(*d->ids)),
+			                .n = (int32_t)n,
+			                .learn = arena_array(&x->mem, n, sizeof(*d->learn)) };
+		for (size_t k = 0; k < n; k++) {
+			const json_t *id = json_array_get(one, k);
+			if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= V)
+				err_set(&e, "'input' has something that is no token: 0 to %d was wanted", V - 1);
+			d->ids[k] = (int32_t)json_integer_value(id);
+			d->learn[k] = 1;
+		}
+		cut = n > (size_t)x->how.max_length ? n - (size_t)x->how.max_length : 0;
+	} else {
+		const char *prompt = sentence_prompt(&x->how, NULL, &e);
+		if (prompt) {
+			sentence_text(&x->how, prompt, json_string_value(one), json_string_length(one), &text);
+			embed_document(&x->docs[i], &x->mem, t, buf_str(&text), text.len, x->how.max_length, &cut, &e);
+		}
+	}
+	buf_release(&text);
+	if (*e.msg)
+		openai_error(r, 400, "invalid_value", "input", "%s", e.msg);
+	else if (cut && !x->may_cut)
+		openai_error(r, 400, "context_length_exceeded", "input",
+		             "This model embeds %d tokens at most, and input %zu "
+		             "has %zu more",
+		             x->how.max_length, i, cut);
+	else if (!x->docs[i].n)
+		openai_error(r, 400, "invalid_value", "input", "input %zu has no token", i);
+	return r->status >= 400 ? -1 : 0;
+}
+
+static int embedding_inputs(struct embedding *x, const json_t *input, struct http_reply *r)
+{
+	bool ids = json_is_array(input) && json_is_integer(json_array_get(input, 0)),
+	     one = json_is_string(input) || ids;
+	int status = 0;
+
+	x->n = one ? 1 : json_array_size(input);
+	if (x->n == 0 || x->n > INPUTS) {
+		openai_error(r, 400, "invalid_value", "input",
+		             "'input' is a text, texts, token ids or lists of them, 1 to %d "
+		             "of them",
+		             INPUTS);
+		return -1;
+	}
+	x->docs = mem_array(x->n, sizeof(*x->docs));
+	x->list = mem_array(x->n, sizeof(struct document *));
+	for (size_t i = 0; i < x->n && status == 0; i++) {
+		const json_t *item = one ? input : json_array_get(input, i);
+		x->list[i] = &x->docs[i];
+		if (!json_is_string(item) && !json_is_array(item)) {
+			openai_error(r, 400, "invalid_type", "input", "input %zu is neither a text nor token ids", i);
+			return -1;
+		}
+		status = embedding_input(x, item, i, r);
+		x->tokens += (size_t)x->docs[i].n;
+	}
+	return status;
+}
+
+json_t *vector_json(const float *v, size_t width)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < width; i++)
+		json_array_append_new(list, jsonx_number((double)v[i]));
+	return list;
+}
+
+static void embedding_told(struct embedding *x, const float *v, size_t width)
+{
+	struct http_reply r = { 0 };
+
+	gas_none(&x->gas);
+	if (x->s->o.read_span)
+		x->s->o.read_span(&x->span, &x->gas);
+	x->gas.tokens_in = (int64_t)x->tokens;
+	openai_reply(&r, x->reply(x, v, width));
+	openai_later(x->s, x->later, NULL, &r, x->plain);
+}
+
+/* The engine's thread. */
+static void embed(void *ctx)
+{
+	struct embedding *x = ctx;
+	const struct openai_options *o = &x->s->o;
+	struct embed_options how = { .max_tokens = EMBED_TOKENS,
+		                     .max_length = x->how.max_length,
+		                     .pooling = x->how.pooling,
+		                     .normalize = x->how.normalize };
+	struct embedder *embedder;
+	struct err e = ERR_INIT;
+	float *v = NULL;
+
+	if (o->open_span)
+		o->open_span(&x->span);
+	/* beside adapters that are asked for by name it is the model alone */
+	int status = embedder_new(&embedder, o->model, o->adapters ? NULL : o->overlay, o->device, &how, &e);
+	if (status == 0) {
+		v = mem_array(x->n * embedder_width(embedder), sizeof(*v));
+		status = embedder_run(embedder, x->list, x->n, v, NULL, NULL, &e);
+	}
+	if (status == 0) {
+		embedding_told(x, v, embedder_width(embedder));
+	} else {
+		struct http_reply r = { 0 };
+		openai_error(&r, 500, "server_error", NULL, "%s", e.msg);
+		openai_later(x->s, x->later, NULL, &r, x->plain);
+	}
+	if (v)
+		embedder_free(embedder);
+	mem_free(v);
+	embedding_free(x);
+}
+
+struct embedding *embedding_read(struct openai *s, const char *model, const json_t *input, bool may_cut,
+                                 struct http_reply *r)
+{
+	struct embedding *x = mem_alloc(sizeof(*x));
+	struct err e = ERR_INIT;
+
+	*x = (struct embedding){ .s = s, .mem = ARENA_INIT, .may_cut = may_cut };
+	if (s->o.adapters && adapters_find(s->o.adapters, model) >= 0)
+		openai_error(r, 400, "unsupported_value", "model",
+		             "'%.100s' is an adapter: vectors are the model's own", model);
+	else if (sentence_read(&x->how, s->o.model, &e) < 0)
+		openai_error(r, 400, "unsupported_value", "model", "%s", e.msg);
+	else if (embedding_inputs(x, input, r) == 0) {
+		x->model = mem_strdup(model);
+		return x;
+	}
+	embedding_free(x);
+	return NULL;
+}
+
+void embedding_start(struct embedding *x, const struct http_request *q,
+                     json_t *(*reply)(struct embedding *x, const float *v, size_t width))
+{
+	x->reply = reply;
+	x->came = clock_seconds();
+	x->later = http_later(q);
+	engine_do(x->s->o.engine, embed, x);
+}
