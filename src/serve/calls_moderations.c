@@ -1,5 +1,5 @@
-/* moderations: what a classifier says of texts, as OpenAI's moderations tell it. The categories are the classifier's own
- * labels and the scores its probabilities.
+/* moderations: what a classifier says of texts, as OpenAI's moderations tell it. The categories are the
+ * classifier's own labels and the scores its probabilities.
  *
  * Flagged is a text
  *     of several labels beside each other (multi_label_classification): of which one has 0.5 or more
@@ -67,10 +67,10 @@ static json_t *result_json(const struct labels *l, const float *z)
 
 static json_t *reply(struct labelling *x, const float *z)
 {
-	json_t *results = json_array(), *usage = json_pack("{s:I, s:I}", "prompt_tokens", (json_int_t)x->tokens,
-	                                                   "total_tokens", (json_int_t)x->tokens);
+	json_t *results = json_array(), *usage;
 	char id[40];
 
+	usage = json_pack("{s:I, s:I}", "prompt_tokens", (json_int_t)x->tokens, "total_tokens", (json_int_t)x->tokens);
 	openai_number(x->s, "modr", id, sizeof(id));
 	for (size_t i = 0; i < x->n; i++)
 		json_array_append_new(results, result_json(x->m->labels, z + i * (size_t)x->m->labels->n));

@@ -155,8 +155,8 @@ static int read_top(const json_t *sent, size_t n, size_t *top, struct http_reply
 
 static void rerank(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r)
 {
-	static const char *const known[] = { "model", "query", "documents", "texts", "top_n", "return_documents", "user",
-		                             NULL };
+	static const char *const known[] = { "model", "query", "documents", "texts", "top_n", "return_documents",
+		                             "user", NULL };
 	const struct labels *l = s->o.model->labels;
 	const char *name;
 	json_t *texts;

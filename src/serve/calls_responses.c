@@ -1,5 +1,5 @@
-/* responses: OpenAI's Responses call, without state: what was said before is sent along as `input`. It becomes a request
- * of chat (ask_read); the reply, whole or as events, is what openai-python's `responses` reads:
+/* responses: OpenAI's Responses call, without state: what was said before is sent along as `input`. It becomes a
+ * request of chat (ask_read); the reply, whole or as events, is what openai-python's `responses` reads:
  *
  *     response.created, .in_progress, .output_item.added, .content_part.added, .output_text.delta …,
  *     .output_text.done, .content_part.done, .output_item.done, .completed or .incomplete
@@ -296,7 +296,8 @@ static void begin(struct ask *a)
 
 	send(a, "response.created", json_pack("{s:o}", "response", response_json(a)));
 	send(a, "response.in_progress", json_pack("{s:o}", "response", response_json(a)));
-	send(a, "response.output_item.added", json_pack("{s:i, s:o}", "output_index", 0, "item", item_json(a, c, false)));
+	send(a, "response.output_item.added",
+	     json_pack("{s:i, s:o}", "output_index", 0, "item", item_json(a, c, false)));
 	send(a, "response.content_part.added", at_json(a, "part", part_json(a, c)));
 }
 

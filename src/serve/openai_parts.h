@@ -112,7 +112,8 @@ struct ask {
 void openai_error(struct http_reply *r, int status, const char *code, const char *param, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 void openai_reply(struct http_reply *r, json_t *j); /* 200, j is taken */
-/* A refusal that names a key of the request that was made of another one names that one's; names: {ours, theirs} … { NULL }. */
+/* A refusal that names a key of the request that was made of another one names that one's. names: {ours, theirs} … up
+ * to one of NULL. */
 void openai_rename(struct http_reply *r, const char *const (*names)[2]);
 /* "PREFIX-…", of this reply alone. */
 void openai_number(struct openai *s, const char *prefix, char *out, size_t size);
