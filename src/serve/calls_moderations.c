@@ -61,8 +61,8 @@ static json_t *result_json(const struct labels *l, const float *z)
 		json_object_set_new(applied, l->name[i], json_pack("[s]", "text"));
 	}
 	mem_free(p);
-	return json_pack("{s:b, s:o, s:o, s:o}", "flagged", flagged, "categories", categories, "category_scores", scores,
-	                 "category_applied_input_types", applied);
+	return json_pack("{s:b, s:o, s:o, s:o}", "flagged", flagged, "categories", categories, "category_scores",
+	                 scores, "category_applied_input_types", applied);
 }
 
 static json_t *reply(struct labelling *x, const float *z)
