@@ -3,6 +3,8 @@
  * part of a sequence that was well begun, else for each byte. */
 #include "base/utf8.h"
 
+#include <string.h>
+
 /* Bytes that a sequence starting with `lead` has, and the range of its second byte; 0 for no lead byte. */
 static size_t lead_length(uint8_t lead, uint8_t *low, uint8_t *high)
 {
@@ -68,10 +70,24 @@ size_t utf8_encode(uint32_t cp, char out[4])
 	return n;
 }
 
+/* Eight bytes at once, while all are ASCII. */
+static size_t ascii_run(const char *s, size_t n)
+{
+	size_t at = 0;
+
+	for (uint64_t eight; at + 8 <= n; at += 8) {
+		memcpy(&eight, s + at, 8);
+		if (eight & 0x8080808080808080u)
+			break;
+	}
+	return at;
+}
+
 bool utf8_valid(const char *s, size_t n, size_t *bad)
 {
 	for (size_t at = 0, want; at < n; at += want) {
-		if (part_length(s + at, n - at, &want) == want)
+		want = ascii_run(s + at, n - at);
+		if (want || part_length(s + at, n - at, &want) == want)
 			continue;
 		if (bad)
 			*bad = at;

@@ -193,12 +193,28 @@ int normalizer_run(const struct normalizer *z, const struct slice *in, struct sl
 	return 0;
 }
 
+static void origins_for(struct altered *a, size_t n)
+{
+	if (a->text.len + n <= a->cap)
+		return;
+	a->cap = MAX(a->cap * 2, MAX(a->text.len + n, (size_t)256));
+	a->origin = mem_grow(a->origin, a->cap, sizeof(*a->origin));
+}
+
+void altered_copy(struct altered *a, const struct slice *in, size_t begin, size_t end)
+{
+	if (begin == end)
+		return;
+	origins_for(a, end - begin);
+	uint32_t *to = a->origin + a->text.len;
+	for (size_t at = begin; at < end; at++)
+		to[at - begin] = slice_origin(in, at);
+	buf_add(&a->text, in->text + begin, end - begin);
+}
+
 void altered_add(struct altered *a, const char *bytes, size_t n, uint32_t origin)
 {
-	if (a->text.len + n > a->cap) {
-		a->cap = MAX(a->cap * 2, MAX(a->text.len + n, (size_t)256));
-		a->origin = mem_grow(a->origin, a->cap, sizeof(*a->origin));
-	}
+	origins_for(a, n);
 	for (size_t i = 0; i < n; i++)
 		a->origin[a->text.len + i] = origin;
 	buf_add(&a->text, bytes, n);

@@ -29,19 +29,13 @@ static int parse_prepend(const json_t *j, void **own, struct err *e)
 
 static void release_prepend(void *own) { mem_free(((struct prepend *)own)->text); }
 
-static void copy(const struct slice *in, size_t begin, size_t end, struct altered *out)
-{
-	for (size_t at = begin; at < end; at++)
-		altered_add(out, in->text + at, 1, slice_origin(in, at));
-}
-
 static int run_prepend(const void *own, const struct slice *in, struct altered *out, struct err *e)
 {
 	const struct prepend *p = own;
 	(void)e;
 	if (in->n && (!p->first || in->begins))
 		altered_add(out, p->text, strlen(p->text), slice_origin(in, 0));
-	copy(in, 0, in->n, out);
+	altered_copy(out, in, 0, in->n);
 	return 0;
 }
 
@@ -88,16 +82,16 @@ static int run_replace(const void *own, const struct slice *in, struct altered *
 	uint32_t c;
 	int rc = 0;
 	while (from < in->n && (rc = pattern_next(r->pattern, scratch, in->text, in->n, from, &begin, &end, e)) > 0) {
-		copy(in, from, begin, out);
+		altered_copy(out, in, from, begin);
 		if (begin == end && begin < in->n) { /* nothing was taken: on behind the next character */
 			end += MAX(utf8_decode(in->text + begin, in->n - begin, &c), (size_t)1);
-			copy(in, begin, end, out);
+			altered_copy(out, in, begin, end);
 		} else {
 			altered_add(out, r->to, n, begin < end ? last_origin(in, begin, end) : slice_origin(in, begin));
 		}
 		from = end;
 	}
-	copy(in, from, in->n, out);
+	altered_copy(out, in, from, in->n);
 	pattern_scratch_free(scratch);
 	return rc < 0 ? -1 : 0;
 }
@@ -133,7 +127,7 @@ static int run_strip(const void *own, const struct slice *in, struct altered *ou
 	}
 	if (s->right)
 		end = MAX(begin, last);
-	copy(in, begin, end, out);
+	altered_copy(out, in, begin, end);
 	return 0;
 }
 

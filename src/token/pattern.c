@@ -28,7 +28,7 @@ struct pattern {
 struct pattern_scratch {
 	pcre2_match_data *data;
 	pcre2_match_context *context;
-	pcre2_jit_stack *stack;
+	pcre2_jit_stack *stack; /* NULL until the thread's own 32 KiB were not enough */
 };
 
 enum { STACK_BEGIN = 32 << 10, STACK_MAX = 8 << 20, CAPTURES = 1, NAME_MAX_BYTES = 32 };
@@ -340,11 +340,8 @@ struct pattern_scratch *pattern_scratch_new(void)
 	struct pattern_scratch *s = mem_alloc(sizeof(*s));
 	s->data = pcre2_match_data_create(CAPTURES, NULL);
 	s->context = pcre2_match_context_create(NULL);
-	s->stack = pcre2_jit_stack_create(STACK_BEGIN, STACK_MAX, NULL);
 	if (!s->data || !s->context)
 		BUG("out of memory");
-	if (s->stack)
-		pcre2_jit_stack_assign(s->context, NULL, s->stack);
 	return s;
 }
 
@@ -358,10 +355,21 @@ void pattern_scratch_free(struct pattern_scratch *s)
 	mem_free(s);
 }
 
+static int match(const struct pattern *p, struct pattern_scratch *s, const char *text, size_t n, size_t from)
+{
+	int rc = pcre2_match(p->code, (PCRE2_SPTR)text, n, from, PCRE2_NO_UTF_CHECK, s->data, s->context);
+
+	if (rc != PCRE2_ERROR_JIT_STACKLIMIT || s->stack ||
+	    !(s->stack = pcre2_jit_stack_create(STACK_BEGIN, STACK_MAX, NULL)))
+		return rc;
+	pcre2_jit_stack_assign(s->context, NULL, s->stack);
+	return match(p, s, text, n, from);
+}
+
 int pattern_next(const struct pattern *p, struct pattern_scratch *s, const char *text, size_t n, size_t from,
                  size_t *begin, size_t *end, struct err *e)
 {
-	int rc = pcre2_match(p->code, (PCRE2_SPTR)text, n, from, PCRE2_NO_UTF_CHECK, s->data, s->context);
+	int rc = match(p, s, text, n, from);
 	if (rc == PCRE2_ERROR_NOMATCH)
 		return 0;
 	if (rc < 0) {

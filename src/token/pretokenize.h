@@ -41,6 +41,8 @@ struct altered {
 };
 /* Appends n bytes that all came from one place. */
 void altered_add(struct altered *a, const char *bytes, size_t n, uint32_t origin);
+/* Appends bytes begin to end of `in` as they are, each from where it came. */
+void altered_copy(struct altered *a, const struct slice *in, size_t begin, size_t end);
 void altered_release(struct altered *a);
 
 /* A step of normalizing that is none of Unicode's forms. */

@@ -29,6 +29,7 @@ struct lines {
 	struct token_texts *texts;
 	const char *at, *end;
 	size_t most;
+	bool trim;          /* spaces at the end, which normalizing takes away, go at once */
 	struct buf line;
 	struct token_train_report *r;
 };
@@ -57,6 +58,8 @@ static int next_line(void *ctx, const char **text, size_t *n, struct err *e)
 			l->r->skipped++;
 			continue;
 		}
+		while (l->trim && length > 0 && line[length - 1] == ' ')
+			length--;
 		buf_clear(&l->line);
 		buf_add(&l->line, line, length);
 		buf_adds(&l->line, END);
@@ -127,10 +130,22 @@ static int last_word(struct buf *out, const json_t *rules, const struct buf *lin
 	return status;
 }
 
+/* Is a line the same as its words, each a line? Spaces beside each other have to be one and each word to get its mark;
+ * no special token may reach over a space. Forms of Unicode join nothing with a space; a line's end may stand behind
+ * something that becomes a space, so word_counts wants more before it. */
+static bool by_spaces(const struct sentences *s)
+{
+	for (size_t i = 0; i < s->n_special; i++)
+		if (strstr(s->special[i], MARK))
+			return false;
+	return s->o->add_dummy_prefix && s->o->remove_extra_whitespaces;
+}
+
 static int count_words(struct sentences *s, const struct token_training *t, struct token_texts *texts,
                        struct word_counts *w, struct buf *last, struct token_train_report *r, struct err *e)
 {
-	struct lines lines = { .texts = texts, .most = (size_t)s->o->max_sentence_length, .r = r };
+	struct lines lines = { .texts = texts, .most = (size_t)s->o->max_sentence_length, .r = r,
+		               .trim = s->o->remove_extra_whitespaces };
 	struct token_texts source = { next_line, &lines, texts->bytes };
 	json_t *normalizer = training_normalizer(s);
 	json_t *cut = json_pack("{s:s,s:{s:s},s:s,s:b}", "type", "Split", "pattern", "String", MARK, "behavior",
@@ -138,6 +153,8 @@ static int count_words(struct sentences *s, const struct token_training *t, stru
 	struct word_counter *c = word_counter_new(t, normalizer, cut, e);
 	int status = c ? 0 : -1;
 
+	if (!status && by_spaces(s))
+		word_counter_by_spaces(c);
 	if (!status && (status = word_counter_read(c, &source, true, r, e)) < 0)
 		word_counter_free(c);
 	else if (!status)
@@ -216,6 +233,7 @@ static int know_scripts(struct sentences *s, struct err *e)
 	uint8_t han = (uint8_t)scripts_number("Han");
 
 	s->script = mem_array(CHARACTERS, sizeof(*s->script));
+	s->inherited = scripts_number("Inherited");
 	for (size_t i = 0; i < s->n_required; i++)
 		c[i] = s->required[i].c;
 	int status = scripts_of(c, s->n_required, s->script, e);
@@ -367,7 +385,7 @@ static bool is_digit(uint32_t c) { return (c >= '0' && c <= '9') || (c >= 0xFF10
 bool sentences_allow(const struct sentences *s, const uint32_t *c, size_t n)
 {
 	const struct sentence_options *o = s->o;
-	int before = -1, inherited = scripts_number("Inherited");
+	int before = -1;
 
 	if (n == 0 || n > (size_t)o->max_piece_length)
 		return false;
@@ -378,7 +396,7 @@ bool sentences_allow(const struct sentences *s, const uint32_t *c, size_t n)
 			continue;
 		if (!s->script[c[i]] || c[i] == SENTENCES_UNKNOWN || c[i] == ' ')
 			return false;
-		int script = s->script[c[i]] == inherited ? before : s->script[c[i]];
+		int script = s->script[c[i]] == s->inherited ? before : s->script[c[i]];
 		if (is_digit(c[i]) && !o->split_by_number)
 			script = -1;
 		if (is_digit(c[i]) && o->split_digits && n > 1)

@@ -54,6 +54,7 @@ struct sentences {
 	struct sentence_character *required;   /* the same order; at equal counts by code point */
 	size_t n_required;
 	uint8_t *script;                 /* of each code point that is there; Han, kana are one */
+	int inherited;                   /* the script of marks, which take that of what they stand on */
 	const char **special;            /* <unk>, <s>, </s>, then t's; n_special */
 	size_t n_special, n_meta;        /* n_meta: with pieces of bytes */
 	struct arena mem;

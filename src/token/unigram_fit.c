@@ -28,16 +28,15 @@
 
 enum { CHUNK = 256, CHUNKS = 64, CHILD = 8 };
 
-/* --- the trie of all seeds: pieces go by their number becoming −1 --- */
+/* --- the trie of the pieces that there were at a time, its seeds; made anew when half of them have gone --- */
 
 struct trie {
 	struct trie_slot {
-		uint64_t key;
+		uint64_t key;   /* node << 8 | byte, + 1; 0: none */
 		uint32_t child;
-	} * slot; /* key: node << 8 | byte, + 1 */
+		int32_t seed;   /* that ends there, −1 */
+	} * slot;
 	size_t n_slots, n_used;
-	int32_t *piece; /* [n_nodes] seed that ends there, −1 */
-	size_t n_nodes, cap;
 };
 
 static struct trie_slot *trie_find(const struct trie *t, uint64_t key)
@@ -64,31 +63,21 @@ static void trie_grow(struct trie *t)
 	mem_free(old);
 }
 
-static uint32_t trie_node(struct trie *t)
+static void trie_put(struct trie *t, const char *text, size_t n, int32_t seed)
 {
-	if (t->n_nodes == t->cap) {
-		t->cap = MAX(1024, 2 * t->cap);
-		t->piece = mem_grow(t->piece, t->cap, sizeof(*t->piece));
-	}
-	t->piece[t->n_nodes] = -1;
-	return (uint32_t)t->n_nodes++;
-}
-
-static void trie_put(struct trie *t, const char *text, size_t n, int32_t piece)
-{
+	struct trie_slot *s = NULL;
 	uint32_t node = 0;
+
 	for (size_t i = 0; i < n; i++) {
 		if (2 * t->n_used >= t->n_slots)
 			trie_grow(t);
-		struct trie_slot *s = trie_find(t, trie_key(node, text[i]));
-		if (!s->key) {
-			s->key = trie_key(node, text[i]);
-			s->child = trie_node(t);
-			t->n_used++;
-		}
+		s = trie_find(t, trie_key(node, text[i]));
+		if (!s->key)
+			*s = (struct trie_slot){ trie_key(node, text[i]), (uint32_t)++t->n_used, -1 };
 		node = s->child;
 	}
-	t->piece[node] = piece;
+	if (s)
+		s->seed = seed;
 }
 
 /* --- a lattice --- */
@@ -176,7 +165,7 @@ static void add_from(const struct fit *f, struct lattice *l, const char *text, s
 		if (i + 1 < n && !begins_character(text[i + 1]))
 			continue;
 		end++;
-		int32_t seed = f->trie.piece[node], id = seed < 0 ? -1 : f->now[seed];
+		int32_t id = s->seed < 0 ? -1 : f->now[s->seed];
 		if (id < 0)
 			continue;
 		lattice_add(l, id, begin, end, f->piece[id].score);
@@ -333,10 +322,24 @@ static int over_words(struct fit *f, bool best, struct err *e)
 
 /* --- the pieces --- */
 
+static void make_trie(struct fit *f)
+{
+	mem_free(f->trie.slot);
+	f->trie = (struct trie){ 0 };
+	trie_grow(&f->trie);
+	for (size_t i = 0; i < f->n; i++) {
+		f->seed[i] = (int32_t)i;
+		trie_put(&f->trie, f->piece[i].text, f->piece[i].n, (int32_t)i);
+	}
+	f->n_seeds = f->n;
+}
+
 /* Pieces of f->piece were moved to their places: keeps n, and tells the trie. */
 static void take_pieces(struct fit *f, size_t n)
 {
 	f->n = n;
+	if (2 * n < f->n_seeds)
+		make_trie(f);
 	for (size_t i = 0; i < f->n_seeds; i++)
 		f->now[i] = -1;
 	f->lowest = FLT_MAX;
@@ -643,19 +646,15 @@ static int fit(struct fit *f, struct err *e)
 int unigram_fit(struct unigram_piece *pieces, size_t *n, const struct sentences *s, const struct unigram_settings *how,
                 const struct token_training *t, struct err *e)
 {
-	struct fit f = { .s = s, .t = t, .how = how, .piece = pieces, .n_seeds = *n };
+	struct fit f = { .s = s, .t = t, .how = how, .piece = pieces };
 	int threads = pool_threads(t->pool);
 
 	f.seed = mem_array(*n, sizeof(*f.seed));
 	f.now = mem_array(*n, sizeof(*f.now));
 	f.freq = mem_array(*n, sizeof(*f.freq));
 	f.lattice = mem_array((size_t)threads, sizeof(*f.lattice));
-	trie_node(&f.trie);
-	trie_grow(&f.trie);
-	for (size_t i = 0; i < *n; i++) {
-		f.seed[i] = (int32_t)i;
-		trie_put(&f.trie, pieces[i].text, pieces[i].n, (int32_t)i);
-	}
+	f.n = *n;
+	make_trie(&f);
 	take_pieces(&f, *n);
 	int status = fit(&f, e);
 	*n = f.n;
@@ -675,6 +674,5 @@ int unigram_fit(struct unigram_piece *pieces, size_t *n, const struct sentences 
 	mem_free(f.now);
 	mem_free(f.freq);
 	mem_free(f.trie.slot);
-	mem_free(f.trie.piece);
 	return status;
 }

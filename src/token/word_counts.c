@@ -56,6 +56,7 @@ struct word_counter {
 	struct normalizer normalizer;
 	struct pretokenizer *pretokenizer;
 	struct table *table;       /* [threads] */
+	struct table *raw;         /* [threads] what stands between spaces, not normalized yet; NULL: see by_spaces */
 	int threads;
 	size_t most, most_batch;   /* bytes of all tables, of a batch */
 	char *batch;
@@ -145,6 +146,8 @@ static void table_sort(struct table *t)
 
 /* --- texts into tables --- */
 
+static bool is_letter_or_mark(unsigned char x) { return x > ' ' && x < 0x7f; }
+
 struct word_counter *word_counter_new(const struct token_training *t, const json_t *normalizer,
                                       const json_t *pre_tokenizer, struct err *e)
 {
@@ -164,12 +167,16 @@ struct word_counter *word_counter_new(const struct token_training *t, const json
 	return c;
 }
 
+void word_counter_by_spaces(struct word_counter *c) { c->raw = mem_array((size_t)c->threads, sizeof(*c->raw)); }
+
 void word_counter_free(struct word_counter *c)
 {
 	if (!c)
 		return;
 	for (int i = 0; i < c->threads; i++) {
 		table_clear(&c->table[i]);
+		if (c->raw)
+			table_clear(&c->raw[i]);
 		words_free(c->table[i].cut);
 		altered_release(&c->table[i].altered);
 	}
@@ -178,13 +185,14 @@ void word_counter_free(struct word_counter *c)
 	normalizer_release(&c->normalizer);
 	pretokenizer_free(c->pretokenizer);
 	mem_free(c->table);
+	mem_free(c->raw);
 	mem_free(c->batch);
 	mem_free(c->piece);
 	mem_free(c->folder);
 	mem_free(c);
 }
 
-static int count_text(const struct word_counter *c, struct table *t, const char *text, size_t n)
+static int count_text(const struct word_counter *c, struct table *t, const char *text, size_t n, uint64_t count)
 {
 	struct slice all = { .text = text, .n = n, .begins = true }, normal, word;
 
@@ -196,9 +204,53 @@ static int count_text(const struct word_counter *c, struct table *t, const char 
 			continue;
 		if (word.n > 1u << 30)
 			return err_set(&t->err, "a word of %zu bytes is too long", word.n);
-		table_add(t, word.text, word.n, 1);
-		t->words++;
+		table_add(t, word.text, word.n, count);
+		t->words += count;
 	}
+	return 0;
+}
+
+/* Is there something behind the last space that no normalizer takes away? */
+static bool ends_solid(const char *text, size_t n)
+{
+	while (n-- > 0 && text[n] != ' ')
+		if (is_letter_or_mark((unsigned char)text[n]))
+			return true;
+	return false;
+}
+
+static void count_raw(struct table *raw, const char *text, size_t n)
+{
+	for (size_t at = 0; at < n;) {
+		const char *space = memchr(text + at, ' ', n - at);
+		size_t end = space ? (size_t)(space - text) : n;
+		if (end > at)
+			table_add(raw, text + at, end - at, 1);
+		at = end + 1;
+	}
+}
+
+/* What was counted raw becomes words. */
+static void settle_table(void *ctx, size_t item, int thread)
+{
+	struct word_counter *c = ctx;
+	struct table *t = &c->table[item], *raw = &c->raw[item];
+
+	(void)thread;
+	if (raw->n && !t->cut)
+		t->cut = words_new();
+	for (size_t i = 0; i < raw->n && !t->failed; i++)
+		t->failed = count_text(c, t, raw->word[i].text, raw->word[i].n, raw->word[i].count) < 0;
+	table_clear(raw);
+}
+
+static int settle(struct word_counter *c, struct err *e)
+{
+	if (c->raw)
+		pool_run(c->t->pool, (size_t)c->threads, settle_table, c);
+	for (int i = 0; i < c->threads; i++)
+		if (c->table[i].failed)
+			return err_set(e, "%s", c->table[i].err.msg);
 	return 0;
 }
 
@@ -210,9 +262,13 @@ static void count_piece(void *ctx, size_t item, int thread)
 
 	if (t->failed)
 		return;
+	if (c->raw && ends_solid(c->batch + p->begin, p->end - p->begin)) {
+		count_raw(&c->raw[thread], c->batch + p->begin, p->end - p->begin);
+		return;
+	}
 	if (!t->cut)
 		t->cut = words_new();
-	t->failed = count_text(c, t, c->batch + p->begin, p->end - p->begin) < 0;
+	t->failed = count_text(c, t, c->batch + p->begin, p->end - p->begin, 1) < 0;
 }
 
 /* --- parts in files --- */
@@ -271,8 +327,8 @@ static int spill_when_full(struct word_counter *c, struct err *e)
 {
 	size_t held = 0;
 	for (int i = 0; i < c->threads; i++)
-		held += table_bytes(&c->table[i]);
-	return held > c->most ? spill(c, e) : 0;
+		held += table_bytes(&c->table[i]) + (c->raw ? table_bytes(&c->raw[i]) : 0);
+	return held > c->most && (settle(c, e) || spill(c, e)) ? -1 : 0;
 }
 
 int word_counter_add(struct word_counter *c, const char *word, size_t n, uint64_t count, struct err *e)
@@ -311,8 +367,6 @@ static void add_piece(struct word_counter *c, const char *text, size_t n)
 	c->piece[c->n_pieces++] = (struct piece){ c->n_batch, c->n_batch + n };
 	c->n_batch += n;
 }
-
-static bool is_letter_or_mark(unsigned char x) { return x > ' ' && x < 0x7f; }
 
 /* Where a text may be cut, at `from` or behind it: between a line's end and the next line. */
 static size_t cut_at(const char *text, size_t n, size_t from)
@@ -373,7 +427,7 @@ int word_counter_read(struct word_counter *c, struct token_texts *texts, bool wh
 		r->bytes += n;
 		token_train_progress(c->t, "counting words", r->bytes, texts->bytes);
 	}
-	if (found < 0 || count_batch(c, e))
+	if (found < 0 || count_batch(c, e) || settle(c, e))
 		return -1;
 	for (int i = 0; i < c->threads; i++)
 		r->words += c->table[i].words;

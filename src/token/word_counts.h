@@ -34,6 +34,9 @@ struct word_counter;
  * borrowed. */
 struct word_counter *word_counter_new(const struct token_training *t, const json_t *normalizer,
                                       const json_t *pre_tokenizer, struct err *e);
+/* Says that texts may be cut at their spaces before they are normalized, each part a text of its own, where behind the
+ * last space stands an ASCII letter or mark: so each distinct part is normalized once. Before the first text. */
+void word_counter_by_spaces(struct word_counter *c);
 /* All texts. whole: each is cut as it stands, else lines are texts of their own, with their ends, as files are to
  * tokenizers. A text of more than a megabyte is cut before a line that begins with no white space, behind one that
  * ends with none: there every expression of words that is known ends a word. */

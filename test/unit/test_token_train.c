@@ -220,6 +220,79 @@ static void test_parts(struct test *t)
 	pool_free(how.pool);
 }
 
+static int next_of_list(void *ctx, const char **text, size_t *n, struct err *e)
+{
+	const char *const **at = ctx;
+
+	(void)e;
+	if (!**at)
+		return 0;
+	*text = *(*at)++;
+	*n = strlen(*text);
+	return 1;
+}
+
+/* By a normalizer as SentencePiece's: white space becomes one space, none at the ends, a mark for each. */
+static struct word_counts counted_lines(struct test *t, const char *const *lines, bool by_spaces, uint64_t memory)
+{
+	static const char rules[] =
+		"[{'type': 'Sequence', 'normalizers': [{'type': 'Nmt'}, {'type': 'NFKC'},"
+		"{'type': 'Replace', 'pattern': {'Regex': '\\\\A +| +\\\\z'}, 'content': ''},"
+		"{'type': 'Replace', 'pattern': {'Regex': ' {2,}'}, 'content': ' '},"
+		"{'type': 'Replace', 'pattern': {'Regex': ' +\u00a7'}, 'content': '\u00a7'},"
+		"{'type': 'Prepend', 'prepend': '_', 'first': true},"
+		"{'type': 'Replace', 'pattern': {'String': ' '}, 'content': '_'}]},"
+		"{'type': 'Split', 'pattern': {'String': '_'}, 'behavior': 'MergedWithNext', 'invert': false}]";
+	struct token_training how = { .memory = memory, .scratch = test_tmp(), .pool = pool_new(2) };
+	struct token_texts texts = { next_of_list, &lines, 0 };
+	struct token_train_report r = { 0 };
+	struct word_counts w = { 0 };
+	struct err e = ERR_INIT;
+	uint64_t spilled;
+	char text[sizeof(rules)];
+
+	for (size_t i = 0; i < sizeof(rules); i++)
+		text[i] = rules[i] == '\'' ? '"' : rules[i];
+	json_t *j = json_loads(text, 0, NULL);
+	struct word_counter *c = word_counter_new(&how, json_array_get(j, 0), json_array_get(j, 1), &e);
+	if (by_spaces)
+		word_counter_by_spaces(c);
+	CHECK_MSG(t, !word_counter_read(c, &texts, true, &r, &e), "%s", e.msg);
+	CHECK_MSG(t, !word_counter_end(c, &w, &spilled, &e), "%s", e.msg);
+	CHECK(t, r.texts == 9 && r.words == 27);
+	json_decref(j);
+	pool_free(how.pool);
+	return w;
+}
+
+static void test_spaces(struct test *t)
+{
+	static const char *const lines[] = {
+		"the cat  sat\u00a7",
+		" the\tcat sat \u00a7",
+		"the \u00a0\u00a7",
+		"caf\u00e9 cafe\u0301 \u00a7",
+		"\u3000the \u00b4 x\u00b4 cat\u00a7",
+		"\u201cthe\u201d \u201c\u00a7",
+		"   \u00a7",
+		"\u00a8a the the\u2003the cat\u00a7",
+		"a _b c_d  \u00a7",
+		NULL,
+	};
+
+	test_case(t, "what stands between spaces, normalized once, makes the words of lines that are normalized whole");
+	struct word_counts whole = counted_lines(t, lines, false, 0), parts = counted_lines(t, lines, true, 0);
+	CHECK_MSG(t, whole.n == parts.n && whole.n > 10, "%zu and %zu words", whole.n, parts.n);
+	for (size_t i = 0; i < whole.n && whole.n == parts.n; i++) {
+		int n = (int)word_counts_bytes(&whole, i);
+		CHECK_MSG(t, n == (int)word_counts_bytes(&parts, i) && whole.count[i] == parts.count[i] &&
+		                     !memcmp(whole.text + whole.begin[i], parts.text + parts.begin[i], (size_t)n),
+		          "%.*s", n, whole.text + whole.begin[i]);
+	}
+	word_counts_release(&whole);
+	word_counts_release(&parts);
+}
+
 /* Each modulo 2^32 is another order: 5e9 is less than 4e9 there, and the sum of the first two is small. */
 static void test_counts(struct test *t)
 {
@@ -262,5 +335,6 @@ void test_token_train(struct test *t)
 	goldens(t, "sentencepiece-bpe");
 	goldens(t, "unigram");
 	test_parts(t);
+	test_spaces(t);
 	test_counts(t);
 }
