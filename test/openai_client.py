@@ -4,18 +4,19 @@
 
 PART is a function below. Each prints lines that a command case compares; what is wrong ends it with a sentence.
 """
-import base64, http.client, json, os, shutil, signal, socket, struct, subprocess, sys, threading
+import base64, http.client, json, os, shutil, signal, socket, struct, subprocess, sys, threading, time
 
 
 class Server:
     def __init__(self, command):
+        self.command = command
         self.process = subprocess.Popen([*command, "--port", "0", "--json", "--ledger", "off"],
                                         stdout=subprocess.PIPE, text=True)
         self.said = json.loads(self.process.stdout.readline())
         self.port = int(self.said["address"].split(":")[2].split("/")[0])
         self.model = self.said["models"][0]
 
-    def ask(self, path, body=None, key=None):
+    def ask(self, path, body=None, key=None, raw=False):
         c = http.client.HTTPConnection("127.0.0.1", self.port)
         head = {"Content-Type": "application/json"}
         if key:
@@ -24,7 +25,7 @@ class Server:
         r = c.getresponse()
         text = r.read().decode()
         c.close()
-        return r.status, json.loads(text) if text[:1] == "{" else text
+        return r.status, json.loads(text) if text[:1] == "{" and not raw else text
 
     def complete(self, prompt, **more):
         status, j = self.ask("/v1/completions", {"model": self.model, "prompt": prompt, "temperature": 0, **more})
@@ -308,6 +309,123 @@ def limits(s):
     print("left", status)
     cut = ask(max_tokens=n, t_max_predict_ms=1e-3).getresponse()
     print("late", cut.status, json.loads(cut.read())["error"]["code"])
+
+
+def upload(s, name, purpose, data, boundary="xx"):
+    """A form as clients send it: (status, object)."""
+    body = b"".join(b"--%s\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % (boundary.encode(), head, value)
+                    for head, value in ((b'name="purpose"', purpose.encode()),
+                                        (b'name="file"; filename="%s"' % name.encode(), data)))
+    c = http.client.HTTPConnection("127.0.0.1", s.port)
+    c.request("POST", "/v1/files", body + b"--%s--\r\n" % boundary.encode(),
+              {"Content-Type": "multipart/form-data; boundary=xx"})
+    r = c.getresponse()
+    return r.status, json.loads(r.read())
+
+
+def wait_for(s, path, key, *values):
+    for _ in range(3000):
+        j = s.ask(path)[1]
+        if j[key] in values:
+            return j
+        time.sleep(0.02)
+    raise SystemExit("%s never is %s: %s" % (path, values, j))
+
+
+def rows_of(n):
+    row = {"messages": [{"role": "user", "content": "The plan"}, {"role": "assistant", "content": "The end"}]}
+    return n * (json.dumps(row) + "\n").encode()
+
+
+def lines_of(n, endpoint="/v1/completions", **body):
+    return "".join(json.dumps({"custom_id": "r%d" % i, "method": "POST", "url": endpoint,
+                               "body": {"prompt": "The plan %d" % i, "max_tokens": 4, "temperature": 0, **body}}) + "\n"
+                   for i in range(n)).encode()
+
+
+def code(answer):
+    return answer[0], answer[1]["error"]["code"]
+
+
+def tuning(s):
+    """Files, a job that becomes a model, a batch; what is wrong with each."""
+    jobs = "/v1/fine_tuning/jobs"
+    print("forms", code(upload(s, "a", "x", b"a")), code(upload(s, "a", "batch", b"")),
+          code(upload(s, "a", "batch", b"a", "y y")), code(s.ask("/v1/files", {})))
+    status, rows = upload(s, "../rows.jsonl", "fine-tune", rows_of(2))
+    again = upload(s, "rows.jsonl", "fine-tune", rows_of(2))[1]
+    print("file", status, rows["filename"], rows["bytes"] == len(rows_of(2)), rows["id"] == again["id"],
+          len(s.ask("/v1/files?purpose=fine-tune")[1]["data"]),
+          s.ask("/v1/files/%s/content" % rows["id"], raw=True)[1].encode() == rows_of(2))
+    bad = upload(s, "bad.jsonl", "fine-tune", rows_of(1) + b'{"messages": 3}\n')[1]
+    ask = lambda **more: s.ask(jobs, {"model": s.model, "training_file": rows["id"], **more})
+    for wrong in ({"training_file": bad["id"]}, {"method": {"type": "dpo"}}, {"model": "other"}, {"suffix": "a b"},
+                  {"hyperparameters": {"n_epochs": 0}}, {"integrations": [{}]}, {"training_file": "file-none"},
+                  {"method": {"type": "reinforcement", "reinforcement": {"grader": {"type": "python"}}}}):
+        status, j = ask(**wrong)
+        print("no job", status, j["error"]["param"], j["error"]["message"][:60])
+    hyper = {"n_epochs": 2, "batch_size": 1, "learning_rate_multiplier": 2}
+    job = ask(suffix="mail", seed=7, validation_file=rows["id"], hyperparameters=hyper)[1]
+    long = ask(hyperparameters={"n_epochs": 1000})[1]
+    job = wait_for(s, jobs + "/" + job["id"], "status", "succeeded", "failed", "cancelled")
+    print("job", job["status"], job["fine_tuned_model"].rsplit(":", 1)[0], job["trained_tokens"] > 0, job["seed"])
+    events = s.ask("%s/%s/events?limit=100" % (jobs, job["id"]))[1]["data"]
+    print("events", events[-1]["message"], "|",
+          [e["data"]["step"] for e in events if "train_loss" in (e["data"] or {})])
+    point = s.ask("%s/%s/checkpoints" % (jobs, job["id"]))[1]["data"][0]
+    curve = s.ask("/runs/" + job["id"])[1]["metrics"]["loss"]
+    print("checkpoint", point["step_number"], point["metrics"]["train_loss"] == curve["value"][-1], curve["step"])
+    print("runs", sorted(r["id"].split("-")[0] for r in s.ask("/runs")[1]["data"]), s.ask("/runs/../etc")[0])
+    model = job["fine_tuned_model"]
+    print("model", model in [m["id"] for m in s.ask("/v1/models")[1]["data"]],
+          s.ask("/v1/completions", {"model": model, "prompt": "The plan", "max_tokens": 2})[0])
+    batches(s)
+    wait_for(s, "%s/%s" % (jobs, long["id"]), "status", "running")
+    wait_for(s, "/runs/" + long["id"], "state", "running")
+    print("long", s.ask("%s/%s/resume" % (jobs, long["id"]), {})[0], long["id"])
+
+
+def batches(s):
+    lines = upload(s, "lines.jsonl", "batch", lines_of(3) + lines_of(1, temperature=9).replace(b"r0", b"r3"))[1]
+    ask = lambda f, **more: s.ask("/v1/batches", {"input_file_id": f["id"], "endpoint": "/v1/completions",
+                                                  "completion_window": "24h", **more})
+    print("no batch", code(ask(lines, endpoint="/v1/models")), code(ask(lines, completion_window="1h")),
+          [(e["line"], e["message"])
+           for e in ask(upload(s, "twice", "batch", lines_of(1) * 2)[1])[1]["errors"]["data"]])
+    b = wait_for(s, "/v1/batches/" + ask(lines)[1]["id"], "status", "completed", "failed")
+    print("batch", b["status"], b["request_counts"], b["output_file_id"] is not None)
+    out = s.ask("/v1/files/%s/content" % b["output_file_id"], raw=True)[1]
+    said = json.loads(s.ask("/v1/files/%s/content" % b["error_file_id"], raw=True)[1])
+    alone = {"r%d" % i: words(s.complete("The plan %d" % i, max_tokens=4)) for i in range(3)}
+    print("lines", {x["custom_id"]: words(x["response"]["body"]) for x in map(json.loads, out.splitlines())} == alone,
+          said["custom_id"], said["response"]["status_code"])
+
+
+def again(s):
+    """A server of the same folder: what was there is there, what ran goes on."""
+    jobs = "/v1/fine_tuning/jobs"
+    listed = s.ask(jobs)[1]["data"]
+    long, first = listed
+    model = first["fine_tuned_model"]
+    print("again", [j["status"] in ("queued", "running") for j in listed], first["status"],
+          s.ask("/v1/completions", {"model": model, "prompt": "The plan", "max_tokens": 2})[0])
+    wait_for(s, "%s/%s" % (jobs, long["id"]), "status", "running")
+    print("paused", s.ask("%s/%s/pause" % (jobs, long["id"]), {})[1]["status"],
+          wait_for(s, "%s/%s" % (jobs, long["id"]), "status", "paused")["status"])
+    print("cancelled", s.ask("%s/%s/cancel" % (jobs, long["id"]), {})[1]["status"],
+          s.ask("%s/%s/resume" % (jobs, long["id"]), {})[0])
+    left = upload(s, "left.jsonl", "batch", lines_of(200, max_tokens=40))[1]
+    b = s.ask("/v1/batches", {"input_file_id": left["id"], "endpoint": "/v1/completions",
+                              "completion_window": "24h"})[1]
+    while s.ask("/v1/batches/" + b["id"])[1]["request_counts"]["completed"] < 5:
+        time.sleep(0.02)
+    s.process.kill()                   # the lines that ended are kept
+    s.process.wait()
+    s.__init__(s.command)
+    b = wait_for(s, "/v1/batches/" + b["id"], "status", "completed")
+    text = s.ask("/v1/files/%s/content" % b["output_file_id"], raw=True)[1]
+    ids = [json.loads(x)["custom_id"] for x in text.splitlines()]
+    print("killed", b["request_counts"]["completed"], len(set(ids)), len(ids))
 
 
 def main():

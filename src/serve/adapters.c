@@ -172,6 +172,14 @@ int adapters_find(struct adapters *a, const char *name)
 	return k;
 }
 
+void adapters_name(struct adapters *a, const char *name, const char *path)
+{
+	pthread_mutex_lock(&a->lock);
+	if (is_name(name) && strcmp(name, a->o.model_name) && find_locked(a, name) < 0)
+		add_locked(a, name, path, false);
+	pthread_mutex_unlock(&a->lock);
+}
+
 static json_t *known_json(const char *name, const char *path, bool loaded, bool pinned)
 {
 	return json_pack("{s:s, s:s, s:b, s:b}", "name", name, "path", path, "loaded", loaded, "pinned", pinned);

@@ -47,6 +47,8 @@ void adapters_bound(struct adapters *a, size_t bytes);
 
 /* What a name stands for, which stays its number; −2: there is none such. */
 int adapters_find(struct adapters *a, const char *name);
+/* A name for files that are read when it is first asked for; nothing where it is taken. */
+void adapters_name(struct adapters *a, const char *name, const char *path);
 /* A list of {name, path, loaded, pinned}; new. */
 json_t *adapters_list(struct adapters *a);
 /* Where loading by calls may look: a path in `dir`, as it is or behind it; NULL and a sentence. mem_free. */

@@ -4,12 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base64.h"
 #include "base/jsonx.h"
-#include "base/sha.h"
 #include "base/utf8.h"
 #include "feedback/report.h"
 #include "serve/feedback_call.h"
+#include "serve/page.h"
 
 extern const char page_feedback[];
 
@@ -27,41 +26,13 @@ struct feedback_api {
 
 /* --- the page --- */
 
-/* 'sha256-…' of what stands between two words of the page. */
-static void add_source(struct buf *policy, const char *open, const char *close)
-{
-	const char *from = strstr(page_feedback, open), *to = from ? strstr(from, close) : NULL;
-	uint8_t bytes[32];
-	char hex[65];
-	struct sha s;
-
-	if (!to)
-		BUG("the page has no %s", open);
-	from += strlen(open);
-	sha_begin(&s, true);
-	sha_add(&s, from, (size_t)(to - from));
-	sha_end(&s, hex);
-	for (size_t i = 0; i < sizeof(bytes); i++) {
-		char pair[3] = { hex[2 * i], hex[2 * i + 1] };
-		bytes[i] = (uint8_t)strtoul(pair, NULL, 16);
-	}
-	buf_adds(policy, "'sha256-");
-	base64_write(policy, bytes, sizeof(bytes));
-	buf_adds(policy, "'; ");
-}
-
 struct feedback_api *feedback_api_new(struct feedback *f, struct informed *informed)
 {
 	struct feedback_api *a = mem_alloc(sizeof(*a));
 
 	a->f = f;
 	a->informed = informed;
-	buf_adds(&a->policy, "default-src 'none'; script-src ");
-	add_source(&a->policy, "<script>", "</script>");
-	buf_adds(&a->policy, "style-src ");
-	add_source(&a->policy, "<style>", "</style>");
-	buf_adds(&a->policy, "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-	                     "frame-ancestors 'none'; require-trusted-types-for 'script'");
+	page_policy(page_feedback, &a->policy);
 	return a;
 }
 

@@ -51,7 +51,9 @@ struct exchange {
 
 /* A reply that comes from another thread. It is two's: of who replies, until that is over, and of the connection's. */
 struct http_later {
-	struct http *h;
+	struct http *h;                 /* NULL: no connection brought it */
+	void (*alone)(void *ctx, struct http_reply *r); /* and this takes the reply */
+	void *ctx;
 	struct exchange *exchange;      /* NULL: the connection is done with it */
 	int fd;
 	struct http_reply reply;        /* head; the body, where it is whole */
@@ -296,11 +298,20 @@ static bool check_caller(struct http *h, struct MHD_Connection *c, const char *m
 	return !r->status;
 }
 
-static bool is_json(const char *type)
+static bool is_type(const char *type, const char *wanted)
 {
-	size_t n = strlen("application/json");
+	size_t n = strlen(wanted);
 
-	return type && !strncasecmp(type, "application/json", n) && (!type[n] || strchr("; \t", type[n]));
+	return type && !strncasecmp(type, wanted, n) && (!type[n] || strchr("; \t", type[n]));
+}
+
+/* The Content-Type of a form, where one may be; else NULL. */
+static const char *form_type(struct http *h, struct MHD_Connection *c, const char *method, const char *path)
+{
+	const char *type = header(h, c, "Content-Type", NULL);
+	bool may = h->o.form_path && !strcmp(path, h->o.form_path) && !strcmp(method, "POST");
+
+	return may && is_type(type, "multipart/form-data") ? type : NULL;
 }
 
 /* Is it said once where the request ends; false: the reply says what is wrong with it. */
@@ -317,20 +328,24 @@ static bool check_end(struct http *h, struct MHD_Connection *c, const char *meth
 	return !r->status;
 }
 
-static size_t body_max(const struct http *h) { return h->o.body_max ? h->o.body_max : HTTP_BODY_MAX; }
+static size_t body_max(const struct http *h, const char *form)
+{
+	return form ? h->o.form_max : h->o.body_max ? h->o.body_max : HTTP_BODY_MAX;
+}
 
 /* Is the body one that is read; false: the reply says what is wrong with it. */
-static bool check_body(struct http *h, struct MHD_Connection *c, const char *method, struct http_reply *r)
+static bool check_body(struct http *h, struct MHD_Connection *c, const char *method, const char *form,
+                       struct http_reply *r)
 {
 	const char *length = header(h, c, "Content-Length", NULL);
 
-	if (!changes(method))
+	if (!changes(method) || (!length && !strcmp(method, "DELETE")))
 		return true;
 	if (!length)
 		http_error(r, 411, "length", "a Content-Length is wanted");
-	else if (strlen(length) > 18 || strtoull(length, NULL, 10) > body_max(h))
-		http_error(r, 413, "length", "a body of %.20s bytes, at most %zu are read", length, body_max(h));
-	else if (!is_json(header(h, c, "Content-Type", NULL)))
+	else if (strlen(length) > 18 || strtoull(length, NULL, 10) > body_max(h, form))
+		http_error(r, 413, "length", "a body of %.20s bytes, at most %zu are read", length, body_max(h, form));
+	else if (!form && !is_type(header(h, c, "Content-Type", NULL), "application/json"))
 		http_error(r, 415, "type", "a body is application/json here");
 	return !r->status;
 }
@@ -399,9 +414,14 @@ void http_tick(struct http *h)
 struct http_later *http_later(const struct http_request *q)
 {
 	struct exchange *x = q->exchange;
-	struct http *h = x->h;
+	struct http *h = x ? x->h : NULL;
 	struct http_later *l = mem_alloc(sizeof(*l));
 
+	if (!h) {
+		l->alone = q->replied;
+		l->ctx = q->replied_ctx;
+		return l;
+	}
 	*l = (struct http_later){ .h = h, .exchange = x, .at = &h->later,
 		                  .fd = h->lib.info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd };
 	owes(h, x->connection, INFINITY);
@@ -473,6 +493,12 @@ void http_later_reply(struct http_later *l, struct http_reply *r)
 {
 	struct http *h = l->h;
 
+	if (!h) {
+		l->alone(l->ctx, r);
+		buf_release(&r->body);
+		mem_free(l);
+		return;
+	}
 	pthread_mutex_lock(&h->lock);
 	reply_locked(l, r, false);
 	l->ended = true;
@@ -513,6 +539,8 @@ void http_later_end(struct http_later *l)
 
 bool http_later_left(struct http_later *l)
 {
+	if (!l->h)
+		return false;
 	pthread_mutex_lock(&l->h->lock);
 	bool left = l->left || !l->exchange;
 	pthread_mutex_unlock(&l->h->lock);
@@ -602,13 +630,14 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const cha
                               const char *version, void **state)
 {
 	struct exchange *x = mem_alloc(sizeof(*x));
-	struct http_request q = { method, path, bearer(header(h, c, "Authorization", NULL)), "", 0, x };
+	const char *form = form_type(h, c, method, path);
+	struct http_request q = { method, path, bearer(header(h, c, "Authorization", NULL)), "", 0, form, x };
 	struct http_reply r = { .type = "application/json" };
 
 	*x = (struct exchange){ .h = h, .connection = c };
 	*state = x;
 	if (check_lines(h, c, version, &r) && check_caller(h, c, method, &r) && check_end(h, c, method, &r) &&
-	    (!h->o.admit || h->o.admit(h->o.ctx, &q, &r)) && check_body(h, c, method, &r))
+	    (!h->o.admit || h->o.admit(h->o.ctx, &q, &r)) && check_body(h, c, method, form, &r))
 		return MHD_YES;
 	x->refused = true;
 	return send_reply(h, c, &r, true);
@@ -618,7 +647,7 @@ static enum MHD_Result finish(struct http *h, struct MHD_Connection *c, const ch
                               struct exchange *x)
 {
 	struct http_request q = { method, path, bearer(header(h, c, "Authorization", NULL)), buf_str(&x->body),
-		                  x->body.len, x };
+		                  x->body.len, form_type(h, c, method, path), x };
 	struct http_reply r = { 200, "application/json" };
 
 	if (x->later)
@@ -639,7 +668,7 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *c, const char *p
 		return begin(ctx, c, method, path, version, state);
 	if (x->refused || *n == 0)
 		return x->refused ? MHD_YES : finish(ctx, c, method, path, x);
-	if (x->body.len + *n > body_max(ctx))
+	if (x->body.len + *n > body_max(ctx, form_type(ctx, c, method, path)))
 		return MHD_NO;
 	buf_add(&x->body, data, *n);
 	*n = 0;

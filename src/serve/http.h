@@ -11,7 +11,8 @@
  *                  allowed name: a proxy's); else 403, before anybody looks who asks. No
  *                  Access-Control-Allow-Origin is ever sent
  *     admit        the caller's own door, by what stands in the head: 404, 405, 401, 403, before the body is read
- *     body         JSON of body_max bytes at most, with a Content-Length: 411, 413, 415 before it is read.
+ *     body         JSON of body_max bytes at most, with a Content-Length: 411, 413, 415 before it is read. At
+ *                  form_path alone also multipart/form-data, of form_max bytes. DELETE without a length has none
  *                  Transfer-Encoding, and any header twice that says where a body ends, is 400 and the end of the
  *                  connection: nobody before or behind us may see another request than we do
  *     head         lines end in CR LF, none is folded, no name has a space; else 400 and the end of the connection
@@ -34,12 +35,18 @@
 enum { HTTP_BODY_MAX = 1 << 20, HTTP_CONNECTIONS = 600, HTTP_PER_ADDRESS = 100, HTTP_PATIENCE = 30, HTTP_DEPTH = 64,
        HTTP_HEADERS = 8 };
 
+struct http_reply;
+
 struct http_request {
 	const char *method, *path;      /* without what follows a ? */
 	const char *bearer;             /* after Authorization: Bearer, or NULL */
 	const char *body;               /* "" of none, and before it is read */
 	size_t n_body;
+	const char *form;               /* Content-Type of a body that is a form (serve/multipart.h); NULL: JSON */
 	struct exchange *exchange;      /* the wrapper's */
+	/* Of a request that no connection brought: takes the reply of http_later_reply, in whose thread, instead. */
+	void (*replied)(void *ctx, struct http_reply *r);
+	void *replied_ctx;
 };
 
 struct http_reply {
@@ -63,6 +70,8 @@ struct http_options {
 	bool (*admit)(void *ctx, const struct http_request *q, struct http_reply *r);
 	void (*answer)(void *ctx, const struct http_request *q, struct http_reply *r);
 	void *ctx;
+	const char *form_path;          /* where a body may be a form too, of form_max bytes at most; NULL: nowhere */
+	size_t form_max;
 };
 
 struct http;
@@ -95,7 +104,7 @@ void http_header(struct http_reply *r, const char *name, const char *fmt, ...) _
 /* A request whose reply comes later. Each is ended once, by http_later_reply or http_later_end, from any thread, also
  * when the client has left; it is nobody's afterwards. */
 struct http_later;
-/* In `answer` alone, which leaves its reply as it is then. */
+/* In `answer` alone, which leaves its reply as it is then. Of a request without a connection only a whole reply. */
 struct http_later *http_later(const struct http_request *q);
 /* The whole reply; r is released. */
 void http_later_reply(struct http_later *l, struct http_reply *r);

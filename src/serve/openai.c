@@ -323,7 +323,7 @@ void openai_answer(void *openai, const struct http_request *q, struct http_reply
 	struct openai *s = openai;
 	const struct call *other, *c = find_call(q, &other);
 	struct http_reply broken = { 0 };
-	json_t *sent = http_json(q, &broken);
+	json_t *sent = q->form ? json_object() : http_json(q, &broken);
 
 	pthread_mutex_lock(&s->lock);
 	s->counts.requests++;
@@ -335,7 +335,9 @@ void openai_answer(void *openai, const struct http_request *q, struct http_reply
 		json_decref(said);
 		buf_release(&broken.body);
 	} else {
+		pthread_mutex_lock(&s->calls);
 		c->answer(s, q, sent, r);
+		pthread_mutex_unlock(&s->calls);
 	}
 	if (r->status >= 400)
 		openai_count_refused(s);
@@ -368,6 +370,7 @@ struct openai *openai_new(const struct openai_options *o)
 	generate_ends(o->model, &s->ends);
 	snprintf(s->fingerprint, sizeof(s->fingerprint), "fp_%.10s", KUNGFU_VERSION);
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->calls, NULL);
 	return s;
 }
 
@@ -377,6 +380,7 @@ void openai_free(struct openai *s)
 		return;
 	tokens_release(&s->ends);
 	scorer_free(s->scorer);
+	pthread_mutex_destroy(&s->calls);
 	pthread_mutex_destroy(&s->lock);
 	mem_free(s);
 }

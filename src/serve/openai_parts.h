@@ -9,12 +9,15 @@
 
 struct ask;
 
+struct beside;
 struct openai {
 	struct openai_options o;
+	struct beside *beside; /* NULL: no files_dir */
 	struct tokens ends;   /* that end an answer */
 	char fingerprint[20]; /* of what computes: "fp_…" */
 	uint64_t salt;        /* of seeds that nobody said */
-	pthread_mutex_t lock; /* of what follows */
+	pthread_mutex_t calls; /* one call at a time: clients' by http's thread, batches' by the engine's */
+	pthread_mutex_t lock;  /* of what follows */
 	bool closed;
 	uint64_t next_id;
 	struct openai_counts counts;

@@ -12,16 +12,18 @@
 #include "base/mem.h"
 #include "cmd/generate/generate_parts.h"
 #include "ladder/adapted.h"
+#include "serve/beside.h"
 #include "serve/openai.h"
 
-enum { CONTEXT = 4096, BODY_MAX = 16 << 20 };
+enum { CONTEXT = 4096, BODY_MAX = 16 << 20, FORM_MAX = 64 << 20 };
 
 struct serve {
 	struct common common;
 	int64_t port, context, parallel, queue;
 	size_t memory;
 	double grace, timeout, step_seconds;
-	const char *adapter_dir, *slot_save_path;
+	const char *adapter_dir, *slot_save_path, *files_dir, *runs_dir;
+	int64_t tune_threads;
 	const char *host, *allow_host, *alias, *key_file, *compute, *moderation;
 	struct opt_list adapter, keys;
 	struct four_bit_options four_bit;
@@ -59,6 +61,11 @@ static const struct opt serve_opts[] = {
 	COMPUTE_OPT(struct serve, compute, "auto"),
 	FOUR_BIT_OPTS(struct serve, four_bit),
 	CACHE_OPTS(struct serve, cache),
+	OPT_GROUP("Beside answering"),
+	OPT_STRING("files-dir", struct serve, files_dir, NULL, "DIR",
+	           "keeps files, tuning jobs and batches, which are served then"),
+	OPT_INT("tune-threads", struct serve, tune_threads, "0", 0, 1024, "of a tuning job; 0: half of --threads"),
+	OPT_STRING("runs", struct serve, runs_dir, NULL, "DIR", "whose runs the page shows, with their curves"),
 	OPT_GROUP("To whom"),
 	OPT_STRING("host", struct serve, host, "127.0.0.1", "ADDRESS",
 	           "of this machine that it listens on; 0.0.0.0: all"),
@@ -296,6 +303,10 @@ static int start(struct serving *v, struct err *e)
 		.queue = (int)o->queue,
 		.timeout = o->timeout,
 		.slot_save_path = o->slot_save_path,
+		.files_dir = o->files_dir,
+		.runs_dir = o->runs_dir,
+		.tune_threads = (int)(o->tune_threads ? o->tune_threads : MAX(1, pool_threads(v->app->pool) / 2)),
+		.ledger = o->common.ledger,
 		.created = (int64_t)time(NULL),
 		.open_span = metering_open_span,
 		.read_span = metering_read_span,
@@ -307,12 +318,16 @@ static int start(struct serving *v, struct err *e)
 	else
 		share_memory(v, 0);
 	v->openai = openai_new(&how);
+	if (beside_open(v->openai, e) < 0)
+		return -1;
 	return http_start(&v->http,
 	                  &(struct http_options){ .address = o->host,
 	                                          .port = (int)o->port,
 	                                          .hosts = &o->allow_host,
 	                                          .n_hosts = o->allow_host ? 1 : 0,
 	                                          .body_max = BODY_MAX,
+	                                          .form_path = o->files_dir ? "/v1/files" : NULL,
+	                                          .form_max = FORM_MAX,
 	                                          .admit = openai_admit,
 	                                          .answer = openai_answer,
 	                                          .ctx = v->openai },
@@ -356,6 +371,7 @@ static int turn(struct serving *v, double until, bool all, struct err *e)
 		looked = clock_seconds();
 		http_tick(v->http);
 		openai_sweep(v->openai, false);
+		beside_tick(v->openai);
 		metering_tick();
 	}
 	return status;
@@ -366,11 +382,13 @@ static int serve(struct serving *v, struct err *e)
 	int status = turn(v, 0, false, e);
 
 	openai_close(v->openai);
+	beside_stop(v->openai, false);
 	if (status == 0)
 		status = turn(v, clock_seconds() + v->o->grace, true, e);
 	bool cut = status == 0 && engine_busy(v->engine);
 	if (cut)
 		log_warn("answers that were not done in --grace %g seconds end where they are", v->o->grace);
+	beside_stop(v->openai, true);
 	openai_sweep(v->openai, true);
 	if (status == 0)
 		status = turn(v, INFINITY, true, e);
@@ -425,6 +443,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		engine_free(v.engine);
 		if (status == 0)
 			summary(&v);
+		beside_close(v.openai);
 		openai_free(v.openai);
 		drafting_close(&v.drafting);
 		session_free(v.session);

@@ -1,0 +1,108 @@
+/* beside: files, tuning and batches opened, moved on and closed together; what their calls share. */
+#include "serve/beside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "serve/batches.h"
+#include "serve/files.h"
+#include "serve/openai_parts.h"
+#include "serve/tuning.h"
+
+int beside_open(struct openai *s, struct err *e)
+{
+	if (!s->o.files_dir)
+		return 0;
+	s->beside = mem_alloc(sizeof(*s->beside));
+	if (files_open(s->o.files_dir, e) < 0 || tuning_new(&s->beside->tuning, s, e) < 0)
+		return -1;
+	return batches_new(&s->beside->batches, s, e);
+}
+
+void beside_tick(struct openai *s)
+{
+	if (!s->beside)
+		return;
+	tuning_tick(s->beside->tuning);
+	batches_tick(s->beside->batches);
+}
+
+void beside_stop(struct openai *s, bool cut)
+{
+	if (!s->beside)
+		return;
+	batches_stop(s->beside->batches, cut);
+	tuning_stop(s->beside->tuning);
+}
+
+void beside_close(struct openai *s)
+{
+	if (!s || !s->beside)
+		return;
+	batches_free(s->beside->batches);
+	tuning_free(s->beside->tuning);
+	mem_free(s->beside);
+	s->beside = NULL;
+}
+
+bool beside_dir(struct openai *s, struct http_reply *r)
+{
+	if (!s->o.files_dir)
+		openai_error(r, 400, "unsupported_value", NULL,
+		             "Files are kept where --files-dir DIR says, and this "
+		             "server was started without");
+	return s->o.files_dir;
+}
+
+/* The number of a parameter from 1 to most; 0 and a refusal. */
+static int limit_of(const struct http_request *q, int usual, int most, struct http_reply *r)
+{
+	const char *said = http_query(q, "limit");
+	char *end = NULL;
+	long limit = said ? strtol(said, &end, 10) : usual;
+
+	if (said && (!*said || *end || limit < 1 || limit > most)) {
+		openai_error(r, 400, "invalid_value", "limit", "'limit' is a number from 1 to %d", most);
+		return 0;
+	}
+	return (int)limit;
+}
+
+static const char *id_of(const json_t *j) { return json_string_value(json_object_get(j, "id")); }
+
+void beside_list(const struct http_request *q, const json_t *all, int usual, int most, struct http_reply *r)
+{
+	const char *after = http_query(q, "after"), *order = http_query(q, "order");
+	int limit = limit_of(q, usual, most, r);
+	bool forwards = order && !strcmp(order, "asc"), begun = !after;
+	size_t n = json_array_size(all), left = 0;
+	json_t *data = json_array();
+
+	for (size_t i = 0; limit && i < n; i++) {
+		json_t *j = json_array_get(all, forwards ? n - 1 - i : i);
+		if (begun && json_array_size(data) < (size_t)limit)
+			json_array_append(data, j);
+		else if (begun)
+			left++;
+		else
+			begun = !strcmp(id_of(j), after);
+	}
+	if (limit && !begun)
+		openai_error(r, 400, "invalid_value", "after", "There is nothing here with the id '%.60s'", after);
+	if (!limit || !begun) {
+		json_decref(data);
+		return;
+	}
+	size_t some = json_array_size(data);
+	json_t *first = json_array_get(data, 0), *last = json_array_get(data, some ? some - 1 : 0);
+	openai_reply(r,
+	             json_pack("{s:s, s:s?, s:s?, s:b, s:o}", "object", "list", "first_id", some ? id_of(first) : NULL,
+	                       "last_id", some ? id_of(last) : NULL, "has_more", left > 0, "data", data));
+}
+
+void beside_id(const char *prefix, char id[48])
+{
+	snprintf(id, 48, "%s%016llx", prefix, (unsigned long long)(clock_wall_seconds() * 1e6));
+}
