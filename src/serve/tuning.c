@@ -194,14 +194,14 @@ void tuning_free(struct tuning *t)
 
 /* --- the process --- */
 
-/* In the child: nothing but calls that are safe in it until it is another program. */
+/* In the child: nothing but calls that are safe in it until it is another program; where that fails it ends. */
 static void become(const char *const *argv, int log, pid_t parent)
 {
 	sigset_t none;
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
-		_exit(1);
+		raise(SIGKILL);
 	setpgid(0, 0); /* a Ctrl C is the server's to pass on */
 	setpriority(PRIO_PROCESS, 0, NICE);
 	sigemptyset(&none);
@@ -211,7 +211,7 @@ static void become(const char *const *argv, int log, pid_t parent)
 	dup2(log, STDOUT_FILENO);
 	dup2(log, STDERR_FILENO);
 	execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
-	_exit(127);
+	raise(SIGKILL);
 }
 
 /* Words of the command line: of a run that has begun, resume. run, threads: texts that stay. */
