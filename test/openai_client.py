@@ -326,7 +326,7 @@ def upload(s, name, purpose, data, boundary="xx"):
 def wait_for(s, path, key, *values):
     for _ in range(3000):
         j = s.ask(path)[1]
-        if j[key] in values:
+        if j.get(key) in values:
             return j
         time.sleep(0.02)
     raise SystemExit("%s never is %s: %s" % (path, values, j))
