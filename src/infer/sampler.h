@@ -6,6 +6,7 @@
  *
  *     logit_bias           logit += bias of the token
  *     penalties            of tokens that were seen
+ *     watermark            logit += bias of tokens that a key prefers
  *     temperature          0: the largest logit is taken here, at ties the lowest id, and nothing is drawn
  *     top_k, top_p, min_p, typical_p
  *
