@@ -13,7 +13,7 @@ static size_t run(struct sampler *s, const void *options, size_t n)
 {
 	const struct watermark *w = &((const struct options *)options)->mark;
 
-	if (w->hashing_key == OPT_UNSET_INT || s->n_seen == 0)
+	if (w->hashing_key <= 0 || s->n_seen == 0)
 		return n;
 	size_t green = watermark_green(w, s->seen[s->n_seen - 1], s->V, s->count);
 	for (size_t i = 0; i < green; i++)

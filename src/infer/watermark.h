@@ -19,7 +19,7 @@
 #include "base/opt.h"
 
 struct watermark {
-	int64_t hashing_key;           /* OPT_UNSET_INT: none */
+	int64_t hashing_key;           /* 0 or less: none */
 	double greenlist_ratio, bias;  /* γ, δ */
 };
 

@@ -11,6 +11,7 @@
 #define SERVE_OPENAI_H
 
 #include "gas/meter.h"
+#include "infer/watermark.h"
 #include "serve/adapters.h"
 #include "serve/engine.h"
 #include "serve/http.h"
@@ -30,6 +31,7 @@ struct openai_options {
 	size_t n_keys;
 	int context;                         /* tokens of a prompt and its answer */
 	int parallel;                        /* answers beside each other */
+	struct watermark watermark;          /* in all answers; without a key none */
 	int queue;                           /* that wait beside them; one more is 503 */
 	double timeout;                      /* seconds of a request at most, 0: no bound */
 	const char *slot_save_path;          /* folder of /slots' files; NULL: they are not served */

@@ -148,6 +148,15 @@ static int read_flag(struct reading *x, const json_t *in, const char *key, bool 
 	               refuse(x, "invalid_type", key, "'%s' is not true or false", key);
 }
 
+static void set_watermark(struct ask *a, const struct watermark *w)
+{
+	if (w->hashing_key <= 0)
+		return;
+	sampler_choice_set(&a->sampling, "watermark-hashing-key", (double)w->hashing_key);
+	sampler_choice_set(&a->sampling, "watermark-greenlist-ratio", w->greenlist_ratio);
+	sampler_choice_set(&a->sampling, "watermark-bias", w->bias);
+}
+
 static int read_sampling(struct reading *x)
 {
 	static const struct {
@@ -168,6 +177,7 @@ static int read_sampling(struct reading *x)
 
 	sampler_choose(&x->a->sampling);
 	sampler_choice_set(&x->a->sampling, "temperature", 1);
+	set_watermark(x->a, &x->s->o.watermark);
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		double value;
 		if (read_number(x, steps[i].key, NAN, steps[i].least, steps[i].most, &value) < 0)

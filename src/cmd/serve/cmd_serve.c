@@ -29,6 +29,7 @@ struct serve {
 	struct four_bit_options four_bit;
 	struct cache_options cache;
 	struct draft_options draft;
+	struct watermark watermark;
 };
 
 extern const struct command cmd_serve;
@@ -57,6 +58,8 @@ static const struct opt serve_opts[] = {
 	OPT_STRING("slot-save-path", struct serve, slot_save_path, NULL, "DIR",
 	           "where POST /slots/ID?action=save keeps sequences"),
 	DRAFT_OPTS(struct serve, draft),
+	OPT_GROUP("Watermark"),
+	WATERMARK_OPTS(struct serve, watermark),
 	OPT_GROUP("Arithmetic"),
 	COMPUTE_OPT(struct serve, compute, "auto"),
 	FOUR_BIT_OPTS(struct serve, four_bit),
@@ -299,6 +302,7 @@ static int start(struct serving *v, struct err *e)
 		.keys = v->keys,
 		.n_keys = v->n_keys,
 		.context = context_of(v),
+		.watermark = o->watermark,
 		.parallel = (int)o->parallel,
 		.queue = (int)o->queue,
 		.timeout = o->timeout,
