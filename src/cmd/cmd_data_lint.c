@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/term.h"
 #include "base/utf8.h"
+#include "cmd/guarding.h"
 #include "cmd/lint_page.h"
 #include "cmd/model_common.h"
 #include "data/lint.h"
@@ -28,6 +29,7 @@ struct options {
 	const char *data, *eval_data, *html;
 	int64_t show, max_length;
 	bool packing, apply_chat_template;
+	struct guarding_options guard;
 };
 
 static const struct opt lint_opts[] = {
@@ -45,6 +47,8 @@ static const struct opt lint_opts[] = {
 	OPT_FLAG("packing", struct options, packing, "false", "join documents into rows of exactly max-length tokens"),
 	OPT_FLAG("apply-chat-template", struct options, apply_chat_template, "false",
 	         "query,choices,gold rows: the query is the user's turn"),
+	OPT_GROUP("Guard"),
+	GUARD_OPTS(struct options, guard),
 	COMMON_OPTS(struct options, common),
 	OPT_END
 };
@@ -65,6 +69,7 @@ struct linting {
 	struct text_codec codec;
 	int32_t max_length, vocabulary;
 	struct side train, eval;
+	struct guarding guarding;
 };
 
 /* --- looking --- */
@@ -406,6 +411,9 @@ static void report(const struct linting *x)
 	                    !x->o->eval_data ? json_null() :
 	                                       json_pack("{s:I, s:I}", "documents", (json_int_t)both.documents,
 	                                                 "prompts", (json_int_t)both.prompts));
+	json_t *guarded = guarding_json(&x->guarding);
+	if (guarded)
+		json_object_set_new(j, "guard", guarded);
 	app_summary(x->app, j);
 	if (x->app->json)
 		return;
@@ -443,9 +451,17 @@ static int write_page(const struct linting *x, struct err *e)
 	return status;
 }
 
+/* What it would have redacted is told and stays: nothing is written here. */
+static int guard_side(struct linting *x, struct side *s, struct err *e)
+{
+	return s->path ? guarding_rows(&x->guarding, &s->rows, &s->refused, e) : 0;
+}
+
 static int lint_data(struct app *app, struct linting *x, struct err *e)
 {
 	if (load(&x->train, x->o->data, e) < 0 || load(&x->eval, x->o->eval_data, e) < 0 || plan_lint(app, x, e) < 0)
+		return -1;
+	if (guard_side(x, &x->train, e) < 0 || guard_side(x, &x->eval, e) < 0)
 		return -1;
 	if (look(x, &x->train, e) < 0 || look(x, &x->eval, e) < 0)
 		return -1;
@@ -467,8 +483,12 @@ static int lint_with(struct app *app, const struct options *o, const char *model
 	struct loaded l;
 	struct linting x = { .app = app, .o = o, .model = model };
 
-	if (loaded_open_facts(&l, model, e) < 0)
+	if (guarding_open(&x.guarding, &o->guard, e) < 0)
 		return -1;
+	if (loaded_open_facts(&l, model, e) < 0) {
+		guarding_close(&x.guarding);
+		return -1;
+	}
 	int status = loaded_chat(&l, e);
 	if (status == 0) {
 		x.codec = (struct text_codec){ l.model.tokenizer, l.chat };
@@ -481,6 +501,7 @@ static int lint_with(struct app *app, const struct options *o, const char *model
 	}
 	side_release(&x.train);
 	side_release(&x.eval);
+	guarding_close(&x.guarding);
 	loaded_close(&l);
 	return status;
 }

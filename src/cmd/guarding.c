@@ -23,6 +23,7 @@ int guarding_open(struct guarding *x, const struct guarding_options *o, struct e
 	if (guard_open(&x->guard, o->rules, e) < 0)
 		return -1;
 	x->scratch = guard_scratch_new(x->guard);
+	pthread_mutex_init(&x->lock, NULL);
 	return 0;
 }
 
@@ -52,23 +53,21 @@ static const struct guard_finding *gravest(const struct guard_result *r)
 	return f;
 }
 
-static int decide(struct guarding *x, const char *where, const struct guard_result *r, struct err *e)
+/* Counts, and says what is not refused: that is the caller's to say. */
+static void tell(struct guarding *x, const char *where, const struct guard_result *r)
 {
-	if (r->verdict == GUARD_ALLOW)
-		return 0;
-	const struct guard_finding *f = gravest(r);
-	const char *in = f->path[0] ? ", in " : "";
-
+	pthread_mutex_lock(&x->lock);
+	x->texts++;
 	x->flagged += r->verdict == GUARD_FLAG;
 	x->redacted += r->verdict == GUARD_REDACT;
 	x->refused += r->verdict == GUARD_REFUSE;
-	if (r->verdict == GUARD_REFUSE)
-		return err_set(e, "%s is refused by the guard: %s at bytes %zu to %zu%s%s", where, f->rule, f->begin,
-		               f->end, in, f->path);
+	pthread_mutex_unlock(&x->lock);
+	if (r->verdict != GUARD_FLAG && r->verdict != GUARD_REDACT)
+		return;
+	const struct guard_finding *f = gravest(r);
 	log_warn("%s: %s by the guard: %s at bytes %zu to %zu%s%s%s", where,
-	         r->verdict == GUARD_REDACT ? "redacted" : "flagged", f->rule, f->begin, f->end, in, f->path,
-	         r->n > 1 ? ", and more" : "");
-	return 0;
+	         r->verdict == GUARD_REDACT ? "redacted" : "flagged", f->rule, f->begin, f->end,
+	         f->path[0] ? ", in " : "", f->path, r->n > 1 ? ", and more" : "");
 }
 
 int guarding_text(struct guarding *x, const char *where, const char *text, size_t n, struct buf *redacted,
@@ -78,13 +77,99 @@ int guarding_text(struct guarding *x, const char *where, const char *text, size_
 
 	if (!x->guard)
 		return 0;
-	x->texts++;
 	guard_look(x->scratch, text, n, &r);
-	int status = write_log(x, where, &r, text, e) < 0 ? -1 : decide(x, where, &r, e);
+	tell(x, where, &r);
+	int status = write_log(x, where, &r, text, e);
+	if (status == 0 && r.verdict == GUARD_REFUSE) {
+		const struct guard_finding *f = gravest(&r);
+		status = err_set(e, "%s: refused by the guard: %s at bytes %zu to %zu%s%s", where, f->rule, f->begin,
+		                 f->end, f->path[0] ? ", in " : "", f->path);
+	}
 	if (status == 0 && r.verdict == GUARD_REDACT)
 		guard_redact(&r, text, n, redacted);
 	guard_result_release(&r);
 	return status;
+}
+
+void guarding_told(void *guarding, const char *where, const char *text, const struct guard_result *r)
+{
+	struct guarding *x = guarding;
+	struct err e = ERR_INIT;
+
+	tell(x, where, r);
+	if (r->verdict == GUARD_REFUSE)
+		log_warn("%s: refused by the guard: %s", where, gravest(r)->rule);
+	if (write_log(x, where, r, text, &e) < 0)
+		log_warn("%s", e.msg);
+}
+
+/* --- rows and answers --- */
+
+static int look_in(struct guarding *x, const char *where, json_t *value, json_t **instead, int depth, struct err *e)
+{
+	struct buf other = BUF_INIT;
+	const char *key;
+	json_t *item, *changed = NULL;
+	size_t i;
+	void *next;
+	int status = 0;
+
+	if (json_is_string(value)) {
+		status = guarding_text(x, where, json_string_value(value), json_string_length(value), &other, e);
+		*instead = other.len ? jsonx_text(other.data, other.len) : NULL;
+		buf_release(&other);
+		return status;
+	}
+	if (depth > 20)
+		return 0;
+	json_array_foreach(value, i, item)
+		if (status == 0 && (status = look_in(x, where, item, &changed, depth + 1, e)) == 0 && changed) {
+			json_array_set_new(value, i, changed);
+			changed = NULL;
+		}
+	json_object_foreach_safe(value, next, key, item)
+		if (status == 0 && (status = look_in(x, where, item, &changed, depth + 1, e)) == 0 && changed) {
+			json_object_set_new(value, key, changed);
+			changed = NULL;
+		}
+	return status;
+}
+
+int guarding_rows(struct guarding *x, const struct rows *r, struct findings *bad, struct err *e)
+{
+	for (size_t i = 0; i < r->n && x->guard; i++) {
+		const struct row *row = &r->items[i];
+		char *where = mem_printf("%s:%zu", row->file, row->line);
+		json_t *changed = NULL;
+		int status = look_in(x, where, row->json, &changed, 0, e);
+		mem_free(where);
+		if (status < 0 && !findings_take(bad, row->file, row->line, e))
+			return -1;
+	}
+	return 0;
+}
+
+int guarding_answer(struct guarding *x, const char *where, struct generation *g, struct err *e)
+{
+	struct buf other = BUF_INIT;
+	struct err refusal = ERR_INIT;
+
+	if (!x->guard || !x->o->outputs || !g->text.len)
+		return 0;
+	size_t refused = x->refused;
+	int status = guarding_text(x, where, buf_str(&g->text), g->text.len, &other, &refusal);
+	if (status < 0 && x->refused == refused)
+		return err_set(e, "%s", refusal.msg);
+	if (status < 0) {
+		log_warn("%s", refusal.msg);
+		g->finish = FINISH_FILTER;
+	}
+	if (status < 0 || other.len) {
+		buf_release(&g->text);
+		g->text = other;
+		g->ids.n = 0;
+	}
+	return 0;
 }
 
 json_t *guarding_json(const struct guarding *x)
@@ -97,6 +182,9 @@ json_t *guarding_json(const struct guarding *x)
 
 void guarding_close(struct guarding *x)
 {
+	if (!x->guard)
+		return;
+	pthread_mutex_destroy(&x->lock);
 	guard_scratch_free(x->scratch);
 	guard_close(x->guard);
 	x->scratch = NULL;

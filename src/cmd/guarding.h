@@ -2,8 +2,12 @@
 #ifndef CMD_GUARDING_H
 #define CMD_GUARDING_H
 
+#include <pthread.h>
+
 #include "base/opt.h"
+#include "data/rows.h"
 #include "guard/guard.h"
+#include "infer/generate.h"
 
 struct guarding_options {
 	const char *rules, *log;
@@ -25,14 +29,22 @@ struct guarding {
 	struct guard *guard;           /* NULL: none was asked for */
 	struct guard_scratch *scratch;
 	size_t texts, flagged, redacted, refused;
+	pthread_mutex_t lock;          /* of the counts and the log */
 };
 
 /* Nothing where no guard is asked for; −1 also where an option goes with none. */
 int guarding_open(struct guarding *x, const struct guarding_options *o, struct err *e);
 /* What is found in a text is logged. `redacted` gets it, as it may go on, where it is to be another; else it stays
- * empty. −1 and a sentence with the place and the rule: it is refused. where: "the prompt", "rows.jsonl:3". */
+ * empty. −1 and "WHERE: refused by the guard: RULE at …". where: "the prompt", "rows.jsonl:3". */
 int guarding_text(struct guarding *x, const char *where, const char *text, size_t n, struct buf *redacted,
                   struct err *e);
+/* The same of every text in rows, which are changed. A row that is refused is an error, or one of `bad` where that is
+ * there. */
+int guarding_rows(struct guarding *x, const struct rows *r, struct findings *bad, struct err *e);
+/* An answer, with --guard-outputs: it has no text (FINISH_FILTER) or another one; its ids go then. */
+int guarding_answer(struct guarding *x, const char *where, struct generation *g, struct err *e);
+/* What was found in a text by who looks himself (the server), in any thread. */
+void guarding_told(void *guarding, const char *where, const char *text, const struct guard_result *r);
 json_t *guarding_json(const struct guarding *x);   /* {texts, flagged, redacted, refused}; NULL where there is none */
 void guarding_close(struct guarding *x);
 

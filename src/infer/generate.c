@@ -14,7 +14,7 @@
 
 const char *finish_name(enum finish f)
 {
-	static const char *const names[] = { "stop", "length", "cancelled", "timeout" };
+	static const char *const names[] = { "stop", "length", "cancelled", "timeout", "content_filter" };
 	return names[f];
 }
 

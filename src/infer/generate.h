@@ -14,8 +14,9 @@ enum finish {
 	FINISH_LENGTH,    /* max_new_tokens, or the context is full */
 	FINISH_CANCELLED, /* emit said so */
 	FINISH_TIMEOUT,   /* its time is over (batcher_request.until) */
+	FINISH_FILTER,    /* it is there and is not given out: a guard refuses it */
 };
-const char *finish_name(enum finish f); /* "stop", "length", "cancelled", "timeout" */
+const char *finish_name(enum finish f); /* "stop", "length", "cancelled", "timeout", "content_filter" */
 
 struct generate_options {
 	struct tokens end;             /* tokens that end an answer; see generate_ends */

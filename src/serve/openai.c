@@ -336,7 +336,8 @@ void openai_answer(void *openai, const struct http_request *q, struct http_reply
 		buf_release(&broken.body);
 	} else {
 		pthread_mutex_lock(&s->calls);
-		c->answer(s, q, sent, r);
+		if (openai_guard(s, sent, r))
+			c->answer(s, q, sent, r);
 		pthread_mutex_unlock(&s->calls);
 	}
 	if (r->status >= 400)
@@ -371,6 +372,8 @@ struct openai *openai_new(const struct openai_options *o)
 	snprintf(s->fingerprint, sizeof(s->fingerprint), "fp_%.10s", KUNGFU_VERSION);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->calls, NULL);
+	s->guard_in = o->guard ? guard_scratch_new(o->guard) : NULL;
+	s->guard_out = o->guard && o->guard_outputs ? guard_scratch_new(o->guard) : NULL;
 	return s;
 }
 
@@ -381,6 +384,8 @@ void openai_free(struct openai *s)
 	tokens_release(&s->ends);
 	scorer_free(s->scorer);
 	pthread_mutex_destroy(&s->calls);
+	guard_scratch_free(s->guard_in);
+	guard_scratch_free(s->guard_out);
 	pthread_mutex_destroy(&s->lock);
 	mem_free(s);
 }

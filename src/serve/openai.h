@@ -12,6 +12,7 @@
 
 #include "gas/meter.h"
 #include "infer/watermark.h"
+#include "guard/guard.h"
 #include "serve/adapters.h"
 #include "serve/engine.h"
 #include "serve/http.h"
@@ -43,6 +44,11 @@ struct openai_options {
 	/* What an answer costs: opened when it is asked for, read when it is there; NULL: it is not told. */
 	void (*open_span)(struct meter_span *s);
 	void (*read_span)(const struct meter_span *s, struct gas *g);
+	/* What looks at texts that come in, and at answers too; NULL: nobody. What it finds is told, in any thread. */
+	const struct guard *guard;
+	bool guard_outputs;
+	void (*guard_told)(void *ctx, const char *where, const char *text, const struct guard_result *r);
+	void *guard_ctx;
 };
 
 struct openai;

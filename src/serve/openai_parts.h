@@ -23,6 +23,7 @@ struct openai {
 	struct openai_counts counts;
 	int pending;          /* choices of requests that are not over */
 	double answer_seconds; /* that one took lately, waiting not counted */
+	struct guard_scratch *guard_in, *guard_out; /* http's thread's; the engine's; or NULL */
 	/* The engine's thread alone: what is being answered; what scores prompts, once one was to be, and for whom. */
 	struct ask *asks;
 	struct scorer *scorer;
@@ -203,6 +204,11 @@ int openai_conversation(struct openai *s, const json_t *sent, struct tokens *ids
 void choice_token(struct choice *c, int32_t id, const float *logits);
 int ask_echo(struct ask *a, struct err *e);
 size_t openai_characters(const char *text);
+
+/* openai_guard.c: texts of a request, which are changed where they are to be redacted; false and a refusal: 400,
+ * content_filter. And a choice's whole text: another one, or none, which ends it as content_filter. */
+bool openai_guard(struct openai *s, json_t *sent, struct http_reply *r);
+void choice_guard(struct choice *c);
 
 /* openai_run.c: from now on the engine's. */
 void ask_start(struct ask *a, const struct http_request *q);

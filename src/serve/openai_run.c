@@ -99,9 +99,9 @@ static int emit(void *ctx, const char *text, size_t n)
 
 	if (http_later_left(a->later))
 		return 1;
-	if (!a->stream || a->form->keeps)
+	if (!a->stream || a->form->keeps || a->s->guard_out)
 		buf_add(&c->text, text, n);
-	if (a->stream && n)
+	if (a->stream && n && !a->s->guard_out)
 		a->form->piece(c, text, n);
 	return 0;
 }
@@ -189,6 +189,7 @@ static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 	a->flops += g->flops;
 	a->int_ops += g->int_ops;
 	a->share = MIN(a->share + g->share, 1.0);
+	choice_guard(c);
 	if (a->stream && a->began > 0)
 		a->form->done(c);
 	if (++a->n_done == a->n_choices)

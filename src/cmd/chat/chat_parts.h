@@ -4,6 +4,7 @@
 #define CMD_CHAT_PARTS_H
 
 #include "cmd/chat/line_edit.h"
+#include "cmd/guarding.h"
 #include "cmd/in_context.h"
 #include "cmd/model_common.h"
 #include "cmd/generate/drafting.h"
@@ -23,6 +24,7 @@ struct chat_options {
 	struct in_context_options context;
 	struct sources_options documents;
 	struct cache_options cache;
+	struct guarding_options guard;
 };
 
 /* The model, or the model with an adapter: each has keys and values of its own. */
@@ -54,6 +56,7 @@ struct chat {
 	struct sampler sampler;
 	struct generate_options generate;
 	struct drafting drafting;
+	struct guarding guarding;
 	struct line_edit *lines;
 	char *file;                    /* that the conversation was saved to or loaded from */
 	size_t turns, new_tokens, prompt_tokens, kept, computed; /* of the last turn but the first two, of all */

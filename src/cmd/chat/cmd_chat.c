@@ -42,6 +42,7 @@ static const struct opt chat_opts[] = {
 	COMPUTE_OPT(struct chat_options, compute, "auto"),
 	FOUR_BIT_OPTS(struct chat_options, four_bit),
 	CACHE_OPTS(struct chat_options, cache),
+	GUARD_OUTPUT_OPTS(struct chat_options, guard),
 	COMMON_OPTS(struct chat_options, common),
 	OPT_END
 };
@@ -90,9 +91,19 @@ static int give_session(struct chat *c, struct speaker *v, struct err *e)
 static int show_text(void *ctx, const char *text, size_t n)
 {
 	const struct chat *c = ctx;
-	if (!c->app->json)
+	if (!c->app->json && !c->o->guard.outputs)
 		app_text(text, n);
 	return stopped;
+}
+
+/* Only now, with --guard-outputs. */
+static int show_guarded(struct chat *c, struct generation *g, struct err *e)
+{
+	if (guarding_answer(&c->guarding, "the answer", g, e) < 0)
+		return -1;
+	if (!c->app->json)
+		app_text(buf_str(&g->text), g->text.len);
+	return 0;
 }
 
 static void put_turn(const struct chat *c, const struct speaker *v, const struct turn *t, json_t *gas)
@@ -221,6 +232,9 @@ int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err 
 		session_copy(v->session, 0, c->last->session, 0);
 	if (status == 0)
 		status = chat_turn(v->session, &codec, &talk, &c->generate, &t, e);
+	size_t new_tokens = t.g.ids.n;
+	if (status == 0 && c->o->guard.outputs)
+		status = show_guarded(c, &t.g, e);
 	if (status == 0)
 		answer_gas_answer(&c->gas, &span, t.g.prompt_seconds, t.g.seconds);
 	bool cites = status == 0 && c->found && c->o->documents.citations && t.g.finish != FINISH_CANCELLED;
@@ -229,7 +243,7 @@ int chat_answer(struct chat *c, struct speaker *v, struct buf *text, struct err 
 	if (status == 0) {
 		c->turns++;
 		c->last = v;
-		c->new_tokens += t.g.ids.n;
+		c->new_tokens += new_tokens;
 		c->prompt_tokens = t.prompt_tokens;
 		c->kept = t.kept;
 		c->computed = t.computed;
@@ -307,9 +321,12 @@ int chat_push_question(struct chat *c, const char *text, struct err *e)
  * answered is not. */
 static int chat_ask(struct chat *c, const char *text, struct err *e)
 {
-	struct buf answer = BUF_INIT;
+	struct buf answer = BUF_INIT, other = BUF_INIT;
+	int guarded = guarding_text(&c->guarding, "the question", text, strlen(text), &other, e);
 
-	if (chat_push_question(c, text, e) < 0)
+	guarded = guarded < 0 ? -1 : chat_push_question(c, other.len ? other.data : text, e);
+	buf_release(&other);
+	if (guarded < 0)
 		return -1;
 	int status = chat_answer(c, c->speakers[c->current], &answer, e);
 	if (status == 0)
@@ -492,6 +509,7 @@ static void end(struct chat *c)
 	drafting_close(&c->drafting);
 	tokens_release(&c->generate.end);
 	mem_free(c->file);
+	guarding_close(&c->guarding);
 }
 
 static int talk(struct chat *c)
@@ -566,6 +584,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return app_usage(&cmd_chat, "%s", sources_contradiction(&o->documents));
 	if (in_context_contradiction(&o->context))
 		return app_usage(&cmd_chat, "%s", in_context_contradiction(&o->context));
+	if (o->documents.citations && o->guard.outputs)
+		return app_usage(&cmd_chat, "--citations compares answers as they were made, --guard-outputs changes "
+		                            "them");
 	c.generate = (struct generate_options){ .stop = o->sampling.stop.items,
 		                                .n_stop = o->sampling.stop.n,
 		                                .max_new_tokens = (size_t)o->sampling.max_new_tokens,
@@ -582,6 +603,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		status = sampling_tell(&c.l.model, p, e);
 	if (status == 0)
 		status = model_compute(app, &c.l.model, o->compute, PREPARE_GENERATE, e);
+	if (status == 0)
+		status = guarding_open(&c.guarding, &o->guard, e);
 	if (status == 0)
 		status = begin(&c, e);
 	if (status == 0 && (app->plans || o->common.max_gas))

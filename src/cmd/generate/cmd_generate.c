@@ -57,6 +57,7 @@ static const struct opt generate_opts[] = {
 	        "beside each token the N likeliest"),
 	OPT_CHOICE("color", struct generate_command, color, "auto", "auto|always|never",
 	           "colours; auto: in a terminal"),
+	GUARD_OUTPUT_OPTS(struct generate_command, guard),
 	OPT_GROUP("Speed"),
 	PROFILE_OPTS(struct generate_command, profiling, "the current folder"),
 	COMMON_OPTS(struct generate_command, common),
@@ -65,7 +66,19 @@ static const struct opt generate_opts[] = {
 
 /* --- the prompt --- */
 
-static int read_prompt(const struct generate_command *o, struct buf *text, struct err *e)
+static int guard_prompt(struct generate_command *o, struct buf *text, struct err *e)
+{
+	struct buf other = BUF_INIT;
+	int status = guarding_text(&o->guarding, "the prompt", buf_str(text), text->len, &other, e);
+
+	if (other.len) {
+		buf_release(text);
+		*text = other;
+	}
+	return status;
+}
+
+static int read_prompt(struct generate_command *o, struct buf *text, struct err *e)
 {
 	bool is_input = o->prompt && !strcmp(o->prompt, "-");
 	const char *path = is_input ? "-" : o->prompt_file;
@@ -81,7 +94,7 @@ static int read_prompt(const struct generate_command *o, struct buf *text, struc
 		               path     ? path :
 		                          "--prompt",
 		               bad);
-	return 0;
+	return guard_prompt(o, text, e);
 }
 
 static int encode_text(struct generate_command *o, const struct text_codec *codec, const struct prompt_options *how,
@@ -148,6 +161,16 @@ static int show_text(void *ctx, const char *text, size_t n)
 
 static void show_token(void *ctx, int32_t id, const float *logits) { token_view_add(ctx, id, logits); }
 
+/* An answer that was not shown as it grew. */
+static int show_guarded(const struct app *app, struct generate_command *o, struct generation *g, struct err *e)
+{
+	if (guarding_answer(&o->guarding, "the answer", g, e) < 0)
+		return -1;
+	if (!app->json)
+		app_text(buf_str(&g->text), g->text.len);
+	return 0;
+}
+
 static int go_on(void *ctx, const char *text, size_t n)
 {
 	(void)ctx;
@@ -169,6 +192,7 @@ static void show_end(const struct generation *g, size_t n_prompt, const char *co
 	log_say("%zu tokens of prompt in %s; %zu new one%s%s%s; %s in all; %s; %s", n_prompt, prompt, g->ids.n,
 	        g->ids.n == 1 ? "" : "s", rate, drafting_text(g->guessed, g->right, guesses), all, compute,
 	        g->finish == FINISH_STOP ? "ended by itself" :
+	        g->finish == FINISH_FILTER ? "refused by the guard" :
 	        g->context_full          ? "the context is full" :
 	                                   "cut at --max-new-tokens");
 	metering_text(gas);
@@ -197,6 +221,9 @@ static void put_result(const struct app *app, struct generate_command *o, const 
 	if (logprobs)
 		json_object_set(j, "logprobs", logprobs);
 	generate_sources_put(&o->sources, o, j);
+	json_t *guarded = guarding_json(&o->guarding);
+	if (guarded)
+		json_object_set_new(j, "guard", guarded);
 	generate_context_tell(&o->placed, app, (double)prompt->n, (double)g->ids.n, j);
 	app_summary(app, j);
 }
@@ -238,7 +265,7 @@ static int answer(struct app *app, struct generate_command *o, struct loaded *l,
 		g.token = show_token;
 		g.ctx = &view;
 	}
-	g.emit = o->show_logprobs || app->json ? go_on : show_text;
+	g.emit = o->show_logprobs || app->json || o->guard.outputs ? go_on : show_text;
 	g.drafter = drafter;
 	metering_phase("generate");
 	generate_context_begin(&o->placed);
@@ -252,6 +279,8 @@ static int answer(struct app *app, struct generate_command *o, struct loaded *l,
 	                       &(struct request_counts){ 0, (int64_t)prompt->n, (int64_t)result.ids.n, result.flops,
 	                                                 result.int_ops, 1 },
 	                       NULL);
+	if (status == 0 && o->guard.outputs)
+		status = show_guarded(app, o, &result, e);
 	if (status == 0 && !app->json)
 		show_end(&result, prompt->n, app->compute, !o->show_logprobs || view.color);
 	if (status == 0)
@@ -329,6 +358,8 @@ static const char *contradiction(const struct generate_command *o)
 		return "several --adapter go with rows that name theirs: --prompt-file rows.jsonl --out FILE";
 	if (o->show_logprobs && (o->out || o->n > 1))
 		return "--show-logprobs shows one answer";
+	if (o->show_logprobs && o->guard.outputs)
+		return "--show-logprobs shows an answer as it grows, --guard-outputs looks at it before";
 	if (o->profiling.on && (o->out || o->n > 1))
 		return "--profile times one answer";
 	if (o->top_logprobs && !o->show_logprobs)
@@ -337,6 +368,8 @@ static const char *contradiction(const struct generate_command *o)
 		return "--self-consistency and --n say both how many answers there are";
 	if (o->extract && o->self_consistency < 2)
 		return "--extract says what the answers of --self-consistency come down to";
+	if (o->documents.citations && o->guard.outputs)
+		return "--citations compares answers as they were made, --guard-outputs changes them";
 	if (o->documents.citations && o->n > 1)
 		return "--citations are of one answer, or of rows of prompts";
 	if (o->documents.citations && o->out && in_context_wanted(&o->context))
@@ -381,6 +414,10 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		if (!opt_given(p, "temperature"))
 			opt_put(p, "temperature", VOTE_TEMPERATURE);
 	}
+	if (guarding_open(&o->guarding, &o->guard, e) < 0) {
+		json_decref(o->kept_documents);
+		return -1;
+	}
 	char *learner = adapted_learner(p->positional[0]), *prompt = NULL, *first = NULL, *rest = NULL;
 	double least = 0;
 	int status = generate_adapters(&o->adapters, &o->adapter, e);
@@ -415,6 +452,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	mem_free(first);
 	mem_free(rest);
 	named_adapters_release(&o->adapters);
+	guarding_close(&o->guarding);
 	return status;
 }
 

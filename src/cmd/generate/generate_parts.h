@@ -6,6 +6,7 @@
 #ifndef CMD_GENERATE_PARTS_H
 #define CMD_GENERATE_PARTS_H
 
+#include "cmd/guarding.h"
 #include "cmd/in_context.h"
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
@@ -58,6 +59,8 @@ struct generate_command {
 	struct profiling profiling;    /* of one answer alone */
 	struct in_context_options context;
 	struct sources_options documents;
+	struct guarding_options guard;
+	struct guarding guarding;
 	json_t *kept_documents;        /* what these borrow, where kungfu adapt left them */
 	struct generate_sources sources;
 	int64_t self_consistency;

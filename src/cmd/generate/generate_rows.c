@@ -317,6 +317,16 @@ static int write_rows(struct answering *w, struct err *e)
 	return status;
 }
 
+static int guard_answer(struct answering *w, size_t row, struct generation *g, struct err *e)
+{
+	const struct row *r = &w->rows.items[row];
+	char *where = mem_printf("the answer to %s:%zu", r->file, r->line);
+	int status = guarding_answer(&w->o->guarding, where, g, e);
+
+	mem_free(where);
+	return status;
+}
+
 /* An answer came: its row and those that waited for it are written where it was the last. */
 static int take(void *ctx, int64_t answered, struct generation *g, struct err *e)
 {
@@ -333,6 +343,8 @@ static int take(void *ctx, int64_t answered, struct generation *g, struct err *e
 	                                                 g->flops, g->int_ops, g->share },
 	                       NULL);
 	w->requests[at] = NULL;
+	if (guard_answer(w, row, g, e) < 0)
+		return -1;
 	w->waiting[at] = *g;
 	*g = (struct generation){ 0 };
 	if (++w->n_taken[row] == w->samples)
@@ -534,8 +546,11 @@ int generate_rows(struct app *app, struct generate_command *o, const struct opt_
 	struct answering w = { .app = app, .o = o, .l = l, .samples = (size_t)o->self_consistency };
 
 	app_catch_signals();
-	if (rows_load_objects(&w.rows, o->prompt_file, e) < 0)
+	if (rows_load_objects(&w.rows, o->prompt_file, e) < 0 ||
+	    guarding_rows(&o->guarding, &w.rows, NULL, e) < 0) {
+		rows_release(&w.rows);
 		return -1;
+	}
 	w.said = mem_array(w.rows.n + 1, sizeof(*w.said));
 	w.todo = mem_array(w.rows.n + 1, sizeof(*w.todo));
 	w.ids = mem_array(w.rows.n, sizeof(*w.ids));

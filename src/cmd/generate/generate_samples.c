@@ -83,15 +83,18 @@ static void tell_vote(const struct several *s, json_t *summary)
 	mem_free(said);
 }
 
-static void show(struct several *s, struct generate_context *placed, size_t prompt_tokens)
+static int show(struct several *s, struct generate_context *placed, size_t prompt_tokens, struct guarding *guarding,
+                struct err *e)
 {
 	double seconds = clock_seconds() - s->began;
 	size_t tokens = 0;
 
 	log_live_end();
 	for (size_t i = 0; i < s->n; i++) {
-		const struct generation *g = &s->answers[i];
+		struct generation *g = &s->answers[i];
 		tokens += g->ids.n;
+		if (guarding_answer(guarding, "an answer", g, e) < 0)
+			return -1;
 		if (s->app->json) {
 			json_t *j = generation_json(g);
 			json_object_set_new(j, "index", json_integer((json_int_t)i));
@@ -116,6 +119,7 @@ static void show(struct several *s, struct generate_context *placed, size_t prom
 	generate_context_tell(placed, s->app, (double)prompt_tokens, (double)tokens, j);
 	metering_count((int64_t)prompt_tokens, (int64_t)tokens, -1, s->operations, s->int_ops);
 	app_summary(s->app, j);
+	return 0;
 }
 
 int generate_several(struct app *app, struct generate_command *o, struct loaded *l, const struct tokens *prompt,
@@ -146,7 +150,7 @@ int generate_several(struct app *app, struct generate_command *o, struct loaded 
 	    (status = generate_batch(app, o, l, prompts, several.n, &pattern, &listener, e)) > 0)
 		status = err_set(e, "interrupted after %zu of %zu answers", several.done, several.n);
 	if (status == 0)
-		show(&several, &o->placed, prompt->n);
+		status = show(&several, &o->placed, prompt->n, &o->guarding, e);
 	for (size_t i = 0; i < several.n; i++) {
 		generation_release(&several.answers[i]);
 		mem_free(several.requests[i]);

@@ -10,6 +10,7 @@ struct add {
 	struct common common;
 	const char *embedder, *compute;
 	int64_t micro_batch_tokens, memory;
+	struct guarding_options guard;
 };
 
 static const struct opt add_opts[] = {
@@ -20,6 +21,7 @@ static const struct opt add_opts[] = {
 	OPT_BYTES("memory", struct add, memory, NULL,
 	          "takes at most so much, as 500MB: documents are committed more often, or it refuses"),
 	COMPUTE_OPT(struct add, compute, "f32"),
+	GUARD_OPTS(struct add, guard),
 	COMMON_OPTS(struct add, common),
 	OPT_END
 };
@@ -27,10 +29,13 @@ static const struct opt add_opts[] = {
 static int fill(struct app *app, const struct add *o, struct index *x, struct opt_parse *p, struct err *e)
 {
 	struct index_embedder embedder = { 0 };
-	struct index_adding a = { .app = app, .index = x, .commit_bytes = INDEX_COMMIT,
+	struct guarding guarding = { 0 };
+	struct index_adding a = { .app = app, .index = x, .guarding = &guarding, .commit_bytes = INDEX_COMMIT,
 		                  .memory = index_memory(o->memory) };
 	double began = 0;
-	int status = index_embedder_of(&embedder, app, x, o->embedder, o->compute, o->micro_batch_tokens, e);
+	int status = guarding_open(&guarding, &o->guard, e);
+	if (status == 0)
+		status = index_embedder_of(&embedder, app, x, o->embedder, o->compute, o->micro_batch_tokens, e);
 
 	if (status >= 0) {
 		a.embedder = status ? &embedder : NULL;
@@ -40,7 +45,10 @@ static int fill(struct app *app, const struct add *o, struct index *x, struct op
 	if (status == 0)
 		status = index_add_paths(&a, p->positional + 1, p->n_positional - 1, e);
 	index_embedder_close(&embedder);
-	return status < 0 ? -1 : index_adding_report(&a, p->positional[0], clock_seconds() - began, e);
+	if (status == 0)
+		status = index_adding_report(&a, p->positional[0], clock_seconds() - began, e);
+	guarding_close(&guarding);
+	return status;
 }
 
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)

@@ -12,6 +12,7 @@ struct build {
 	struct common common;
 	const char *out, *embedder, *vectors, *compute;
 	int64_t chunk_tokens, overlap, micro_batch_tokens, memory, ivf_lists;
+	struct guarding_options guard;
 };
 
 static const struct opt build_opts[] = {
@@ -33,6 +34,7 @@ static const struct opt build_opts[] = {
 	OPT_BYTES("memory", struct build, memory, NULL,
 	          "takes at most so much, as 500MB: documents are committed more often, or it refuses"),
 	COMPUTE_OPT(struct build, compute, "f32"),
+	GUARD_OPTS(struct build, guard),
 	COMMON_OPTS(struct build, common),
 	OPT_END
 };
@@ -53,12 +55,13 @@ static int fill(struct index_adding *a, const struct build *o, const struct opt_
 	return status < 0 ? -1 : index_adding_report(a, o->out, clock_seconds() - began, e);
 }
 
-static int build(struct app *app, const struct build *o, struct index_embedder *x, const struct opt_parse *p,
-                 struct err *e)
+static int build(struct app *app, const struct build *o, struct index_embedder *x, struct guarding *guarding,
+                 const struct opt_parse *p, struct err *e)
 {
 	struct index_settings s = { .chunk_tokens = (int)o->chunk_tokens, .overlap = (int)o->overlap,
 		                    .embedder = o->embedder };
-	struct index_adding a = { .app = app, .embedder = o->embedder ? x : NULL, .commit_bytes = INDEX_COMMIT,
+	struct index_adding a = { .app = app, .guarding = guarding,
+		                  .embedder = o->embedder ? x : NULL, .commit_bytes = INDEX_COMMIT,
 		                  .memory = index_memory(o->memory) };
 
 	if (index_is_there(o->out, e) < 0 ||
@@ -88,8 +91,12 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (o->chunk_tokens && o->overlap >= o->chunk_tokens)
 		return app_usage(&cmd_index_build, "--overlap %lld is no less than --chunk-tokens %lld",
 		                 (long long)o->overlap, (long long)o->chunk_tokens);
-	int status = build(app, o, &x, p, e);
+	struct guarding guarding;
+	int status = guarding_open(&guarding, &o->guard, e);
+	if (status == 0)
+		status = build(app, o, &x, &guarding, p, e);
 	index_embedder_close(&x);
+	guarding_close(&guarding);
 	return status;
 }
 

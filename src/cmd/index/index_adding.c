@@ -162,9 +162,37 @@ static int keep_document(struct adding_batch *b, const struct input_document *d,
 	return 0;
 }
 
+static int take_looked(struct adding_batch *b, const struct input_document *d, struct err *e);
+
+/* A document that is refused is left out; one that was in the index before stays as it was. */
 static int take(void *ctx, const struct input_document *d, struct err *e)
 {
 	struct adding_batch *b = ctx;
+	struct input_document other = *d;
+	struct buf redacted = BUF_INIT;
+	struct err refusal = ERR_INIT;
+	size_t before = b->a->guarding ? b->a->guarding->refused : 0;
+	int status = 0;
+
+	if (b->a->guarding && guarding_text(b->a->guarding, d->id, d->text, d->n, &redacted, &refusal) < 0) {
+		if (b->a->guarding->refused == before)
+			return err_set(e, "%s", refusal.msg);
+		log_warn("left out: %s", refusal.msg);
+		b->a->seen++;
+		b->a->refused++;
+		return 0;
+	}
+	if (redacted.len) {
+		other.text = redacted.data;
+		other.n = redacted.len;
+	}
+	status = take_looked(b, &other, e);
+	buf_release(&redacted);
+	return status;
+}
+
+static int take_looked(struct adding_batch *b, const struct input_document *d, struct err *e)
+{
 	enum index_known known;
 	char hash[33];
 
@@ -239,6 +267,8 @@ int index_add_paths(struct index_adding *a, const char *const *paths, size_t n, 
 	if (b.in.unread)
 		log_warn("%zu files of folders could not be read and were left out: %s", b.in.unread,
 		         b.in.first_unread);
+	if (a->refused)
+		log_warn("%zu documents were left out: the guard refuses them", a->refused);
 	if (a->empty)
 		log_warn("%zu documents have no text: no word finds them", a->empty);
 	if (a->embedder && a->embedder->cut)
@@ -266,6 +296,9 @@ int index_adding_report(struct index_adding *a, const char *path, double seconds
 	                      (json_int_t)a->added, "replaced", (json_int_t)a->replaced, "same", (json_int_t)a->same,
 	                      "empty", (json_int_t)a->empty, "documents", (json_int_t)c.documents, "chunks",
 	                      (json_int_t)c.chunks, "bytes", (json_int_t)c.bytes, "seconds", seconds);
+	json_t *guarded = a->guarding ? guarding_json(a->guarding) : NULL;
+	if (guarded)
+		json_object_set_new(j, "guard", guarded);
 	json_object_set_new(j, "embedder", index_settings(x)->embedder ? jsonx_path(index_settings(x)->embedder) :
 	                                                                 json_null());
 	if (a->embedder) {

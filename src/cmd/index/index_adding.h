@@ -2,6 +2,7 @@
 #ifndef CMD_INDEX_ADDING_H
 #define CMD_INDEX_ADDING_H
 
+#include "cmd/guarding.h"
 #include "cmd/index/index_embed.h"
 #include "cmd/index/index_survey.h"
 #include "retrieve/index.h"
@@ -13,9 +14,11 @@ struct index_adding {
 	struct index *index;               /* NULL: it is new, and is looked at alone */
 	struct index_embedder *embedder;   /* or NULL */
 	size_t memory, commit_bytes;       /* --memory, 0: no limit; INDEX_COMMIT, or what the limit allows */
+	struct guarding *guarding;         /* or NULL */
 	struct index_survey survey;
 	/* counts: */
 	size_t seen, added, replaced, same, empty, chunks;
+	size_t refused;                    /* documents that the guard left out */
 };
 
 /* --memory as it was given. */

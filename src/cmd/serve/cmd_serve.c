@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/generate/generate_parts.h"
+#include "cmd/guarding.h"
 #include "ladder/adapted.h"
 #include "serve/beside.h"
 #include "serve/openai.h"
@@ -30,6 +31,7 @@ struct serve {
 	struct cache_options cache;
 	struct draft_options draft;
 	struct watermark watermark;
+	struct guarding_options guard;
 };
 
 extern const struct command cmd_serve;
@@ -78,6 +80,7 @@ static const struct opt serve_opts[] = {
 	OPT_STRING("api-key-file", struct serve, key_file, NULL, "FILE", "keys that may ask, one on each line"),
 	OPT_FLOAT("grace", struct serve, grace, "30", 0, 86400,
 	          "seconds that answers may still take when it is to end"),
+	GUARD_OUTPUT_OPTS(struct serve, guard),
 	COMMON_OPTS(struct serve, common),
 	OPT_END
 };
@@ -100,6 +103,7 @@ struct serving {
 	char *key_text;
 	const char **keys;
 	size_t n_keys;
+	struct guarding guarding;
 };
 
 /* --- what is served --- */
@@ -314,6 +318,10 @@ static int start(struct serving *v, struct err *e)
 		.created = (int64_t)time(NULL),
 		.open_span = metering_open_span,
 		.read_span = metering_read_span,
+		.guard = v->guarding.guard,
+		.guard_outputs = o->guard.outputs,
+		.guard_told = guarding_told,
+		.guard_ctx = &v->guarding,
 	};
 
 	how.engine = v->engine = engine_new(v->session, v->l.model.tokenizer, v->app->pool);
@@ -425,6 +433,9 @@ static void summary(const struct serving *v)
 		json_object_set_new(j, "drafted_tokens", json_integer((json_int_t)guessed));
 		json_object_set_new(j, "accepted_tokens", json_integer((json_int_t)right));
 	}
+	json_t *guarded = guarding_json(&v->guarding);
+	if (guarded)
+		json_object_set_new(j, "guard", guarded);
 	app_summary(v->app, j);
 }
 
@@ -435,7 +446,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 
 	app_catch_signals();
 	v.name = o->alias ? mem_strdup(o->alias) : name_of(v.path);
-	int status = read_keys(&v, e) < 0 ? -1 : open_model(&v, e);
+	int status = read_keys(&v, e) < 0 || guarding_open(&v.guarding, &o->guard, e) < 0 ? -1 : open_model(&v, e);
 	if (status == 0) {
 		status = open_session(&v, e) < 0 || open_moderation(&v, e) < 0 ? -1 : start(&v, e);
 		if (status == 0) {
@@ -461,6 +472,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	mem_free(v.key_text);
 	mem_free(v.keys);
 	mem_free(v.name);
+	guarding_close(&v.guarding);
 	return status;
 }
 

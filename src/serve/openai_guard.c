@@ -1,0 +1,151 @@
+/* openai_guard: a guard before and behind answers. Looked at are the texts of a request by the keys that have them; an
+ * answer is looked at when it is whole, so a stream of it is one piece at its end. What is redacted says so itself:
+ * [EMAIL] stands in the text. */
+#include "serve/openai_parts.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+static const char *const keys[] = { "messages", "prompt",    "input", "system", "suffix",
+	                            "query",    "documents", "text",  "texts",  "instructions" };
+
+static const struct guard_finding *gravest(const struct guard_result *r)
+{
+	const struct guard_finding *f = r->findings;
+
+	for (size_t i = 1; i < r->n; i++)
+		if (r->findings[i].verdict > f->verdict)
+			f = &r->findings[i];
+	return f;
+}
+
+static void told(struct openai *s, const char *where, const char *text, const struct guard_result *r)
+{
+	if (r->verdict != GUARD_ALLOW && s->o.guard_told)
+		s->o.guard_told(s->o.guard_ctx, where, text, r);
+}
+
+/* A text at `key`; *other: what stands for it now, new, or NULL. */
+static bool look(struct openai *s, const char *key, const json_t *value, json_t **other, struct http_reply *r)
+{
+	const char *text = json_string_value(value);
+	size_t n = json_string_length(value);
+	struct guard_result found;
+	struct buf redacted = BUF_INIT;
+
+	guard_look(s->guard_in, text, n, &found);
+	told(s, key, text, &found);
+	bool refused = found.verdict == GUARD_REFUSE;
+	if (refused) {
+		const struct guard_finding *f = gravest(&found);
+		openai_error(r, 400, "content_filter", key, "The guard refuses the text: %s at bytes %zu to %zu%s%s",
+		             f->rule, f->begin, f->end, f->path[0] ? ", in " : "", f->path);
+	}
+	if (found.verdict == GUARD_REDACT) {
+		guard_redact(&found, text, n, &redacted);
+		*other = json_stringn(buf_str(&redacted), redacted.len);
+	}
+	buf_release(&redacted);
+	guard_result_release(&found);
+	return !refused;
+}
+
+/* A list of a tokenizer's numbers is the text that they are. What of it were to be redacted is refused. */
+static bool look_ids(struct openai *s, const char *key, const json_t *ids, struct http_reply *r)
+{
+	struct tokens t = { 0 };
+	struct buf text = BUF_INIT;
+	json_t *value, *other = NULL;
+	size_t i;
+
+	json_array_foreach(ids, i, value)
+		if (json_is_integer(value) && json_integer_value(value) >= 0 &&
+		    json_integer_value(value) < s->o.model->config.V)
+			tokens_add(&t, (int32_t)json_integer_value(value));
+	tokenizer_decode(s->o.model->tokenizer, t.id, t.n, false, &text);
+	value = json_stringn_nocheck(buf_str(&text), text.len);
+	bool good = look(s, key, value, &other, r);
+	if (other)
+		openai_error(r, 400, "content_filter", key,
+		             "The guard redacts what these tokens say, which only a text can be: send it as one");
+	good &= !other;
+	json_decref(other);
+	json_decref(value);
+	buf_release(&text);
+	tokens_release(&t);
+	return good;
+}
+
+static bool look_in(struct openai *s, const char *key, json_t *value, json_t **other, int depth,
+                    struct http_reply *r)
+{
+	const char *name;
+	json_t *item, *changed = NULL;
+	size_t i;
+	void *next;
+
+	if (json_is_string(value))
+		return look(s, key, value, other, r);
+	if (depth > HTTP_DEPTH)
+		return true;
+	if (json_is_integer(json_array_get(value, 0)))
+		return look_ids(s, key, value, r);
+	json_array_foreach(value, i, item) {
+		if (!look_in(s, key, item, &changed, depth + 1, r))
+			return false;
+		if (changed)
+			json_array_set_new(value, i, changed);
+		changed = NULL;
+	}
+	json_object_foreach_safe(value, next, name, item) {
+		if (!look_in(s, key, item, &changed, depth + 1, r))
+			return false;
+		if (changed)
+			json_object_set_new(value, name, changed);
+		changed = NULL;
+	}
+	return true;
+}
+
+bool openai_guard(struct openai *s, json_t *sent, struct http_reply *r)
+{
+	if (!s->guard_in)
+		return true;
+	if (s->guard_out && json_is_true(json_object_get(sent, "logprobs"))) {
+		openai_error(r, 400, "unsupported_parameter", "logprobs",
+		             "'logprobs' shows an answer as it grows; here answers are looked at before");
+		return false;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		json_t *value = json_object_get(sent, keys[i]), *other = NULL;
+		if (value && !look_in(s, keys[i], value, &other, 0, r))
+			return false;
+		if (other)
+			json_object_set_new(sent, keys[i], other);
+	}
+	return true;
+}
+
+void choice_guard(struct choice *c)
+{
+	struct ask *a = c->ask;
+	struct guard_result found;
+	struct buf other = BUF_INIT;
+
+	if (!a->s->guard_out)
+		return;
+	guard_look(a->s->guard_out, buf_str(&c->text), c->text.len, &found);
+	told(a->s, "an answer", buf_str(&c->text), &found);
+	if (found.verdict == GUARD_REFUSE)
+		c->finish = "content_filter";
+	if (found.verdict == GUARD_REDACT)
+		guard_redact(&found, buf_str(&c->text), c->text.len, &other);
+	if (found.verdict >= GUARD_REDACT) {
+		buf_release(&c->text);
+		c->text = other;
+	}
+	guard_result_release(&found);
+	if (a->stream && a->began > 0 && c->text.len)
+		a->form->piece(c, c->text.data, c->text.len);
+}
