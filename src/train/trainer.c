@@ -650,7 +650,11 @@ static void add_leaves(struct trainer *t)
 	}
 }
 
-void step_forget(struct trainer *t) { grad_tree_forget(&t->gradients); }
+void step_forget(struct trainer *t)
+{
+	grad_tree_forget(&t->gradients);
+	share_forget(t);
+}
 
 /* Not a number or infinite: nothing is updated, and the last checkpoint stays good. */
 static int check_finite(const struct step_metrics *m, double weight, struct err *e)

@@ -135,6 +135,8 @@ struct sharing {
 	float *gradient;           /* of the last one; NULL: of this step there was none */
 	size_t *leaf_at;           /* [size + 1] bytes of the leaves of this step, by rank */
 	double sent, received, waited; /* before this step */
+	bool rounds;               /* ZeRO-2: leaves go round the ranks, and each goes out as it is */
+	struct grad_tree owned;    /* of a step: what this rank updates, of every leaf that it has got */
 };
 
 /* trainer_moved.c; before NULL: it is not asked for */
@@ -300,6 +302,7 @@ int share_start(struct trainer *t, struct err *e);
 void share_release(struct sharing *s);
 int share_order(struct trainer *t, struct err *e);
 void share_begin(struct trainer *t);
+void share_forget(struct trainer *t);
 bool share_passes(struct trainer *t);
 int share_added(struct trainer *t, struct err *e);
 int share_leaf_sums(struct trainer *t, struct err *e);

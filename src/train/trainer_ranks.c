@@ -16,6 +16,15 @@
  * ranks a rank sends S·n·(R−1)/R numbers of gradients, S being its subtrees (one where R and the leaves are powers
  * of two), and n·(R−1)/R of weights.
  *
+ * --zero-stage 2 keeps gradients as the optimizer's state (ZeRO-2): leaf i is computed by rank i mod R, and as soon as
+ * it is there each rank has the numbers that it updates, and puts them into a tree of its own that is as the whole one:
+ *
+ *     leaves      0 3 6 9 | 1 4 7 10 | 2 5 8      on three ranks, in rounds of three
+ *
+ * So a rank has one gradient, that of the leaf at hand, and 1 + log₂ of the step's leaves parts of 1/R; it sends
+ * (R−1)/R·n numbers a leaf of its own, and waits for each round's. --zero-stage 3 is refused: weights lie whole in
+ * every rank.
+ *
  * What is small is everyone's: each leaf's losses and counts go to all, who add them up in the order of leaves. So the
  * loss, whether it is finite and what follows from it need no further message. What needs to see the whole gradient or
  * the step's documents in the weights of the moment is refused (share_check). */
@@ -97,6 +106,9 @@ int share_check(const struct trainer *t, struct err *e)
 {
 	const char *what = ranks_several(t->recipe.ranks) ? unshared(t) : NULL;
 
+	if (t->recipe.zero_stage > 2)
+		return err_set(e, "--zero-stage 3 (weights sharded too) is not there; 2 shards gradients and the "
+		                  "optimizer's state");
 	if (!what)
 		return 0;
 	return err_set(e, "%s is not for several ranks, only without mpirun (--objective %s, --method %s)", what,
@@ -127,18 +139,21 @@ void share_plan(struct trainer *t)
 	size_t me = (size_t)s->ranks->rank;
 	s->own = (s->number[me + 1] - s->number[me]) / sizeof(float);
 	optim_own(&t->optim, s->first[me], s->first[me + 1]);
-	for (size_t n = most > LOOKED_AT ? most - LOOKED_AT : 1; n <= most; n++)
+	s->rounds = t->recipe.zero_stage == 2;
+	for (size_t n = most > LOOKED_AT ? most - LOOKED_AT : 1; n <= most && !s->rounds; n++)
 		s->most_parts = MAX(s->most_parts, deal(s, n, NULL, NULL, &s->level));
 }
 
 /* One buffer more than a tree of the largest subtree wants: the one before is still going out. */
-long share_leaves(const struct trainer *t) { return 2L << t->sharing.level; }
+long share_leaves(const struct trainer *t) { return t->sharing.rounds ? 1 : 2L << t->sharing.level; }
 
 size_t share_bytes(const struct trainer *t)
 {
 	const struct sharing *s = &t->sharing;
 
-	return s->ranks ? s->most_parts * s->own * sizeof(float) : 0;
+	size_t buffers = s->rounds ? (size_t)grad_tree_buffers((long)t->dry.most_micro) : s->most_parts;
+
+	return s->ranks ? buffers * s->own * sizeof(float) : 0;
 }
 
 int share_start(struct trainer *t, struct err *e)
@@ -149,8 +164,11 @@ int share_start(struct trainer *t, struct err *e)
 	if (!s->ranks)
 		return 0;
 	s->parts = mem_array(s->most_parts, sizeof(*s->parts));
-	s->come = mem_array(s->most_parts, sizeof(*s->come));
+	s->come = mem_array(MAX(s->most_parts, (size_t)1), sizeof(*s->come));
 	s->go = mem_array((size_t)s->ranks->size, sizeof(*s->go));
+	if (s->rounds)
+		return grad_tree_init(&s->owned, MAX(s->own, (size_t)1), (long)t->dry.most_micro, t->kernels, t->pool,
+		                      e);
 	if (!share_bytes(t))
 		return 0;
 	if (mem_map(&sums, share_bytes(t), "gradients of other ranks", e) < 0)
@@ -164,6 +182,7 @@ void share_release(struct sharing *s)
 {
 	if (s->sums)
 		mem_unmap(s->sums, s->most_parts * s->own * sizeof(float));
+	grad_tree_release(&s->owned);
 	mem_free(s->first);
 	mem_free(s->number);
 	mem_free(s->piece);
@@ -206,16 +225,32 @@ void share_begin(struct trainer *t)
 	s->sent = s->ranks->sent;
 	s->received = s->ranks->received;
 	s->waited = s->ranks->waited;
+	s->gradient = NULL;
+	s->next = 0;
+	if (s->rounds)
+		return;
 	s->n_parts = deal(s, t->now.micros, s->parts, own, &level);
 	if (s->n_parts > s->most_parts || level > s->level)
 		BUG("a step of %zu micro-batches has %zu parts, %zu were planned", t->now.micros, s->n_parts,
 		    s->most_parts);
 	s->begin = own[0];
 	s->end = own[1];
-	s->gradient = NULL;
-	for (s->next = 0; s->next < s->n_parts && s->parts[s->next].rank != s->ranks->rank;)
+	for (; s->next < s->n_parts && s->parts[s->next].rank != s->ranks->rank;)
 		s->next++;
 	expect(s);
+}
+
+void share_forget(struct trainer *t)
+{
+	if (t->sharing.rounds)
+		grad_tree_forget(&t->sharing.owned);
+}
+
+static bool is_own(const struct sharing *s, size_t leaf)
+{
+	if (s->rounds)
+		return leaf % (size_t)s->ranks->size == (size_t)s->ranks->rank;
+	return leaf >= s->begin && leaf < s->end;
 }
 
 /* Its documents are counted as if they had been there. */
@@ -225,7 +260,7 @@ bool share_passes(struct trainer *t)
 	struct step *now = &t->now;
 	size_t n = t->cuts[now->micro];
 
-	if (!s->ranks || (now->micro >= s->begin && now->micro < s->end))
+	if (!s->ranks || is_own(s, now->micro))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		now->group += i == 0 || !t->taken[now->document + i]->joined;
@@ -243,25 +278,74 @@ static int wait_gone(struct sharing *s, struct err *e)
 	return 0;
 }
 
+/* s->gradient to those who update its parts. */
+static void send_sum(struct sharing *s, int tag)
+{
+	for (int k = 0; k < s->ranks->size; k++)
+		if (k != s->ranks->rank)
+			ranks_begin(s->ranks, &s->go[k], false, k, tag, (char *)s->gradient + s->number[k],
+			            s->number[k + 1] - s->number[k]);
+}
+
+/* The leaves of the next round, a rank's each; `own`: this rank has one of them, and it is done. */
+static int take_round(struct trainer *t, bool own, struct err *e)
+{
+	struct sharing *s = &t->sharing;
+	size_t ranks = (size_t)s->ranks->size, first = s->next++ * ranks;
+	struct rank_transfer *x = &s->come[0];
+
+	if (own) {
+		s->gradient = grad_tree_sum(&t->gradients);
+		send_sum(s, RANKS_TAG_GRADIENT);
+	}
+	for (size_t k = 0; k < ranks && first + k < t->now.micros; k++) {
+		float *to = grad_tree_leaf(&s->owned);
+		if ((int)k == s->ranks->rank)
+			memcpy(to, (char *)s->gradient + s->number[k], s->own * sizeof(float));
+		else
+			ranks_begin(s->ranks, x, true, (int)k, RANKS_TAG_GRADIENT, to, s->own * sizeof(float));
+		if ((int)k != s->ranks->rank && ranks_wait(s->ranks, x, e) < 0)
+			return -1;
+		grad_tree_add(&s->owned);
+	}
+	return wait_gone(s, e);
+}
+
 int share_added(struct trainer *t, struct err *e)
 {
 	struct sharing *s = &t->sharing;
-	const struct part *p = &s->parts[s->next];
 
-	if (!s->ranks || t->now.micro < p->leaf + ((size_t)1 << p->level))
+	if (!s->ranks)
+		return 0;
+	if (s->rounds)
+		return take_round(t, true, e);
+	const struct part *p = &s->parts[s->next];
+	if (t->now.micro < p->leaf + ((size_t)1 << p->level))
 		return 0;
 	if (wait_gone(s, e) < 0)
 		return -1;
 	s->gradient = grad_tree_sum(&t->gradients);
-	for (int k = 0; k < s->ranks->size; k++) {
-		char *from = (char *)s->gradient + s->number[k];
-		size_t bytes = s->number[k + 1] - s->number[k];
-		if (k == s->ranks->rank)
-			memcpy(s->sums + s->next * s->own, from, bytes);
-		else
-			ranks_begin(s->ranks, &s->go[k], false, k, RANKS_TAG_GRADIENT + (int)s->next, from, bytes);
-	}
+	send_sum(s, RANKS_TAG_GRADIENT + (int)s->next);
+	memcpy(s->sums + s->next * s->own, (char *)s->gradient + s->number[s->ranks->rank], s->own * sizeof(float));
 	s->next++;
+	return 0;
+}
+
+/* A round's leaves lie beside each other, in the order of the ranks. Who has none in the last one takes it here. */
+static int gather_rounds(struct trainer *t, struct err *e)
+{
+	struct sharing *s = &t->sharing;
+	size_t ranks = (size_t)s->ranks->size, micros = t->now.micros;
+
+	while (s->next * ranks < micros)
+		if (take_round(t, false, e) < 0)
+			return -1;
+	for (size_t first = 0; first < micros; first += ranks) {
+		for (size_t k = 0; k <= ranks; k++)
+			s->leaf_at[k] = MIN(first + k, micros) * sizeof(*t->leaves);
+		if (ranks_gather(s->ranks, RANKS_TAG_LEAVES, t->leaves, s->leaf_at, e) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -272,6 +356,8 @@ int share_leaf_sums(struct trainer *t, struct err *e)
 
 	if (!s->ranks)
 		return 0;
+	if (s->rounds)
+		return gather_rounds(t, e);
 	for (size_t i = 0; i < s->n_parts; i++) {
 		for (; k <= (size_t)s->parts[i].rank; k++)
 			s->leaf_at[k] = leaf * sizeof(*t->leaves);
@@ -338,8 +424,9 @@ int share_sum(struct trainer *t, float **gradient, struct err *e)
 			return -1;
 	/* what is ours of the last subtree goes to nobody */
 	*gradient = s->gradient ? s->gradient : grad_tree_leaf(&t->gradients);
+	const float *sum = s->rounds ? grad_tree_sum(&s->owned) : s->own ? add_parts(t) : NULL;
 	if (s->own)
-		memcpy((char *)*gradient + s->number[s->ranks->rank], add_parts(t), s->own * sizeof(float));
+		memcpy((char *)*gradient + s->number[s->ranks->rank], sum, s->own * sizeof(float));
 	return wait_gone(s, e);
 }
 

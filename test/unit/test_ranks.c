@@ -168,6 +168,17 @@ static void test_memory(struct test *t, const char *data)
 	CHECK_MSG(t, four.plan.state_bytes < one.plan.state_bytes, "%zu of one of four, %zu of one alone",
 	          four.plan.state_bytes, one.plan.state_bytes);
 	job_release(&j);
+
+	struct team whole = { .steps = 1 }, parts = { .steps = 1 };
+	test_case(t, "of gradients that are sharded too a rank has less");
+	job_init(t, &j, "llama", data, SMALL " method=full");
+	team_run(&whole, &j, 3);
+	job_release(&j);
+	job_init(t, &j, "llama", data, SMALL " method=full zero-stage=2");
+	team_run(&parts, &j, 3);
+	CHECK_MSG(t, parts.plan.gradient_buffers == 1 && parts.plan.state_bytes < whole.plan.state_bytes,
+	          "%zu with, %zu without", parts.plan.state_bytes, whole.plan.state_bytes);
+	job_release(&j);
 }
 
 static void test_refused(struct test *t, const char *data)
@@ -175,6 +186,7 @@ static void test_refused(struct test *t, const char *data)
 	static const char *const options[][2] = {
 		{ "l2-sp=0.1", "--l2-sp" }, { "kl-to-base=0.1", "--kl-to-base" }, { "method=adalora", "gradient" },
 		{ "ema-decay=0.9", "average" },
+		{ "zero-stage=3", "--zero-stage 3" },
 	};
 	struct job j;
 
@@ -225,6 +237,7 @@ void test_ranks(struct test *t)
 
 	test_agreement(t);
 	test_bits(t, data, "llama", "method=lora lora-dropout=0.1", true);
+	test_bits(t, data, "llama", "method=full zero-stage=2", true);
 	test_bits(t, data, "gpt2", "method=full optim=muon", false);
 	test_bits(t, data, "llama", "method=full optim=adamw_8bit", false);
 	test_going_on(t, data, "full");
