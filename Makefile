@@ -33,7 +33,7 @@ ALL_CFLAGS = -std=gnu17 $(OPT) -fPIC -ffp-contract=off -fno-math-errno -fvisibil
 	-D_GNU_SOURCE -DKUNGFU_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) $(PROGRAM_LIBS) 2>/dev/null)
 ALL_LDLIBS = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm $(LDLIBS)
 
-LIB_DIRS ?= base tensor quant kernel chart template gas search op model adapt format token corpus retrieve feedback data train infer eval learn guard ladder api
+LIB_DIRS ?= base tensor quant kernel chart template gas search op model adapt format token corpus grammar retrieve feedback data train infer eval learn guard ladder api
 LIB_SRC := $(filter-out src/kernel/x86_% src/kernel/arm_%,$(foreach d,$(LIB_DIRS),$(wildcard src/$(d)/*.c src/$(d)/*/*.c)))
 # Kernels of this machine's instruction sets take as long to compile as all others together. A library with sanitizers beside the program takes them from
 # the program's folder, KERNELS.
