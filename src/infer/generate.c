@@ -99,11 +99,20 @@ static void flush(struct answer *a, size_t end)
 		a->cancelled = true;
 }
 
+static bool is_mark(const struct answer *a, int32_t id)
+{
+	const char *text = (size_t)id < tokenizer_size(a->tokenizer) ? tokenizer_text(a->tokenizer, id) : NULL;
+
+	return text && grammar_is_mark(text, strlen(text));
+}
+
 /* Takes a token's bytes; true when a stop string came, whose bytes are gone then. */
 static bool add_text(struct answer *a, int32_t id)
 {
+	bool shown = a->o->marks && is_mark(a, id);
+
 	if ((size_t)id < tokenizer_size(a->tokenizer)) /* rows of the head beyond it fill a table up and have no text */
-		tokenizer_decode_next(a->tokenizer, id, true, a->raw.len == 0, &a->raw);
+		tokenizer_decode_next(a->tokenizer, id, !shown, a->raw.len == 0, &a->raw);
 	size_t stop = find_stop(a, a->sent);
 	if (stop != SIZE_MAX) {
 		a->raw.len = stop;
@@ -120,6 +129,8 @@ void answer_begin(struct answer *a, const struct tokenizer *t, const struct gene
 {
 	*a = (struct answer){ .tokenizer = t, .o = o, .g = g, .began = clock_seconds() };
 	*g = (struct generation){ 0 };
+	constraint_begin(&a->constraint, o->grammar);
+	o->sampler->constraint = &a->constraint;
 }
 
 static void note_logprob(struct generation *g, double logprob)
@@ -134,13 +145,17 @@ bool answer_add(struct answer *a, int32_t id, const float *logits, bool full)
 
 	if (g->ids.n == 0)
 		a->first = clock_seconds();
+	if (a->constraint.stuck == g->ids.n + 1) {
+		g->finish = FINISH_LENGTH;
+		return g->stuck = true;
+	}
 	if (a->o->logprobs)
 		note_logprob(g, logits_logprob(logits, a->o->sampler->V, id));
 	if (a->o->token)
 		a->o->token(a->o->ctx, id, logits);
 	tokens_add(&g->ids, id);
 	g->finish = FINISH_STOP;
-	if (has(&a->o->end, id) || add_text(a, id))
+	if (has(&a->o->end, id) || add_text(a, id) || a->constraint.over == g->ids.n)
 		return true;
 	g->context_full = full;
 	g->finish = a->cancelled ? FINISH_CANCELLED : FINISH_LENGTH;
@@ -154,6 +169,8 @@ void answer_end(struct answer *a)
 	flush(a, a->raw.len);
 	a->g->prompt_seconds = (a->g->ids.n ? a->first : now) - a->began;
 	a->g->seconds = now - a->began - a->g->prompt_seconds;
+	a->o->sampler->constraint = NULL;
+	constraint_end(&a->constraint);
 	buf_release(&a->raw);
 }
 

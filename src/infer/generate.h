@@ -30,6 +30,9 @@ struct generate_options {
 	 * alone: a batcher has one for all. */
 	struct drafter *drafter;
 	int (*emit)(void *ctx, const char *text, size_t n); /* may be NULL; other than 0 ends the answer */
+	/* What the answer is a text of, over a vocabulary of the model with these ends; NULL: anything. Borrowed. */
+	struct grammar *grammar;
+	bool marks;                    /* marks of calls (grammar_is_mark) are part of the text */
 	/* may be NULL; every token, before its text is given out; logits: [V] it was drawn from */
 	void (*token)(void *ctx, int32_t id, const float *logits);
 	void *ctx;
@@ -41,7 +44,7 @@ struct generation {
 	float *logprob;
 	struct buf text;               /* all that was given out; special tokens left out */
 	enum finish finish;
-	bool context_full;             /* why it is FINISH_LENGTH */
+	bool context_full, stuck;      /* why it is FINISH_LENGTH; no token could go on as the grammar wants */
 	double prompt_seconds, seconds; /* reading the prompt; the tokens after the first */
 	size_t guessed, right;         /* tokens that were guessed ahead; those of them that are the answer's */
 	size_t kept;                   /* of the prompt's tokens, those that were in the session and not computed */
@@ -61,6 +64,7 @@ struct answer {
 	const struct generate_options *o;
 	struct generation *g;
 	struct buf raw;
+	struct constraint constraint;  /* of the sampler until the end */
 	size_t sent;                   /* bytes of raw that were given out */
 	bool cancelled;
 	double began, first;

@@ -212,16 +212,29 @@ void sampler_choice_set(struct sampler_choice *c, const char *option, double val
 
 void sampler_choice_release(struct sampler_choice *c) { opt_release(&c->parse); }
 
-/* All candidates with their logits; one that is no number is never drawn. */
+/* The ids whose bits are set. */
+static size_t list_allowed(struct sampler *s, const uint64_t *allowed)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < (s->V + 63) / 64; i++)
+		for (uint64_t bits = allowed[i]; bits; bits &= bits - 1)
+			s->id[n++] = (int32_t)(i * 64 + (size_t)__builtin_ctzll(bits));
+	return n;
+}
+
+/* All candidates with their logits; one that is no number is never drawn where another one may be. */
 static size_t begin(struct sampler *s, const float *logits)
 {
+	const uint64_t *allowed = s->constraint && s->constraint->match ? constraint_allowed(s->constraint) : NULL;
+
 	for (size_t i = 0; i < s->V; i++) {
 		s->logit[i] = isnan(logits[i]) ? -INFINITY : logits[i];
 		s->id[i] = (int32_t)i;
 	}
 	for (size_t i = 0; i < s->n_bias; i++)
 		s->logit[s->bias[i].id] += s->bias[i].bias;
-	return s->V;
+	return allowed ? list_allowed(s, allowed) : s->V;
 }
 
 static size_t candidates(struct sampler *s, const float *logits, bool *greedy)
@@ -251,7 +264,7 @@ static double draw(struct sampler *s)
 	return (double)((uint64_t)words[0] << 21 | words[1] >> 11) * 0x1p-53;
 }
 
-int32_t sampler_next(struct sampler *s, const float *logits)
+static int32_t next(struct sampler *s, const float *logits)
 {
 	bool greedy;
 	size_t n = candidates(s, logits, &greedy);
@@ -266,6 +279,15 @@ int32_t sampler_next(struct sampler *s, const float *logits)
 			return s->id[i];
 	}
 	return s->id[0]; /* only where there is one, without a number */
+}
+
+int32_t sampler_next(struct sampler *s, const float *logits)
+{
+	int32_t id = next(s, logits);
+
+	if (s->constraint && s->constraint->match)
+		constraint_take(s->constraint, id);
+	return id;
 }
 
 size_t sampler_distribution(struct sampler *s, const float *logits, double *p)

@@ -4,6 +4,7 @@
  * are steps, one file sampler_x.c a row of the table, which has the formula, its source and its options. Their order is
  * that of transformers:
  *
+ *     constraint           only tokens that a grammar allows are candidates
  *     logit_bias           logit += bias of the token
  *     penalties            of tokens that were seen
  *     watermark            logit += bias of tokens that a key prefers
@@ -26,6 +27,7 @@
 #include <stdint.h>
 
 #include "base/opt.h"
+#include "infer/constraint.h"
 
 struct logit_bias { int32_t id; float bias; }; /* −INFINITY: never */
 
@@ -34,6 +36,7 @@ struct sampler {
 	void *const *steps;            /* the options of every step (OPT_ROWS with sampler_steps), borrowed; or NULL */
 	const struct logit_bias *bias; /* borrowed, may be NULL */
 	size_t n_bias;
+	struct constraint *constraint; /* of the answer that is drawn, borrowed; NULL: every token is a candidate */
 	bool llama_order;
 	uint64_t seed;
 	uint32_t stream;               /* which of several answers */

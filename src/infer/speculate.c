@@ -280,7 +280,7 @@ int speculate_draw(struct sampler *s, const float *logits, const int32_t *fed, i
 	for (int i = 0; i < n; i++) {
 		drawn[i] = sampler_next(s, logits + (size_t)i * s->V);
 		sampler_see(s, &drawn[i], 1);
-		if (i + 1 < n && drawn[i] != fed[i + 1])
+		if (i + 1 < n && (drawn[i] != fed[i + 1] || constraint_ended(s->constraint)))
 			return i + 1;
 	}
 	return n;

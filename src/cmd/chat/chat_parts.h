@@ -7,6 +7,7 @@
 #include "cmd/guarding.h"
 #include "cmd/in_context.h"
 #include "cmd/model_common.h"
+#include "cmd/generate/constraining.h"
 #include "cmd/generate/drafting.h"
 #include "cmd/generate/sampling.h"
 #include "cmd/index/citations.h"
@@ -20,6 +21,7 @@ struct chat_options {
 	bool history;
 	int64_t ctx_size;
 	struct sampling sampling;
+	struct constraining_options constraint;
 	struct draft_options draft;
 	struct in_context_options context;
 	struct sources_options documents;
@@ -56,6 +58,7 @@ struct chat {
 	struct sampler sampler;
 	struct generate_options generate;
 	struct drafting drafting;
+	struct constraining constraining;
 	struct guarding guarding;
 	struct line_edit *lines;
 	char *file;                    /* that the conversation was saved to or loaded from */

@@ -37,6 +37,7 @@ static const struct opt chat_opts[] = {
 	SOURCES_OPTS(struct chat_options, documents),
 	CITATIONS_OPTS(struct chat_options, documents),
 	SAMPLING_OPTS(struct chat_options, sampling),
+	CONSTRAINING_OPTS(struct chat_options, constraint),
 	DRAFT_OPTS(struct chat_options, draft),
 	OPT_GROUP("Arithmetic"),
 	COMPUTE_OPT(struct chat_options, compute, "auto"),
@@ -478,6 +479,9 @@ static int begin(struct chat *c, struct err *e)
 	if (sampling_begin(&o->sampling, (size_t)c->l.model.config.V, &c->sampler, e) < 0)
 		return -1;
 	generate_ends(&c->l.model, &c->generate.end);
+	if (constraining_open(&c->constraining, &o->constraint, &c->l.model, e) < 0)
+		return -1;
+	c->generate.grammar = c->constraining.grammar;
 	c->messages = json_array();
 	chat_reset(c);
 	if (sources_wanted(&o->documents) &&
@@ -507,6 +511,7 @@ static void end(struct chat *c)
 	json_decref(c->variables);
 	sampling_release(&c->sampler);
 	drafting_close(&c->drafting);
+	constraining_close(&c->constraining);
 	tokens_release(&c->generate.end);
 	mem_free(c->file);
 	guarding_close(&c->guarding);

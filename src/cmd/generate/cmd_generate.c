@@ -45,6 +45,7 @@ static const struct opt generate_opts[] = {
 	OPT_INT("parallel", struct generate_command, parallel, "16", 1, SESSION_ROWS - 1,
 	        "answers beside each other; memory grows with it, results do not change"),
 	SAMPLING_OPTS(struct generate_command, sampling),
+	CONSTRAINING_OPTS(struct generate_command, constraint),
 	DRAFT_OPTS(struct generate_command, draft),
 	OPT_GROUP("Arithmetic"),
 	COMPUTE_OPT(struct generate_command, compute, "auto"),
@@ -136,6 +137,7 @@ struct generate_options generate_options_of(const struct generate_command *o, co
 	struct generate_options g = { .stop = o->stops ? o->stops : o->sampling.stop.items,
 		                      .n_stop = o->sampling.stop.n + (o->stops ? 1 : 0),
 		                      .max_new_tokens = (size_t)o->sampling.max_new_tokens,
+		                      .grammar = o->constraining.grammar,
 		                      .sampler = s };
 
 	generate_ends(m, &g.end);
@@ -194,6 +196,7 @@ static void show_end(const struct generation *g, size_t n_prompt, const char *co
 	        g->finish == FINISH_STOP ? "ended by itself" :
 	        g->finish == FINISH_FILTER ? "refused by the guard" :
 	        g->context_full          ? "the context is full" :
+	        g->stuck                 ? "no token goes on as the grammar wants" :
 	                                   "cut at --max-new-tokens");
 	metering_text(gas);
 	if (gas[0])
@@ -440,11 +443,14 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		if (status == 0)
 			status = model_compute(app, &l.model, o->compute, PREPARE_GENERATE, e);
 		if (status == 0)
+			status = constraining_open(&o->constraining, &o->constraint, &l.model, e);
+		if (status == 0)
 			status = o->out ? generate_rows(app, o, p, &l, e) : answer_prompt(app, o, &l, e);
 		loaded_close(&l);
 	}
 	generate_context_close(&o->placed);
 	generate_sources_close(&o->sources);
+	constraining_close(&o->constraining);
 	json_decref(o->kept_documents);
 	mem_free(o->stops);
 	mem_free(learner);

@@ -12,6 +12,7 @@
 #include "cmd/model_common.h"
 #include "cmd/profiling.h"
 #include "cmd/generate/drafting.h"
+#include "cmd/generate/constraining.h"
 #include "cmd/generate/sampling.h"
 #include "cmd/index/citations.h"
 #include "data/prompts.h"
@@ -54,6 +55,8 @@ struct generate_command {
 	bool raw, show_logprobs;
 	int64_t n, parallel, top_logprobs;
 	struct sampling sampling;
+	struct constraining_options constraint;
+	struct constraining constraining;
 	struct draft_options draft;
 	struct cache_options cache;
 	struct profiling profiling;    /* of one answer alone */
