@@ -159,7 +159,7 @@ static void test_leaving(struct later_bench *b)
 	int number, fd = request(b->h, 7);
 	struct http_later *l = next(b, &number);
 
-	test_case(b->t, "who left is noticed, before a reply and in the middle of one, and the reply ends all the same");
+	test_case(b->t, "who left is noticed, before a reply and in the middle of one; the reply ends all the same");
 	CHECK(b->t, !http_later_left(l));
 	close(fd);
 	while (!http_later_left(l))
@@ -205,7 +205,8 @@ void test_http_later(struct test *t)
 	struct later_bench b = { .t = t, .lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER };
 
 	test_case(t, "it starts");
-	int status = http_start(&b.h, &(struct http_options){ .address = "127.0.0.1", .answer = answer, .ctx = &b }, &e);
+	struct http_options how = { .address = "127.0.0.1", .answer = answer, .ctx = &b };
+	int status = http_start(&b.h, &how, &e);
 	CHECK_MSG(t, status == 0, "%s", e.msg);
 	if (status < 0)
 		return;
