@@ -1,6 +1,6 @@
 # kungfu's Makefile. `make demo` and `make check` are all that a stranger needs; `make help` lists the rest.
 #
-# The file name is the registry: op_*.c, fuse_*.c, arch_*.c, adapter_*.c, objective_*.c, optimizer_*.c, shape_*.c, rung_*.c, model_*.c (src/token), sampler_*.c, cmd_*.c and test_*.c are found here and
+# The file name is the registry: op_*.c, fuse_*.c, arch_*.c, adapter_*.c, objective_*.c, optimizer_*.c, shape_*.c, rung_*.c, model_*.c (src/token), sampler_*.c, function_*.c, cmd_*.c and test_*.c are found here and
 # written into build/gen/. Adding one thing is adding one file.
 
 CC ?= cc
@@ -33,7 +33,7 @@ ALL_CFLAGS = -std=gnu17 $(OPT) -fPIC -ffp-contract=off -fno-math-errno -fvisibil
 	-D_GNU_SOURCE -DKUNGFU_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) $(PROGRAM_LIBS) 2>/dev/null)
 ALL_LDLIBS = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm $(LDLIBS)
 
-LIB_DIRS ?= base tensor quant kernel chart template gas search op model adapt format token corpus grammar retrieve feedback data train infer eval learn guard ladder api
+LIB_DIRS ?= base tensor quant kernel chart template gas search op model adapt format token corpus grammar retrieve feedback data train infer eval exam learn guard ladder api
 LIB_SRC := $(filter-out src/kernel/x86_% src/kernel/arm_%,$(foreach d,$(LIB_DIRS),$(wildcard src/$(d)/*.c src/$(d)/*/*.c)))
 # Kernels of this machine's instruction sets take as long to compile as all others together. A library with sanitizers beside the program takes them from
 # the program's folder, KERNELS.
@@ -65,7 +65,7 @@ $(BUILD)/kungfu: $(call obj,$(CMD_SRC)) $(BUILD)/gen/commands.o $(PAGES) $(BUILD
 	$(if $(V),,@echo "  LD $@")
 	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS) $(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
 
-$(BUILD)/libkungfu.a: $(KERNEL_OBJ) $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o $(BUILD)/gen/prices_yaml.o $(BUILD)/gen/priors_yaml.o $(BUILD)/gen/guard_yaml.o
+$(BUILD)/libkungfu.a: $(KERNEL_OBJ) $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o $(BUILD)/gen/prices_yaml.o $(BUILD)/gen/priors_yaml.o $(BUILD)/gen/guard_yaml.o $(BUILD)/gen/tasks_yaml.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # An archive, so that a test linked alone needs only the fixtures that it names.
@@ -113,7 +113,7 @@ table = printf '%s\n' $(patsubst %,'extern const struct $(1) $(2)%;',$(3)); \
 	printf 'const struct $(1) *const $(1)_table[] = {\n'; printf '\t%s\n' $(patsubst %,'&$(2)%$(comma)',$(3)) NULL; printf '};\n\n'
 
 $(BUILD)/gen/tables.c: force
-	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "train/objective.h"\n#include "train/optimizer.h"\n#include "token/token_model.h"\n#include "token/train.h"\n#include "infer/sampler.h"\n#include "op/fuse.h"\n#include "op/table.h"\n#include "data/shape.h"\n#include "ladder/ladder.h"\n#include "serve/openai_parts.h"\n#include "guard/encoding.h"\n\n'; \
+	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "train/objective.h"\n#include "train/optimizer.h"\n#include "token/token_model.h"\n#include "token/train.h"\n#include "infer/sampler.h"\n#include "op/fuse.h"\n#include "op/table.h"\n#include "data/shape.h"\n#include "ladder/ladder.h"\n#include "serve/openai_parts.h"\n#include "exam/function.h"\n#include "guard/encoding.h"\n\n'; \
 	$(call table,op,op_row_,$(call names,src/op,op_)); \
 	$(call table,fusion,fuse_,$(call names,src/op,fuse_)); \
 	$(call table,sampler_step,sampler_,$(call names,src/infer,sampler_)); \
@@ -126,6 +126,7 @@ $(BUILD)/gen/tables.c: force
 	$(call table,shape,shape_,$(call names,src/data,shape_)); \
 	$(call table,rung,rung_,$(call names,src/ladder,rung_)); \
 	$(call table,encoding,encoding_,$(call names,src/guard,encoding_)); \
+	$(call table,exam_functions,functions_,$(call names,src/exam,function_)); \
 	$(call table,calls,calls_,$(call names,src/serve,calls_)); } > $@.new; \
 	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
@@ -147,6 +148,11 @@ $(BUILD)/gen/priors_yaml.c: share/priors.yaml
 # And of what a guard looks for.
 $(BUILD)/gen/guard_yaml.c: share/guard.yaml
 	@mkdir -p $(@D); { printf '/* made by the Makefile from guard.yaml */\nextern const char guard_builtin[];\nconst char guard_builtin[] =\n'; \
+	sed 's/[\\"]/\\&/g; s/.*/\t"&\\n"/' $<; printf ';\n'; } > $@
+
+# And of tasks that evaluate.
+$(BUILD)/gen/tasks_yaml.c: share/tasks.yaml
+	@mkdir -p $(@D); { printf '/* made by the Makefile from tasks.yaml */\nextern const char tasks_yaml_builtin[];\nconst char tasks_yaml_builtin[] =\n'; \
 	sed 's/[\\"]/\\&/g; s/.*/\t"&\\n"/' $<; printf ';\n'; } > $@
 
 # page_x: src/serve/x.html. Kept: make would remove it as its last word, after the tests' sum.

@@ -91,6 +91,13 @@ bool unicode_is_alpha(uint32_t c)
 }
 
 bool unicode_is_alnum(uint32_t c) { return unicode_is_alpha(c) || unicode_is_numeric(c); }
+bool unicode_is_punctuation(uint32_t c)
+{
+	utf8proc_category_t k = category(c);
+
+	return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO;
+}
+
 bool unicode_is_upper(uint32_t c) { return category(c) == UTF8PROC_CATEGORY_LU || HAS(other_upper, c); }
 bool unicode_is_lower(uint32_t c) { return category(c) == UTF8PROC_CATEGORY_LL || HAS(other_lower, c); }
 bool unicode_is_title(uint32_t c) { return category(c) == UTF8PROC_CATEGORY_LT || unicode_is_upper(c); }

@@ -27,6 +27,7 @@ bool unicode_is_lower(uint32_t c);
 bool unicode_is_title(uint32_t c);      /* as of one character: a capital or a title letter */
 bool unicode_is_cased(uint32_t c);
 bool unicode_is_case_ignorable(uint32_t c);
+bool unicode_is_punctuation(uint32_t c); /* a category P… */
 bool unicode_is_printable(uint32_t c);  /* repr() shows it as it is */
 bool unicode_is_identifier_start(uint32_t c);
 bool unicode_is_identifier_part(uint32_t c);

@@ -8,6 +8,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/eval_tasks.h"
 #include "cmd/eval_variants.h"
 #include "cmd/adapt/adapt.h"
 #include "cmd/index/citations.h"
@@ -44,6 +45,7 @@ struct eval {
 	const char *extract, *compute;
 	bool batch_given;              /* --micro-batch-tokens was */
 	struct four_bit_options four_bit;
+	struct eval_tasks_options tasks;
 };
 
 static const struct opt eval_opts[] = {
@@ -81,6 +83,7 @@ static const struct opt eval_opts[] = {
 	        "draws N answers to each row; the one that the most come down to counts"),
 	OPT_FLOAT("temperature", struct eval, temperature, "0.7", 0, 100, "of --self-consistency's draws"),
 	OPT_INT("seed", struct eval, seed, "42", 0, 9007199254740991.0, "of --self-consistency's draws"),
+	EVAL_TASKS_OPTS(struct eval, tasks),
 	OPT_GROUP("How"),
 	OPT_INT("max-length", struct eval, max_length, NULL, 2, 1 << 20,
 	        "longest document in tokens (default: the model's context); of text, the window (default: 1024, or the "
@@ -616,14 +619,68 @@ static int judge_cascade(struct app *app, const struct eval *o, const char *path
 	return cascade_eval(app, &c, e);
 }
 
+/* --- lm-eval's tasks --- */
+
+static int judge_tasks(struct app *app, const struct eval *o, const char *model, const struct opt_parse *p,
+                       struct err *e)
+{
+	const struct eval_tasks t = {
+		.o = &o->tasks, .model = model, .limit = o->limit, .max_length = o->max_length,
+		.num_fewshot = opt_given(p, "num-fewshot") ? o->context.num : OPT_UNSET_INT,
+		.seed = o->context.seed,
+		.micro_batch_tokens = o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
+	};
+	struct loaded l;
+
+	if (loaded_open_4bit(&l, app, &o->four_bit, model, o->adapter, e) < 0)
+		return -1;
+	int status = model_want_causal(&l.model, e);
+	if (status == 0)
+		status = model_compute(app, &l.model, o->compute, PREPARE_SCORE, e);
+	if (status == 0)
+		status = loaded_text(&l, e);
+	if (status == 0)
+		status = eval_tasks(app, &t, &l, e);
+	loaded_close(&l);
+	return status;
+}
+
+/* What is of rows that are given has no place beside tasks. */
+static int tasks_or_usage(struct app *app, const struct eval *o, struct opt_parse *p, struct err *e)
+{
+	static const char *const others[] = { "data", "group-by", "details", "instruction", "examples",
+		                              "fewshot-select", "fewshot-order", "fewshot-out", "label-words",
+		                              "query-template", "calibrate", "variants", "extract",
+		                              "max-new-tokens", "self-consistency",
+		                              "temperature", "stride", "documents", "fewshot-prompt",
+		                              "fewshot-delimiter", "target-delimiter" };
+
+	if (!strcmp(o->tasks.tasks, "list")) {
+		eval_tasks_list(app);
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if (opt_given(p, others[i]))
+			return app_usage(&cmd_eval, "--tasks go without --%s: the tasks say it themselves", others[i]);
+	if (o->tasks.log_samples && !o->tasks.output_path)
+		return app_usage(&cmd_eval, "--log-samples wants --output-path DIR");
+	if (p->n_positional != 1)
+		return app_usage(&cmd_eval, "%s", cmd_eval.wanted);
+	return judge_tasks(app, o, p->positional[0], p, e);
+}
+
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	struct eval *o = options;
 	struct rows rows = { 0 };
 
 	app_catch_signals();
+	if (o->tasks.tasks)
+		return tasks_or_usage(app, o, p, e);
+	if (p->n_positional != 1)
+		return app_usage(&cmd_eval, "%s", cmd_eval.wanted);
 	if (!o->data)
-		return app_usage(&cmd_eval, "--data FILE was wanted");
+		return app_usage(&cmd_eval, "--data FILE was wanted, or --tasks LIST");
 	if (contradiction(o))
 		return app_usage(&cmd_eval, "%s", contradiction(o));
 	o->batch_given = opt_given(p, "micro-batch-tokens");
@@ -650,13 +707,13 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 const struct command cmd_eval = {
 	.name = "eval",
 	.summary = "how well a model does on your rows, each score with its error",
-	.usage = "MODEL --data FILE [--adapter DIR] [options]",
+	.usage = "MODEL --data FILE|--tasks LIST [--adapter DIR] [options]",
 	.example = "kungfu eval model.gguf --data test.jsonl",
 	.brief = "its score on your rows",
 	.plans = true,
 	.order = 40,
 	.opts = eval_opts,
 	.options_size = sizeof(struct eval),
-	.least = 1, .most = 1, .wanted = "one model was wanted, a GGUF file or a Hugging Face folder",
+	.least = 0, .most = 1, .wanted = "one model was wanted, a GGUF file or a Hugging Face folder",
 	.run = run,
 };

@@ -2,6 +2,8 @@
  * documents at hand need, and recorded again only when others need more. */
 #include "infer/scorer.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -9,6 +11,7 @@
 #include "infer/typical.h"
 
 #define FORECAST_SECONDS 0.05      /* of repetitions when it is asked how long a micro-batch takes */
+#define NEARLY 1e-6                /* log-probabilities that are nearer than this are equal */
 
 struct scorer {
 	struct model *model;
@@ -63,9 +66,13 @@ static int make_plan(struct scorer *s, struct err *e)
 	p->graph.as_trained = s->options.as_trained;
 	p->graph.layered = s->options.layered;
 	p->graph.layered_ctx = s->options.ctx;
+	/* the op keeps m and L of a row (logprob.h) where a z-loss wants them: of this one there is no gradient */
+	p->graph.z_loss = s->options.greedy ? FLT_MIN : 0;
 	uint32_t hidden = graph_hidden(&p->graph);
 	p->result = s->options.record ? s->options.record(s->options.ctx, &p->graph, hidden) :
 	            s->options.states ? graph_states(&p->graph, hidden) : graph_logprob(&p->graph, hidden);
+	if (s->options.greedy)
+		tape_keep(p->graph.tape, p->graph.logprob_stat);
 	return pass_plan(&p->pass, NULL, e);
 }
 
@@ -170,6 +177,18 @@ static void distribute(const struct scorer *s, double *sum, float **each)
 	}
 }
 
+/* log p ≤ −log L of the row, and equal where the token's logit is the largest. */
+static void find_greedy(const struct scorer *s, uint8_t *greedy)
+{
+	const struct batch *b = &s->net.pass.batch;
+	const float *logprob = model_pass_result(&s->net),
+	            *stat = run_read(&s->net.pass.run, s->net.graph.logprob_stat);
+
+	for (int32_t i = 0; i < b->n_labels; i++)
+		if ((double)logprob[i] < -log((double)stat[2 * (size_t)b->label_target[i] + 1]) - NEARLY)
+			greedy[b->label_doc[i]] = 0;
+}
+
 int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, bool all, double *sum, float **each,
                int (*progress)(void *ctx, size_t done, size_t total), void *ctx, struct err *e)
 {
@@ -185,6 +204,8 @@ int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, b
 		BUG("no place for the sums");
 	if (sum)
 		memset(sum, 0, n * sizeof(*sum));
+	if (s->options.greedy)
+		memset(s->options.greedy, 1, n);
 	for (size_t i = 0, some; i < n; i += some) {
 		some = forest_take(docs + i, n - i, &o, &need, &live, &tokens);
 		forest_fill(&p->batch, docs + i, some, &o);
@@ -192,6 +213,8 @@ int scorer_run(struct scorer *s, const struct document *const *docs, size_t n, b
 			return err_set(e, "interrupted while document %zu of %zu was scored", i + 1, n);
 		if (!has_own_form(s))
 			distribute(s, sum + i, each ? each + i : NULL);
+		if (s->options.greedy)
+			find_greedy(s, s->options.greedy + i);
 		if (s->options.scored)
 			s->options.scored(s->options.ctx, &p->batch, docs + i, model_pass_result(&s->net));
 		struct work work = pass_work(p, &live);

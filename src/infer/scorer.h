@@ -31,6 +31,9 @@ struct scorer_options {
 	const struct batch_column *columns;
 	void (*scored)(void *ctx, struct batch *b, const struct document *const *docs, const float *result);
 	void *ctx;
+	/* [n of a run] or NULL: 1 where each learnt token of the document is the likeliest at its place, else 0. Of
+	 * log-probabilities alone; nearly equal ones (a millionth) count as equal. */
+	uint8_t *greedy;
 };
 
 /* o: the topmost overlay (an adapter's, a trainer's), or NULL. All are borrowed until scorer_free. */

@@ -3,7 +3,6 @@
  * not. */
 #include "template/template.h"
 
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,13 +15,6 @@
 enum { DEPTH_MAX = 200, VALUE_DEPTH_MAX = 1000, VALUE_WEIGHT_MAX = RUN_TEXT_MAX / 16 };
 long template_steps_max = 2000000;
 size_t template_memory_max = 256 << 20;
-
-struct template {
-	struct arena mem;
-	struct stmt *body;
-	struct template *with_tools;   /* or NULL: it writes these too */
-	bool tools_only;
-};
 
 struct variable { const char *name; struct value value; };
 
@@ -75,23 +67,6 @@ bool run_steps(struct run_state *r, size_t n)
 bool run_charge(struct run_state *r, struct value a, struct value b)
 {
 	return run_steps(r, (v_weight(a) + v_weight(b)) / 64);
-}
-
-/* The arena asked for more than there may be: nobody goes on, wherever that was. */
-static void memory_full(void *out) { longjmp(*(jmp_buf *)out, 1); }
-
-/* f(x), or false where it wanted more than template_memory_max bytes of the arena. */
-static bool within_memory(struct arena *a, void (*f)(void *x), void *x)
-{
-	jmp_buf out;
-
-	a->limit = template_memory_max;
-	a->full = memory_full;
-	a->who = &out;
-	if (setjmp(out))
-		return false;
-	f(x);
-	return true;
 }
 
 static bool step(struct run_state *r) { return run_steps(r, 1); }
@@ -250,7 +225,9 @@ struct value run_item(struct run_state *r, struct value object, struct value key
 
 void run_print(struct run_state *r, struct buf *out, struct value v)
 {
-	if (v_opaque(v))
+	if (v.type == V_UNDEFINED && r->strict)
+		run_undefined(r, v);
+	else if (v_opaque(v))
 		run_fail(r, "%s is not printed here", v_type_name(v));
 	else
 		v_print(out, v);
@@ -839,16 +816,26 @@ static void run_generation(struct interpreter *x, const struct stmt *s)
 	o->spans[o->n_spans++] = (struct template_span){ begin, o->text.len };
 }
 
+/* What an if asks; undefined is false, or, strictly, a mistake. */
+static bool holds(struct interpreter *x, const struct expr *e)
+{
+	struct value v = eval(x, e);
+
+	if (v.type == V_UNDEFINED && x->r.strict && !x->r.failed)
+		run_undefined(&x->r, v);
+	return v_true(v);
+}
+
 static void run_if(struct interpreter *x, const struct stmt *s)
 {
-	bool taken = v_true(eval(x, s->condition));
+	bool taken = holds(x, s->condition);
 
 	/* an if that alone is what is otherwise done, as every elif is */
 	while (!taken && !x->r.failed && s->otherwise && s->otherwise->type == S_IF && !s->otherwise->next &&
 	       step(&x->r)) {
 		s = s->otherwise;
 		x->r.line = s->line;
-		taken = v_true(eval(x, s->condition));
+		taken = holds(x, s->condition);
 	}
 	if (!x->r.failed)
 		run_body(x, taken ? s->body : s->otherwise);
@@ -886,69 +873,6 @@ static void run_body(struct interpreter *x, const struct stmt *s)
 
 /* --- the whole --- */
 
-static int line_of(const char *source, size_t at)
-{
-	int line = 1;
-
-	for (size_t i = 0; i < at; i++)
-		line += source[i] == '\n';
-	return line;
-}
-
-struct parsing { struct template *t; const char *source; struct err why; };
-
-static void parse_all(void *parsing)
-{
-	struct parsing *p = parsing;
-	p->t->body = template_body(&p->t->mem, p->source, &p->why);
-}
-
-struct template *template_parse(const char *source, struct err *e)
-{
-	struct template *t = mem_alloc(sizeof(*t));
-	struct parsing p = { t, source, ERR_INIT };
-	size_t bad;
-
-	if (!utf8_valid(source, strlen(source), &bad))
-		err_set(&p.why, "line %d: the template is not UTF-8", line_of(source, bad));
-	else if (!within_memory(&t->mem, parse_all, &p))
-		err_set(&p.why, "line 1: reading the template needs more than %zu bytes of memory",
-		        template_memory_max);
-	if (t->body || !p.why.msg[0])
-		return t;
-	err_set(e, "%s", p.why.msg);
-	template_free(t);
-	return NULL;
-}
-
-void template_free(struct template *t)
-{
-	if (!t)
-		return;
-	template_free(t->with_tools);
-	arena_release(&t->mem);
-	mem_free(t);
-}
-
-struct template *template_parse_both(const char *source, const char *with_tools, struct err *e)
-{
-	struct template *t = template_parse(source ? source : with_tools, e), *more;
-
-	if (!t || !with_tools)
-		return t;
-	if (!source) {
-		t->tools_only = true;
-		return t;
-	}
-	if (!(more = template_parse(with_tools, e))) {
-		err_prefix(e, "tool_use");
-		template_free(t);
-		return NULL;
-	}
-	t->with_tools = more;
-	return t;
-}
-
 struct running { struct interpreter x; const struct template *t; const json_t *variables; };
 
 static void run_all(void *running)
@@ -969,14 +893,15 @@ int template_run(const struct template *t, const json_t *variables, struct templ
 {
 	struct err why = ERR_INIT;
 	bool tools = !json_is_null(json_object_get(variables, "tools")) && json_object_get(variables, "tools");
-	struct running all = { { .r = { .out = &out->text, .line = 1, .e = &why }, .output = out },
+	struct running all = { { .r = { .out = &out->text, .line = 1, .strict = t->strict, .e = &why },
+		                 .output = out },
 		               t->with_tools && tools ? t->with_tools : t, variables };
 	struct run_state *r = &all.x.r;
 
 	*out = (struct template_output){ .text = { .max = 2 * (size_t)RUN_TEXT_MAX } };
 	if (all.t->tools_only && !tools)
 		return err_set(e, "the model has a chat template for tools alone, and there are none");
-	if (!within_memory(&r->mem, run_all, &all))
+	if (!template_within(&r->mem, run_all, &all))
 		run_fail(r, "the template needs more than %zu bytes of memory", template_memory_max);
 	arena_release(&r->mem);
 	if (!r->failed)

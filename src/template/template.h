@@ -15,6 +15,9 @@
 struct template;
 
 struct template *template_parse(const char *source, struct err *e);   /* NULL and a sentence with the line */
+/* The same in Jinja's own environment as lm-eval makes it for tasks: white space around tags stays, so does a line
+ * break at the end, printing what is undefined is a mistake, and there is a filter regex_replace. */
+struct template *template_parse_plain(const char *source, struct err *e);
 /* Two, of which the second (or NULL) writes conversations with tools, as transformers takes "tool_use". Without the
  * first (NULL) there is no text where there are no tools. */
 struct template *template_parse_both(const char *source, const char *with_tools, struct err *e);

@@ -75,7 +75,19 @@ struct stmt {
 	bool recursive;
 };
 
-/* NULL with "" in e: an empty template */
-struct stmt *template_body(struct arena *a, const char *source, struct err *e);
+/* A template, opened by template_open.c and run by template.c. */
+struct template {
+	struct arena mem;
+	struct stmt *body;
+	struct template *with_tools;   /* or NULL: it writes these too */
+	bool tools_only;
+	bool strict;                   /* template_parse_plain's */
+};
+
+/* NULL with "" in e: an empty template. plain: without trim_blocks and lstrip_blocks, the line break at the end stays.
+ * */
+struct stmt *template_body(struct arena *a, const char *source, bool plain, struct err *e);
+/* f(x), or false where it wanted more than template_memory_max bytes of the arena. */
+bool template_within(struct arena *a, void (*f)(void *x), void *x);
 
 #endif

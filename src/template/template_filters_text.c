@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/py_re.h"
 #include "base/unicode.h"
 #include "base/utf8.h"
 
@@ -20,6 +21,24 @@ static struct value f_replace(const struct call *c)
 		                 run_text(c->r, call_arg(c, 1, "new", NONE)),
 		                 count.type == V_NONE ? v_int(-1) : count };
 	return filter_method(&(struct call){ .r = c->r, .self = c->self, .args = args, .n = 3 }, "replace");
+}
+
+/* lm-eval's own: re.sub. */
+static struct value f_regex_replace(const struct call *c)
+{
+	struct value text = run_text(c->r, c->self), pattern = run_text(c->r, call_arg(c, 0, "pattern", NONE)),
+		     with = run_text(c->r, call_arg(c, 1, "repl", NONE));
+	struct buf out = RUN_TEXT(c->r);
+	struct err why = ERR_INIT;
+	struct py_re *re = NULL;
+
+	if (!c->r->strict)
+		return run_fail(c->r, "the filter 'regex_replace' is not known here");
+	int status = py_re_new(&re, pattern.str.s, &why);
+	if (status == 0)
+		status = py_re_sub(re, with.str.s, text.str.s, text.str.n, &out, &why);
+	py_re_free(re);
+	return status < 0 ? run_fail(c->r, "%s", why.msg) : run_take(c->r, &out);
 }
 
 static bool between_words(uint32_t c) { return unicode_is_space(c) || (c && c < 0x80 && strchr("-({[<", (char)c)); }
@@ -234,6 +253,7 @@ const struct function filters_of_text[] = {
 	{ "capitalize", f_capitalize, NULL },
 	{ "title", f_title, NULL },
 	{ "replace", f_replace, "old:a new:a count:in?" },
+	{ "regex_replace", f_regex_replace, "pattern:s repl:s" },
 	{ "escape", f_escape, NULL },
 	{ "e", f_escape, NULL },
 	{ "indent", f_indent, "width:is? first:a? blank:a?" },

@@ -18,6 +18,7 @@ struct lexer {
 	const char *at, *end;
 	int line;
 	bool line_start;             /* what came before ended a line */
+	bool plain;                  /* a line break or spaces go by `-` alone */
 	struct token_list *out;
 	struct err *e;
 };
@@ -67,7 +68,7 @@ static size_t kept(const struct lexer *x, const char *text, size_t n, char kind,
 			n--;
 		return n;
 	}
-	if (sign == '+' || kind == '{')
+	if (sign == '+' || kind == '{' || x->plain)
 		return n;
 	while (from && is_space(text[from - 1]) && text[from - 1] != '\n')
 		from--;
@@ -87,7 +88,7 @@ static void end_tag(struct lexer *x, char sign)
 
 	if (sign == '-')
 		skip_space(x);
-	else if (sign != '+' && x->at < x->end && *x->at == '\n')
+	else if (sign != '+' && !x->plain && x->at < x->end && *x->at == '\n')
 		advance(x, 1);
 	x->line_start = x->at > before && x->at[-1] == '\n';
 }
@@ -348,8 +349,8 @@ static int lex_piece(struct lexer *x)
 	return lex_tag(x, kind);
 }
 
-/* Line breaks become \n, and the last one goes. */
-static const char *clean(struct arena *a, const char *source)
+/* Line breaks become \n, and the last one goes, unless it is plain. */
+static const char *clean(struct arena *a, const char *source, bool plain)
 {
 	struct buf b = { .arena = a };
 
@@ -358,16 +359,17 @@ static const char *clean(struct arena *a, const char *source)
 			buf_addc(&b, *s);
 		else if (s[1] != '\n')
 			buf_addc(&b, '\n');
-	if (b.len && b.data[b.len - 1] == '\n')
+	if (!plain && b.len && b.data[b.len - 1] == '\n')
 		b.len--;
 	return v_take(a, &b).str.s;
 }
 
-int template_lex(struct arena *a, const char *source, struct token_list *out, struct err *e)
+int template_lex(struct arena *a, const char *source, bool plain, struct token_list *out, struct err *e)
 {
-	const char *text = clean(a, source);
+	const char *text = clean(a, source, plain);
 	struct lexer x = {
-		.mem = a, .at = text, .end = text + strlen(text), .line = 1, .line_start = true, .out = out, .e = e
+		.mem = a, .at = text, .end = text + strlen(text), .line = 1, .line_start = true, .plain = plain,
+		.out = out, .e = e
 	};
 
 	while (x.at < x.end)

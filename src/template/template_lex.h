@@ -25,7 +25,7 @@ struct token {
 
 struct token_list { struct token *items; size_t n, cap; };
 
-/* Ends with a TOKEN_END. Text lives in a. */
-int template_lex(struct arena *a, const char *source, struct token_list *out, struct err *e);
+/* Ends with a TOKEN_END. Text lives in a. plain: Jinja's lexer with keep_trailing_newline alone. */
+int template_lex(struct arena *a, const char *source, bool plain, struct token_list *out, struct err *e);
 
 #endif

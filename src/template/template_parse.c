@@ -822,12 +822,12 @@ static struct stmt *body(struct parser *p, const char *const *ends)
 	return NULL;
 }
 
-struct stmt *template_body(struct arena *a, const char *source, struct err *e)
+struct stmt *template_body(struct arena *a, const char *source, bool plain, struct err *e)
 {
 	struct token_list tokens = { 0 };
 
 	e->msg[0] = 0;
-	if (template_lex(a, source, &tokens, e) < 0)
+	if (template_lex(a, source, plain, &tokens, e) < 0)
 		return NULL;
 	struct parser p = { .mem = a, .at = tokens.items, .e = e };
 	struct stmt *s = body(&p, NULL);

@@ -19,6 +19,7 @@ struct run_state {
 	uint64_t drawn;              /* times that random was asked */
 	int depth;
 	bool failed;
+	bool strict;                 /* what is undefined may be asked for by `is defined` and default alone */
 	struct err *e;
 };
 

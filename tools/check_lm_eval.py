@@ -1,0 +1,110 @@
+"""The same tasks by lm-eval and by kungfu, item by item: see tools/check-lm-eval.
+
+usage: check_lm_eval.py theirs MODEL DATA TASKS LIMIT OUT [SHOTS]     lm-eval's samples into OUT
+       check_lm_eval.py compare OURS THEIRS                           two folders of samples"""
+
+import glob
+import json
+import os
+import sys
+
+os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+TOLERANCE = 2e-4  # of log-probabilities in f32, relative to max(1, |x|): sums of tokens' in another order
+
+
+def local(config, data, name):
+    """The config with its rows from DATA/NAME/SPLIT.jsonl."""
+    splits = {config.get(k) for k in ("training_split", "validation_split", "test_split", "fewshot_split")}
+    files = {s: os.path.join(data, name, s + ".jsonl") for s in splits if s}
+    files = {s: f for s, f in files.items() if os.path.exists(f)}
+    for key in "training_split", "validation_split", "test_split":
+        if config.get(key) not in files:
+            config[key] = None
+    return {**config, "dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
+
+
+def theirs(model, data, tasks, limit, out, shots=None):
+    import tempfile
+
+    os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp()
+    import torch
+    from lm_eval import simple_evaluate
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    torch.set_num_threads(2)
+    manager = TaskManager()
+    configs = []
+    for name in tasks.split(","):
+        path = name if name.endswith(".yaml") else manager.task_index[name].yaml_path
+        config = load_yaml(path, resolve_func=True)
+        configs.append(config if name.endswith(".yaml") else local(config, data, name))
+    with open(os.path.join(model, "config.json"), encoding="utf-8") as f:
+        positions = json.load(f)["max_position_embeddings"]
+    # its last token is only predicted: a document of ours has one more
+    lm = HFLM(pretrained=model, dtype="float32", device="cpu", batch_size=1, max_length=positions - 1)
+    found = simple_evaluate(model=lm, tasks=configs, limit=limit, bootstrap_iters=100, log_samples=True,
+                            num_fewshot=shots)
+    os.makedirs(out, exist_ok=True)
+    for name, samples in found["samples"].items():
+        with open(os.path.join(out, f"samples_{name}_theirs.jsonl"), "w", encoding="utf-8") as f:
+            f.writelines(json.dumps(s, default=str, ensure_ascii=False) + "\n" for s in samples)
+    with open(os.path.join(out, "results_theirs.json"), "w", encoding="utf-8") as f:
+        json.dump({k: found[k] for k in ("results", "n-shot")}, f, default=str)
+
+
+def samples(folder, name):
+    paths = glob.glob(os.path.join(folder, "**", f"samples_{name}_*.jsonl"), recursive=True)
+    with open(max(paths), encoding="utf-8") as f:
+        return [json.loads(line) for line in f]
+
+
+def same(a, b):
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b))
+    try:
+        return abs(float(a) - float(b)) <= TOLERANCE * max(1, abs(float(b)))
+    except (TypeError, ValueError):
+        return str(a) == str(b)
+
+
+def compare(ours, theirs_in):
+    bad = 0
+    for path in sorted(glob.glob(os.path.join(theirs_in, "samples_*_theirs.jsonl"))):
+        name = os.path.basename(path)[len("samples_"):-len("_theirs.jsonl")]
+        a, b = samples(ours, name), samples(theirs_in, name)
+        wrong = {"prompt": 0, "target": 0, "reply": 0, "metric": 0, "doc": 0}
+        for x, y in zip(a, b):
+            wrong["prompt"] += x["prompt_hash"] != y["prompt_hash"]
+            wrong["target"] += x["target_hash"] != y["target_hash"]
+            wrong["doc"] += x["doc_hash"] != y["doc_hash"]
+            wrong["reply"] += not same(x["filtered_resps"], y["filtered_resps"])
+            wrong["metric"] += any(not same(x.get(m), y.get(m)) for m in y["metrics"])
+        missing = abs(len(a) - len(b))
+        bad += sum(wrong.values()) + missing
+        print(f"{name}: {len(b)} samples, " + ", ".join(f"{k} differs in {n}" for k, n in wrong.items() if n) +
+              (f"{missing} missing" if missing else "") if sum(wrong.values()) + missing else
+              f"{name}: {len(b)} samples, all the same")
+        for x, y in zip(a, b):
+            if not same(x["filtered_resps"], y["filtered_resps"]) or x["prompt_hash"] != y["prompt_hash"]:
+                print("  ours  ", json.dumps(x["arguments"])[:300], x["filtered_resps"])
+                print("  theirs", json.dumps(y["arguments"], default=str)[:300], y["filtered_resps"])
+                break
+    ours_at = max(glob.glob(os.path.join(ours, "**", "results_*.json"), recursive=True))
+    with open(ours_at, encoding="utf-8") as f, open(os.path.join(theirs_in, "results_theirs.json"), encoding="utf-8") as g:
+        a, b = json.load(f)["results"], json.load(g)["results"]
+    for name, row in b.items():
+        for key, value in row.items():
+            if "," in key and "stderr" not in key and not same(a.get(name, {}).get(key), value):
+                print(f"{name}: {key}: {a.get(name, {}).get(key)}, theirs {value}")
+                bad += 1
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "theirs":
+        theirs(*sys.argv[2:5], int(sys.argv[5]), sys.argv[6], int(sys.argv[7]) if len(sys.argv) > 7 else None)
+    else:
+        sys.exit(compare(*sys.argv[2:4]))
