@@ -101,7 +101,7 @@ def refusals(s):
                        ("/v1/completions", {}),
                        ("/v1/chat/completions", {"messages": "a"}),
                        ("/v1/chat/completions", {"messages": [], "tools": [{"type": "function"}]}),
-                       ("/v1/chat/completions", {"messages": [], "response_format": {"type": "json_object"}}),
+                       ("/v1/chat/completions", {"messages": [], "response_format": {"type": "xml"}}),
                        ("/v1/chat/completions", {"messages": [], "top_logprobs": 2}),
                        ("/v1/embeddings", {"input": []}),
                        ("/v1/embeddings", {"input": "a", "dimensions": 3}),
@@ -153,6 +153,33 @@ def chat(s):
     print("".join(e["choices"][0]["delta"].get("content", "") for e in events) == message["content"],
           events[0]["choices"][0]["delta"]["role"], events[0]["object"])
     print(s.ask("/apply-template", {"messages": body["messages"]})[1]["prompt"])
+
+
+def constrained(s):
+    """Answers that are JSON, of a schema, of a grammar; what cannot be is refused."""
+    messages = [{"role": "user", "content": "The plan"}]
+    schema = {"type": "object", "properties": {"a": {"type": "integer", "maximum": 99, "minimum": 10},
+                                               "b": {"enum": ["x", "y"]}}, "required": ["a", "b"]}
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": True}}
+
+    def chat(**more):
+        status, j = s.ask("/v1/chat/completions", {"model": s.model, "messages": messages, "max_tokens": 90, **more})
+        return (j["choices"][0]["message"]["content"], j["choices"][0]["finish_reason"]) if status == 200 else (
+            status, j["error"]["param"], j["error"]["message"])
+
+    for more in [{"response_format": form}, {"json_schema": schema}, {"structured_outputs": {"json": schema}}]:
+        text, finish = chat(seed=3, **more)
+        print(sorted(json.loads(text)), 10 <= json.loads(text)["a"] <= 99, finish)
+    events = s.stream("/v1/chat/completions", {"messages": messages, "seed": 3, "response_format": form})
+    print("".join(e["choices"][0]["delta"].get("content", "") for e in events) == chat(seed=3, response_format=form)[0])
+    print(chat(grammar='root ::= "yes" | "no"', temperature=0)[0] in ("yes", "no"),
+          chat(structured_outputs={"choice": ["one", "two"]})[0] in ("one", "two"),
+          len(chat(structured_outputs={"regex": "[0-9]{7}"})[0]), chat(response_format={"type": "json_object"},
+                                                                      max_tokens=3)[1])
+    for more in [{"response_format": {"type": "json_schema", "json_schema": {"schema": {"not": {}}}}},
+                 {"grammar": "root ::= root"}, {"grammar": "root ::= [0-9]", "json_schema": {}},
+                 {"guided_regex": "a"}, {"structured_outputs": {"structural_tag": "a"}}]:
+        print(*chat(**more))
 
 
 def responses(s):

@@ -383,6 +383,7 @@ void openai_free(struct openai *s)
 		return;
 	tokens_release(&s->ends);
 	scorer_free(s->scorer);
+	openai_grammars_free(s->grammars);
 	pthread_mutex_destroy(&s->calls);
 	guard_scratch_free(s->guard_in);
 	guard_scratch_free(s->guard_out);

@@ -59,6 +59,9 @@ static const struct {
 	{ "repeat_penalty" },
 	{ "repeat_last_n" },
 	{ "t_max_predict_ms" },
+	{ "grammar" },
+	{ "json_schema" },
+	{ "structured_outputs" },
 	/* of who asks, of storing, of another's machines */
 	{ "user", HARMLESS },
 	{ "metadata", HARMLESS },
@@ -78,8 +81,11 @@ static const struct {
 	{ "web_search_options", EMPTY },
 	{ "reasoning_effort", EMPTY },
 	{ "verbosity", EMPTY },
-	{ "grammar", EMPTY },
-	{ "json_schema", EMPTY },
+	/* older words of vLLM's for structured_outputs */
+	{ "guided_json", EMPTY },
+	{ "guided_regex", EMPTY },
+	{ "guided_choice", EMPTY },
+	{ "guided_grammar", EMPTY },
 };
 
 bool openai_is_nothing(const json_t *j)
@@ -237,22 +243,15 @@ static int read_stop(struct reading *x)
 
 static int read_format(struct reading *x)
 {
-	const json_t *format = json_object_get(x->sent, "response_format"),
-		     *choice = json_object_get(x->sent, "tool_choice");
-	const char *type = json_string_value(json_object_get(format, "type"));
+	const json_t *choice = json_object_get(x->sent, "tool_choice");
 
-	if (format && !json_is_null(format) && (!type || strcmp(type, "text")))
-		return refuse(x, "unsupported_value", "response_format",
-		              "'response_format' %.40s is not served here: an "
-		              "answer is text",
-		              type ? type : "without a type");
 	if (choice && !json_is_null(choice) &&
 	    !(json_is_string(choice) &&
 	      (!strcmp(json_string_value(choice), "none") || !strcmp(json_string_value(choice), "auto"))))
 		return refuse(x, "unsupported_value", "tool_choice",
 		              "'tool_choice' asks for a tool, and none is served "
 		              "here");
-	return 0;
+	return ask_constrain(x->a, x->sent, x->r);
 }
 
 /* chat: logprobs is a flag, top_logprobs how many; else logprobs is how many. */
@@ -490,6 +489,7 @@ void ask_free(struct ask *a)
 	}
 	for (size_t i = 0; i < a->n_stop; i++)
 		mem_free(a->stop[i]);
+	grammar_free(a->grammar);
 	sampler_choice_release(&a->sampling);
 	sampler_release(&a->work);
 	json_decref(a->own);

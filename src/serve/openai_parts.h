@@ -13,6 +13,7 @@ struct beside;
 struct openai {
 	struct openai_options o;
 	struct beside *beside; /* NULL: no files_dir */
+	struct grammars *grammars; /* openai_constrain.c; NULL: none was asked for */
 	struct tokens ends;   /* that end an answer */
 	char fingerprint[20]; /* of what computes: "fp_…" */
 	uint64_t salt;        /* of seeds that nobody said */
@@ -100,6 +101,7 @@ struct ask {
 	double max_ms;          /* of all of it (t_max_predict_ms), 0: no bound */
 	char **stop; /* [n_stop] */
 	size_t n_stop;
+	struct grammar *grammar; /* what answers are to be texts of, or NULL */
 	struct sampler_choice sampling;
 	struct logit_bias *bias;
 	size_t n_bias;
@@ -193,6 +195,12 @@ int labelling_text(struct labelling *x, size_t i, const json_t *text, const json
 void labelling_start(struct labelling *x, const struct http_request *q,
                      json_t *(*reply)(struct labelling *x, const float *z));
 void labelling_free(struct labelling *x);
+
+/* openai_constrain.c: what a request's answers are to be texts of, into a->grammar. A grammar by its GBNF, to be freed;
+ * marks: see grammar_vocabulary_new. */
+int ask_constrain(struct ask *a, const json_t *sent, struct http_reply *r);
+struct grammar *openai_grammar(struct openai *s, const struct buf *gbnf, bool marks, struct err *e);
+void openai_grammars_free(struct grammars *g);
 
 /* openai_messages.c: ids of a conversation, as the model's template writes it; text: that, where it is not NULL. −1
  * and a refusal. */

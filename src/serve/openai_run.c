@@ -234,6 +234,7 @@ static void add_choice(struct choice *c)
 		              .n_stop = a->n_stop,
 		              .max_new_tokens = a->max_new_tokens,
 		              .sampler = &c->pattern,
+		              .grammar = a->grammar,
 		              .emit = emit,
 		              .token = token,
 		              .ctx = c },
