@@ -3,9 +3,13 @@
  * text, each text is looked at once, and the bytes of all are bounded by the original's, so is the whole. */
 #include "guard/canonical.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 
 const struct canonical_limits canonical_usual = { .depth = 4, .texts = 256, .bytes = 4, .work = 400 };
+
+#define HINT 10
 
 enum { FREE_BYTES = 1 << 16, FREE_WORK = 1 << 20 };
 
@@ -14,6 +18,7 @@ struct making {
 	const struct canonical_limits *l;
 	size_t n;                  /* of the original */
 	size_t of;                 /* the text that is looked at */
+	double hint;               /* bits of evidence, where the text speaks of encodings */
 };
 
 static bool room(void *ctx, size_t bytes)
@@ -81,7 +86,8 @@ static void look(struct making *m, const struct mapped *raw)
 	for (const struct encoding *const *e = encoding_table; *e; e++) {
 		struct mapped clean = m->c->texts[m->of].clean;
 		const struct mapped *text = (*e)->raw ? raw : &clean;
-		struct finder f = { .by = *e, .text = text, .s = text->s.data, .n = text->s.len,
+		struct finder f = { .by = *e, .prior = (*e)->prior - m->hint, .text = text,
+			            .s = text->s.data, .n = text->s.len,
 			            .keep = keep, .room = room, .ctx = m };
 		const struct encoding *by = m->c->texts[m->of].by;
 		if (!text->s.len || (by && (*e)->raw) || (by == *e && by->once))
@@ -90,6 +96,18 @@ static void look(struct making *m, const struct mapped *raw)
 			(*e)->find(&f);
 		mapped_release(&f.put);
 	}
+}
+
+/* Who asks for something to be decoded has encoded it. */
+static bool speaks_of_encodings(const char *folded)
+{
+	static const char *const words[] = { "decode the", "decode this", "decoded", "encoded",
+		                             "decipher",   "decrypt",     "unscramble" };
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (strstr(folded, words[i]))
+			return true;
+	return false;
 }
 
 void canonical_make(struct canonical *c, const char *text, size_t n, const struct canonical_limits *l)
@@ -105,6 +123,7 @@ void canonical_make(struct canonical *c, const char *text, size_t n, const struc
 	struct canonical_text *t = add(c);
 	t->end = n;
 	fill(&m, t, &raw);
+	m.hint = speaks_of_encodings(buf_str(&t->folded.s)) ? HINT : 0;
 	for (; m.of < c->n; m.of++)
 		look(&m, &raw);
 	mapped_release(&raw);

@@ -38,7 +38,7 @@ bool finder_offer(struct finder *f, size_t begin, size_t end, double cost)
 		return false;
 	}
 	struct language l = language_look(f->put.s.data, f->put.s.len);
-	return keep(f, begin, end, l.valid ? cost - l.bits - f->by->prior : 0, language_reads(&l));
+	return keep(f, begin, end, l.valid ? cost - l.bits - f->prior : 0, language_reads(&l));
 }
 
 bool finder_offer_escaped(struct finder *f, size_t begin, size_t end, size_t idle)
@@ -58,5 +58,5 @@ bool finder_offer_unseen(struct finder *f, size_t begin, size_t end)
 		return false;
 	}
 	struct language l = language_look(f->put.s.data, f->put.s.len);
-	return keep(f, begin, end, l.valid ? 4 * (double)l.characters - f->by->prior : 0, true);
+	return keep(f, begin, end, l.valid ? 4 * (double)l.characters - f->prior : 0, true);
 }

@@ -3,8 +3,8 @@
  *
  * A finder walks over a text once, puts the bytes that a stretch of it stands for, and offers them. Kept is an offer
  * for which there is evidence: the bits that its bytes cost if they were any bytes (or what the source costs as a
- * language), less what they cost as a text (language.h), less `prior`, what a coincidence is worth. Confidence is
- * 1 − 2^(−1 − evidence/4). */
+ * language), less what they cost as a text (language.h), less `prior`, what a coincidence is worth, which is ten bits
+ * less where the text speaks of decoding. Confidence is 1 − 2^(−1 − evidence/4). */
 #ifndef GUARD_ENCODING_H
 #define GUARD_ENCODING_H
 
@@ -27,6 +27,7 @@ const struct encoding *encoding_find(const char *name); /* NULL: there is none *
 
 struct finder {
 	const struct encoding *by;
+	double prior;                /* by->prior, less where the text around speaks of encodings */
 	const char *s;               /* the text, n bytes */
 	size_t n;
 	const struct mapped *text;

@@ -82,4 +82,4 @@ static void encode(struct buf *out, const char *s, size_t n)
 	}
 }
 
-const struct encoding encoding_ascii85 = { .name = "ascii85", .prior = 16, .find = find, .encode = encode };
+const struct encoding encoding_ascii85 = { .name = "ascii85", .prior = 24, .find = find, .encode = encode };

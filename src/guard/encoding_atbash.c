@@ -23,4 +23,4 @@ static void encode(struct buf *out, const char *s, size_t n)
 		buf_addc(out, turn(s[i]));
 }
 
-const struct encoding encoding_atbash = { .name = "atbash", .prior = 14, .once = true, .find = find, .encode = encode };
+const struct encoding encoding_atbash = { .name = "atbash", .prior = 24, .once = true, .find = find, .encode = encode };

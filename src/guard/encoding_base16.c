@@ -56,4 +56,4 @@ static void find(struct finder *f)
 
 static void encode(struct buf *out, const char *s, size_t n) { base_n_encode(out, s, n, 4, "0123456789abcdef", 0); }
 
-const struct encoding encoding_base16 = { .name = "base16", .prior = 14, .find = find, .encode = encode };
+const struct encoding encoding_base16 = { .name = "base16", .prior = 18, .find = find, .encode = encode };

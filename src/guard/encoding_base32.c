@@ -18,4 +18,4 @@ static void encode(struct buf *out, const char *s, size_t n)
 	base_n_encode(out, s, n, 5, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 8);
 }
 
-const struct encoding encoding_base32 = { .name = "base32", .prior = 14, .find = find, .encode = encode };
+const struct encoding encoding_base32 = { .name = "base32", .prior = 18, .find = find, .encode = encode };

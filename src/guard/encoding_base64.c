@@ -22,4 +22,4 @@ static void find(struct finder *f)
 
 static void encode(struct buf *out, const char *s, size_t n) { base64_write(out, (const uint8_t *)s, n); }
 
-const struct encoding encoding_base64 = { .name = "base64", .prior = 14, .find = find, .encode = encode };
+const struct encoding encoding_base64 = { .name = "base64", .prior = 18, .find = find, .encode = encode };

@@ -81,4 +81,4 @@ static void encode(struct buf *out, const char *s, size_t n)
 	}
 }
 
-const struct encoding encoding_braille = { .name = "braille", .prior = 8, .find = find, .encode = encode };
+const struct encoding encoding_braille = { .name = "braille", .prior = 10, .find = find, .encode = encode };

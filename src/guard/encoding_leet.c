@@ -60,4 +60,4 @@ static void encode(struct buf *out, const char *s, size_t n)
 	}
 }
 
-const struct encoding encoding_leet = { .name = "leet", .prior = 14, .once = true, .find = find, .encode = encode };
+const struct encoding encoding_leet = { .name = "leet", .prior = 20, .once = true, .find = find, .encode = encode };

@@ -42,4 +42,4 @@ static void encode(struct buf *out, const char *s, size_t n)
 	}
 }
 
-const struct encoding encoding_morse = { .name = "morse", .prior = 8, .find = find, .encode = encode };
+const struct encoding encoding_morse = { .name = "morse", .prior = 14, .find = find, .encode = encode };

@@ -44,4 +44,4 @@ static void encode(struct buf *out, const char *s, size_t n)
 	}
 }
 
-const struct encoding encoding_nato = { .name = "nato", .prior = 10, .find = find, .encode = encode };
+const struct encoding encoding_nato = { .name = "nato", .prior = 14, .find = find, .encode = encode };

@@ -29,5 +29,5 @@ static void encode(struct buf *out, const char *s, size_t n)
 	}
 }
 
-const struct encoding encoding_reversed = { .name = "reversed", .prior = 24, .once = true, .find = find,
+const struct encoding encoding_reversed = { .name = "reversed", .prior = 32, .once = true, .find = find,
 	                                   .encode = encode };

@@ -20,4 +20,4 @@ static void encode(struct buf *out, const char *s, size_t n)
 	}
 }
 
-const struct encoding encoding_spaced = { .name = "spaced", .prior = 8, .find = find, .encode = encode };
+const struct encoding encoding_spaced = { .name = "spaced", .prior = 14, .find = find, .encode = encode };

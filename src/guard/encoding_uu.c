@@ -97,4 +97,4 @@ static void encode(struct buf *out, const char *s, size_t n)
 	}
 }
 
-const struct encoding encoding_uu = { .name = "uu", .prior = 16, .find = find, .encode = encode };
+const struct encoding encoding_uu = { .name = "uu", .prior = 20, .find = find, .encode = encode };

@@ -181,7 +181,7 @@ static void look_window(struct guard_scratch *s, const char *text, size_t n, siz
 		if (t->by && t->hidden)
 			add(r, rule_of(s->g, t->by), s->g->encoded, window + t->begin, window + t->end, t->confidence,
 			    x.path);
-		for (int k = 0; k < SIGNS; k++)
+		for (int k = 0; k < SIGNS && (!t->by || t->hidden); k++)
 			if (t->signs[k].count)
 				add(r, s->g->sign_rule[k], s->g->signs[k], window + t->signs[k].begin,
 				    window + t->signs[k].end, t->confidence, x.path);

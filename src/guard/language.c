@@ -1,6 +1,6 @@
 /* language: trigrams of letters by a table, everything else by its kind. The costs of kinds are round numbers: a
  * digit is one of ten among the rarer things (5 bits), a mark of prose 4, of programs 7, a letter of another script 6
- * beside the 16 or 24 bits that its bytes take. Prose has fewer than one mark of programs in 25 characters; that and
+ * beside the 16 or 24 bits that its bytes take. Prose has fewer than one mark of programs in 40 characters; that and
  * the share of letters are what tells it from code, whose names are English too. No other language has a table: its
  * words are known by their lengths alone, so a short text in it reads as nothing. */
 #include "guard/language.h"
@@ -124,7 +124,7 @@ bool language_reads(const struct language *l)
 	size_t all = l->letters + l->other_letters;
 	double n = (double)l->characters, text = (double)(all + l->blanks);
 
-	if (!l->valid || all < 3 || text < 0.75 * n || (double)l->code > 0.04 * n || (double)l->digits > 0.15 * n)
+	if (!l->valid || all < 3 || text < 0.75 * n || (double)l->code > 0.025 * n || (double)l->digits > 0.15 * n)
 		return false;
 	double each = l->letters ? l->letter_bits / (double)(l->letters + l->words) : 9;
 	if (4 * l->letters >= 3 * all && each <= ENGLISH + 2.0 / (double)l->words)

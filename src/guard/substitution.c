@@ -6,9 +6,10 @@
 #include "base/mem.h"
 
 #define FALL 24
+#define SHORT 10 /* bits more in all, where the text speaks of decoding: names are no usual words */
 
 struct stretch {
-	double sum, top, cost;       /* cost: undone, bits; at the top: */
+	double sum, top, cost; /* cost: undone, bits; at the top: */
 	double top_cost;
 	size_t letters, top_letters, words, top_words;
 	size_t begin, end, top_end;
@@ -58,7 +59,8 @@ static void offer(struct finder *f, const struct substitution *s, const struct s
 {
 	double each = x->top_letters ? x->top_cost / (double)(x->top_letters + x->top_words) : 9;
 
-	if (x->top <= f->by->prior || each > s->most || x->top_letters < 4)
+	double more = f->prior < f->by->prior ? SHORT / (double)(x->top_letters + x->top_words) : 0;
+	if (x->top <= f->prior || each > s->most + more || x->top_letters < 4)
 		return;
 	if (s->turned)
 		put_turned(f, x->begin, x->top_end);
