@@ -128,12 +128,23 @@ static int take_noise(const struct tune *t, struct opt_parse *p, struct err *e)
 	return 0;
 }
 
+/* Who learns as some layers of a model learns from all of them, where nobody says another. */
+static int take_teacher(const struct tune *t, struct opt_parse *p, struct err *e)
+{
+	const struct objective *o = objective_find(t->recipe.objective);
+
+	if (!t->recipe.student_layers || !t->recipe.model || !o || !has_option(o, "teacher") || opt_given(p, "teacher"))
+		return 0;
+	return opt_assign(p, "teacher", t->recipe.model, e);
+}
+
 int tune_resolve(struct app *app, struct tune *t, struct opt_parse *p, struct err *e)
 {
 	t->began = clock_seconds();
 	if (app->plans && !t->recipe.out)
 		t->recipe.out = ".";
-	if (apply_positionals(t, p, e) < 0 || take_noise(t, p, e) < 0 || recipe_resolve(&t->recipe, e) < 0)
+	if (apply_positionals(t, p, e) < 0 || take_noise(t, p, e) < 0 || take_teacher(t, p, e) < 0 ||
+	    recipe_resolve(&t->recipe, e) < 0)
 		return -1;
 	recipe_settle(&t->recipe, app->kernels);
 	tune_whole_path(&t->paths, &t->recipe.model);

@@ -7,6 +7,20 @@
 
 /* --- the list --- */
 
+void quantize_model_wish(struct quant_mix_wish *w, const struct quant_mix *mixture, bool importance,
+                         const struct model *m)
+{
+	static const struct quant_mix_rule linears = { "^blk\\..*\\.(attn|ffn)_.*weight$", DTYPE_MXFP4 };
+	int of;
+
+	*w = (struct quant_mix_wish){ .mixture = mixture, .output = DTYPE_COUNT, .embedding = DTYPE_COUNT,
+		                      .importance = importance };
+	if (mixture->dtype == DTYPE_MXFP4 && model_experts(m, &of) == 0) {
+		w->rules = &linears;
+		w->n_rules = 1;
+	}
+}
+
 static void add_tensors(struct quantize_model *q, bool as_f32)
 {
 	q->list = (struct quantize_list){ .t = mem_array(q->export.n + 1, sizeof(*q->list.t)), .n = q->export.n };

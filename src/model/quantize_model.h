@@ -22,6 +22,9 @@ struct quantize_model {
 	void *ctx;
 };
 
+/* The mixture as it is meant: where mxfp4's speaks of experts alone and a model has none, the linears of its blocks. */
+void quantize_model_wish(struct quant_mix_wish *w, const struct quant_mix *mixture, bool importance,
+                         const struct model *m);
 /* as_f32: whatever the source stores is numbers now, so blocks are no reason to refuse. The tokenizer is open
  * (model_tokenizer). weights and how are borrowed until the release. After an error nothing is open. */
 int quantize_model_list(struct quantize_model *q, const struct model *m, const struct export_weights *weights,

@@ -146,6 +146,16 @@ void recipe_settle(struct recipe *r, const struct kernels *k)
 	r->compute = compute_name(compute_from_name(r->compute, k));
 }
 
+static int check_student(const struct recipe *r, struct err *e)
+{
+	if (!r->student_layers)
+		return 0;
+	if (strcmp(r->objective, "distill") != 0 || method_adapter(r->method))
+		return err_set(e, "--student-layers is of --objective distill --method full: a smaller model that "
+		                  "learns from the larger one, and is written whole");
+	return r->qat ? err_set(e, "--student-layers and --qat do not go together: the smaller model first") : 0;
+}
+
 /* As transformers, which wants a floor where it is named. */
 static int resolve_schedule(struct recipe *r, struct err *e)
 {
@@ -162,7 +172,7 @@ int recipe_resolve(struct recipe *r, struct err *e)
 {
 	if (check_paths(r, e) < 0 || check_compute(r, e) < 0 || check_evaluation(r, e) < 0 ||
 	    check_remedies(r, e) < 0 || check_adapter(r, e) < 0 || check_average(r, e) < 0 || check_spikes(r, e) < 0 ||
-	    resolve_schedule(r, e) < 0 || qat_check(r, e) < 0)
+	    resolve_schedule(r, e) < 0 || qat_check(r, e) < 0 || check_student(r, e) < 0)
 		return -1;
 	const struct objective *objective = objective_find(r->objective);
 	if (objective->check &&
@@ -170,7 +180,7 @@ int recipe_resolve(struct recipe *r, struct err *e)
 		return -1;
 	if (!method_adapter(r->method) || r->qat)
 		r->compute = "f32";
-	if (r->config) /* it has nothing to forget */
+	if (r->config || r->student_layers) /* it has nothing to forget */
 		r->forgetting = false;
 	if (isnan(r->learning_rate))
 		r->learning_rate = method_learning_rate(r->method) * optimizer_find(r->optim)->rate * objective->rate;
@@ -250,6 +260,8 @@ const char *recipe_apart(const struct recipe *a, const struct recipe *b)
 	for (size_t i = 0; i < ARRAY_LEN(both); i++) {
 		if (both[i]->spike_threshold > 0)
 			return "--spike-threshold takes one run back, not several beside each other";
+		if (both[i]->student_layers)
+			return "--student-layers makes another model of it";
 		if (both[i]->qat)
 			return "--qat computes with weights of its own";
 		if (both[i]->new_tokens)

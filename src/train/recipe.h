@@ -57,6 +57,7 @@ struct recipe {
 	const char *report_to;
 	int64_t eval_tokens;                                           /* of shards */
 	size_t memory;                                                 /* 0: no limit */
+	const char *student_layers;                                    /* model/keep_layers.h, or NULL */
 	const char *qat, *qat_imatrix;                                 /* trainer_qat.c; or NULL */
 	int64_t qat_start_step;
 	double rank_timeout;                                           /* seconds */
@@ -248,6 +249,9 @@ struct recipe {
 	                  "the same, each number by what it matters to --retain (elastic weight consolidation)"), \
 		OPT_FLOAT("layer-lr-decay", s, f.layer_lr_decay, "1", 1e-6, 1, \
 	                  "times the rate for each layer from the last one down; embeddings have the lowest"), \
+		OPT_STRING("student-layers", s, f.student_layers, NULL, "LIST|N", \
+	                   "of --objective distill: what is trained begins as these layers of the model, as 0,2,5, " \
+	                   "or so many evenly spread; the teacher is the whole one"), \
 		OPT_GROUP("Trained for its quantized form"), \
 		OPT_STRING("qat", s, f.qat, NULL, "TYPE", \
 	                   "computes with what a file of that type has of the weights: q4_0, q4_k, q8_0, mxfp4 or " \

@@ -19,6 +19,7 @@
 #include "data/chat.h"
 #include "model/export.h"
 #include "model/init.h"
+#include "model/keep_layers.h"
 #include "model/mup.h"
 #include "model/new_tokens.h"
 #include "model/resident.h"
@@ -61,6 +62,7 @@ static int read_model(struct trainer *t, struct trainer_base *b, struct err *e)
 	if (t->recipe.config)
 		return begin_model(t, b, e);
 	if (model_open(&b->model, t->recipe.model, e) < 0 ||
+	    (t->recipe.student_layers && model_keep_layers(&b->model, t->recipe.student_layers, e) < 0) ||
 	    model_load_in_4bit(&b->model, &t->recipe.four_bit, t->pool, e) < 0 ||
 	    check_model(t->objective.row, &b->model, e) < 0 || model_tokenizer(&b->model, e) < 0 ||
 	    source_hash(&b->model.source, b->hash, e) < 0 || (t->recipe.qat && weights_as_gguf(&b->model, e) < 0))

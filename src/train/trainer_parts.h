@@ -151,7 +151,6 @@ struct qat {
 	struct arena mem;
 	struct overlay *overlay;           /* of what is trained */
 	struct quant_mix_wish wish;
-	struct quant_mix_rule rule;
 	struct imatrix imatrix;
 	struct quantize_how how;
 	struct export_weights weights;

@@ -45,18 +45,11 @@ static const float *final_latent(void *ctx, int i, float *scratch)
 	return export_from_params(&trained, i, scratch);
 }
 
-/* A dense model has no experts, of which mxfp4's mixture speaks alone: then it is what a block's linears become. */
 static void make_wish(struct trainer *t, const struct quant_mix *mixture)
 {
 	struct qat *q = &t->qat;
 
-	q->wish = (struct quant_mix_wish){ .mixture = mixture, .output = DTYPE_COUNT, .embedding = DTYPE_COUNT,
-		                           .importance = t->recipe.qat_imatrix != NULL };
-	if (mixture->dtype == DTYPE_MXFP4 && model_experts(t->model, &(int){ 0 }) == 0) {
-		q->rule = (struct quant_mix_rule){ "^blk\\..*\\.(attn|ffn)_.*weight$", DTYPE_MXFP4 };
-		q->wish.rules = &q->rule;
-		q->wish.n_rules = 1;
-	}
+	quantize_model_wish(&q->wish, mixture, t->recipe.qat_imatrix != NULL, t->model);
 	q->how = (struct quantize_how){ .wish = &q->wish, .imatrix = t->recipe.qat_imatrix ? &q->imatrix : NULL,
 		                        .imatrix_path = t->recipe.qat_imatrix, .allow_requantize = true };
 }

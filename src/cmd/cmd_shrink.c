@@ -1,0 +1,705 @@
+/* shrink: a model as the smallest file that is still what it was. For each type a few rungs, the cheapest first, each a
+ * whole file that is compared with its source, token by token (eval/agreement.h):
+ *
+ *     round     each number to the nearest that the type has: what `kungfu quantize` does
+ *     imatrix   the same, erring less where more comes along (eval/importance.h)
+ *     learn     numbers trained so that what is rounded says what the source says: KL(source ‖ file) of every next
+ *               token, no labels, by `tune --objective distill --qat TYPE` with the source as its own teacher; begins
+ *               as imatrix
+ *
+ * With --goal the climbing ends at the first rung of the first type that meets it; types are tried from the one whose
+ * file is smallest, so that is the smallest file. A goal is met when the end of the 95 % interval that is farther off
+ * meets it. Without one all rungs of the one type are climbed, and the one nearest to its source is kept.
+ *
+ * Texts are those of --data, else the model's own (infer/own_texts.h); compared is on --eval-data, else on texts of its
+ * own that nothing was made by. What a rung left lies in FILE.shrink until the end, so a command that was stopped goes
+ * on where its training was. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/human.h"
+#include "base/io.h"
+#include "base/jsonx.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/metering.h"
+#include "cmd/model_common.h"
+#include "cmd/model_writing.h"
+#include "cmd/output_check.h"
+#include "cmd/text_table.h"
+#include "cmd/trial.h"
+#include "cmd/tune_common.h"
+#include "eval/agreement.h"
+#include "eval/evaluate.h"
+#include "eval/importance.h"
+#include "infer/own_texts.h"
+#include "infer/sentence.h"
+#include "model/quantize_model.h"
+#include "token/tokenizer.h"
+#include "train/run_dir.h"
+
+extern const struct command cmd_shrink;
+
+enum { TYPES = 16, RUNGS = 3, JUDGED_TEXTS_OWN = 16, LENGTH = 256 };
+enum rung { RUNG_ROUND, RUNG_IMATRIX, RUNG_LEARN };
+static const char *const rung_names[RUNGS] = { "round", "imatrix", "learn" };
+
+struct shrink {
+	struct common common;
+	const char *to, *out, *data, *eval_data, *task, *goal, *rungs;
+	int64_t texts, max_steps, batch_size, limit, seed;
+	double learning_rate;
+	size_t memory;
+};
+
+static const struct opt shrink_opts[] = {
+	OPT_GROUP("What to write"),
+	OPT_STRING("to", struct shrink, to, NULL, "LIST", "quantize's names of types, as q4_0 or q3_k_m,q4_0,q4_k_m"),
+	OPT_STRING("out", struct shrink, out, NULL, "FILE.gguf", "the file to write"),
+	OPT_STRING("goal", struct shrink, goal, NULL, "kl<X|ppl<+X%", "how near is enough: then the smallest that is"),
+	OPT_CHOICE("rungs", struct shrink, rungs, "learn", "round|imatrix|learn", "the last of them that is climbed"),
+	OPT_GROUP("What it learns by and is compared on"),
+	OPT_STRING("data", struct shrink, data, NULL, "FILE", "text or rows (default: texts that the model draws)"),
+	OPT_INT("texts", struct shrink, texts, "256", 1, 1e6, "how many texts it draws of itself to learn by"),
+	OPT_STRING("eval-data", struct shrink, eval_data, NULL, "FILE",
+	           "text or rows to compare on (default: texts that the model draws)"),
+	OPT_INT("limit", struct shrink, limit, "32", 1, 1e12, "compares on so many windows of it at most"),
+	OPT_STRING("task", struct shrink, task, NULL, "FILE", "rows with choices or answers: a score of each rung"),
+	OPT_GROUP("Learning"),
+	OPT_INT("max-steps", struct shrink, max_steps, "100", 1, 1e9, "steps"),
+	OPT_INT("batch-size", struct shrink, batch_size, "8", 1, 1 << 20, "texts of a step"),
+	OPT_FLOAT("learning-rate", struct shrink, learning_rate, "1e-4", 0, 1e3, "at its peak"),
+	OPT_INT("seed", struct shrink, seed, "42", 0, 9007199254740991.0, "of the order of texts"),
+	OPT_BYTES("memory", struct shrink, memory, NULL, "limit of the process's memory, as 2G"),
+	COMMON_OPTS(struct shrink, common),
+	OPT_END
+};
+
+struct goal { bool kl, ppl; double most; };
+
+/* What a rung came to. */
+struct step {
+	const char *type;
+	enum rung rung;
+	char *path;
+	size_t bytes;
+	struct agreement a;
+	struct estimate task;
+	struct gas gas;
+	bool meets;
+};
+
+struct set {
+	struct documents documents;        /* of rows; or: */
+	struct own_texts own;
+	size_t first;                      /* of own texts */
+	struct rows rows;
+	uint8_t *learn;                    /* one for all own texts */
+	struct document *items;            /* [n] */
+	size_t n;
+};
+
+struct shrinking {
+	struct app *app;
+	const struct shrink *o;
+	const char *model;
+	char *types[TYPES];
+	size_t n_types;
+	struct goal goal;
+	char *work, *texts, *imatrix;      /* FILE.shrink, and in it */
+	struct loaded source;
+	char hash[33];
+	struct set learn, judge;
+	struct rows task;
+	struct estimate before;            /* the source's task score */
+	const char *score;                 /* what that is */
+	struct step steps[TYPES * RUNGS];
+	size_t n;
+	bool stopped;
+};
+
+/* --- what is wanted --- */
+
+static int read_goal(struct shrinking *s, struct err *e)
+{
+	const char *text = s->o->goal;
+	struct goal *g = &s->goal;
+	char *end = NULL;
+
+	if (!text)
+		return 0;
+	g->kl = !strncmp(text, "kl<", 3);
+	g->ppl = !strncmp(text, "ppl<+", 5);
+	g->most = g->kl ? strtod(text + 3, &end) : g->ppl ? strtod(text + 5, &end) : 0;
+	if (g->ppl && end && *end == '%')
+		end++;
+	else if (g->ppl)
+		end = NULL;
+	if (!end || *end || !(g->most > 0))
+		return err_set(e, "--goal %.40s: kl<0.05, in nats a token, or ppl<+2%% was wanted", text);
+	return 0;
+}
+
+static int read_types(struct shrinking *s, struct err *e)
+{
+	for (const char *at = s->o->to; *at;) {
+		size_t n = strcspn(at, ",");
+		if (s->n_types == TYPES)
+			return err_set(e, "--to names more than %d types", TYPES);
+		char *name = s->types[s->n_types++] = mem_strndup(at, n);
+		const struct quant_mix *m = quant_mix_find(name, e);
+		if (!m)
+			return err_prefix(e, "--to");
+		if (dtypes[m->dtype].block == 1)
+			return err_set(e, "--to %s: that rounds no number to blocks", name);
+		at += n + (at[n] == ',');
+	}
+	if (s->n_types > 1 && !s->o->goal)
+		return err_set(e, "--to %s: of several types --goal says which is good enough", s->o->to);
+	return s->n_types ? 0 : err_set(e, "--to names no type");
+}
+
+/* --- texts --- */
+
+static int read_rows(struct shrinking *s, struct set *x, const char *role, const char *path, struct err *e)
+{
+	if (rows_load(&x->rows, path, e) < 0)
+		return -1;
+	metering_in(role, path, x->rows.hash);
+	if (loaded_chat(&s->source, e) < 0)
+		return -1;
+	struct text_codec codec = { s->source.model.tokenizer, s->source.chat };
+	struct document_options d = { .max_length = MIN(LENGTH, s->source.model.config.n_ctx) };
+	if (documents_make(&x->documents, &x->rows, &codec, &d, e) < 0)
+		return -1;
+	x->items = x->documents.items;
+	x->n = x->documents.n;
+	return x->documents.learnt ? 0 : err_set(e, "%s: no row predicts a token", path);
+}
+
+static int draw(struct shrinking *s, struct set *x, size_t first, size_t n, struct err *e)
+{
+	struct model *m = &s->source.model;
+
+	log_live("drawing %zu texts of the model's own", first + n);
+	if (own_texts_get(&x->own, m, s->hash, s->app->device, first + n, app_interrupted, e) < 0)
+		return -1;
+	log_live_end();
+	x->n = n;
+	x->items = mem_array(n, sizeof(*x->items));
+	x->learn = mem_array((size_t)x->own.length, 1);
+	memset(x->learn + 1, 1, (size_t)x->own.length - 1);
+	for (size_t i = 0; i < n; i++)
+		x->items[i] = (struct document){ .ids = x->own.ids + (first + i) * (size_t)x->own.length,
+			                         .learn = x->learn, .n = x->own.length,
+			                         .n_learn = x->own.length - 1, .file = "own texts", .line = i + 1,
+			                         .choice = -1 };
+	return 0;
+}
+
+/* As rows that tune reads. */
+static int write_texts(struct shrinking *s, struct err *e)
+{
+	const struct tokenizer *t = s->source.model.tokenizer;
+	struct buf out = BUF_INIT;
+
+	for (size_t i = 0; i < s->learn.n; i++) {
+		struct buf text = BUF_INIT;
+		tokenizer_decode(t, s->learn.items[i].ids, (size_t)s->learn.items[i].n, true, &text);
+		json_t *row = json_pack("{s:o}", "text", jsonx_text(buf_str(&text), text.len));
+		char *line = jsonx_line(row);
+		buf_addf(&out, "%s\n", line);
+		mem_free(line);
+		json_decref(row);
+		buf_release(&text);
+	}
+	int status = io_write(s->texts, out.data, out.len, e);
+	buf_release(&out);
+	return status;
+}
+
+/* Texts to judge by are the first ones that the model draws: those that tune measures forgetting on too. */
+static int take_texts(struct shrinking *s, struct err *e)
+{
+	const struct shrink *o = s->o;
+	int status = o->eval_data ? read_rows(s, &s->judge, "eval-data", o->eval_data, e) :
+	                            draw(s, &s->judge, 0, JUDGED_TEXTS_OWN, e);
+
+	if (status == 0)
+		s->judge.n = MIN(s->judge.n, (size_t)o->limit);
+	if (status == 0)
+		status = o->data ? read_rows(s, &s->learn, "data", o->data, e) :
+		                   draw(s, &s->learn, JUDGED_TEXTS_OWN, (size_t)o->texts, e);
+	if (status == 0 && !o->data)
+		status = write_texts(s, e);
+	if (status == 0 && o->task && (status = rows_load(&s->task, o->task, e)) == 0)
+		metering_in("task", o->task, s->task.hash);
+	return status;
+}
+
+static void set_release(struct set *x)
+{
+	if (x->learn)
+		mem_free(x->items);
+	mem_free(x->learn);
+	own_texts_release(&x->own);
+	documents_release(&x->documents);
+	rows_release(&x->rows);
+}
+
+/* --- rungs --- */
+
+static int check_stop(struct err *e)
+{
+	metering_tick();
+	return app_interrupted() || metering_over() ? err_set(e, "interrupted") : 0;
+}
+
+static int make_imatrix(struct shrinking *s, struct err *e)
+{
+	struct importance sums;
+	size_t n;
+	int32_t longest = 1;
+
+	for (size_t i = 0; i < s->learn.n; i++)
+		longest = MAX(longest, s->learn.items[i].n);
+	int status = importance_begin(&sums, &s->source.model, s->app->device, longest, e);
+	if (status == 0)
+		status = importance_start(&sums, e);
+	for (size_t i = 0; i < s->learn.n && status == 0; i++) {
+		log_live("importance: %zu of %zu texts  %s", i, s->learn.n, metering_live());
+		status = importance_add(&sums, &s->learn.items[i], e) < 0 || check_stop(e) < 0 ? -1 : 0;
+	}
+	log_live_end();
+	if (status == 0) {
+		const struct imatrix_sums *x = importance_sums(&sums, &n);
+		struct imatrix_about about = { s->o->data ? s->o->data : "own texts", (uint32_t)s->learn.n,
+			                       (uint32_t)longest };
+		status = imatrix_write(s->imatrix, x, n, &about, e);
+	}
+	importance_end(&sums);
+	return status;
+}
+
+static int before_matrix(void *ctx, const struct export_tensor *t, struct err *e)
+{
+	struct shrinking *s = ctx;
+	(void)t;
+
+	model_forget(&s->source.model);
+	return check_stop(e);
+}
+
+static void put_keys(void *ctx, struct gguf_meta *meta)
+{
+	sentence_put_gguf(&((struct shrinking *)ctx)->source.model, meta);
+}
+
+/* The file without training; path NULL: only how large it would be. */
+static int quantize(struct shrinking *s, const char *type, bool weighted, const char *path, size_t *bytes,
+                    struct err *e)
+{
+	struct imatrix imatrix = { 0 };
+	struct quant_mix_wish wish;
+	struct quantize_how how = { .wish = &wish, .imatrix = weighted ? &imatrix : NULL, .imatrix_path = s->imatrix,
+		                    .allow_requantize = true };
+	struct export_weights own = { .get = export_own, .ctx = &s->source.model };
+	struct quantize_model q;
+
+	quantize_model_wish(&wish, quant_mix_find(type, e), weighted, &s->source.model);
+	if (weighted && imatrix_open(&imatrix, s->imatrix, e) < 0)
+		return -1;
+	int status = quantize_model_list(&q, &s->source.model, &own, true, &how, e);
+	if (status == 0) {
+		*bytes = q.list.bytes_to;
+		q.before = before_matrix;
+		q.keys = put_keys;
+		q.ctx = s;
+		status = path ? quantize_model_write(&q, path, s->app->pool, e) : 0;
+		quantize_model_release(&q);
+	}
+	imatrix_close(&imatrix);
+	return status;
+}
+
+static void show_training(void *ctx, const struct train_loop_progress *p)
+{
+	char left[32];
+	(void)ctx;
+
+	clock_human(p->seconds_left, left);
+	log_live("learn: step %ld/%ld  KL %.4f  %s left  %s", p->step, p->steps, p->loss, left, metering_live());
+}
+
+static int set(struct opt_parse *p, const char *name, const char *value, struct err *e)
+{
+	return opt_assign(p, name, value, e) < 0 ? err_prefix(e, "--%s", name) : 0;
+}
+
+/* The rest is what tune has. */
+static int make_recipe(struct shrinking *s, const char *type, const char *dir, struct recipe *r, struct opt_parse *p,
+                       struct err *e)
+{
+	const struct shrink *o = s->o;
+	const char *const given[][2] = {
+		{ "model", s->model }, { "teacher", s->model }, { "data", o->data ? o->data : s->texts },
+		{ "out", dir }, { "method", "full" }, { "objective", "distill" }, { "beta", "0" }, { "qat", type },
+		{ "qat-imatrix", s->imatrix }, { "forgetting", "false" }, { "lr-scheduler-type", "cosine" },
+	};
+	int status = opt_begin(p, recipe_opts, r, e);
+
+	for (size_t i = 0; i < ARRAY_LEN(given) && status == 0; i++)
+		status = set(p, given[i][0], given[i][1], e);
+	if (status < 0)
+		return -1;
+	opt_put(p, "max-steps", (double)o->max_steps);
+	opt_put(p, "per-device-train-batch-size", (double)o->batch_size);
+	opt_put(p, "learning-rate", o->learning_rate);
+	opt_put(p, "max-length", LENGTH);
+	opt_put(p, "seed", (double)o->seed);
+	r->memory = o->memory;
+	if (recipe_resolve(r, e) < 0)
+		return -1;
+	recipe_settle(r, s->app->kernels);
+	return 0;
+}
+
+/* The run, in a folder of its own, where its file is. */
+static int learn(struct shrinking *s, struct step *x, struct err *e)
+{
+	char *dir = mem_printf("%s/%s", s->work, x->type);
+	struct trial_result done;
+	struct opt_parse p = { 0 };
+	struct recipe r;
+
+	int status = make_recipe(s, x->type, dir, &r, &p, e);
+	struct trial_options t = { .recipe = &r, .folder = TRIAL_EITHER, .part = "shrink", .log = &log_nothing,
+		                   .progress = show_training, .ctx = s };
+	if (status == 0)
+		status = trial_run(s->app, &t, &done, e);
+	log_live_end();
+	if (status == 0) {
+		s->stopped = done.end != TRIAL_DONE;
+		x->gas = done.whole;
+		trial_result_release(&done);
+	}
+	opt_release(&p);
+	mem_free(dir);
+	return status;
+}
+
+/* --- what it came to --- */
+
+static int show_comparing(void *ctx, size_t done, size_t total)
+{
+	(void)ctx;
+	metering_tick();
+	log_live("comparing: %zu of %zu windows  %s", done, total, metering_live());
+	return app_interrupted() || metering_over();
+}
+
+static int score(struct shrinking *s, struct loaded *l, struct estimate *out, struct err *e)
+{
+	struct evaluate_options o = { .max_length = l->model.config.n_ctx, .stride = l->model.config.n_ctx,
+		                      .micro_batch_tokens = MAX(1024, l->model.config.n_ctx) };
+	struct evaluation v;
+
+	if (!s->o->task)
+		return 0;
+	if (loaded_text(l, e) < 0 || (evaluate_wants_template(&s->task, &o) && loaded_chat(l, e) < 0))
+		return -1;
+	struct subject who = { &l->model, NULL, l->chat, s->app->device };
+	if (evaluate(&v, &who, &s->task, &o, e) < 0)
+		return -1;
+	s->score = v.acc.n ? "acc" : v.exact_match.n ? "exact_match" : "perplexity";
+	*out = v.acc.n ? v.acc : v.exact_match.n ? v.exact_match : v.perplexity;
+	evaluation_release(&v);
+	return 0;
+}
+
+static int compare(struct shrinking *s, struct step *x, struct err *e)
+{
+	struct loaded written;
+
+	if (loaded_open_alone(&written, x->path, e) < 0)
+		return -1;
+	struct agreement_models both = { &s->source.model, &written.model, s->app->device, s->app->pool };
+	int status = agreement_run(&x->a, &both, s->judge.items, s->judge.n, show_comparing, s, e);
+	log_live_end();
+	if (status == 0)
+		status = score(s, &written, &x->task, e);
+	loaded_close(&written);
+	model_forget(&s->source.model);
+	return status;
+}
+
+/* By the farther end of the interval; one window has none. */
+static bool meets(const struct goal *g, const struct agreement *a)
+{
+	double kl = isfinite(a->kl.high) ? a->kl.high : a->kl.mean;
+	double ppl = isfinite(a->change.high) ? a->change.high : a->change.mean;
+
+	return g->kl ? kl < g->most : g->ppl && ppl < 1 + g->most / 100;
+}
+
+static int climb(struct shrinking *s, const char *type, enum rung rung, struct err *e)
+{
+	struct step *x = &s->steps[s->n];
+	struct meter_span span;
+
+	*x = (struct step){ .type = type, .rung = rung,
+		            .path = rung == RUNG_LEARN ?
+		                            mem_printf("%s/%s/%s", s->work, type, QAT_FILE) :
+		                            mem_printf("%s/%s-%s.gguf", s->work, type, rung_names[rung]) };
+	s->n++;
+	if (rung != RUNG_LEARN)
+		metering_open_span(&span);
+	log_live("%s: %s", type, rung_names[rung]);
+	int status = quantize(s, type, rung != RUNG_ROUND, rung == RUNG_LEARN ? NULL : x->path, &x->bytes, e);
+	if (status == 0 && rung == RUNG_LEARN)
+		status = learn(s, x, e);
+	if (rung != RUNG_LEARN)
+		metering_read_span(&span, &x->gas);
+	if (status < 0 || s->stopped || compare(s, x, e) < 0)
+		return status < 0 || !s->stopped ? -1 : 0;
+	x->meets = meets(&s->goal, &x->a);
+	log_live_end();
+	log_say("%s, %s: KL %.5f, perplexity times %.4f", type, rung_names[rung], x->a.kl.mean, x->a.change.mean);
+	return 0;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const struct step *x = a, *y = b;
+
+	return (x->bytes > y->bytes) - (x->bytes < y->bytes);
+}
+
+/* From the smallest on. */
+static int sort_types(struct shrinking *s, struct err *e)
+{
+	struct step sizes[TYPES] = { 0 };
+
+	for (size_t i = 0; i < s->n_types; i++) {
+		sizes[i].path = s->types[i];
+		if (quantize(s, s->types[i], false, NULL, &sizes[i].bytes, e) < 0)
+			return -1;
+	}
+	qsort(sizes, s->n_types, sizeof(*sizes), by_size);
+	for (size_t i = 0; i < s->n_types; i++)
+		s->types[i] = sizes[i].path;
+	return 0;
+}
+
+static int climb_all(struct shrinking *s, struct err *e)
+{
+	enum rung last = !strcmp(s->o->rungs, "round") ? RUNG_ROUND :
+	                 !strcmp(s->o->rungs, "imatrix") ? RUNG_IMATRIX : RUNG_LEARN;
+	bool there = false;
+
+	for (size_t i = 0; i < s->n_types; i++)
+		for (int r = RUNG_ROUND; r <= (int)last; r++) {
+			if (r == RUNG_IMATRIX && !there && make_imatrix(s, e) < 0)
+				return -1;
+			there |= r == RUNG_IMATRIX;
+			if (climb(s, s->types[i], (enum rung)r, e) < 0)
+				return -1;
+			if (s->stopped || s->steps[s->n - 1].meets)
+				return 0;
+		}
+	return 0;
+}
+
+/* Which is kept: the one that meets the goal, or the nearest. */
+static const struct step *chosen(const struct shrinking *s)
+{
+	const struct step *best = NULL;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct step *x = &s->steps[i];
+		if (x->meets || (!s->o->goal && (!best || x->a.kl.mean < best->a.kl.mean)))
+			best = x;
+	}
+	return best;
+}
+
+/* --- what is said --- */
+
+static json_t *step_json(const struct shrinking *s, const struct step *x)
+{
+	json_t *j = json_pack("{s:s, s:s, s:I, s:o, s:o}", "type", x->type, "rung", rung_names[x->rung], "bytes",
+	                      (json_int_t)x->bytes, "seconds", jsonx_number(x->gas.seconds), "joules",
+	                      jsonx_number(x->gas.energy.joules));
+
+	put_estimate(j, "kl_divergence", &x->a.kl);
+	put_estimate(j, "same_top", &x->a.same_top);
+	put_estimate(j, "perplexity", &x->a.second);
+	put_estimate(j, "perplexity_ratio", &x->a.change);
+	if (s->o->task)
+		put_estimate(j, s->score, &x->task);
+	if (s->o->goal)
+		json_object_set_new(j, "meets_goal", json_boolean(x->meets));
+	return j;
+}
+
+static void cell_span(struct table *t, const char *format, const struct estimate *x)
+{
+	char mean[32], low[32], high[32];
+
+	snprintf(mean, sizeof(mean), format, x->mean);
+	snprintf(low, sizeof(low), format, x->low);
+	snprintf(high, sizeof(high), format, x->high);
+	if (isfinite(x->low) && isfinite(x->high))
+		table_cell(t, "%s (%s to %s)", mean, low, high);
+	else
+		table_cell(t, "%s", mean);
+}
+
+static void show(const struct shrinking *s)
+{
+	struct table t = { .columns = s->o->task ? 8 : 7, .right = 1 << 2 };
+	struct buf out = BUF_INIT;
+	char text[32];
+
+	table_cell(&t, "type");
+	table_cell(&t, "rung");
+	table_cell(&t, "size");
+	table_cell(&t, "KL to the source");
+	table_cell(&t, "perplexity, times");
+	if (s->o->task)
+		table_cell(&t, "%s", s->score);
+	table_cell(&t, "time");
+	table_cell(&t, "energy");
+	for (size_t i = 0; i < s->n; i++) {
+		const struct step *x = &s->steps[i];
+		table_cell(&t, "%s", x->type);
+		table_cell(&t, "%s", rung_names[x->rung]);
+		table_cell(&t, "%s", human_bytes(x->bytes, text));
+		cell_span(&t, "%.5f", &x->a.kl);
+		cell_span(&t, "%.4f", &x->a.change);
+		if (s->o->task)
+			cell_span(&t, "%.3f", &x->task);
+		clock_human(x->gas.seconds, text);
+		table_cell(&t, "%s", text);
+		if (isfinite(x->gas.energy.joules))
+			table_cell(&t, "%.3g J", x->gas.energy.joules);
+		else
+			table_cell(&t, "-");
+	}
+	table_write(&out, &t, "  ");
+	app_print("%s", buf_str(&out));
+	buf_release(&out);
+	table_release(&t);
+}
+
+static int report(struct shrinking *s, struct err *e)
+{
+	const struct step *best = chosen(s);
+	json_t *steps = json_array();
+
+	for (size_t i = 0; i < s->n; i++)
+		json_array_append_new(steps, step_json(s, &s->steps[i]));
+	json_t *j = json_pack("{s:o, s:o, s:o, s:I}", "out", best ? jsonx_path(s->o->out) : json_null(), "chosen",
+	                      best ? step_json(s, best) : json_null(), "rungs", steps, "compared_tokens",
+	                      (json_int_t)s->steps[0].a.tokens);
+	if (s->o->task)
+		put_estimate(j, "source_score", &s->before);
+	if (!s->app->json)
+		show(s);
+	if (best && io_rename_dir(best->path, s->o->out, e) < 0) {
+		json_decref(j);
+		return -1;
+	}
+	if (best)
+		metering_out("result", s->o->out);
+	if (best && !s->app->json)
+		app_print("%s: %s, %s\n", s->o->out, best->type, rung_names[best->rung]);
+	app_summary(s->app, j);
+	return best ? 0 : err_set(e, "none of %zu rungs meets --goal %s: a larger type, more --max-steps or more "
+	                             "--data may", s->n, s->o->goal);
+}
+
+/* --- the whole --- */
+
+static void say_source(const struct shrinking *s)
+{
+	const struct model *m = &s->source.model;
+
+	for (size_t i = 0; i < m->n_weights; i++)
+		if (dtypes[m->weights[i].dtype].block > 1) {
+			log_say("%s is quantized already (%s): what is measured is how far from that", s->model,
+			        dtypes[m->weights[i].dtype].name);
+			return;
+		}
+}
+
+static int run_all(struct shrinking *s, struct err *e)
+{
+	if (loaded_text(&s->source, e) < 0 || model_want_causal(&s->source.model, e) < 0 ||
+	    source_hash(&s->source.model.source, s->hash, e) < 0 || sort_types(s, e) < 0 ||
+	    io_mkdirs(s->work, e) < 0)
+		return -1;
+	say_source(s);
+	if (take_texts(s, e) < 0 || score(s, &s->source, &s->before, e) < 0 || climb_all(s, e) < 0)
+		return -1;
+	if (s->stopped) {
+		log_say("stopped; the same command goes on");
+		return EXIT_STOPPED;
+	}
+	struct err ignored;
+	int status = report(s, e);
+	return io_remove_tree(s->work, status < 0 ? &ignored : e) < 0 ? -1 : status;
+}
+
+static void release(struct shrinking *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		mem_free(s->steps[i].path);
+	for (size_t i = 0; i < s->n_types; i++)
+		mem_free(s->types[i]);
+	set_release(&s->learn);
+	set_release(&s->judge);
+	rows_release(&s->task);
+	loaded_close(&s->source);
+	mem_free(s->work);
+	mem_free(s->texts);
+	mem_free(s->imatrix);
+}
+
+static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
+{
+	const struct shrink *o = options;
+	struct shrinking s = { .app = app, .o = o };
+	struct arena paths = ARENA_INIT;
+
+	app_catch_signals();
+	if (!o->to || !o->out || !names_gguf(o->out))
+		return app_usage(&cmd_shrink, "--to TYPE and --out FILE.gguf were wanted");
+	s.model = p->positional[0];
+	tune_whole_path(&paths, &s.model);
+	s.work = mem_printf("%s.shrink", o->out);
+	s.texts = io_join(s.work, "texts.jsonl");
+	s.imatrix = io_join(s.work, "imatrix.gguf");
+	int status = read_goal(&s, e) < 0 || read_types(&s, e) < 0 ? app_usage(&cmd_shrink, "%s", e->msg) : 0;
+	if (status == 0 && (status = loaded_open_alone(&s.source, s.model, e)) == 0)
+		status = run_all(&s, e);
+	release(&s);
+	arena_release(&paths);
+	return status;
+}
+
+const struct command cmd_shrink = {
+	.name = "shrink",
+	.summary = "a model as the smallest file that is still near to it",
+	.usage = "MODEL --to TYPE[,TYPE…] --out FILE.gguf [--goal kl<X] [--data FILE]",
+	.example = "kungfu shrink model --to q4_0 --out m.gguf",
+	.brief = "fewer bits, learnt",
+	.order = 65,
+	.opts = shrink_opts,
+	.options_size = sizeof(struct shrink),
+	.least = 1, .most = 1, .wanted = "one model was wanted, a GGUF file or a Hugging Face folder",
+	.run = run,
+};
