@@ -210,7 +210,7 @@ void overview_print(void)
 		else if (is_first(sorted, i, word))
 			print_group_line(c->name, word);
 	}
-	printf("\n\"kungfu COMMAND --help\" lists a command's options.\n");
+	printf("\"kungfu COMMAND --help\" lists a command's options.\n");
 	mem_free(sorted);
 }
 
