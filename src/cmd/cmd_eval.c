@@ -8,6 +8,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/eval_compare.h"
 #include "cmd/eval_tasks.h"
 #include "cmd/eval_variants.h"
 #include "cmd/adapt/adapt.h"
@@ -46,6 +47,8 @@ struct eval {
 	bool batch_given;              /* --micro-batch-tokens was */
 	struct four_bit_options four_bit;
 	struct eval_tasks_options tasks;
+	bool compare;
+	const char *cluster_by;
 };
 
 static const struct opt eval_opts[] = {
@@ -84,6 +87,10 @@ static const struct opt eval_opts[] = {
 	OPT_FLOAT("temperature", struct eval, temperature, "0.7", 0, 100, "of --self-consistency's draws"),
 	OPT_INT("seed", struct eval, seed, "42", 0, 9007199254740991.0, "of --self-consistency's draws"),
 	EVAL_TASKS_OPTS(struct eval, tasks),
+	OPT_FLAG("compare", struct eval, compare, "false",
+	         "instead of MODEL two folders of --log-samples: what differs, sample by sample"),
+	OPT_STRING("cluster-by", struct eval, cluster_by, NULL, "COLUMN",
+	           "--compare: rows with the same there are kin, as questions to one passage"),
 	OPT_GROUP("How"),
 	OPT_INT("max-length", struct eval, max_length, NULL, 2, 1 << 20,
 	        "longest document in tokens (default: the model's context); of text, the window (default: 1024, or the "
@@ -662,6 +669,8 @@ static int tasks_or_usage(struct app *app, const struct eval *o, struct opt_pars
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		if (opt_given(p, others[i]))
 			return app_usage(&cmd_eval, "--tasks go without --%s: the tasks say it themselves", others[i]);
+	if (app->plans)
+		return err_set(e, "what --tasks takes is not told beforehand: a run with --limit 10 tells the rate");
 	if (o->tasks.log_samples && !o->tasks.output_path)
 		return app_usage(&cmd_eval, "--log-samples wants --output-path DIR");
 	if (p->n_positional != 1)
@@ -675,6 +684,12 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	struct rows rows = { 0 };
 
 	app_catch_signals();
+	if (o->compare && p->n_positional != 2)
+		return app_usage(&cmd_eval, "--compare wants two folders of --log-samples");
+	if (o->compare)
+		return eval_compare(app, p->positional[0], p->positional[1], o->cluster_by, e);
+	if (o->cluster_by)
+		return app_usage(&cmd_eval, "--cluster-by is --compare's");
 	if (o->tasks.tasks)
 		return tasks_or_usage(app, o, p, e);
 	if (p->n_positional != 1)
@@ -714,6 +729,6 @@ const struct command cmd_eval = {
 	.order = 40,
 	.opts = eval_opts,
 	.options_size = sizeof(struct eval),
-	.least = 0, .most = 1, .wanted = "one model was wanted, a GGUF file or a Hugging Face folder",
+	.least = 0, .most = 2, .wanted = "one model was wanted, a GGUF file or a Hugging Face folder",
 	.run = run,
 };

@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "eval/contest.h"
 #include "eval/statistics.h"
 
 static void check(struct test *t, double x, double wanted)
@@ -88,8 +89,43 @@ static void test_perplexities(struct test *t)
 	CHECK(t, isnan(s.mean));
 }
 
+/* Numbers of Python's math.comb and of the formulas written out. */
+static void test_contests(struct test *t)
+{
+	double a[] = { 1, 0, 1, 1, 0, 0, 1, 0 }, b[] = { 1, 1, 1, 1, 0, 1, 0, 1 };
+	size_t cluster[] = { 0, 0, 1, 1, 2, 2, 3, 3 };
+	struct contest c = contest(a, b, NULL, 8, 1), kin = contest(a, b, cluster, 8, 1);
+
+	test_case(t, "contest: paired error, clusters, McNemar, smallest difference");
+	check(t, c.difference, 0.25);
+	check(t, c.stderr_, 0.25);
+	check(t, c.smallest, 0.7003963045282421);
+	check(t, kin.clustered, 0.125);
+	CHECK(t, c.hits && c.only_a == 1 && c.only_b == 3 && kin.clusters == 4 && c.clusters == 8 && !c.decided);
+	check(t, contest_mcnemar(5, 12), 0.143463134765625);
+	check(t, contest_mcnemar(0, 6), 0.03125);
+	check(t, contest_mcnemar(3, 3), 1);
+	CHECK(t, fabs(contest_mcnemar(40, 70) - 0.005447429511444482) < 1e-12);
+
+	test_case(t, "contest: the bound that holds at all times");
+	CHECK(t, fabs(contest_bound(0.5, 100, 500) - 0.15176044951881265) < 1e-12);
+	CHECK(t, fabs(contest_bound(1, 30, 30) - 0.5541508102571848) < 1e-12);
+
+	test_case(t, "contest: the bootstrap's interval is about the normal one");
+	double x[400], y[400];
+	for (int i = 0; i < 400; i++) {
+		x[i] = i % 2;
+		y[i] = i % 10 == 0 || i % 2;
+	}
+	c = contest(x, y, NULL, 400, 7);
+	CHECK_MSG(t, fabs(c.low - (c.difference - 1.96 * c.stderr_)) < 0.006 &&
+	          fabs(c.high - (c.difference + 1.96 * c.stderr_)) < 0.006, "%g %g", c.low, c.high);
+	CHECK_MSG(t, c.decided > CONTEST_LEAST && c.decided < 400, "%zu", c.decided);
+}
+
 void test_statistics(struct test *t)
 {
+	test_contests(t);
 	test_means(t);
 	test_proportions(t);
 	test_perplexities(t);
