@@ -186,15 +186,16 @@ static double number_of(const json_t *line, const char *metric)
 
 static json_t *contest_json(const struct contest *c)
 {
-	return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:[o, o], s:o, s:o, s:o, s:o, s:o}", "n",
-	                 (json_int_t)c->n, "clusters", (json_int_t)c->clusters, "a", jsonx_number(c->a), "b",
-	                 jsonx_number(c->b), "difference", jsonx_number(c->difference), "stderr", jsonx_number(c->stderr_),
-	                 "stderr_clustered", jsonx_number(c->clustered), "ci95", jsonx_number(c->low),
-	                 jsonx_number(c->high), "mcnemar_p", jsonx_number(c->mcnemar), "only_a",
-	                 c->hits ? json_integer((json_int_t)c->only_a) : json_null(), "only_b",
-	                 c->hits ? json_integer((json_int_t)c->only_b) : json_null(), "smallest_difference",
-	                 jsonx_number(c->smallest), "decided_after",
-	                 c->decided ? json_integer((json_int_t)c->decided) : json_null());
+	return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:[o, o], s:o, s:o, s:o, s:o, s:o}",
+	                 "n", (json_int_t)c->n, "clusters", (json_int_t)c->clusters,
+	                 "a", jsonx_number(c->a), "b", jsonx_number(c->b),
+	                 "difference", jsonx_number(c->difference), "stderr", jsonx_number(c->stderr_),
+	                 "stderr_clustered", jsonx_number(c->clustered),
+	                 "ci95", jsonx_number(c->low), jsonx_number(c->high), "mcnemar_p", jsonx_number(c->mcnemar),
+	                 "only_a", c->hits ? json_integer((json_int_t)c->only_a) : json_null(),
+	                 "only_b", c->hits ? json_integer((json_int_t)c->only_b) : json_null(),
+	                 "smallest_difference", jsonx_number(c->smallest),
+	                 "decided_after", c->decided ? json_integer((json_int_t)c->decided) : json_null());
 }
 
 static void show(const struct app *app, const char *metric, const char *filter, const struct contest *c)
