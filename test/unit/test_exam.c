@@ -129,6 +129,34 @@ static void check_group(struct test *t, const struct exams *x, const struct exam
 	arena_release(&mem);
 }
 
+/* What the model answered is what it would say itself, and what it did not answer is not. */
+static void check_greedy(struct test *t, const struct exam_asked *answers, const struct exam *scored,
+                         const struct exam_subject *s, struct exam_run_options *o)
+{
+	struct exam_request items[10] = { 0 };
+	struct exam_asked *list, asked = { .task = scored, .items = items, .n = 2 * answers->n,
+		                           .n_docs = answers->n };
+	struct err e = ERR_INIT;
+	size_t said = 0, other = 0;
+
+	list = &asked;
+	test_case(t, "an answer is greedy, one with more behind it is not");
+	for (size_t i = 0; i < answers->n && i < 5; i++) {
+		const char *text = json_string_value(json_array_get(answers->items[i].answers, 0));
+		items[2 * i] = (struct exam_request){ .doc = i, .context = answers->items[i].context };
+		items[2 * i].continuation = arena_printf(&asked.mem, "%s", *text ? text : "-");
+		items[2 * i + 1] = items[2 * i];
+		items[2 * i + 1].continuation = arena_printf(&asked.mem, "%s 0-9", text);
+	}
+	CHECK_MSG(t, exam_run(s, &list, 1, o, &e) == 0, "%s", e.msg);
+	for (size_t i = 0; i < answers->n; i++) {
+		said += items[2 * i].greedy;
+		other += items[2 * i + 1].greedy;
+	}
+	CHECK_MSG(t, said > 0 && other == 0, "%zu, %zu", said, other);
+	arena_release(&asked.mem);
+}
+
 static void test_samples(struct test *t)
 {
 	static const char *const files[] = { "all.yaml", "words.yaml", "pages.yaml", "answers.yaml" };
@@ -164,6 +192,7 @@ static void test_samples(struct test *t)
 	for (size_t i = 0; i < x.n; i++)
 		check_scores(t, &scores[i], golden);
 	check_group(t, &x, scores, golden);
+	check_greedy(t, &asked[5], &x.items[3], &s, &o);
 	for (size_t i = 0; i < x.n; i++) {
 		exam_scores_release(&scores[i]);
 		exam_asked_release(&asked[i]);
