@@ -27,6 +27,13 @@ class Server:
         c.close()
         return r.status, json.loads(text) if text[:1] == "{" and not raw else text
 
+    def ask_text(self, path, body):
+        c = http.client.HTTPConnection("127.0.0.1", self.port)
+        c.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        text = c.getresponse().read().decode()
+        c.close()
+        return text
+
     def complete(self, prompt, **more):
         status, j = self.ask("/v1/completions", {"model": self.model, "prompt": prompt, "temperature": 0, **more})
         assert status == 200, j
@@ -202,6 +209,34 @@ def responses(s):
                  {"input": [{"type": "function_call"}]}, {"input": []}, {"include": ["x"]}, {"text": {"verbosity": "low"}}):
         status, j = s.ask("/v1/responses", {**body, **more})
         print(status, j["error"]["code"], j["error"]["param"])
+
+
+def ollama(s):
+    """Ollama's calls: lines of JSON, options, refusals of one sentence."""
+    user, few = [{"role": "user", "content": "The plan"}], {"temperature": 0, "num_predict": 7}
+    same = {"model": s.model, "temperature": 0, "top_k": 40, "top_p": 0.9, "repeat_penalty": 1.1, "repeat_last_n": 64,
+            "max_tokens": 7}
+    wanted = s.ask("/v1/chat/completions", {**same, "messages": user})[1]["choices"][0]["message"]["content"]
+    status, j = s.ask("/api/chat", {"model": s.model + ":latest", "messages": user, "options": few, "stream": False})
+    print(status, j["message"]["content"] == wanted, j["done_reason"], j["prompt_eval_count"], j["eval_count"])
+    lines = [json.loads(x) for x in s.ask_text("/api/chat", {"model": s.model, "messages": user, "options": few}).splitlines()]
+    print("".join(x["message"]["content"] for x in lines) == wanted, [x["done"] for x in lines] == [False] * 7 + [True])
+    wanted = words(s.ask("/v1/completions", {**same, "prompt": "The plan"})[1])[0]
+    lines = [json.loads(x) for x in s.ask_text("/api/generate", {"model": s.model, "prompt": "The plan", "raw": True,
+                                                                 "options": few}).splitlines()]
+    print("".join(x["response"] for x in lines) == wanted, lines[-1]["eval_count"])
+    print([m["name"] for m in s.ask("/api/tags")[1]["models"]], s.ask("/api/show", {"model": s.model})[1]["capabilities"],
+          "version" in s.ask("/api/version")[1], s.ask("/api/generate", {"model": s.model})[1]["done_reason"])
+    vectors = s.ask("/api/embed", {"model": s.model, "input": ["The plan", "The end"]})[1]["embeddings"]
+    print(vectors[0] == s.ask("/v1/embeddings", {"input": "The plan"})[1]["data"][0]["embedding"], len(vectors),
+          s.ask("/api/embeddings", {"model": s.model, "prompt": "The plan"})[1]["embedding"] == vectors[0])
+    for path, body in (("/api/chat", {"model": "other", "messages": user}), ("/api/chat", {"messages": user, "think": True}),
+                       ("/api/chat", {"messages": user, "options": {"mirostat": 1}}),
+                       ("/api/chat", {"messages": user, "options": {"num_ctx": 10 ** 6}}),
+                       ("/api/generate", {"prompt": "a", "images": ["x"]}), ("/api/generate", {"prompt": "a " * 500}),
+                       ("/api/embed", {"input": "a " * 500}), ("/api/embed", {"input": "a", "x": 1})):
+        status, j = s.ask(path, {"model": s.model, **body})
+        print(status, j["error"])
 
 
 def ranking(s):
