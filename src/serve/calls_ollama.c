@@ -1,8 +1,8 @@
 /* ollama: /api/chat and /api/generate, as Ollama's clients ask and read them: a line of JSON for each piece (NDJSON),
  * or one where "stream" is false. They become requests of chat or of completions (ask_read). `options` are Ollama's,
- * with its defaults (temperature 0.8, top_k 40, top_p 0.9, repeat_penalty 1.1 over the last 64 tokens); one that is not done
- * here is refused by its name, and so is a prompt that does not fit, which Ollama cuts. Options of Ollama's own machine
- * (num_gpu, num_thread …) change no answer and are taken. */
+ * with its defaults (temperature 0.8, top_k 40, top_p 0.9, repeat_penalty 1.1 over the last 64 tokens); one that is
+ * not done here is refused by its name, and so is a prompt that does not fit, which Ollama cuts. Options of Ollama's
+ * own machine (num_gpu, num_thread …) change no answer and are taken. */
 #include "serve/openai_parts.h"
 
 #include <string.h>
