@@ -48,6 +48,39 @@ def clients(base, model):
     check("24 beside each other are as alone", beside == out)
 
 
+def responses(base, model):
+    import openai
+    c = openai.OpenAI(base_url=base, api_key="none", max_retries=0)
+    asked = dict(model=model, input="Say hello.", max_output_tokens=8, temperature=0)
+    whole = c.responses.create(**asked)
+    parts = "".join(e.delta for e in c.responses.create(**asked, stream=True) if e.type == "response.output_text.delta")
+    check("responses", whole.output_text == parts and whole.usage.output_tokens <= 8, repr(parts))
+    try:
+        c.responses.create(**asked, store=True)
+        check("responses without state", False)
+    except openai.BadRequestError as e:
+        check("responses without state", e.param == "store")
+
+
+def ollama_client(base, model):
+    import ollama
+    c = ollama.Client(host=base[:-len("/v1")])
+    check("ollama list, show", c.list().models[0].model == model and c.show(model).modelinfo["general.architecture"])
+    hello, few = [{"role": "user", "content": "Say hello."}], {"temperature": 0, "num_predict": 8}
+    whole = c.chat(model=model, messages=hello, options=few)
+    parts = "".join(x.message.content for x in c.chat(model=model + ":latest", messages=hello, options=few, stream=True))
+    check("ollama chat", whole.message.content == parts and whole.eval_count <= 8, repr(parts))
+    whole = c.generate(model=model, prompt="1 2 3", raw=True, options=few)
+    parts = "".join(x.response for x in c.generate(model=model, prompt="1 2 3", raw=True, options=few, stream=True))
+    check("ollama generate", whole.response == parts, repr(parts))
+    check("ollama embed", len(c.embed(model=model, input=["a", "b"]).embeddings) == 2)
+    try:
+        c.chat(model=model, messages=hello, options={"mirostat": 1})
+        check("ollama ResponseError", False)
+    except ollama.ResponseError as e:
+        check("ollama ResponseError", e.status_code == 400, e.error)
+
+
 TASK = """task: served
 dataset_path: json
 dataset_kwargs: {data_files: {test: %s}}
@@ -96,6 +129,8 @@ def main():
     try:
         said = json.loads(server.stdout.readline())
         clients(said["address"], said["models"][0])
+        responses(said["address"], said["models"][0])
+        ollama_client(said["address"], said["models"][0])
         if len(sys.argv) > 4:
             lm_eval(said["address"], said["models"][0], sys.argv[4], work)
     finally:
