@@ -61,7 +61,8 @@ def answers(s):
     first = s.complete("The plan", max_tokens=9)
     print(first["choices"][0]["text"])
     usage = first["usage"]
-    print("usage", usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"], "gas" in usage)
+    print("usage", usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"],
+          {"seconds", "joules", "joules_low", "joules_high", "money", "method", "currency"} <= usage["gas"].keys())
     events = s.stream("/v1/completions", {"prompt": "The plan", "max_tokens": 9, "temperature": 0,
                                           "stream_options": {"include_usage": True}})
     text = "".join(e["choices"][0]["text"] for e in events if e["choices"])

@@ -29,7 +29,7 @@ static json_t *reply(struct embedding *x, const float *v, size_t width)
 		                                      x->base64 ? base64_json(one, width) : vector_json(one, width)));
 	}
 	if (x->s->o.read_span)
-		json_object_set_new(usage, "gas", gas_request_json(&x->gas));
+		json_object_set_new(usage, "gas", openai_gas_json(&x->gas));
 	return json_pack("{s:s, s:o, s:s, s:o}", "object", "list", "data", data, "model", x->model, "usage", usage);
 }
 

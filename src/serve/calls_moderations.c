@@ -75,7 +75,7 @@ static json_t *reply(struct labelling *x, const float *z)
 	for (size_t i = 0; i < x->n; i++)
 		json_array_append_new(results, result_json(x->m->labels, z + i * (size_t)x->m->labels->n));
 	if (x->s->o.read_span)
-		json_object_set_new(usage, "gas", gas_request_json(&x->gas));
+		json_object_set_new(usage, "gas", openai_gas_json(&x->gas));
 	return json_pack("{s:s, s:s, s:o, s:o}", "id", id, "model", x->model, "results", results, "usage", usage);
 }
 

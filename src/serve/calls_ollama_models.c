@@ -143,7 +143,7 @@ static json_t *embedded(struct embedding *x, const float *v, size_t width)
 	                      (json_int_t)((clock_seconds() - x->came) * 1e9), "load_duration", 0, "prompt_eval_count",
 	                      (json_int_t)x->tokens);
 	if (x->s->o.read_span)
-		json_object_set_new(j, "gas", gas_request_json(&x->gas));
+		json_object_set_new(j, "gas", openai_gas_json(&x->gas));
 	return j;
 }
 

@@ -58,7 +58,7 @@ static json_t *reply_json(const struct openai *s, const char *model, const char 
 	                          (json_int_t)tokens);
 
 	if (s->o.read_span)
-		json_object_set_new(usage, "gas", gas_request_json(gas));
+		json_object_set_new(usage, "gas", openai_gas_json(gas));
 	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "model", model, "object", "list", "method", method, "results",
 	                 results, "usage", usage);
 }

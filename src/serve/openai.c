@@ -69,6 +69,15 @@ bool openai_unknown_key(const json_t *sent, const char *const *known, struct htt
 	return false;
 }
 
+json_t *openai_gas_json(const struct gas *g)
+{
+	json_t *j = gas_request_json(g);
+
+	json_object_set_new(j, "method", json_string(energy_method_name(g->energy.method)));
+	json_object_set_new(j, "currency", json_string(g->money.currency));
+	return j;
+}
+
 /* Ollama's clients read a sentence. */
 static void make_plain(struct http_reply *r)
 {

@@ -118,6 +118,8 @@ struct ask {
 void openai_error(struct http_reply *r, int status, const char *code, const char *param, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 void openai_reply(struct http_reply *r, json_t *j); /* 200, j is taken */
+/* What a reply says that it took: as gas_request_json, with how the joules are known and the money's currency. New. */
+json_t *openai_gas_json(const struct gas *g);
 /* A refusal that names a key of the request that was made of another one names that one's. names: {ours, theirs} … up
  * to one of NULL. */
 void openai_rename(struct http_reply *r, const char *const (*names)[2]);

@@ -48,7 +48,7 @@ void ask_send(struct ask *a, const char *before, json_t *j, const char *after)
 
 json_t *ask_gas_json(const struct ask *a)
 {
-	return a->s->o.read_span ? gas_request_json(&a->gas) : NULL;
+	return a->s->o.read_span ? openai_gas_json(&a->gas) : NULL;
 }
 
 /* What it took, when all of it is there. */
