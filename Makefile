@@ -113,7 +113,7 @@ table = printf '%s\n' $(patsubst %,'extern const struct $(1) $(2)%;',$(3)); \
 	printf 'const struct $(1) *const $(1)_table[] = {\n'; printf '\t%s\n' $(patsubst %,'&$(2)%$(comma)',$(3)) NULL; printf '};\n\n'
 
 $(BUILD)/gen/tables.c: force
-	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "train/objective.h"\n#include "train/optimizer.h"\n#include "token/token_model.h"\n#include "token/train.h"\n#include "infer/sampler.h"\n#include "op/fuse.h"\n#include "op/table.h"\n#include "data/shape.h"\n#include "ladder/ladder.h"\n#include "serve/openai_parts.h"\n#include "exam/function.h"\n#include "guard/encoding.h"\n\n'; \
+	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "train/objective.h"\n#include "train/optimizer.h"\n#include "token/token_model.h"\n#include "token/train.h"\n#include "infer/sampler.h"\n#include "op/fuse.h"\n#include "op/table.h"\n#include "data/shape.h"\n#include "ladder/ladder.h"\n#include "exam/function.h"\n#include "guard/encoding.h"\n\n'; \
 	$(call table,op,op_row_,$(call names,src/op,op_)); \
 	$(call table,fusion,fuse_,$(call names,src/op,fuse_)); \
 	$(call table,sampler_step,sampler_,$(call names,src/infer,sampler_)); \
@@ -126,12 +126,12 @@ $(BUILD)/gen/tables.c: force
 	$(call table,shape,shape_,$(call names,src/data,shape_)); \
 	$(call table,rung,rung_,$(call names,src/ladder,rung_)); \
 	$(call table,encoding,encoding_,$(call names,src/guard,encoding_)); \
-	$(call table,exam_functions,functions_,$(call names,src/exam,function_)); \
-	$(call table,calls,calls_,$(call names,src/serve,calls_)); } > $@.new; \
+	$(call table,exam_functions,functions_,$(call names,src/exam,function_)); } > $@.new; \
 	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 $(BUILD)/gen/commands.c: force
-	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "cmd/command.h"\n\n'; \
+	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "cmd/command.h"\n#include "serve/openai_parts.h"\n\n'; \
+	$(call table,calls,calls_,$(call names,src/serve,calls_)); \
 	$(call table,command,cmd_,$(call names,src/cmd,cmd_)); } > $@.new; \
 	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
