@@ -113,8 +113,8 @@ static int read_unique(struct scaling *s, struct err *e)
 		return -1;
 	s->unique = (double)shards_total(&shards, SHARDS_TRAIN).tokens;
 	if (!shards_total(&shards, SHARDS_VALID).tokens)
-		log_warn("nothing is held out, as of a single document: losses are those of what is learnt, which a law of "
-		         "held-out ones does not foretell; --valid-by end holds out the end of each document");
+		log_warn("nothing is held out, as of a single document: losses are those of what is learnt, which a "
+		         "law of held-out ones does not foretell; --valid-by end holds out the end of each document");
 	shards_close(&shards);
 	return 0;
 }
