@@ -1,5 +1,5 @@
 """What tools/check-serve does: see there."""
-import json, os, signal, subprocess, sys, tempfile, threading
+import json, os, signal, subprocess, sys, tempfile, threading, time
 
 PROGRAM, MODEL, PYTHON = sys.argv[1:4]
 passed = failed = 0
@@ -48,6 +48,7 @@ def clients(base, model):
     check("24 beside each other are as alone", beside == out)
 
 
+<<<<<<< HEAD
 def responses(base, model):
     import openai
     c = openai.OpenAI(base_url=base, api_key="none", max_retries=0)
@@ -79,6 +80,63 @@ def ollama_client(base, model):
         check("ollama ResponseError", False)
     except ollama.ResponseError as e:
         check("ollama ResponseError", e.status_code == 400, e.error)
+=======
+def beside(base, model, work):
+    """Files, a tuning job whose result is a model, a batch."""
+    import openai
+    c = openai.OpenAI(base_url=base, api_key="none", max_retries=0)
+
+    def file(name, purpose, rows):
+        path = os.path.join(work, name)
+        with open(path, "w") as f:
+            f.writelines(json.dumps(r) + "\n" for r in rows)
+        with open(path, "rb") as f:
+            return c.files.create(file=f, purpose=purpose)
+
+    def wait(what, one, statuses):
+        end = time.monotonic() + 600
+        while (one := what.retrieve(one.id)).status not in statuses and time.monotonic() < end:
+            time.sleep(0.5)
+        return one
+
+    hello = [{"role": "user", "content": "Say hello."}]
+    rows = [{"messages": [*hello, {"role": "assistant", "content": "Good morning to you."}]}] * 8
+    train = file("train.jsonl", "fine-tune", rows)
+    check("files", c.files.retrieve(train.id).filename == "train.jsonl" and train.id in [f.id for f in c.files.list()] and
+          c.files.content(train.id).text.count("\n") == 8)
+    job = c.fine_tuning.jobs.create(model=model, training_file=train.id, validation_file=train.id, suffix="hello", seed=1,
+                                    method={"type": "supervised", "supervised": {"hyperparameters": {
+                                        "n_epochs": 4, "batch_size": 4, "learning_rate_multiplier": 5}}})
+    asked = c.chat.completions.create(model=model, messages=hello, max_tokens=4).choices[0].message.content
+    job = wait(c.fine_tuning.jobs, job, ("succeeded", "failed", "cancelled"))
+    check("a job beside answers", job.status == "succeeded" and asked is not None, job.error)
+    losses = [e.data["train_loss"] for e in c.fine_tuning.jobs.list_events(job.id, limit=100)
+              if e.data and "train_loss" in e.data]
+    check("its events", len(losses) == 8 and losses[0] < losses[-1], losses)
+    check("its checkpoint", [p.step_number for p in c.fine_tuning.jobs.checkpoints.list(job.id)] == [8])
+    said = c.chat.completions.create(model=job.fine_tuned_model, messages=hello, max_tokens=12, temperature=0)
+    check("its model", job.fine_tuned_model in [m.id for m in c.models.list()], said.choices[0].message.content)
+    job = c.fine_tuning.jobs.create(model=job.fine_tuned_model, training_file=train.id,
+                                    hyperparameters={"n_epochs": 1000})
+    c.fine_tuning.jobs.pause(job.id)
+    job = wait(c.fine_tuning.jobs, job, ("paused", "failed"))
+    check("paused, resumed, cancelled", job.status == "paused" and c.fine_tuning.jobs.resume(job.id).status == "queued" and
+          c.fine_tuning.jobs.cancel(job.id).status == "cancelled")
+    pair = {"input": {"messages": hello}, "preferred_output": [{"role": "assistant", "content": "Good morning."}],
+            "non_preferred_output": [{"role": "assistant", "content": "No."}]}
+    job = c.fine_tuning.jobs.create(model=model, training_file=file("pairs.jsonl", "fine-tune", [pair] * 4).id,
+                                    method={"type": "dpo", "dpo": {"hyperparameters": {"n_epochs": 1, "beta": 0.2}}})
+    check("dpo", wait(c.fine_tuning.jobs, job, ("succeeded", "failed")).status == "succeeded")
+    lines = file("lines.jsonl", "batch", [{"custom_id": str(i), "method": "POST", "url": "/v1/chat/completions", "body": {
+        "model": model, "messages": hello, "max_tokens": 8, "temperature": 0}} for i in range(12)])
+    batch = wait(c.batches, c.batches.create(input_file_id=lines.id, endpoint="/v1/chat/completions",
+                                             completion_window="24h"), ("completed", "failed"))
+    out = [json.loads(x) for x in c.files.content(batch.output_file_id).text.splitlines()]
+    alone = c.chat.completions.create(model=model, messages=hello, max_tokens=8, temperature=0).choices[0].message.content
+    check("a batch", batch.request_counts.completed == 12 and
+          {x["response"]["body"]["choices"][0]["message"]["content"] for x in out} == {alone})
+    check("a file goes", c.files.delete(lines.id).deleted)
+>>>>>>> e781205 (serve: a page at / for chat with models beside each other and for runs, tried in a browser)
 
 
 TASK = """task: served
@@ -125,12 +183,16 @@ def lm_eval(base, model, rows, work):
 def main():
     work = tempfile.mkdtemp()
     server = subprocess.Popen([PROGRAM, "serve", MODEL, "--port", "0", "--json", "--ledger", "off", "--compute", "f32",
-                               "--cache-type-k", "f32", "--cache-type-v", "f32"], stdout=subprocess.PIPE, text=True)
+                               "--cache-type-k", "f32", "--cache-type-v", "f32", "--files-dir", os.path.join(work, "kept")], stdout=subprocess.PIPE, text=True)
     try:
         said = json.loads(server.stdout.readline())
         clients(said["address"], said["models"][0])
+<<<<<<< HEAD
         responses(said["address"], said["models"][0])
         ollama_client(said["address"], said["models"][0])
+=======
+        beside(said["address"], said["models"][0], work)
+>>>>>>> e781205 (serve: a page at / for chat with models beside each other and for runs, tried in a browser)
         if len(sys.argv) > 4:
             lm_eval(said["address"], said["models"][0], sys.argv[4], work)
     finally:

@@ -10,6 +10,9 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "infer/scorer.h"
+#include "serve/page.h"
+
+extern const char page_serve[];
 
 /* --- replies --- */
 
@@ -383,6 +386,7 @@ struct openai *openai_new(const struct openai_options *o)
 	pthread_mutex_init(&s->calls, NULL);
 	s->guard_in = o->guard ? guard_scratch_new(o->guard) : NULL;
 	s->guard_out = o->guard && o->guard_outputs ? guard_scratch_new(o->guard) : NULL;
+	page_policy(page_serve, &s->page_policy);
 	return s;
 }
 
@@ -396,6 +400,7 @@ void openai_free(struct openai *s)
 	pthread_mutex_destroy(&s->calls);
 	guard_scratch_free(s->guard_in);
 	guard_scratch_free(s->guard_out);
+	buf_release(&s->page_policy);
 	pthread_mutex_destroy(&s->lock);
 	mem_free(s);
 }

@@ -14,6 +14,7 @@ struct openai {
 	struct openai_options o;
 	struct beside *beside; /* NULL: no files_dir */
 	struct grammars *grammars; /* openai_constrain.c; NULL: none was asked for */
+	struct buf page_policy; /* Content-Security-Policy of the page at / */
 	struct tokens ends;   /* that end an answer */
 	char fingerprint[20]; /* of what computes: "fp_…" */
 	uint64_t salt;        /* of seeds that nobody said */

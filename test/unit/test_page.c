@@ -1,7 +1,7 @@
-/* test_page: the page of feedback as a text. What would break: a second script or style, whose hash the server would
- * not name; a handler, a style or markup made of text, which its policy refuses; something from elsewhere; a key that
- * is shown and does nothing; a name of an element that is not there; a colour that cannot be read on what lies below
- * it. What the page does is tried in a browser by tools/browser-feedback. */
+/* test_page: the pages of feedback and of serve as texts. What would break: a second script or style, whose hash the
+ * server would not name; a handler, a style or markup made of text, which its policy refuses; something from elsewhere;
+ * a key that is shown and does nothing; a name of an element that is not there; a colour that cannot be read on what
+ * lies below it. What the pages do is tried in a browser by tools/browser-feedback and tools/browser-serve. */
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,10 +11,11 @@
 #include "../test.h"
 #include "base/mem.h"
 
-extern const char page_feedback[];
+extern const char page_feedback[], page_serve[];
 
 /* The parts, each a text of its own. */
 struct page {
+	const char *whole;
 	char *markup, *style, *script;
 };
 
@@ -53,7 +54,7 @@ static void test_whole(struct test *t, const struct page *p)
 
 	test_case(t, "nothing from elsewhere, no style in an attribute");
 	for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++)
-		CHECK_MSG(t, !strstr(page_feedback, never[i]), "%s", never[i]);
+		CHECK_MSG(t, !strstr(p->whole, never[i]), "%s", never[i]);
 	CHECK(t, count(p->markup, "href=") == 1 && strstr(p->markup, "<link rel=\"icon\" href=\"data:,\">"));
 	test_case(t, "no handler in an attribute");
 	for (const char *at = p->markup; (at = strstr(at, " on")); at += 3) {
@@ -115,13 +116,17 @@ static void check_key(struct test *t, const struct page *p, const char *shown)
 	CHECK_MSG(t, table && strstr(table, wanted), "%s does nothing", shown);
 }
 
-static void test_names(struct test *t, const struct page *p)
+static void test_names(struct test *t, const struct page *p, size_t least)
 {
 	test_case(t, "elements that the script names are there, once");
-	CHECK(t, each(t, p, p->script, "$(\"", "\"", check_element) > 50);
+	CHECK(t, each(t, p, p->script, "$(\"", "\"", check_element) > least);
 	each(t, p, p->markup, " for=\"", "\"", check_element);
 	each(t, p, p->markup, " aria-labelledby=\"", "\"", check_element);
 	each(t, p, p->markup, " aria-controls=\"", "\"", check_element);
+}
+
+static void test_keys(struct test *t, const struct page *p)
+{
 	test_case(t, "keys that are shown act");
 	CHECK(t, each(t, p, p->markup, "<kbd>", "<", check_key) > 8);
 	CHECK(t, each(t, p, p->script, "act: ", " ", check_act) > 8);
@@ -170,18 +175,27 @@ static void test_contrast(struct test *t, const struct page *p)
 	}
 }
 
-void test_page(struct test *t)
+/* names: how many elements the script names at least. */
+static void test_one(struct test *t, const char *whole, size_t names, bool keys)
 {
-	struct page p = { mem_strdup(page_feedback) };
+	struct page p = { whole, mem_strdup(whole) };
 
 	test_case(t, "one style, one script");
 	p.style = cut(t, p.markup, "<style>", "</style>");
 	p.script = cut(t, p.markup, "<script>", "</script>");
-	CHECK(t, count(page_feedback, "<script") == 1 && count(page_feedback, "<style") == 1);
+	CHECK(t, count(whole, "<script") == 1 && count(whole, "<style") == 1);
 	test_whole(t, &p);
-	test_names(t, &p);
+	test_names(t, &p, names);
+	if (keys)
+		test_keys(t, &p);
 	test_contrast(t, &p);
 	mem_free(p.markup);
 	mem_free(p.style);
 	mem_free(p.script);
+}
+
+void test_page(struct test *t)
+{
+	test_one(t, page_feedback, 50, true);
+	test_one(t, page_serve, 50, false);
 }
