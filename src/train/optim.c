@@ -456,7 +456,7 @@ static float *ema_of(const struct optim *o, const struct param *p)
 static void follow_piece(void *ctx, size_t item, int thread)
 {
 	const struct update_work *w = ctx;
-	struct piece p = piece_find(w->o->params, item);
+	struct piece p = piece_find(w->o->params, item + w->first);
 	float *ema = ema_of(w->o, p.param) + p.at, rest = w->t == 1 ? 1 : (float)(1 - w->o->settings.ema_decay);
 	const float *x = w->o->params->w + p.param->offset + p.at;
 
@@ -468,7 +468,7 @@ static void follow_piece(void *ctx, size_t item, int thread)
 static void show_piece(void *ctx, size_t item, int thread)
 {
 	const struct update_work *w = ctx;
-	struct piece p = piece_find(w->o->params, item);
+	struct piece p = piece_find(w->o->params, item + w->first);
 	void *state[OPTIM_STATES] = { 0 };
 
 	(void)thread;
@@ -484,13 +484,13 @@ bool optim_averages(const struct optim *o) { return o->settings.ema_decay > 0 ||
 
 void optim_show(const struct optim *o, float *kept)
 {
-	struct update_work w = { .o = o, .g = o->params->w };
+	struct update_work w = { .o = o, .g = o->params->w, .first = optim_piece(o->params, o->own_first) };
 
 	if (!optim_averages(o))
 		BUG("the average of an optimizer that has none");
 	if (kept)
 		memcpy(kept, o->params->w, o->params->n * sizeof(float));
-	pool_run(o->pool, optim_partials(o->params), show_piece, &w);
+	pool_run(o->pool, optim_piece(o->params, o->own_end) - w.first, show_piece, &w);
 }
 
 void optim_hide(const struct optim *o, const float *kept)
@@ -517,5 +517,5 @@ void optim_step(struct optim *o, const float *g, double rate, long t)
 			update_range(&w, p, 0, p->n, 0);
 	}
 	if (o->settings.ema_decay > 0)
-		pool_run(o->pool, optim_partials(o->params), follow_piece, &w);
+		pool_run(o->pool, optim_piece(o->params, o->own_end) - w.first, follow_piece, &w);
 }

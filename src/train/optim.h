@@ -58,8 +58,8 @@ size_t optim_piece(const struct params *p, size_t param);
 /* One update of what this process has of params->w; t counts from 1. */
 void optim_step(struct optim *o, const float *g, double rate, long t);
 bool optim_averages(const struct optim *o);        /* there are such other weights */
-/* After the first step: params->w become them. kept: [params->n] gets what they were; NULL: they
- * never come back. optim_hide: with what was kept they do, bit for bit. */
+/* After the first step: what this process has of params->w becomes them. kept: [params->n] gets what all were; NULL:
+ * they never come back. optim_hide: with what was kept they do, bit for bit. */
 void optim_show(const struct optim *o, float *kept);
 void optim_hide(const struct optim *o, const float *kept);
 size_t optim_slots(const struct optim *o);         /* number of all tensors of the state */

@@ -42,7 +42,7 @@ struct ranks_row {
 enum { RANKS_TEXT = 2032 };
 
 /* What rank 0 says to the others. */
-enum ranks_what { RANKS_END, RANKS_RUN, RANKS_VERDICT, RANKS_STEP, RANKS_SAVE, RANKS_LOAD };
+enum ranks_what { RANKS_END, RANKS_RUN, RANKS_VERDICT, RANKS_STEP, RANKS_SAVE, RANKS_LOAD, RANKS_SHOW, RANKS_HIDE };
 struct ranks_order {
 	int64_t what, number;          /* number: of the step; a status; of bytes that follow (ranks_text) */
 	char text[RANKS_TEXT];         /* a path, or a sentence */

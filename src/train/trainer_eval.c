@@ -206,8 +206,11 @@ int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(
 {
 	if (!t->has_eval)
 		BUG("an evaluation without rows");
-	bool shown = trainer_show(t);
-	int status = eval_shown(t, m, interrupted, stopped, e);
+	bool shown;
+	int status = trainer_show(t, &shown, e);
+
+	if (!status)
+		status = eval_shown(t, m, interrupted, stopped, e);
 	trainer_hide(t, shown);
 	return status;
 }

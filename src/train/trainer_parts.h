@@ -308,9 +308,11 @@ int share_leaf_sums(struct trainer *t, struct err *e);
 int share_sum(struct trainer *t, float **gradient, struct err *e);
 int share_norm(struct trainer *t, struct err *e);
 int share_weights(struct trainer *t, struct err *e);
+int share_show(struct trainer *t, struct err *e);
 /* trainer_save.c: what a rank that follows does of a checkpoint, in the folder as it is written, and of going on. */
 void trainer_save_part(struct trainer *t, const char *dir, struct err *e);
 void trainer_load_part(struct trainer *t, const char *dir, long step, struct err *e);
+void trainer_show_part(struct trainer *t, bool kept, struct err *e); /* what counts, for now or for good */
 /* trainer_plan.c: records the step anew, of the blocks from first_block on, and plans it as it comes or within a
  * limit. The lowest block that what is trained has changed, 0 where it cannot be known or begins before it, the number
  * of blocks where it only works on the head. */
@@ -457,9 +459,9 @@ int trainer_check_machine(const struct trainer *t, struct err *e);
 int trainer_check_disk(const struct trainer *t, struct err *e);
 /* trainer_time.c: the plan's seconds, by running a little of it */
 int trainer_measure_time(struct trainer *t, struct err *e);
-/* trainer_save.c: what averages, and is evaluated and kept, is where the weights are until trainer_hide; false: there
- * is no such thing. What steps change stands in the gradients' memory meanwhile. */
-bool trainer_show(struct trainer *t);
+/* trainer_save.c: what averages, and is evaluated and kept, is where the weights are, in all ranks, until trainer_hide;
+ * *shown false: there is no such thing. What steps change stands in the gradients' memory meanwhile. */
+int trainer_show(struct trainer *t, bool *shown, struct err *e);
 void trainer_hide(struct trainer *t, bool shown);
 /* trainer_eval.c */
 int trainer_make_scorer(struct trainer *t, struct err *e);

@@ -95,8 +95,8 @@ static const char *unshared(const struct trainer *t)
 		return "--kl-to-base";
 	if (t->recipe.l2_sp > 0 || t->recipe.ewc > 0)
 		return "--l2-sp or --ewc";
-	if (optim_averages(&t->optim))
-		return "an average of the weights";
+	if (optim_averages(&t->optim) && t->recipe.load_best_model_at_end)
+		return "--load-best-model-at-end of an average of the weights";
 	if (a && (a->term || a->updated))
 		return "a method that looks at the whole gradient";
 	return t->memory ? "several recipes beside each other" : NULL;
@@ -451,6 +451,13 @@ int share_weights(struct trainer *t, struct err *e)
 	return 0;
 }
 
+int share_show(struct trainer *t, struct err *e)
+{
+	struct sharing *s = &t->sharing;
+
+	return s->ranks ? ranks_gather(s->ranks, RANKS_TAG_WEIGHTS, t->params->w, s->number, e) : 0;
+}
+
 /* --- those that follow --- */
 
 /* What fails here fails in rank 0 alike, or is told it there. */
@@ -468,6 +475,10 @@ static void obey(struct trainer *t, struct ranks *r, struct err *e)
 		trainer_save_part(t, r->order.text, e);
 	else if (r->order.what == RANKS_LOAD)
 		trainer_load_part(t, r->order.text, (long)r->order.number, e);
+	else if (r->order.what == RANKS_SHOW)
+		trainer_show_part(t, r->order.number, e);
+	else if (r->order.what == RANKS_HIDE)
+		trainer_hide(t, true);
 }
 
 int trainer_follow(struct trainer *t, struct err *e)

@@ -56,8 +56,10 @@ int trainer_sample(struct trainer *t, struct buf *text, struct err *e)
 	int status = prompt_of(t, &ids, e);
 
 	if (!status) {
-		bool shown = trainer_show(t); /* of averages, where those count */
-		status = write(t, &ids, most, &g, e);
+		bool shown; /* of averages, where those count */
+		status = trainer_show(t, &shown, e);
+		if (!status)
+			status = write(t, &ids, most, &g, e);
 		trainer_hide(t, shown);
 	}
 	if (!status) {

@@ -53,25 +53,41 @@ static bool averages(const struct trainer *t)
 	return optim_averages(&t->optim) && t->step > 0 && strcmp(t->recipe.ema_weights, "beside") != 0;
 }
 
-static void show(struct trainer *t, float *kept)
+/* kept NULL: for good */
+static int show(struct trainer *t, float *kept, struct err *e)
 {
+	struct ranks *r = t->sharing.ranks;
+
+	if (r && !r->rank && ranks_order(r, RANKS_SHOW, kept != NULL, NULL, e) < 0)
+		return -1;
 	optim_show(&t->optim, kept);
 	t->shown = true;
+	if (share_show(t, e) < 0)
+		return -1;
 	follow(t);
+	return 0;
 }
 
-bool trainer_show(struct trainer *t)
+int trainer_show(struct trainer *t, bool *shown, struct err *e)
 {
-	if (t->shown || !averages(t))
-		return false;
-	show(t, grad_tree_leaf(&t->gradients));
-	return true;
+	*shown = !t->shown && averages(t);
+	return *shown ? show(t, grad_tree_leaf(&t->gradients), e) : 0;
+}
+
+void trainer_show_part(struct trainer *t, bool kept, struct err *e)
+{
+	show(t, kept ? grad_tree_leaf(&t->gradients) : NULL, e);
 }
 
 void trainer_hide(struct trainer *t, bool shown)
 {
+	struct ranks *r = t->sharing.ranks;
+	struct err lost; /* which any later message meets too */
+
 	if (!shown)
 		return;
+	if (r && !r->rank)
+		ranks_order(r, RANKS_HIDE, 0, NULL, &lost);
 	optim_hide(&t->optim, grad_tree_leaf(&t->gradients));
 	t->shown = false;
 	follow(t);
@@ -81,9 +97,11 @@ static int save_beside(void *ctx, const char *dir, struct err *e)
 {
 	struct trainer *t = ctx;
 	const struct objective_run *o = &t->objective;
-	bool shown = trainer_show(t);
-	int status = t->has_adapter ? write_adapter(t, dir, e) : 0;
+	bool shown;
+	int status = trainer_show(t, &shown, e);
 
+	if (!status && t->has_adapter)
+		status = write_adapter(t, dir, e);
 	trainer_hide(t, shown);
 	if (status)
 		return -1;
@@ -358,8 +376,7 @@ static int save_average(struct trainer *t, const char *dir, struct err *e)
 	char *beside = io_join(dir, AVERAGE_FOLDER);
 	int status = io_mkdirs(beside, e);
 
-	if (!status) {
-		show(t, grad_tree_leaf(&t->gradients));
+	if (!status && (status = show(t, grad_tree_leaf(&t->gradients), e)) == 0) {
 		status = save_trained(t, beside, e);
 		trainer_hide(t, true);
 	}
@@ -373,8 +390,8 @@ int trainer_result(struct trainer *t, const char *dir, struct err *e)
 
 	if (!t->started)
 		BUG("the result of a run that has not begun");
-	if (averages(t))
-		show(t, NULL);
+	if (averages(t) && show(t, NULL, e) < 0)
+		return -1;
 	if (check_finite(t->params, e) < 0)
 		return -1;
 	pass_stop(&t->net.pass);

@@ -185,7 +185,6 @@ static void test_refused(struct test *t, const char *data)
 {
 	static const char *const options[][2] = {
 		{ "l2-sp=0.1", "--l2-sp" }, { "kl-to-base=0.1", "--kl-to-base" }, { "method=adalora", "gradient" },
-		{ "ema-decay=0.9", "average" },
 		{ "zero-stage=3", "--zero-stage 3" },
 	};
 	struct job j;
@@ -241,7 +240,7 @@ void test_ranks(struct test *t)
 	test_bits(t, data, "gpt2", "method=full optim=muon", false);
 	test_bits(t, data, "llama", "method=full optim=adamw_8bit", false);
 	test_going_on(t, data, "full");
-	test_going_on(t, data, "lora");
+	test_going_on(t, data, "lora ema-decay=0.9");
 	test_damage(t, data);
 	test_lost(t, data);
 	test_memory(t, data);
