@@ -429,7 +429,8 @@ def tuning(s):
         print("no job", status, j["error"]["param"], j["error"]["message"][:60])
     hyper = {"n_epochs": 2, "batch_size": 1, "learning_rate_multiplier": 2}
     job = ask(suffix="mail", seed=7, validation_file=rows["id"], hyperparameters=hyper)[1]
-    long = ask(hyperparameters={"n_epochs": 1000})[1]
+    many = upload(s, "many.jsonl", "fine-tune", rows_of(1000))[1]
+    long = ask(training_file=many["id"], hyperparameters={"n_epochs": 1000})[1]  # minutes on any machine
     job = wait_for(s, jobs + "/" + job["id"], "status", "succeeded", "failed", "cancelled")
     print("job", job["status"], job["fine_tuned_model"].rsplit(":", 1)[0], job["trained_tokens"] > 0, job["seed"])
     events = s.ask("%s/%s/events?limit=100" % (jobs, job["id"]))[1]["data"]

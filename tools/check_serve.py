@@ -48,7 +48,6 @@ def clients(base, model):
     check("24 beside each other are as alone", beside == out)
 
 
-<<<<<<< HEAD
 def responses(base, model):
     import openai
     c = openai.OpenAI(base_url=base, api_key="none", max_retries=0)
@@ -80,7 +79,6 @@ def ollama_client(base, model):
         check("ollama ResponseError", False)
     except ollama.ResponseError as e:
         check("ollama ResponseError", e.status_code == 400, e.error)
-=======
 def beside(base, model, work):
     """Files, a tuning job whose result is a model, a batch."""
     import openai
@@ -136,7 +134,6 @@ def beside(base, model, work):
     check("a batch", batch.request_counts.completed == 12 and
           {x["response"]["body"]["choices"][0]["message"]["content"] for x in out} == {alone})
     check("a file goes", c.files.delete(lines.id).deleted)
->>>>>>> e781205 (serve: a page at / for chat with models beside each other and for runs, tried in a browser)
 
 
 TASK = """task: served
@@ -187,12 +184,9 @@ def main():
     try:
         said = json.loads(server.stdout.readline())
         clients(said["address"], said["models"][0])
-<<<<<<< HEAD
         responses(said["address"], said["models"][0])
         ollama_client(said["address"], said["models"][0])
-=======
         beside(said["address"], said["models"][0], work)
->>>>>>> e781205 (serve: a page at / for chat with models beside each other and for runs, tried in a browser)
         if len(sys.argv) > 4:
             lm_eval(said["address"], said["models"][0], sys.argv[4], work)
     finally:

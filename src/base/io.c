@@ -105,7 +105,10 @@ int io_map(struct mapping *m, const char *path, struct err *e)
 	if (st.st_size > 0) {
 		void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 		if (p == MAP_FAILED) {
-			io_error(e, "map", path);
+			if (errno == ENOMEM)
+				mem_refused((size_t)st.st_size, path, e);
+			else
+				io_error(e, "map", path);
 			goto out;
 		}
 		*m = (struct mapping){ .data = p, .size = (size_t)st.st_size };

@@ -180,20 +180,23 @@ static void *map_huge(size_t bytes)
 	return p + before;
 }
 
+int mem_refused(size_t bytes, const char *what, struct err *e)
+{
+	char want[32], have[32];
+
+	return err_set(e, "no memory for %s: %s wanted, %s available%s", what, human_bytes(bytes, want),
+	               human_bytes(mem_available(), have),
+	               limit_left() < bytes ? " under this process's limit (ulimit -v, -d)" : "");
+}
+
 int mem_map(void **out, size_t bytes, const char *what, struct err *e)
 {
 	size_t length = map_length(bytes);
-	char want[32], have[32];
 	guard_check(bytes);
 	*out = length >= HUGE_FROM ? map_huge(length) : NULL;
 	if (!*out && length)
 		*out = map_pages(length); /* also where there is just no room to align it */
-	if (*out)
-		return 0;
-	size_t left = limit_left();
-	return err_set(e, "no memory for %s: %s wanted, %s available%s", what, human_bytes(bytes, want),
-	               human_bytes(mem_available(), have),
-	               left < bytes ? " under this process's limit (ulimit -v, -d)" : "");
+	return *out ? 0 : mem_refused(bytes, what, e);
 }
 
 size_t mem_map_granule(size_t bytes)

@@ -22,6 +22,7 @@ char *mem_vprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1, 
 void mem_free(void *p);
 void mem_trim(void);                                 /* pages of what was freed go back, where the libc can do that */
 
+int mem_refused(size_t bytes, const char *what, struct err *e); /* −1, and how much there is of what was wanted */
 /* Anonymous zero pages, 2 MiB aligned with huge pages asked for where that pays. Not touched. Freed by mem_unmap. */
 int mem_map(void **out, size_t bytes, const char *what, struct err *e);
 /* what one touched byte of such a mapping makes resident: a page, or a huge one */

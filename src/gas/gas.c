@@ -61,12 +61,12 @@ static json_t *count_or_null(int64_t n) { return n < 0 ? json_null() : json_inte
 
 json_t *gas_request_json(const struct gas *g)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "seconds", jsonx_number(g->seconds),
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "seconds", jsonx_number(g->seconds),
 	                 "cpu_seconds", jsonx_number(g->cpu_seconds), "tokens_in", count_or_null(g->tokens_in),
 	                 "tokens_out", count_or_null(g->tokens_out), "flops", jsonx_number(g->flops), "int_ops",
 	                 jsonx_number(g->int_ops), "joules", jsonx_number(g->energy.joules), "joules_low",
 	                 jsonx_number(g->energy.low), "joules_high", jsonx_number(g->energy.high), "money",
-	                 jsonx_number(g->money.total), "currency", text_or_null(g->money.currency));
+	                 jsonx_number(g->money.total));
 }
 
 void gas_json(json_t *j, const struct gas *g)

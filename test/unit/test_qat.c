@@ -112,7 +112,7 @@ static void check_file(struct test *t, const char *run, struct device *d, const 
 static void check_forward(struct test *t, const char *model, const char *rows, const char *type, const char *more)
 {
 	static struct texts trained;
-	char *words = mem_printf("qat=%s max-steps=3 learning-rate=1e-2 warmup-steps=0 %s", type, more);
+	char *out = io_join(test_tmp(), "qat"), *words = mem_printf("qat=%s max-steps=3 learning-rate=1e-2 warmup-steps=0 %s", type, more);
 	struct err e = ERR_INIT;
 	struct job j;
 	struct training s;
@@ -123,13 +123,14 @@ static void check_forward(struct test *t, const char *model, const char *rows, c
 		training_steps(t, &s, 3, NULL);
 		score(t, trainer_model(s.trainer), trainer_overlay(s.trainer), &s.device, &trained);
 		CHECK(t, trained.x[1][1] < 0 && trained.x[7][9] < 0);
-		bool fine = io_mkdirs(j.out, &e) == 0 && trainer_result(s.trainer, j.out, &e) == 0;
+		bool fine = io_mkdirs(out, &e) == 0 && trainer_result(s.trainer, out, &e) == 0;
 		CHECK_MSG(t, fine, "%s", e.msg);
 		if (fine)
-			check_file(t, j.out, &s.device, &trained);
+			check_file(t, out, &s.device, &trained);
 	}
 	training_end(&s);
 	job_release(&j);
+	mem_free(out);
 	mem_free(words);
 }
 
