@@ -112,7 +112,8 @@ static void check_file(struct test *t, const char *run, struct device *d, const 
 static void check_forward(struct test *t, const char *model, const char *rows, const char *type, const char *more)
 {
 	static struct texts trained;
-	char *out = io_join(test_tmp(), "qat"), *words = mem_printf("qat=%s max-steps=3 learning-rate=1e-2 warmup-steps=0 %s", type, more);
+	char *out = io_join(test_tmp(), "qat");
+	char *words = mem_printf("qat=%s max-steps=3 learning-rate=1e-2 warmup-steps=0 %s", type, more);
 	struct err e = ERR_INIT;
 	struct job j;
 	struct training s;
