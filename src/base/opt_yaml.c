@@ -6,57 +6,40 @@
 #include "base/opt.h"
 
 #include <string.h>
-#include <yaml.h>
 
 #include "base/buf.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/opt_others.h"
+#include "base/yaml_events.h"
 
 enum { YAML_BYTES_MAX = 1 << 20 };
 
 struct reader {
 	struct opt_parse *p;
-	yaml_parser_t parser;
-	yaml_event_t event;
-	bool open; /* event holds something */
-	const char *where;
-	struct err *e;
+	struct yaml_events events;
 };
 
-static int fail_at(struct reader *r, const yaml_mark_t *mark, const char *what)
-{
-	return err_set(r->e, "%s line %zu: %s", r->where, mark->line + 1, what);
-}
+static int fail(struct reader *r, const char *what) { return yaml_events_fail(&r->events, what); }
 
 /* Puts file and line before the sentence that is there. */
 static int prefix_at(struct reader *r, const yaml_mark_t *mark)
 {
-	return err_prefix(r->e, "%s line %zu", r->where, mark->line + 1);
+	return err_prefix(r->events.e, "%s line %zu", r->events.where, mark->line + 1);
 }
 
-/* The next event into r->event. */
-static int next(struct reader *r)
-{
-	if (r->open)
-		yaml_event_delete(&r->event);
-	r->open = yaml_parser_parse(&r->parser, &r->event);
-	if (r->open)
-		return 0;
-	const char *problem = r->parser.problem ? r->parser.problem : "it is not YAML";
-	return fail_at(r, &r->parser.problem_mark, problem);
-}
+static int next(struct reader *r) { return yaml_events_next(&r->events); }
 
 static int scalar_text(struct reader *r, const char **text)
 {
-	const yaml_event_t *v = &r->event;
+	const yaml_event_t *v = &r->events.event;
 	if (v->type == YAML_ALIAS_EVENT || (v->type == YAML_SCALAR_EVENT && v->data.scalar.anchor))
-		return fail_at(r, &v->start_mark, "anchors and aliases are not used here");
+		return fail(r, "anchors and aliases are not used here");
 	if (v->type != YAML_SCALAR_EVENT)
-		return fail_at(r, &v->start_mark, "one value was wanted, found a list or a mapping");
+		return fail(r, "one value was wanted, found a list or a mapping");
 	*text = (const char *)v->data.scalar.value;
 	if (strlen(*text) != v->data.scalar.length)
-		return fail_at(r, &v->start_mark, "a text must not hold a zero byte");
+		return fail(r, "a text must not hold a zero byte");
 	return 0;
 }
 
@@ -71,29 +54,30 @@ static bool is_null(const yaml_event_t *v)
 static int read_list(struct reader *r, const struct opt *o, const char *name, bool keep)
 {
 	struct buf joined = BUF_INIT;
-	yaml_mark_t start = r->event.start_mark;
+	yaml_mark_t start = r->events.event.start_mark;
 	const char *text;
 	int rc = -1;
 	bool first = true;
 	if (o->type != OPT_TYPE_LIST && o->type != OPT_TYPE_STRING) {
-		err_set(r->e, "%s line %zu: %s wants one value, found a list", r->where, start.line + 1, name);
+		err_set(r->events.e, "%s line %zu: %s wants one value, found a list", r->events.where,
+		        start.line + 1, name);
 		goto out;
 	}
 	for (;; first = false) {
 		if (next(r))
 			goto out;
-		if (r->event.type == YAML_SEQUENCE_END_EVENT)
+		if (r->events.event.type == YAML_SEQUENCE_END_EVENT)
 			break;
 		if (scalar_text(r, &text))
 			goto out;
 		buf_addf(&joined, "%s%s", first ? "" : ",", text);
-		if (o->type == OPT_TYPE_LIST && keep && opt_assign(r->p, name, text, r->e)) {
-			prefix_at(r, &r->event.start_mark);
+		if (o->type == OPT_TYPE_LIST && keep && opt_assign(r->p, name, text, r->events.e)) {
+			prefix_at(r, &r->events.event.start_mark);
 			goto out;
 		}
 	}
 	rc = 0;
-	if (o->type == OPT_TYPE_STRING && keep && opt_assign(r->p, name, buf_str(&joined), r->e))
+	if (o->type == OPT_TYPE_STRING && keep && opt_assign(r->p, name, buf_str(&joined), r->events.e))
 		rc = prefix_at(r, &start);
 out:
 	buf_release(&joined);
@@ -107,12 +91,12 @@ static int read_value(struct reader *r, const char *name, bool keep)
 	const struct opt *o = opt_find_called(r->p->table, name);
 	if (next(r))
 		return -1;
-	if (r->event.type == YAML_SEQUENCE_START_EVENT)
+	if (r->events.event.type == YAML_SEQUENCE_START_EVENT)
 		return read_list(r, o, name, keep);
 	if (scalar_text(r, &text))
 		return -1;
-	if (keep && !is_null(&r->event) && opt_assign(r->p, name, text, r->e))
-		return prefix_at(r, &r->event.start_mark);
+	if (keep && !is_null(&r->events.event) && opt_assign(r->p, name, text, r->events.e))
+		return prefix_at(r, &r->events.event.start_mark);
 	return 0;
 }
 
@@ -121,12 +105,13 @@ static const struct opt *key_row(struct reader *r, const char *name, bool *seen)
 {
 	const struct opt *o = opt_find_called(r->p->table, name);
 	if (!o) {
-		opt_assign(r->p, name, "", r->e); /* says what it may have meant */
-		prefix_at(r, &r->event.start_mark);
+		opt_assign(r->p, name, "", r->events.e); /* says what it may have meant */
+		prefix_at(r, &r->events.event.start_mark);
 		return NULL;
 	}
 	if (seen[o - r->p->table]) {
-		err_set(r->e, "%s line %zu: %s is given twice", r->where, r->event.start_mark.line + 1, name);
+		err_set(r->events.e, "%s line %zu: %s is given twice", r->events.where,
+		        r->events.event.start_mark.line + 1, name);
 		return NULL;
 	}
 	seen[o - r->p->table] = true;
@@ -139,7 +124,7 @@ static int read_pairs(struct reader *r, bool *seen)
 		const char *text;
 		if (next(r))
 			return -1;
-		if (r->event.type == YAML_MAPPING_END_EVENT)
+		if (r->events.event.type == YAML_MAPPING_END_EVENT)
 			return 0;
 		if (scalar_text(r, &text))
 			return -1;
@@ -158,36 +143,31 @@ static int read_stream(struct reader *r, bool *seen)
 {
 	if (next(r) || next(r)) /* stream start, document start */
 		return -1;
-	if (r->event.type == YAML_STREAM_END_EVENT)
+	if (r->events.event.type == YAML_STREAM_END_EVENT)
 		return 0;
 	if (next(r))
 		return -1;
-	if (r->event.type == YAML_SCALAR_EVENT && is_null(&r->event))
+	if (r->events.event.type == YAML_SCALAR_EVENT && is_null(&r->events.event))
 		return 0;
-	if (r->event.type != YAML_MAPPING_START_EVENT)
-		return fail_at(r, &r->event.start_mark, "a mapping was wanted, lines of \"name: value\"");
+	if (r->events.event.type != YAML_MAPPING_START_EVENT)
+		return fail(r, "a mapping was wanted, lines of \"name: value\"");
 	if (read_pairs(r, seen) || next(r) || next(r)) /* document end, then the stream's */
 		return -1;
-	if (r->event.type != YAML_STREAM_END_EVENT)
-		return fail_at(r, &r->event.start_mark, "a second document is not used here");
+	if (r->events.event.type != YAML_STREAM_END_EVENT)
+		return fail(r, "a second document is not used here");
 	return 0;
 }
 
 int opt_yaml_text(struct opt_parse *p, const char *text, size_t n, const char *where, struct err *e)
 {
-	struct reader r = { .p = p, .where = where, .e = e };
+	struct reader r = { .p = p };
 	size_t rows = 0;
 	while (p->table[rows].type != OPT_TYPE_END)
 		rows++;
-	if (!yaml_parser_initialize(&r.parser))
-		BUG("libyaml made no parser");
-	yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, n);
-	yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
+	yaml_events_open(&r.events, text, n, where, e);
 	bool *seen = mem_array(rows + 1, sizeof(*seen));
 	int rc = read_stream(&r, seen);
-	if (r.open)
-		yaml_event_delete(&r.event);
-	yaml_parser_delete(&r.parser);
+	yaml_events_close(&r.events);
 	mem_free(seen);
 	return rc;
 }

@@ -6,37 +6,18 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "base/yaml_events.h"
 
 enum { DEPTH_MOST = 64, BYTES_MOST = 4 << 20, NUMBER_MOST = 60 };
 
-struct reader {
-	yaml_parser_t parser;
-	yaml_event_t event;
-	bool open;                     /* event holds something */
-	const char *where;
-	struct err *e;
-};
-
-static json_t *fail(struct reader *r, const char *what)
+static json_t *fail(struct yaml_events *r, const char *what)
 {
-	err_set(r->e, "%s line %zu: %s", r->where, r->event.start_mark.line + 1, what);
+	yaml_events_fail(r, what);
 	return NULL;
-}
-
-static int next(struct reader *r)
-{
-	if (r->open)
-		yaml_event_delete(&r->event);
-	r->open = yaml_parser_parse(&r->parser, &r->event);
-	if (r->open)
-		return 0;
-	return err_set(r->e, "%s line %zu: %s", r->where, r->parser.problem_mark.line + 1,
-	               r->parser.problem ? r->parser.problem : "it is not YAML");
 }
 
 /* --- scalars --- */
@@ -50,7 +31,7 @@ static bool is_one_of(const char *text, const char *const *list)
 }
 
 /* Digits and underscores after a sign: decimal, or what YAML 1.1 has beside. */
-static json_t *number(struct reader *r, const char *text)
+static json_t *number(struct yaml_events *r, const char *text)
 {
 	char clean[NUMBER_MOST + 1];
 	const char *s = text + (*text == '-' || *text == '+');
@@ -83,7 +64,7 @@ static json_t *number(struct reader *r, const char *text)
 	return *end || errno ? fail(r, "a whole number is too large") : json_integer(i);
 }
 
-static json_t *plain(struct reader *r, const char *text)
+static json_t *plain(struct yaml_events *r, const char *text)
 {
 	static const char *const nulls[] = { "", "~", "null", "Null", "NULL", NULL };
 	static const char *const yes[] = { "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", NULL };
@@ -96,7 +77,7 @@ static json_t *plain(struct reader *r, const char *text)
 	return is_one_of(text, no) ? json_false() : number(r, text);
 }
 
-static json_t *scalar(struct reader *r)
+static json_t *scalar(struct yaml_events *r)
 {
 	const yaml_event_t *v = &r->event;
 	const char *text = (const char *)v->data.scalar.value, *tag = (const char *)v->data.scalar.tag;
@@ -116,14 +97,14 @@ static json_t *scalar(struct reader *r)
 
 /* --- what holds others --- */
 
-static json_t *node(struct reader *r, int depth);
+static json_t *node(struct yaml_events *r, int depth);
 
-static json_t *list(struct reader *r, int depth)
+static json_t *list(struct yaml_events *r, int depth)
 {
 	json_t *made = json_array();
 
 	for (;;) {
-		if (next(r) < 0)
+		if (yaml_events_next(r) < 0)
 			break;
 		if (r->event.type == YAML_SEQUENCE_END_EVENT)
 			return made;
@@ -137,7 +118,7 @@ static json_t *list(struct reader *r, int depth)
 }
 
 /* The key that stands there, mem_free. */
-static char *key_of(struct reader *r, const json_t *map)
+static char *key_of(struct yaml_events *r, const json_t *map)
 {
 	if (r->event.type != YAML_SCALAR_EVENT) {
 		fail(r, "a name was wanted before a colon");
@@ -156,17 +137,17 @@ static char *key_of(struct reader *r, const json_t *map)
 	return mem_strdup(key);
 }
 
-static json_t *mapping(struct reader *r, int depth)
+static json_t *mapping(struct yaml_events *r, int depth)
 {
 	json_t *made = json_object(), *item;
 
 	for (;;) {
-		if (next(r) < 0)
+		if (yaml_events_next(r) < 0)
 			break;
 		if (r->event.type == YAML_MAPPING_END_EVENT)
 			return made;
 		char *key = key_of(r, made);
-		item = key && next(r) == 0 ? node(r, depth + 1) : NULL;
+		item = key && yaml_events_next(r) == 0 ? node(r, depth + 1) : NULL;
 		if (item)
 			json_object_set_new(made, key, item);
 		mem_free(key);
@@ -177,7 +158,7 @@ static json_t *mapping(struct reader *r, int depth)
 	return NULL;
 }
 
-static json_t *node(struct reader *r, int depth)
+static json_t *node(struct yaml_events *r, int depth)
 {
 	const yaml_event_t *v = &r->event;
 	bool anchored = v->type == YAML_ALIAS_EVENT ||
@@ -196,16 +177,16 @@ static json_t *node(struct reader *r, int depth)
 	}
 }
 
-static json_t *document(struct reader *r)
+static json_t *document(struct yaml_events *r)
 {
-	if (next(r) < 0 || next(r) < 0) /* the stream's start, the document's */
+	if (yaml_events_next(r) < 0 || yaml_events_next(r) < 0) /* the stream's start, the document's */
 		return NULL;
 	if (r->event.type == YAML_STREAM_END_EVENT)
 		return json_null();
-	if (next(r) < 0)
+	if (yaml_events_next(r) < 0)
 		return NULL;
 	json_t *made = node(r, 0);
-	if (made && (next(r) < 0 || next(r) < 0)) {
+	if (made && (yaml_events_next(r) < 0 || yaml_events_next(r) < 0)) {
 		json_decref(made);
 		return NULL;
 	}
@@ -218,16 +199,11 @@ static json_t *document(struct reader *r)
 
 json_t *yaml_json(const char *text, size_t n, const char *where, struct err *e)
 {
-	struct reader r = { .where = where, .e = e };
+	struct yaml_events r;
 
-	if (!yaml_parser_initialize(&r.parser))
-		BUG("libyaml made no parser");
-	yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, n);
-	yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
+	yaml_events_open(&r, text, n, where, e);
 	json_t *made = document(&r);
-	if (r.open)
-		yaml_event_delete(&r.event);
-	yaml_parser_delete(&r.parser);
+	yaml_events_close(&r);
 	return made;
 }
 

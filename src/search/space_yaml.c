@@ -3,38 +3,23 @@
 
 #include <stdbool.h>
 #include <string.h>
-#include <yaml.h>
+
+#include "base/yaml_events.h"
 
 enum { DEPTH_MOST = 8 };
 
 struct reader {
-	yaml_parser_t parser;
-	yaml_event_t event;
-	bool open;                     /* event holds something */
+	struct yaml_events events;
 	struct arena *mem;
-	const char *where;
-	struct err *e;
 };
 
-static int fail(struct reader *r, const char *what)
-{
-	return err_set(r->e, "%s line %zu: %s", r->where, r->event.start_mark.line + 1, what);
-}
+static int fail(struct reader *r, const char *what) { return yaml_events_fail(&r->events, what); }
 
-static int next(struct reader *r)
-{
-	if (r->open)
-		yaml_event_delete(&r->event);
-	r->open = yaml_parser_parse(&r->parser, &r->event);
-	if (r->open)
-		return 0;
-	const char *problem = r->parser.problem ? r->parser.problem : "it is not YAML";
-	return err_set(r->e, "%s line %zu: %s", r->where, r->parser.problem_mark.line + 1, problem);
-}
+static int next(struct reader *r) { return yaml_events_next(&r->events); }
 
 static const char *scalar(struct reader *r)
 {
-	const yaml_event_t *v = &r->event;
+	const yaml_event_t *v = &r->events.event;
 	const char *text = (const char *)v->data.scalar.value;
 
 	if (strlen(text) == v->data.scalar.length)
@@ -55,14 +40,15 @@ static struct yaml_node *read_node(struct reader *r, int depth);
 /* Checks and keeps the key that is read. */
 static const char *read_key(struct reader *r, const struct yaml_node *map)
 {
-	if (r->event.type != YAML_SCALAR_EVENT) {
+	if (r->events.event.type != YAML_SCALAR_EVENT) {
 		fail(r, "a name was wanted before a colon");
 		return NULL;
 	}
 	const char *key = scalar(r);
 	for (const struct yaml_node *n = map->first; key && n; n = n->next)
 		if (!strcmp(n->key, key)) {
-			err_set(r->e, "%s line %zu: %s is given twice", r->where, r->event.start_mark.line + 1, key);
+			err_set(r->events.e, "%s line %zu: %s is given twice", r->events.where,
+			        r->events.event.start_mark.line + 1, key);
 			return NULL;
 		}
 	return key;
@@ -76,7 +62,7 @@ static int read_inside(struct reader *r, struct yaml_node *of, int depth)
 		const char *key = NULL;
 		if (next(r) < 0)
 			return -1;
-		if (r->event.type == YAML_SEQUENCE_END_EVENT || r->event.type == YAML_MAPPING_END_EVENT)
+		if (r->events.event.type == YAML_SEQUENCE_END_EVENT || r->events.event.type == YAML_MAPPING_END_EVENT)
 			return 0;
 		if (of->kind == YAML_MAP && (!(key = read_key(r, of)) || next(r) < 0))
 			return -1;
@@ -93,17 +79,17 @@ static struct yaml_node *read_node(struct reader *r, int depth)
 {
 	struct yaml_node *node = arena_alloc(r->mem, sizeof(*node));
 
-	node->line = r->event.start_mark.line + 1;
-	if (has_anchor(&r->event) || depth > DEPTH_MOST) {
+	node->line = r->events.event.start_mark.line + 1;
+	if (has_anchor(&r->events.event) || depth > DEPTH_MOST) {
 		fail(r, depth > DEPTH_MOST ? "it is nested too deep" : "anchors and aliases are not used here");
 		return NULL;
 	}
-	if (r->event.type == YAML_SCALAR_EVENT) {
+	if (r->events.event.type == YAML_SCALAR_EVENT) {
 		node->kind = YAML_TEXT;
 		node->text = scalar(r);
 		return node->text ? node : NULL;
 	}
-	node->kind = r->event.type == YAML_SEQUENCE_START_EVENT ? YAML_LIST : YAML_MAP;
+	node->kind = r->events.event.type == YAML_SEQUENCE_START_EVENT ? YAML_LIST : YAML_MAP;
 	return read_inside(r, node, depth) < 0 ? NULL : node;
 }
 
@@ -111,7 +97,7 @@ static struct yaml_node *read_stream(struct reader *r)
 {
 	if (next(r) < 0 || next(r) < 0) /* the stream's start, the document's */
 		return NULL;
-	if (r->event.type == YAML_STREAM_END_EVENT) {
+	if (r->events.event.type == YAML_STREAM_END_EVENT) {
 		struct yaml_node *empty = arena_alloc(r->mem, sizeof(*empty));
 		*empty = (struct yaml_node){ .kind = YAML_MAP, .line = 1 };
 		return empty;
@@ -119,7 +105,7 @@ static struct yaml_node *read_stream(struct reader *r)
 	struct yaml_node *root = next(r) < 0 ? NULL : read_node(r, 0);
 	if (!root || next(r) < 0 || next(r) < 0) /* the document's end, the stream's */
 		return NULL;
-	if (r->event.type == YAML_STREAM_END_EVENT)
+	if (r->events.event.type == YAML_STREAM_END_EVENT)
 		return root;
 	fail(r, "a second document is not used here");
 	return NULL;
@@ -127,15 +113,10 @@ static struct yaml_node *read_stream(struct reader *r)
 
 struct yaml_node *yaml_tree(struct arena *mem, const char *text, size_t n, const char *where, struct err *e)
 {
-	struct reader r = { .mem = mem, .where = where, .e = e };
+	struct reader r = { .mem = mem };
 
-	if (!yaml_parser_initialize(&r.parser))
-		BUG("libyaml made no parser");
-	yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, n);
-	yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
+	yaml_events_open(&r.events, text, n, where, e);
 	struct yaml_node *root = read_stream(&r);
-	if (r.open)
-		yaml_event_delete(&r.event);
-	yaml_parser_delete(&r.parser);
+	yaml_events_close(&r.events);
 	return root;
 }
