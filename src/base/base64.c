@@ -17,7 +17,7 @@ void base64_write(struct buf *out, const uint8_t *bytes, size_t n)
 	}
 }
 
-static int digit(char c)
+int base64_digit(char c)
 {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';
@@ -36,7 +36,7 @@ int base64_read(struct buf *out, const char *text, size_t n)
 	while (n && text[n - 1] == '=')
 		n--;
 	for (size_t i = 0; i < n; i++) {
-		int d = digit(text[i]);
+		int d = base64_digit(text[i]);
 		if (d < 0)
 			return -1;
 		bits = bits << 6 | (uint32_t)d;

@@ -43,16 +43,6 @@ static int write_log(const struct guarding *x, const char *where, const struct g
 	return status;
 }
 
-static const struct guard_finding *gravest(const struct guard_result *r)
-{
-	const struct guard_finding *f = r->findings;
-
-	for (size_t i = 1; i < r->n; i++)
-		if (r->findings[i].verdict > f->verdict)
-			f = &r->findings[i];
-	return f;
-}
-
 /* Counts, and says what is not refused: that is the caller's to say. */
 static void tell(struct guarding *x, const char *where, const struct guard_result *r)
 {
@@ -64,7 +54,7 @@ static void tell(struct guarding *x, const char *where, const struct guard_resul
 	pthread_mutex_unlock(&x->lock);
 	if (r->verdict != GUARD_FLAG && r->verdict != GUARD_REDACT)
 		return;
-	const struct guard_finding *f = gravest(r);
+	const struct guard_finding *f = guard_gravest(r);
 	log_warn("%s: %s by the guard: %s at bytes %zu to %zu%s%s%s", where,
 	         r->verdict == GUARD_REDACT ? "redacted" : "flagged", f->rule, f->begin, f->end,
 	         f->path[0] ? ", in " : "", f->path, r->n > 1 ? ", and more" : "");
@@ -81,7 +71,7 @@ int guarding_text(struct guarding *x, const char *where, const char *text, size_
 	tell(x, where, &r);
 	int status = write_log(x, where, &r, text, e);
 	if (status == 0 && r.verdict == GUARD_REFUSE) {
-		const struct guard_finding *f = gravest(&r);
+		const struct guard_finding *f = guard_gravest(&r);
 		status = err_set(e, "%s: refused by the guard: %s at bytes %zu to %zu%s%s", where, f->rule, f->begin,
 		                 f->end, f->path[0] ? ", in " : "", f->path);
 	}
@@ -98,7 +88,7 @@ void guarding_told(void *guarding, const char *where, const char *text, const st
 
 	tell(x, where, r);
 	if (r->verdict == GUARD_REFUSE)
-		log_warn("%s: refused by the guard: %s", where, gravest(r)->rule);
+		log_warn("%s: refused by the guard: %s", where, guard_gravest(r)->rule);
 	if (write_log(x, where, r, text, &e) < 0)
 		log_warn("%s", e.msg);
 }

@@ -8,19 +8,8 @@ static char turn(char c)
 	return c >= 'A' && c <= 'Z' ? (char)('A' + 'Z' - c) : c;
 }
 
-static bool undo(const char *s, size_t n, char *out)
-{
-	for (size_t i = 0; i < n; i++)
-		out[i] = turn(s[i]);
-	return true;
-}
+static void find(struct finder *f) { substitution_find(f, &(struct substitution){ .letter = turn, .most = 3.9 }); }
 
-static void find(struct finder *f) { substitution_find(f, &(struct substitution){ .undo = undo, .most = 3.9 }); }
-
-static void encode(struct buf *out, const char *s, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		buf_addc(out, turn(s[i]));
-}
+static void encode(struct buf *out, const char *s, size_t n) { substitution_letters(out, s, n, turn); }
 
 const struct encoding encoding_atbash = { .name = "atbash", .prior = 24, .once = true, .find = find, .encode = encode };

@@ -2,16 +2,7 @@
 #include "base/base64.h"
 #include "guard/base_n.h"
 
-static int digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
-}
+static int digit(char c) { return base64_digit(c == '-' ? '+' : c == '_' ? '/' : c); }
 
 static void find(struct finder *f)
 {

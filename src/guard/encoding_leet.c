@@ -47,7 +47,8 @@ static bool undo(const char *s, size_t n, char *out)
 
 static void find(struct finder *f)
 {
-	substitution_find(f, &(struct substitution){ undo, .in_word_digits = true, .plain = true, .most = 3.6 });
+	substitution_find(f, &(struct substitution){ .undo = undo, .in_word_digits = true, .plain = true,
+	                                             .most = 3.6 });
 }
 
 static void encode(struct buf *out, const char *s, size_t n)

@@ -52,6 +52,8 @@ void guard_look(struct guard_scratch *s, const char *text, size_t n, struct guar
 /* A finding of another's (a classifier, a perplexity) beside them; rule is borrowed. */
 void guard_add(struct guard_result *r, const char *rule, enum guard_verdict verdict, size_t begin, size_t end,
                double confidence);
+/* The first of the gravest findings, of which there is one at least. */
+const struct guard_finding *guard_gravest(const struct guard_result *r);
 /* Appends the text with "[KIND]" for each span that is to be redacted: the rule's last part, capital. */
 void guard_redact(const struct guard_result *r, const char *text, size_t n, struct buf *out);
 /* {verdict, findings: [{rule, verdict, begin, end, confidence, path, sha256 or text}]}; hashes of what was found, or,

@@ -19,6 +19,16 @@ static void put_name(const char *rule, struct buf *out)
 	buf_addc(out, ']');
 }
 
+const struct guard_finding *guard_gravest(const struct guard_result *r)
+{
+	const struct guard_finding *f = r->findings;
+
+	for (size_t i = 1; i < r->n; i++)
+		if (r->findings[i].verdict > f->verdict)
+			f = &r->findings[i];
+	return f;
+}
+
 void guard_redact(const struct guard_result *r, const char *text, size_t n, struct buf *out)
 {
 	size_t at = 0;

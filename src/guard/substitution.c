@@ -30,6 +30,15 @@ static bool in_word(const struct substitution *s, char c)
 	return (c >= '0' && c <= '9') || c == '@' || c == '$' || c == '!' || c == '|' || c == '+';
 }
 
+static bool undo(const struct substitution *s, const char *word, size_t n, char *out)
+{
+	if (!s->letter)
+		return s->undo(word, n, out);
+	for (size_t i = 0; i < n; i++)
+		out[i] = s->letter(word[i]);
+	return true;
+}
+
 static void put_undone(struct finder *f, const struct substitution *s, size_t begin, size_t end)
 {
 	char out[64];
@@ -38,7 +47,7 @@ static void put_undone(struct finder *f, const struct substitution *s, size_t be
 		size_t k = i;
 		while (k < end && in_word(s, f->s[k]))
 			k++;
-		if (k > i && k - i <= sizeof(out) && s->undo(f->s + i, k - i, out))
+		if (k > i && k - i <= sizeof(out) && undo(s, f->s + i, k - i, out))
 			for (size_t j = 0; j < k - i; j++)
 				finder_put(f, out + j, 1, i + j, i + j + 1);
 		else if (k > i)
@@ -78,7 +87,7 @@ static void add_word(struct finder *f, const struct substitution *s, struct stre
 
 	if (n > sizeof(out) || !f->room(f->ctx, 1))
 		return;
-	if (!s->undo(f->s + i, n, out)) {
+	if (!undo(s, f->s + i, n, out)) {
 		x->sum -= s->plain ? 0.5 : 6;
 		x->end = end;
 		return;
@@ -126,4 +135,10 @@ void substitution_find(struct finder *f, const struct substitution *s)
 		}
 	}
 	offer(f, s, &x);
+}
+
+void substitution_letters(struct buf *out, const char *s, size_t n, char (*letter)(char c))
+{
+	for (size_t i = 0; i < n; i++)
+		buf_addc(out, letter(s[i]));
 }

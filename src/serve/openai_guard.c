@@ -10,16 +10,6 @@
 static const char *const keys[] = { "messages", "prompt",    "input", "system", "suffix",
 	                            "query",    "documents", "text",  "texts",  "instructions" };
 
-static const struct guard_finding *gravest(const struct guard_result *r)
-{
-	const struct guard_finding *f = r->findings;
-
-	for (size_t i = 1; i < r->n; i++)
-		if (r->findings[i].verdict > f->verdict)
-			f = &r->findings[i];
-	return f;
-}
-
 static void told(struct openai *s, const char *where, const char *text, const struct guard_result *r)
 {
 	if (r->verdict != GUARD_ALLOW && s->o.guard_told)
@@ -38,7 +28,7 @@ static bool look(struct openai *s, const char *key, const json_t *value, json_t 
 	told(s, key, text, &found);
 	bool refused = found.verdict == GUARD_REFUSE;
 	if (refused) {
-		const struct guard_finding *f = gravest(&found);
+		const struct guard_finding *f = guard_gravest(&found);
 		openai_error(r, 400, "content_filter", key, "The guard refuses the text: %s at bytes %zu to %zu%s%s",
 		             f->rule, f->begin, f->end, f->path[0] ? ", in " : "", f->path);
 	}
