@@ -10,6 +10,7 @@
 
 #include "../held/held.h"
 #include "../test.h"
+#include "fixture_socket.h"
 #include "base/mem.h"
 #include "serve/http.h"
 
@@ -48,24 +49,12 @@ static void say(int fd, const char *text)
 		return; /* it was cut off: what is read says so */
 }
 
-/* All that comes until the other side closes. */
-static void hear(int fd, struct buf *reply)
-{
-	char piece[4096];
-	ssize_t n;
-
-	buf_clear(reply);
-	while ((n = recv(fd, piece, sizeof(piece), 0)) > 0)
-		buf_add(reply, piece, (size_t)n);
-	close(fd);
-}
-
 static int ask(const struct http *h, const char *request, struct buf *reply)
 {
 	int fd = connected(h), status = 0;
 
 	say(fd, request);
-	hear(fd, reply);
+	socket_hear(fd, reply);
 	return sscanf(buf_str(reply), "HTTP/1.1 %d", &status) == 1 ? status : 0;
 }
 
@@ -130,7 +119,7 @@ static void test_long(struct test *t, const struct http *h, struct buf *reply)
 	}
 	snprintf(text, sizeof(text), "Host: localhost:%d\r\nConnection: close\r\n\r\n", http_port(h));
 	say(fd, text);
-	hear(fd, reply);
+	socket_hear(fd, reply);
 	CHECK_MSG(t, !strncmp(buf_str(reply), "HTTP/1.1 200 ", 13), "%s", buf_str(reply));
 }
 
@@ -181,9 +170,9 @@ static void test_slow(struct test *t, struct http *h)
 	say(head, "T");
 	held_pass(2, 0);
 	http_tick(h);
-	hear(head, &reply);
+	socket_hear(head, &reply);
 	CHECK_MSG(t, !strstr(buf_str(&reply), " 200 "), "%s", buf_str(&reply));
-	hear(body, &reply);
+	socket_hear(body, &reply);
 	CHECK_MSG(t, !strstr(buf_str(&reply), " 200 "), "%s", buf_str(&reply));
 	CHECK(t, ask(h, text, &reply) == 200);
 	buf_release(&reply);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../test.h"
+#include "fixture_socket.h"
 #include "base/mem.h"
 #include "serve/http.h"
 
@@ -105,18 +106,6 @@ static int request(const struct http *h, int number)
 	return fd;
 }
 
-/* All that comes until the other side closes. */
-static void hear(int fd, struct buf *reply)
-{
-	char piece[4096];
-	ssize_t n;
-
-	buf_clear(reply);
-	while ((n = recv(fd, piece, sizeof(piece), 0)) > 0)
-		buf_add(reply, piece, (size_t)n);
-	close(fd);
-}
-
 /* The pieces in their order, with nothing of another's; a chunk may end anywhere. */
 static bool has_pieces(const char *text, int number)
 {
@@ -143,7 +132,7 @@ static void test_replies(struct later_bench *b)
 	for (int i = 0; i < CLIENTS; i++)
 		fds[i] = request(b->h, i);
 	for (int i = 0; i < CLIENTS; i++) {
-		hear(fds[i], &reply);
+		socket_hear(fds[i], &reply);
 		snprintf(whole, sizeof(whole), "{\"whole\": %d}", i);
 		CHECK_MSG(b->t, i % 2 ? has_pieces(buf_str(&reply), i) : strstr(buf_str(&reply), whole) != NULL,
 		          "client %d got %s", i, buf_str(&reply));
@@ -189,7 +178,7 @@ static void test_stop(struct later_bench *b)
 	http_later_add(second, "a part", 6);
 	http_stop(b->h);
 	for (int i = 0; i < 2; i++) {
-		hear(fd[i], &reply);
+		socket_hear(fd[i], &reply);
 		CHECK_MSG(b->t, strstr(buf_str(&reply), "503") || !strstr(buf_str(&reply), "late"), "%s",
 		          buf_str(&reply));
 	}
