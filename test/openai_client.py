@@ -182,8 +182,8 @@ def constrained(s):
     print("".join(e["choices"][0]["delta"].get("content", "") for e in events) == chat(seed=3, response_format=form)[0])
     print(chat(grammar='root ::= "yes" | "no"', temperature=0)[0] in ("yes", "no"),
           chat(structured_outputs={"choice": ["one", "two"]})[0] in ("one", "two"),
-          len(chat(structured_outputs={"regex": "[0-9]{7}"})[0]), chat(response_format={"type": "json_object"},
-                                                                      max_tokens=3)[1])
+          len(chat(structured_outputs={"regex": "[0-9]{7}"})[0]),
+          chat(response_format={"type": "json_object"}, max_tokens=1)[1])  # one token: an object has two bytes
     for more in [{"response_format": {"type": "json_schema", "json_schema": {"schema": {"not": {}}}}},
                  {"grammar": "root ::= root"}, {"grammar": "root ::= [0-9]", "json_schema": {}},
                  {"guided_regex": "a"}, {"structured_outputs": {"structural_tag": "a"}}]:

@@ -11,13 +11,13 @@ const char *ollama_name(struct openai *s, const json_t *sent)
 {
 	static const char tag[] = ":latest";
 	const char *name = json_string_value(json_object_get(sent, "model"));
-	size_t n = name ? strlen(name) : 0, m = sizeof(tag) - 1;
+	size_t n, m = sizeof(tag) - 1;
 
 	if (!name)
 		name = json_string_value(json_object_get(sent, "name")); /* what older clients say */
-	n = name ? strlen(name) : 0;
 	if (!name)
 		return "";
+	n = strlen(name);
 	if (n <= m || strcmp(name + n - m, tag) != 0)
 		return name;
 	if (n - m == strlen(s->o.name) && !strncmp(name, s->o.name, n - m))

@@ -207,16 +207,34 @@ static const struct overlay *overlay_of(const struct serving *v)
 	return v->adapters ? adapters_overlay(v->adapters) : loaded_overlay(&v->l);
 }
 
+/* Of what `kungfu adapt` left, a model and its adapter are served, and nothing that would answer otherwise there. */
+static int check_adapted(const char *path, struct err *e)
+{
+	char *learner = adapted_learner(path);
+	const char *what = learner ? "with a learner of labels" : NULL;
+	struct adapted a;
+
+	mem_free(learner);
+	if (!what && adapted_is(path)) {
+		if (adapted_open(&a, path, e) < 0)
+			return -1;
+		what = a.first     ? "with a learner of labels" :
+		       a.prompt    ? "after an instruction or examples" :
+		       a.documents ? "from documents" :
+		                     NULL;
+		adapted_close(&a);
+	}
+	return what ? err_set(e, "%s answers %s, which is not served yet; kungfu generate and classify do it", path,
+	                      what) :
+	              0;
+}
+
 static int open_model(struct serving *v, struct err *e)
 {
 	struct named_adapters *a = &v->named;
 	const struct serve *o = v->o;
 
-	if (adapted_learner(v->path))
-		return err_set(e,
-		               "%s answers with a learner of labels; served are models (kungfu classify answers rows)",
-		               v->path);
-	if (generate_adapters(a, &o->adapter, e) < 0 ||
+	if (check_adapted(v->path, e) < 0 || generate_adapters(a, &o->adapter, e) < 0 ||
 	    loaded_open_4bit(&v->l, v->app, &o->four_bit, v->path, a->n && !a->named ? a->paths[0] : NULL, e) < 0)
 		return -1;
 	if (open_adapters(v, e) < 0 || loaded_chat(&v->l, e) < 0 ||
@@ -279,7 +297,10 @@ static int open_session(struct serving *v, struct err *e)
 		                     .cache = cache_types(&v->o->cache) };
 
 	if (!answers(v))
-		return 0;
+		return v->o->memory || drafting_most(&v->o->draft) ?
+		               err_set(e, "%s answers nothing, it embeds or classifies: --memory, --draft-max and "
+		                          "--model-draft are of answers", v->path) :
+		               0;
 	if (v->o->context != OPT_UNSET_INT && v->o->context > size.n_ctx)
 		log_warn("the model has %d positions%s: --ctx-size is that", size.n_ctx, loaded_virtual(&v->l));
 	if (session_new(&v->session, &v->l.model, overlay_of(v), v->app->device, &size, e) < 0 ||
