@@ -555,7 +555,7 @@ int lora_eva_feed(struct adapter *a, const struct model *m, struct adapter_feed 
 {
 	struct eva v = { .a = a, .m = m, .feed = feed };
 	char *path = kept_path(a, feed);
-	struct found f;
+	struct found f = { 0 };
 	int status = read_config(json_object_get(a->config, KEY), &v.config, e);
 
 	if (status == 0 && !recall(&f, a, m, path)) {

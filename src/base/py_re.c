@@ -81,7 +81,7 @@ static int replace(const struct py_re *re, const char *text, size_t n, struct bu
                    struct err *e)
 {
 	struct py_re_walk w = { .text = text, .n = n };
-	const struct py_span *span;
+	const struct py_span *span = NULL;
 	const char *from = text;
 	int found;
 

@@ -211,7 +211,7 @@ static int read_facts(const struct reading *r)
 	const json_t *j = s->manifest;
 	const char *format = json_string_value(json_object_get(j, "format"));
 	const char *tokenizer = json_string_value(json_object_get(j, "tokenizer"));
-	uint64_t version, vocabulary, end, id_bytes;
+	uint64_t version = 0, vocabulary = 0, end = 0, id_bytes = 0;
 
 	if (!format || strcmp(format, SHARDS_FORMAT) != 0)
 		return refuse(r, "it is no manifest of shards (\"format\" is not \"" SHARDS_FORMAT "\")");
