@@ -55,7 +55,7 @@ static int read_list(struct reader *r, const struct opt *o, const char *name, bo
 {
 	struct buf joined = BUF_INIT;
 	yaml_mark_t start = r->events.event.start_mark;
-	const char *text;
+	const char *text = NULL;
 	int rc = -1;
 	bool first = true;
 	if (o->type != OPT_TYPE_LIST && o->type != OPT_TYPE_STRING) {
@@ -87,7 +87,7 @@ out:
 /* The value of option `name`; read but not kept when the user gave one already. */
 static int read_value(struct reader *r, const char *name, bool keep)
 {
-	const char *text;
+	const char *text = NULL;
 	const struct opt *o = opt_find_called(r->p->table, name);
 	if (next(r))
 		return -1;
@@ -121,7 +121,7 @@ static const struct opt *key_row(struct reader *r, const char *name, bool *seen)
 static int read_pairs(struct reader *r, bool *seen)
 {
 	for (;;) {
-		const char *text;
+		const char *text = NULL;
 		if (next(r))
 			return -1;
 		if (r->events.event.type == YAML_MAPPING_END_EVENT)
