@@ -4,7 +4,8 @@
  * model.safetensors.index.json lists, or in the same of pytorch_model.bin, or in the one .bin, .pt or .pth that is
  * there. The names of shards come from outside, so they must be plain names of files in
  * the folder; every tensor that the index lists must be in the shard that it names, and no two shards may hold one
- * name. */
+ * name. A folder without a config.json that has a model.gguf, as a run that was trained for its file leaves, is that
+ * file. */
 #include "format/source.h"
 
 #include <errno.h>
@@ -73,8 +74,8 @@ static int refuse_folder(const char *dir, struct err *e)
 			e, "%s: an adapter, not a model; give the model that it was made for, and this as --adapter",
 			dir);
 	return err_set(e,
-	               "%s: no config.json in this folder; a model is a GGUF file, or a Hugging Face folder with "
-	               "config.json and model.safetensors",
+	               "%s: no config.json and no model.gguf in this folder; a model is a GGUF file, or a Hugging "
+	               "Face folder with config.json and model.safetensors",
 	               dir);
 }
 
@@ -220,13 +221,20 @@ static int open_file(struct source *s, struct err *e)
 	return gguf_open(&s->gguf, s->path, e);
 }
 
+static bool is_folder_of_gguf(const char *path)
+{
+	return io_is_dir(path) && has_file(path, SOURCE_GGUF) && !has_file(path, "config.json") &&
+	       !has_file(path, "adapter_config.json");
+}
+
 static int open_path(struct source *s, const char *name, bool weights, struct err *e)
 {
 	*s = (struct source){ 0 };
 	char *path = hub_resolve(name, e);
 	if (!path)
 		return -1;
-	s->path = arena_strdup(&s->mem, path);
+	s->path = is_folder_of_gguf(path) ? arena_printf(&s->mem, "%s/" SOURCE_GGUF, path) :
+	                                    arena_strdup(&s->mem, path);
 	mem_free(path);
 	int status;
 	if (!io_exists(s->path))

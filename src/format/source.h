@@ -11,6 +11,8 @@
 #include "format/gguf.h"
 #include "format/safetensors.h"
 
+#define SOURCE_GGUF "model.gguf" /* a folder that has this and no config.json is that file */
+
 /* A tensor of the file in row-major order: dim[0] outermost, as PyTorch prints it. */
 struct source_tensor {
 	const char *name;
@@ -24,7 +26,7 @@ struct source_tensor {
 };
 
 struct source {
-	const char *path;           /* as the user gave it */
+	const char *path;           /* as the user gave it; of such a folder its file */
 	bool is_gguf;
 	struct gguf gguf;           /* when is_gguf */
 	json_t *config;             /* HF: config.json; NULL for GGUF */

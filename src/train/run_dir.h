@@ -8,9 +8,10 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "format/source.h"
 
 #define AVERAGE_FOLDER "ema" /* of --ema-weights beside: a result too */
-#define QAT_FILE "model.gguf"  /* of --qat: the result */
+#define QAT_FILE SOURCE_GGUF   /* of --qat: the result */
 
 /* What stands in the folder before its run: what was asked of pretraining, and what was prepared for it. */
 #define PRETRAIN_FILE "pretrain.json"
