@@ -514,6 +514,48 @@ def guarded(s):
               events[-1]["choices"][0]["finish_reason"])
 
 
+def documents(s):
+    """An index before a question: what is found, how it is told, what a request chooses; what is added meanwhile."""
+    message = {"messages": [{"role": "user", "content": "wing flutter"}]}
+    body = {**message, "temperature": 0, "max_tokens": 9}
+
+    def chat(**more):
+        status, j = s.ask("/v1/chat/completions", {**body, **more})
+        return j if status == 200 else (status, j["error"]["code"], j["error"]["param"], j["error"]["message"])
+    first = chat()
+    said = first["choices"][0]["message"]
+    print(said["content"])
+    print("sources", [(x["number"], x["id"], x["text"], x["score"] > 0) for x in said["sources"]],
+          sorted(first["usage"]["gas"]["parts"]))
+    events = s.stream("/v1/chat/completions", {**body, "stream_options": {"include_usage": True}})
+    text = "".join(e["choices"][0]["delta"].get("content") or "" for e in events if e["choices"])
+    print("streamed", text == said["content"], events[-2]["choices"][0]["delta"]["sources"] == said["sources"],
+          events[-1]["usage"]["prompt_tokens"] == first["usage"]["prompt_tokens"])
+    parts = chat(messages=[{"role": "user", "content": [{"type": "text", "text": "wing flutter"}]}])
+    print("parts", parts["choices"][0]["message"]["content"] == said["content"])
+    without, fewer = chat(documents=False), chat(num_documents=1)
+    print("chosen", "sources" in without["choices"][0]["message"], len(fewer["choices"][0]["message"]["sources"]),
+          without["usage"]["prompt_tokens"] < fewer["usage"]["prompt_tokens"] < first["usage"]["prompt_tokens"])
+    named = chat(grammar='root ::= "so [1], not [7]"', max_tokens=40)["choices"][0]["message"]
+    print("named", named["annotations"])
+    part = s.ask("/v1/responses", {"input": "wing flutter", "max_output_tokens": 9, "temperature": 0})[1]
+    part = part["output"][0]["content"][0]
+    line = s.ask("/api/chat", {"model": s.model, **message, "stream": False, "options": {"num_predict": 2}})[1]
+    print("others", part["text"] == said["content"], part["sources"] == line["sources"] == said["sources"])
+    for more in ({"documents": [{"text": "x"}]}, {"num_documents": 0}, {"documents": False, "num_documents": 2},
+                 {"messages": [{"role": "system", "content": "x"}]}, {"max_tokens": 120}):
+        print(*chat(**more))
+    print(*code(s.ask("/v1/completions", {"prompt": "a", "documents": True})),
+          s.ask("/v1/completions", {"prompt": "a", "documents": False})[0], s.ask("/props")[1]["documents"])
+    with open("more.jsonl", "w") as f:
+        f.write('{"_id": "z", "text": "wing flutter flutter"}\n')
+    subprocess.run([s.command[0], "index", "add", "d.db", "more.jsonl", "--quiet", "--ledger", "off"], check=True,
+                   stdout=subprocess.DEVNULL)
+    print("added", "z" in [x["id"] for x in chat(num_documents=3)["choices"][0]["message"]["sources"]])
+    os.rename("d.db", "gone.db")
+    print("gone", *chat()[:2])
+
+
 def main():
     part, *command = sys.argv[1:]
     s = Server(command)

@@ -100,6 +100,19 @@ static json_t *joined(const json_t *parts)
 	return out;
 }
 
+json_t *chat_text(const json_t *content)
+{
+	const json_t *part;
+	size_t i;
+
+	if (json_is_string(content))
+		return json_incref((json_t *)content);
+	json_array_foreach((json_t *)content, i, part)
+		if (!part_text(part))
+			return NULL;
+	return json_array_size(content) ? joined(content) : NULL;
+}
+
 static void join_content(json_t *m, const void *as_part)
 {
 	json_t *parts = json_object_get(m, "content");

@@ -17,6 +17,8 @@
 #include "data/chat.h"
 #include "data/columns.h"
 
+/* What a message's content says, a text or a list of text parts, as one text; new. NULL: something else. */
+json_t *chat_text(const json_t *content);
 int chat_fit(const struct text_codec *c, struct conversation *x, struct err *e);
 /* text: what the template wrote of it, asking for an answer or not. Meets what the conversation has beside messages'
  * roles and contents, and marks what the text would be another without. */

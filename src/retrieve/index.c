@@ -190,12 +190,12 @@ void index_discard(const char *path)
 
 /* --- opening --- */
 
-static int64_t pragma(struct index *x, const char *sql)
+static int64_t pragma(sqlite3 *db, const char *sql)
 {
 	sqlite3_stmt *s;
 	int64_t value = -1;
 
-	if (sqlite3_prepare_v2(x->db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
+	if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
 		value = sqlite3_column_int64(s, 0);
 	sqlite3_finalize(s);
 	return value;
@@ -203,11 +203,11 @@ static int64_t pragma(struct index *x, const char *sql)
 
 static int check_kind(struct index *x, struct err *e)
 {
-	if (pragma(x, "PRAGMA application_id") != APPLICATION_ID)
+	if (pragma(x->db, "PRAGMA application_id") != APPLICATION_ID)
 		return err_set(e, "%s is no index; kungfu index build makes one", x->path);
-	if (pragma(x, "PRAGMA user_version") != SCHEMA)
+	if (pragma(x->db, "PRAGMA user_version") != SCHEMA)
 		return err_set(e, "index %s has version %lld, this program reads %d", x->path,
-		               (long long)pragma(x, "PRAGMA user_version"), SCHEMA);
+		               (long long)pragma(x->db, "PRAGMA user_version"), SCHEMA);
 	return 0;
 }
 
@@ -320,17 +320,47 @@ static int open_it(struct index *x, struct err *e)
 	return index_exec(x, "BEGIN", e) < 0 || index_read_meta(x, e) < 0 ? -1 : load(x, e);
 }
 
-int index_open(struct index **out, const char *path, bool write, struct err *e)
+/* Before the transaction is opened that is read: what is committed between them is a change. */
+static int begin_watch(struct index *x, struct err *e)
+{
+	if (stat(x->path, &x->file) < 0 ||
+	    sqlite3_open_v2(x->path, &x->watch, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+		return err_set(e, "%s: no such index; kungfu index build makes one", x->path);
+	sqlite3_busy_timeout(x->watch, BUSY_MS);
+	x->version = pragma(x->watch, "PRAGMA data_version");
+	return 0;
+}
+
+static int open_new(struct index **out, const char *path, bool write, bool watched, struct err *e)
 {
 	struct index *x = mem_alloc(sizeof(*x));
 
 	*x = (struct index){ .path = mem_strdup(path), .writable = write };
-	if (open_it(x, e) < 0) {
+	if ((watched && begin_watch(x, e) < 0) || open_it(x, e) < 0) {
 		index_close(x);
 		return -1;
 	}
 	*out = x;
 	return 0;
+}
+
+int index_open(struct index **out, const char *path, bool write, struct err *e)
+{
+	return open_new(out, path, write, false, e);
+}
+
+int index_open_watched(struct index **out, const char *path, struct err *e)
+{
+	return open_new(out, path, false, true, e);
+}
+
+bool index_changed(const struct index *x)
+{
+	struct stat now;
+
+	if (stat(x->path, &now) < 0 || now.st_dev != x->file.st_dev || now.st_ino != x->file.st_ino)
+		return true;
+	return pragma(x->watch, "PRAGMA data_version") != x->version;
 }
 
 void index_close(struct index *x)
@@ -340,6 +370,7 @@ void index_close(struct index *x)
 	if (x->db)
 		sqlite3_exec(x->db, "ROLLBACK", NULL, NULL, NULL);
 	sqlite3_close(x->db);
+	sqlite3_close(x->watch);
 	io_unmap(&x->words);
 	io_unmap(&x->vectors);
 	io_unmap(&x->lists);
@@ -367,7 +398,7 @@ void index_count(const struct index *x, struct index_counts *c)
 		                    .bytes = (size_t)x->words_bytes + x->vectors.size + x->lists.size,
 		                    .in_lists = x->near.head.rows, .lists = x->near.head.lists,
 		                    .probes = x->near.head.probes, .recall = x->near.head.recall };
-	c->documents = (size_t)MAX(pragma((struct index *)(uintptr_t)x, "SELECT count(*) FROM document"), 0);
+	c->documents = (size_t)MAX(pragma(x->db, "SELECT count(*) FROM document"), 0);
 }
 
 static const char *text_of(struct arena *mem, sqlite3_stmt *s, int at)

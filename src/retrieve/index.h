@@ -66,6 +66,9 @@ int index_create(const char *path, const struct index_settings *s, struct err *e
 /* Of one that was created, is closed, and has got no document: its files go. */
 void index_discard(const char *path);
 int index_open(struct index **out, const char *path, bool write, struct err *e);
+/* To read, by who stays: index_changed says whether something was committed since, or another file is there now. */
+int index_open_watched(struct index **out, const char *path, struct err *e);
+bool index_changed(const struct index *x);
 void index_close(struct index *x);
 const struct index_settings *index_settings(const struct index *x);
 void index_count(const struct index *x, struct index_counts *c);

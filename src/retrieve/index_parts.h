@@ -3,6 +3,7 @@
 #define RETRIEVE_INDEX_PARTS_H
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include "base/io.h"
 #include "retrieve/index.h"
@@ -13,6 +14,11 @@ struct index {
 	sqlite3 *db;
 	char *path;
 	bool writable;
+	/* of one that is watched: a connection that reads what is committed now, its data_version when this one was
+	 * opened, and which file that was */
+	sqlite3 *watch;
+	int64_t version;
+	struct stat file;
 	struct arena mem;
 	struct index_settings settings;
 	/* as the transaction that it reads has them: */

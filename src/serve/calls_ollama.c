@@ -110,7 +110,8 @@ static int read_common(struct openai *s, const json_t *sent, json_t *asked, stru
 {
 	static const char *const refused[] = { "think", "images", "suffix", "template", "context", "width", "height",
 		                               "steps" },
-		*const cuts[] = { "truncate", "shift" }, *const same[] = { "logprobs", "top_logprobs", "tools" };
+		*const cuts[] = { "truncate", "shift" }, *const same[] = { "logprobs", "top_logprobs", "tools",
+		                                                            "documents", "num_documents" };
 	json_t *stream = json_object_get(sent, "stream");
 
 	for (size_t i = 0; i < ARRAY_LEN(refused) && r->status < 400; i++)
@@ -177,6 +178,8 @@ static void add_counts(const struct ask *a, json_t *j)
 	json_object_set_new(j, "eval_duration", json_integer(nanoseconds(now - first)));
 	if (gas)
 		json_object_set_new(j, "gas", gas);
+	if (a->sources)
+		json_object_set(j, "sources", a->sources);
 }
 
 static void piece(struct choice *c, const char *text, size_t n)
@@ -264,7 +267,8 @@ static void start(struct openai *s, const struct http_request *q, json_t *asked,
 static void chat(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r)
 {
 	static const char *const known[] = { "model", "messages", "stream", "format", "options", "keep_alive", "tools",
-		                             "think", "logprobs", "top_logprobs", "truncate", "shift", NULL };
+		                             "think", "logprobs", "top_logprobs", "truncate", "shift", "documents",
+		                             "num_documents", NULL };
 	json_t *messages = json_object_get(sent, "messages"), *one, *asked;
 	size_t i;
 
@@ -291,7 +295,8 @@ static void generated(struct openai *s, const struct http_request *q, const json
 {
 	static const char *const known[] = { "model", "prompt", "stream", "format", "options", "keep_alive", "system",
 		                             "raw", "think", "images", "suffix", "template", "context", "logprobs",
-		                             "top_logprobs", "truncate", "shift", "width", "height", "steps", NULL };
+		                             "top_logprobs", "truncate", "shift", "width", "height", "steps",
+		                             "documents", "num_documents", NULL };
 	json_t *prompt = json_object_get(sent, "prompt"), *system = json_object_get(sent, "system"), *asked;
 	bool has_system = json_is_string(system) && json_string_length(system),
 	     raw = json_is_true(json_object_get(sent, "raw")) || (!s->o.chat && !has_system);

@@ -35,6 +35,8 @@ static const struct {
 	{ "parallel_tool_calls", "parallel_tool_calls" },
 	{ "seed", "seed" },
 	{ "tool_choice", "tool_choice" },
+	{ "documents", "documents" },
+	{ "num_documents", "num_documents" },
 	/* read below */
 	{ "input" },
 	{ "instructions" },
@@ -224,10 +226,11 @@ static const char *status_of(const struct choice *c)
 
 static json_t *part_json(const struct ask *a, const struct choice *c)
 {
-	json_t *told = json_object_get(a->own, "told");
+	json_t *told = json_object_get(a->own, "told"), *sources = c->finish ? a->sources : NULL;
 
-	return json_pack("{s:s, s:o, s:[], s:O*}", "type", "output_text", "text",
-	                 jsonx_text(buf_str(&c->text), c->text.len), "annotations", "logprobs", told);
+	return json_pack("{s:s, s:o, s:o, s:O*, s:O*}", "type", "output_text", "text",
+	                 jsonx_text(buf_str(&c->text), c->text.len), "annotations", choice_annotations(c), "logprobs",
+	                 told, "sources", sources);
 }
 
 static json_t *item_json(const struct ask *a, const struct choice *c, bool begun)

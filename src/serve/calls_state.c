@@ -20,9 +20,10 @@ static void props(struct openai *s, const struct http_request *q, const json_t *
 	(void)q;
 	(void)sent;
 	openai_reply(r,
-	             json_pack("{s:{s:i}, s:i, s:s, s:o, s:s?, s:s}", "default_generation_settings", "n_ctx",
+	             json_pack("{s:{s:i}, s:i, s:s, s:o, s:s?, s:s, s:o}", "default_generation_settings", "n_ctx",
 	                       o->context, "total_slots", o->parallel, "model_alias", o->name, "model_path",
-	                       jsonx_path(o->path), "chat_template", template, "build_info", "kungfu " KUNGFU_VERSION));
+	                       jsonx_path(o->path), "chat_template", template, "build_info", "kungfu " KUNGFU_VERSION,
+	                       "documents", openai_documents_json(s)));
 }
 
 static void metrics(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r)

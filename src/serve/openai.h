@@ -18,6 +18,18 @@
 #include "serve/http.h"
 #include "template/template.h"
 
+/* Documents that stand before the last question of a conversation. */
+struct openai_documents {
+	/* Messages with what the last user's turn finds (num sources) in it, and what that is, [{number, id, score,
+	 * text, title, source, chunk}]; both new. 1: there is no such turn; −1 and a sentence: the index cannot be read
+	 * now. The engine's thread. */
+	int (*place)(void *ctx, const json_t *messages, size_t num, json_t **made, json_t **found, struct err *e);
+	void *ctx;
+	size_t num;                          /* unless a request says another, 1 … most */
+	int most;
+	const char *path, *retriever;        /* for eyes */
+};
+
 struct openai_options {
 	struct engine *engine;
 	struct model *model;
@@ -26,6 +38,7 @@ struct openai_options {
 	struct model *moderation;            /* a classifier, of /v1/moderations; NULL: the model, if it is one */
 	const char *moderation_name;
 	struct device *device;
+	const struct openai_documents *documents; /* or NULL */
 	const struct template *chat;         /* NULL: the model has none */
 	const char *name, *path;             /* of the model, in requests, and where it lies */
 	const char *const *keys;             /* [n_keys] one of which is wanted; none: all may ask */

@@ -62,6 +62,9 @@ static const struct {
 	{ "grammar" },
 	{ "json_schema" },
 	{ "structured_outputs" },
+	/* kungfu's own */
+	{ "documents" },
+	{ "num_documents" },
 	/* of who asks, of storing, of another's machines */
 	{ "user", HARMLESS },
 	{ "metadata", HARMLESS },
@@ -307,6 +310,7 @@ static int read_length(struct reading *x)
 		return -1;
 	if (!isnan(completion))
 		asked = completion;
+	x->a->says_length = !isnan(asked);
 	if (isnan(asked) && !x->a->chat)
 		asked = COMPLETION_TOKENS;
 	x->a->max_new_tokens = isnan(asked) ? (size_t)x->s->o.context : (size_t)asked;
@@ -398,6 +402,8 @@ static int read_prompts(struct reading *x)
 		              a->n_prompts, CHOICES);
 	a->prompts = mem_array(a->n_prompts, sizeof(*a->prompts));
 	a->prompt_texts = mem_array(a->n_prompts, sizeof(*a->prompt_texts));
+	if (a->chat && a->documents)
+		return conversation_read(x->s, x->sent, &a->talk, x->r);
 	if (a->chat)
 		return openai_conversation(x->s, x->sent, &a->prompts[0], NULL, x->r);
 	for (size_t i = 0; i < a->n_prompts && status == 0; i++)
@@ -405,20 +411,28 @@ static int read_prompts(struct reading *x)
 	return status;
 }
 
-static int check_context(struct reading *x)
+bool ask_too_long(const struct ask *a, struct err *e)
 {
-	const struct ask *a = x->a;
-	size_t context = (size_t)x->s->o.context;
-	bool said = json_is_number(json_object_get(x->sent, "max_tokens")) ||
-	            json_is_number(json_object_get(x->sent, "max_completion_tokens"));
+	size_t context = (size_t)a->s->o.context, wanted = a->says_length ? a->max_new_tokens : 1;
 
 	for (size_t i = 0; i < a->n_prompts; i++)
-		if (a->prompts[i].n + (said ? a->max_new_tokens : 1) > context)
-			return refuse(x, "context_length_exceeded", a->chat ? "messages" : "prompt",
-			              "This model's context "
-			              "holds %zu tokens; the prompt has %zu, and %zu are asked for as the answer",
-			              context, a->prompts[i].n, said ? a->max_new_tokens : 1);
-	return 0;
+		if (a->prompts[i].n + wanted > context) {
+			err_set(e,
+			        "This model's context holds %zu tokens; the prompt has %zu, and %zu are asked for as "
+			        "the answer",
+			        context, a->prompts[i].n, wanted);
+			return true;
+		}
+	return false;
+}
+
+static int check_context(struct reading *x)
+{
+	struct err e = ERR_INIT;
+
+	return ask_too_long(x->a, &e) ?
+	               refuse(x, "context_length_exceeded", x->a->chat ? "messages" : "prompt", "%s", e.msg) :
+	               0;
 }
 
 /* --- all of it --- */
@@ -468,8 +482,8 @@ struct ask *ask_read(struct openai *s, const json_t *sent, bool chat, struct htt
 	a->adapter = openai_model(s, sent, &model, r);
 	if (a->adapter == -2 || check_model(&x) < 0 || check_keys(&x) < 0 || read_sampling(&x) < 0 ||
 	    read_bias(&x) < 0 || read_stop(&x) < 0 || read_format(&x) < 0 || read_logprobs(&x) < 0 ||
-	    read_stream(&x) < 0 || read_echo(&x) < 0 || read_length(&x) < 0 || read_prompts(&x) < 0 ||
-	    check_context(&x) < 0 || check_queue(&x) < 0 || read_choices(&x) < 0) {
+	    read_stream(&x) < 0 || read_echo(&x) < 0 || read_length(&x) < 0 || ask_documents_read(a, sent, r) < 0 ||
+	    read_prompts(&x) < 0 || check_context(&x) < 0 || check_queue(&x) < 0 || read_choices(&x) < 0) {
 		ask_free(a);
 		return NULL;
 	}
@@ -493,6 +507,8 @@ void ask_free(struct ask *a)
 	sampler_choice_release(&a->sampling);
 	sampler_release(&a->work);
 	json_decref(a->own);
+	json_decref(a->sources);
+	conversation_release(&a->talk);
 	mem_free(a->choices);
 	mem_free(a->prompts);
 	mem_free(a->prompt_texts);

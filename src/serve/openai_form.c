@@ -81,7 +81,11 @@ static void piece(struct choice *c, const char *text, size_t n)
 
 static void done(struct choice *c)
 {
-	send_choice(c, c->ask->chat ? json_object() : NULL, "", 0, c->finish);
+	json_t *delta = c->ask->chat ? json_object() : NULL;
+
+	if (delta)
+		choice_put_sources(c, delta);
+	send_choice(c, delta, "", 0, c->finish);
 }
 
 static void end(struct ask *a)
@@ -103,12 +107,12 @@ static json_t *choice_json(struct choice *c)
 {
 	struct ask *a = c->ask;
 	json_t *j = json_pack("{s:i}", "index", c->index), *text = jsonx_text(buf_str(&c->text), c->text.len);
+	json_t *message =
+		a->chat ? json_pack("{s:s, s:o, s:n}", "role", "assistant", "content", text, "refusal") : NULL;
 
-	if (a->chat)
-		json_object_set_new(j, "message",
-		                    json_pack("{s:s, s:o, s:n}", "role", "assistant", "content", text, "refusal"));
-	else
-		json_object_set_new(j, "text", text);
+	if (message)
+		choice_put_sources(c, message);
+	json_object_set_new(j, a->chat ? "message" : "text", a->chat ? message : text);
 	json_object_set_new(j, "logprobs", logprobs_json(a, &c->tokens));
 	json_object_set_new(j, "finish_reason", json_string(c->finish));
 	return j;

@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 
+#include "data/conversation.h"
+#include "gas/answer_gas.h"
 #include "infer/sentence.h"
 #include "serve/openai.h"
 
@@ -92,12 +94,19 @@ struct ask {
 	double began;           /* when the first of its answers did; 0: none did yet */
 	bool late;              /* its time was over */
 	char *model;            /* as it was asked for */
+	size_t documents;       /* sources that are looked for before it is asked; 0: none are */
+	struct conversation talk; /* with them: what is asked, until it is written */
+	json_t *sources;        /* those that were found; NULL: none were looked for */
+	struct gas looked;      /* what that took, and what all of it did by parts */
+	struct answer_gas parts;
+	double reading, writing; /* seconds */
 	struct tokens *prompts; /* [n_prompts] */
 	char **prompt_texts;    /* [n_prompts] with echo, else NULL */
 	size_t n_prompts;
 	struct choice *choices; /* [n_choices] n of each prompt */
 	size_t n_choices, n_done;
 	int top_logprobs;
+	bool says_length;       /* it says how long an answer may be, which must fit then */
 	size_t max_new_tokens;
 	double max_ms;          /* of all of it (t_max_predict_ms), 0: no bound */
 	char **stop; /* [n_stop] */
@@ -148,6 +157,19 @@ void openai_part(const struct http_request *q, int part, char *out, size_t size)
 struct ask *ask_read(struct openai *s, const json_t *sent, bool chat, struct http_reply *r);
 void ask_free(struct ask *a);
 bool openai_is_nothing(const json_t *j);  /* a value that asks for nothing: null, false, an empty text or list */
+
+/* Does it not fit, with the answer that is asked for? Then e has both numbers. */
+bool ask_too_long(const struct ask *a, struct err *e);
+
+/* openai_documents.c: what a request chooses of documents, −1 and a refusal; in the engine its prompt with them, −1
+ * and why not. */
+struct ask_refusal { int status; const char *code, *param; struct err e; };
+int ask_documents_read(struct ask *a, const json_t *sent, struct http_reply *r);
+int ask_documents_place(struct ask *a, struct ask_refusal *why);
+json_t *choice_annotations(const struct choice *c); /* [] without sources; new */
+void choice_put_sources(const struct choice *c, json_t *message); /* `sources` and `annotations`, where they are */
+void ask_put_parts(const struct ask *a, json_t *gas);
+json_t *openai_documents_json(const struct openai *s); /* of /props; null: none are served */
 
 /* openai_vectors.c: a request for vectors of texts or of token ids. */
 struct embedding {
@@ -205,8 +227,10 @@ int ask_constrain(struct ask *a, const json_t *sent, struct http_reply *r);
 struct grammar *openai_grammar(struct openai *s, const struct buf *gbnf, bool marks, struct err *e);
 void openai_grammars_free(struct grammars *g);
 
-/* openai_messages.c: ids of a conversation, as the model's template writes it; text: that, where it is not NULL. −1
- * and a refusal. */
+/* openai_messages.c: a conversation as a client sends it, to be released; −1 and a refusal. Its ids, as the model's
+ * template writes it; text: that, where it is not NULL; −1 and a sentence. Both, −1 and a refusal. */
+int conversation_read(struct openai *s, const json_t *sent, struct conversation *x, struct http_reply *r);
+int conversation_ids(struct openai *s, struct conversation *x, struct tokens *ids, struct buf *text, struct err *e);
 int openai_conversation(struct openai *s, const json_t *sent, struct tokens *ids, struct buf *text,
                         struct http_reply *r);
 

@@ -48,7 +48,11 @@ void ask_send(struct ask *a, const char *before, json_t *j, const char *after)
 
 json_t *ask_gas_json(const struct ask *a)
 {
-	return a->s->o.read_span ? openai_gas_json(&a->gas) : NULL;
+	json_t *j = a->s->o.read_span ? openai_gas_json(&a->gas) : NULL;
+
+	if (j)
+		ask_put_parts(a, j);
+	return j;
 }
 
 /* What it took, when all of it is there. */
@@ -61,6 +65,12 @@ static void measure(struct ask *a)
 		return;
 	a->s->o.read_span(&a->span, g);
 	gas_share(g, a->share);
+	if (a->sources) {
+		json_t *looked = gas_keep(&a->looked);
+		answer_gas_divide(&a->parts, g, a->reading, a->writing);
+		gas_add_kept(g, looked);
+		json_decref(looked);
+	}
 	g->tokens_in = a->prompt_tokens;
 	g->tokens_out = a->new_tokens;
 	g->flops = a->flops;
@@ -99,7 +109,7 @@ static int emit(void *ctx, const char *text, size_t n)
 
 	if (http_later_left(a->later))
 		return 1;
-	if (!a->stream || a->form->keeps || a->s->guard_out)
+	if (!a->stream || a->form->keeps || a->s->guard_out || a->sources)
 		buf_add(&c->text, text, n);
 	if (a->stream && n && !a->s->guard_out)
 		a->form->piece(c, text, n);
@@ -184,6 +194,8 @@ static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 		a->cached_tokens += (int64_t)g->kept;
 	}
 	a->new_tokens += (int64_t)g->ids.n;
+	a->reading += g->prompt_seconds;
+	a->writing += g->seconds;
 	a->guessed += (int64_t)g->guessed;
 	a->right += (int64_t)g->right;
 	a->flops += g->flops;
@@ -245,16 +257,15 @@ static void add_choice(struct choice *c)
 		BUG("a prompt that was looked at does not fit: %s", e.msg);
 }
 
-/* It is over before it began: the sentence, as a status. */
-static int refuse(struct ask *a, int status, const struct err *e)
+/* It is over before it began. */
+static int refuse(struct ask *a, const struct ask_refusal *why)
 {
 	struct http_reply r = { 0 };
 
-	if (status == 503)
-		openai_busy(a->s, &r, "%s", e->msg);
+	if (why->status == 503)
+		openai_busy(a->s, &r, "%s", why->e.msg);
 	else
-		openai_error(&r, status, status < 500 ? "invalid_adapter" : "server_error",
-		             status < 500 ? "model" : NULL, "%s", e->msg);
+		openai_error(&r, why->status, why->code, why->param, "%s", why->e.msg);
 	openai_later(a->s, a->later, a->id, &r, a->form->plain);
 	pthread_mutex_lock(&a->s->lock);
 	a->s->pending -= (int)a->n_choices;
@@ -268,29 +279,38 @@ static int refuse(struct ask *a, int status, const struct err *e)
 /* The adapter that it names is loaded until it is over. */
 static int hold_adapter(struct ask *a)
 {
-	struct err e = ERR_INIT;
+	struct ask_refusal why = { 400, "invalid_adapter", "model" };
 	int status, number;
 
 	if (!a->s->o.adapters || a->adapter < 0)
 		return 0;
-	status = adapters_hold(a->s->o.adapters, a->adapter, &number, &e);
-	if (status == ADAPTERS_BUSY)
-		err_set(&e, "All adapters that have room here are being asked");
+	status = adapters_hold(a->s->o.adapters, a->adapter, &number, &why.e);
+	if (status == ADAPTERS_BUSY) {
+		why.status = 503;
+		err_set(&why.e, "All adapters that have room here are being asked");
+	}
 	if (status)
-		return refuse(a, status == ADAPTERS_BUSY ? 503 : 400, &e);
+		return refuse(a, &why);
 	a->adapter = number;
 	a->holds = true;
 	return 0;
+}
+
+static int place_documents(struct ask *a)
+{
+	struct ask_refusal why = { 0 };
+
+	return ask_documents_place(a, &why) < 0 ? refuse(a, &why) : 0;
 }
 
 /* What stands before an answer: the prompt and its probabilities, where they are asked for. −1: that failed, and the
  * request is over. */
 static int begin_choices(struct ask *a)
 {
-	struct err e = ERR_INIT;
+	struct ask_refusal why = { 500, "server_error" };
 
-	if (a->echo && a->logprobs && ask_echo(a, &e) < 0)
-		return refuse(a, 500, &e);
+	if (a->echo && a->logprobs && ask_echo(a, &why.e) < 0)
+		return refuse(a, &why);
 	for (size_t i = 0; a->echo && i < a->n_choices; i++) {
 		struct choice *c = &a->choices[i];
 		const char *prompt = a->prompt_texts[c->prompt - a->prompts];
@@ -305,9 +325,11 @@ static void run(void *ctx)
 	struct ask *a = ctx;
 	struct openai *s = a->s;
 
+	if (hold_adapter(a) < 0 || place_documents(a) < 0)
+		return;
 	if (s->o.open_span)
 		s->o.open_span(&a->span);
-	if (hold_adapter(a) < 0 || begin_choices(a) < 0)
+	if (begin_choices(a) < 0)
 		return;
 	a->next = s->asks;
 	a->at = &s->asks;

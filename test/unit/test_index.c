@@ -184,6 +184,34 @@ static void check_changes(struct test *t)
 	mem_free(path);
 }
 
+/* Who stays sees that something was committed since, once, and that another file is there. */
+static void check_watched(struct test *t)
+{
+	struct err e = ERR_INIT;
+	char *path = path_of("watched.db"), *other = path_of("other.db");
+	struct index *writer = create(t, path), *reader, *again;
+	bool there;
+
+	test_case(t, "watched");
+	CHECK_MSG(t, index_open_watched(&reader, path, &e) == 0, "%s", e.msg);
+	CHECK(t, !index_changed(reader));
+	CHECK(t, add(writer, 1, 1, &e) == 0 && !index_changed(reader));
+	CHECK(t, index_commit(writer, &e) == 0 && index_changed(reader));
+	CHECK_MSG(t, index_open_watched(&again, path, &e) == 0, "%s", e.msg);
+	CHECK(t, index_places(again) == 1 && !index_changed(again) && index_places(reader) == 0);
+	CHECK(t, index_remove(writer, "d1", &there, &e) == 0 && there && index_commit(writer, &e) == 0);
+	CHECK(t, index_changed(again));
+	index_close(reader);
+	index_close(again);
+	index_close(writer);
+	CHECK(t, index_open_watched(&reader, path, &e) == 0 && !index_changed(reader));
+	CHECK(t, rename(path, other) == 0 && index_changed(reader));
+	CHECK(t, index_open_watched(&again, path, &e) < 0);
+	index_close(reader);
+	mem_free(path);
+	mem_free(other);
+}
+
 /* The child tells each document that is committed; when it is killed they are all there. */
 static void check_killed(struct test *t)
 {
@@ -411,6 +439,7 @@ static void check_rank_scores(struct test *t)
 void test_index(struct test *t)
 {
 	check_changes(t);
+	check_watched(t);
 	check_killed(t);
 	check_behind(t);
 	for (int kind = 0; kind < VECTORS_KINDS; kind++)

@@ -118,56 +118,20 @@ void citations_put(const struct grounding *g, const struct sources_options *o, c
 
 /* --- what it took --- */
 
-static const char *const names[ANSWER_PARTS] = {
-	[PART_RETRIEVAL] = "retrieval", [PART_READING] = "reading", [PART_WRITING] = "writing",
-	[PART_CITATIONS] = "citations"
-};
-
 void answer_gas_add(struct answer_gas *g, enum answer_part part, const struct meter_span *since)
 {
 	struct gas used;
 
 	metering_read_span(since, &used);
-	g->seconds[part] += used.seconds;
-	g->joules[part] += used.energy.joules;
+	answer_gas_took(g, part, &used);
 }
 
 void answer_gas_answer(struct answer_gas *g, const struct meter_span *since, double reading, double writing)
 {
-	double share = reading + writing > 0 ? reading / (reading + writing) : 1;
 	struct gas used;
 
 	metering_read_span(since, &used);
-	g->seconds[PART_READING] += share * used.seconds;
-	g->joules[PART_READING] += share * used.energy.joules;
-	g->seconds[PART_WRITING] += (1 - share) * used.seconds;
-	g->joules[PART_WRITING] += (1 - share) * used.energy.joules;
-}
-
-void answer_gas_less(struct answer_gas *g, const struct answer_gas *before)
-{
-	double seconds = g->seconds[PART_CITATIONS] - before->seconds[PART_CITATIONS],
-	       joules = g->joules[PART_CITATIONS] - before->joules[PART_CITATIONS],
-	       all = g->seconds[PART_READING] + g->seconds[PART_WRITING];
-
-	for (int i = PART_READING; i <= PART_WRITING && all > 0; i++) {
-		double share = g->seconds[i] / all;
-		g->seconds[i] -= share * seconds;
-		g->joules[i] -= share * joules;
-	}
-}
-
-void answer_gas_put(const struct answer_gas *g, double answers, json_t *j)
-{
-	json_t *parts = json_object();
-
-	for (int i = 0; i < ANSWER_PARTS; i++)
-		if (g->seconds[i] > 0)
-			json_object_set_new(parts, names[i],
-			                    json_pack("{s:o, s:o}", "seconds",
-			                              jsonx_number(g->seconds[i] / answers), "joules",
-			                              jsonx_number(g->joules[i] / answers)));
-	json_object_set_new(j, "parts", parts);
+	answer_gas_divide(g, &used, reading, writing);
 }
 
 void answer_gas_show(const struct answer_gas *g, double answers)
@@ -178,7 +142,7 @@ void answer_gas_show(const struct answer_gas *g, double answers)
 	for (int i = 0; i < ANSWER_PARTS; i++) {
 		if (!(g->seconds[i] > 0))
 			continue;
-		buf_addf(&line, "%s%s %s", line.len ? "; " : "", names[i],
+		buf_addf(&line, "%s%s %s", line.len ? "; " : "", answer_part_names[i],
 		         predict_human(g->seconds[i] / answers, time));
 		if (g->joules[i] > 0)
 			buf_addf(&line, ", %s", gas_joules(g->joules[i] / answers, joules));

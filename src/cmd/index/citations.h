@@ -1,5 +1,5 @@
-/* citations: which of its sources an answer rests on, without a judge (eval/grounding.h), and what an answer took: for
- * looking sources up, for reading the prompt, for writing, and for this. What generate, its rows and chat share. */
+/* citations: which of its sources an answer rests on, without a judge (eval/grounding.h), and what an answer took, part
+ * by part (gas/answer_gas.h). What generate, its rows and chat share. */
 #ifndef CMD_INDEX_CITATIONS_H
 #define CMD_INDEX_CITATIONS_H
 
@@ -7,6 +7,7 @@
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
 #include "eval/grounding.h"
+#include "gas/answer_gas.h"
 
 #define CITATIONS_OPTS(s, f) \
 	OPT_FLAG("citations", s, f.citations, "false", \
@@ -30,17 +31,10 @@ void citations_show(const struct grounding *g, const struct sources_options *o, 
 void citations_put(const struct grounding *g, const struct sources_options *o, const json_t *found, json_t *j);
 void citations_release(struct grounding *g);
 
-enum answer_part { PART_RETRIEVAL, PART_READING, PART_WRITING, PART_CITATIONS, ANSWER_PARTS };
-
-struct answer_gas { double seconds[ANSWER_PARTS], joules[ANSWER_PARTS]; };
-
 /* What was used since the span was opened; of an answer, parted by the seconds of reading and of writing. */
 void answer_gas_add(struct answer_gas *g, enum answer_part part, const struct meter_span *since);
 void answer_gas_answer(struct answer_gas *g, const struct meter_span *since, double reading, double writing);
-/* What citations took since `before`, which was within what was parted by that, is taken from it. */
-void answer_gas_less(struct answer_gas *g, const struct answer_gas *before);
-/* As `parts` of j, and for eyes; of that many answers, each. */
-void answer_gas_put(const struct answer_gas *g, double answers, json_t *j);
+/* For eyes; of that many answers, each. */
 void answer_gas_show(const struct answer_gas *g, double answers);
 
 #endif

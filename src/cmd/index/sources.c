@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
@@ -12,6 +13,7 @@
 #include "cmd/index/index_queries.h"
 #include "cmd/metering.h"
 #include "data/asked.h"
+#include "data/chat_fit.h"
 #include "ladder/adapted.h"
 #include "token/parted.h"
 
@@ -21,7 +23,7 @@ static int retrieve(struct sources *s, const char *text, size_t n, struct err *e
 {
 	if (s->again)
 		return 0;
-	struct index_query q = { .text = text, .n = n, .retriever = s->retriever, .top_k = (size_t)s->o->num,
+	struct index_query q = { .text = text, .n = n, .retriever = s->retriever, .top_k = s->num,
 	                         .mmr = 1 };
 	float *vector = s->retriever == RETRIEVER_BM25 ? NULL : mem_array(s->embedder.width, sizeof(*vector));
 	double began = clock_seconds();
@@ -35,6 +37,23 @@ static int retrieve(struct sources *s, const char *text, size_t n, struct err *e
 	return status;
 }
 
+static json_t *told(const struct sources *s, size_t i, const struct index_text *t)
+{
+	json_t *one = json_pack("{s:s, s:f}", "id", t->id, "score", s->hits[i].score);
+
+	if (t->of > 1)
+		json_object_set_new(one, "chunk", json_integer(t->place));
+	if (!s->texts)
+		return one;
+	json_object_set_new(one, "number", json_integer((json_int_t)i + 1));
+	json_object_set_new(one, "text", jsonx_text(t->text, strlen(t->text)));
+	if (t->title && *t->title)
+		json_object_set_new(one, "title", jsonx_text(t->title, strlen(t->title)));
+	if (t->source)
+		json_object_set_new(one, "source", jsonx_path(t->source));
+	return one;
+}
+
 /* "[1] text", an empty line between two, but for one (n: all); list (or NULL): what they are. */
 static int write_documents(struct sources *s, size_t n, size_t but, struct buf *out, json_t *list, struct err *e)
 {
@@ -46,12 +65,8 @@ static int write_documents(struct sources *s, size_t n, size_t but, struct buf *
 		if (i == but)
 			continue;
 		status = index_fetch(s->index, s->hits[i].chunk, &mem, &t, e);
-		if (status == 0 && list) {
-			json_t *one = json_pack("{s:s, s:f}", "id", t.id, "score", s->hits[i].score);
-			if (t.of > 1)
-				json_object_set_new(one, "chunk", json_integer(t.place));
-			json_array_append_new(list, one);
-		}
+		if (status == 0 && list)
+			json_array_append_new(list, told(s, i, &t));
 		if (status == 0) {
 			buf_addf(out, "%s[%zu] ", out->len ? "\n\n" : "", i + 1);
 			buf_adds(out, t.text);
@@ -138,8 +153,8 @@ static json_t *replaced(struct sources *s, const json_t *text, const struct buf 
 	return made;
 }
 
-/* The last user's turn of a list of messages in any form; NULL: there is none that is a text. */
-static json_t *last_question(json_t *list, const char **key)
+/* The last user's turn of a list of messages in any form, and its text, new; NULL: there is none that is a text. */
+static json_t *last_question(json_t *list, const char **key, json_t **text)
 {
 	for (size_t i = json_array_size(list); i-- > 0;) {
 		json_t *m = json_array_get(list, i);
@@ -147,33 +162,39 @@ static json_t *last_question(json_t *list, const char **key)
 		           *from = json_string_value(json_object_get(m, "from"));
 		bool asks = role ? !strcmp(role, "user") : from && (!strcmp(from, "human") || !strcmp(from, "user"));
 		*key = role ? "content" : "value";
-		if (asks && json_is_string(json_object_get(m, *key)))
+		if (asks && (*text = chat_text(json_object_get(m, *key))))
 			return m;
 	}
 	return NULL;
 }
 
-static int place_turn(struct sources *s, json_t *row, const char *column, json_t *list, struct err *e)
+/* Into the last question of a list of messages, which is changed. 1: there is none. */
+static int place_in(struct sources *s, json_t *messages, json_t *list, struct err *e)
 {
-	json_t *all = json_deep_copy(json_object_get(row, column));
 	const char *key = NULL;
-	json_t *m = last_question(all, &key), *text = json_incref(json_object_get(m, key)), *made = NULL;
+	json_t *text = NULL, *m = last_question(messages, &key, &text), *made;
 	struct buf asked = BUF_INIT;
 
 	if (!m)
-		err_set(e, "no user's turn that is a text, before which sources could stand");
-	if (m) {
-		buf_add(&asked, json_string_value(text), json_string_length(text));
-		made = replaced(s, text, &asked, list, e);
-	}
-	if (made) {
+		return 1;
+	buf_add(&asked, json_string_value(text), json_string_length(text));
+	made = replaced(s, text, &asked, list, e);
+	if (made)
 		json_object_set_new(m, key, made);
-		json_object_set(row, column, all);
-	}
 	buf_release(&asked);
 	json_decref(text);
-	json_decref(all);
 	return made ? 0 : -1;
+}
+
+static int place_turn(struct sources *s, json_t *row, const char *column, json_t *list, struct err *e)
+{
+	json_t *all = json_deep_copy(json_object_get(row, column));
+	int status = place_in(s, all, list, e);
+
+	if (status == 0)
+		json_object_set(row, column, all);
+	json_decref(all);
+	return status == 1 ? err_set(e, "no user's turn that is a text, before which sources could stand") : status;
 }
 
 static int place_row(struct sources *s, const struct row *r, json_t **out, json_t *list, struct err *e)
@@ -253,22 +274,73 @@ void sources_show(const json_t *found)
 
 /* --- opening --- */
 
-int sources_open(struct sources *s, const struct sources_options *o, struct app *app,
-                 const struct tokenizer *tokenizer, struct err *e)
+static int open_sources(struct sources *s, struct err *e)
 {
-	*s = (struct sources){ .o = o, .app = app, .tokenizer = tokenizer };
+	const struct sources_options *o = s->o;
+
+	s->num = (size_t)o->num;
 	s->form = in_context_text("documents-template", o->template_ ? o->template_ : SOURCES_TEMPLATE, e);
 	if (!s->form)
 		return -1;
 	if (!strstr(s->form, "{documents}") || !strstr(s->form, "{question}"))
 		return err_set(e, "--documents-template: {documents} and {question} were wanted in it");
-	if (index_open(&s->index, o->documents, false, e) < 0 ||
+	if ((s->watched ? index_open_watched(&s->index, o->documents, e) :
+	                  index_open(&s->index, o->documents, false, e)) < 0 ||
 	    retriever_of(o->retriever, s->index, &s->retriever, e) < 0)
 		return -1;
 	metering_in("documents", o->documents, NULL);
-	s->hits = mem_array((size_t)o->num, sizeof(*s->hits));
+	s->hits = mem_array(MAX(s->num, (size_t)SOURCES_MOST), sizeof(*s->hits));
 	return s->retriever != RETRIEVER_BM25 &&
-	       index_embedder_of(&s->embedder, app, s->index, NULL, "f32", 2048, e) < 0 ? -1 : 0;
+	       index_embedder_of(&s->embedder, s->app, s->index, NULL, "f32", 2048, e) < 0 ? -1 : 0;
+}
+
+int sources_open(struct sources *s, const struct sources_options *o, struct app *app,
+                 const struct tokenizer *tokenizer, struct err *e)
+{
+	*s = (struct sources){ .o = o, .app = app, .tokenizer = tokenizer };
+	return open_sources(s, e);
+}
+
+int sources_open_watched(struct sources *s, const struct sources_options *o, struct app *app,
+                         const struct tokenizer *tokenizer, struct err *e)
+{
+	*s = (struct sources){ .o = o, .app = app, .tokenizer = tokenizer, .watched = true, .texts = true };
+	return open_sources(s, e);
+}
+
+/* Do both want a question's vector by the same model? */
+static bool same_embedder(const struct index *a, const struct index *b)
+{
+	const char *x = index_settings(a)->embedder_hash, *y = index_settings(b)->embedder_hash;
+
+	return index_settings(a)->width == index_settings(b)->width && (x && y ? !strcmp(x, y) : x == y);
+}
+
+/* What was committed since. */
+static int look_again(struct sources *s, struct err *e)
+{
+	struct index *now = NULL;
+
+	if (!index_changed(s->index))
+		return 0;
+	if (index_open_watched(&now, s->o->documents, e) < 0)
+		return -1;
+	if (!same_embedder(s->index, now)) {
+		index_close(now);
+		return err_set(e, "%s has another embedder now", s->o->documents);
+	}
+	index_close(s->index);
+	s->index = now;
+	return 0;
+}
+
+int sources_messages(struct sources *s, const json_t *messages, size_t num, json_t **made, json_t **found,
+                     struct err *e)
+{
+	*made = json_deep_copy(messages);
+	*found = json_array();
+	s->num = MIN(num, (size_t)SOURCES_MOST);
+	return look_again(s, e) < 0 ? -1 : place_in(s, *made, *found, e);
 }
 
 void sources_of_artefact(struct sources_options *o, const json_t *documents)

@@ -18,6 +18,7 @@ struct sources_options {
 
 #define SOURCES_GROUP "Documents"
 #define SOURCES_NUM "4"
+enum { SOURCES_MOST = 1000 };
 #define SOURCES_TEMPLATE \
 	"Answer the question from these sources, and name those that you used by their numbers, as [1].\n\n" \
 	"{documents}\n\n{question}"
@@ -25,7 +26,7 @@ struct sources_options {
 	OPT_GROUP(SOURCES_GROUP), \
 		OPT_STRING("documents", s, f.documents, NULL, "docs.db", \
 	                   "an index (kungfu index build): what it finds stands before what is asked, numbered"), \
-		OPT_INT("num-documents", s, f.num, SOURCES_NUM, 1, 1000, "so many chunks"), \
+		OPT_INT("num-documents", s, f.num, SOURCES_NUM, 1, SOURCES_MOST, "so many chunks"), \
 		OPT_CHOICE("retriever", s, f.retriever, "auto", "auto|bm25|dense|hybrid", \
 	                   "words, vectors, or both (auto: both where the index has vectors)"), \
 		OPT_STRING("documents-template", s, f.template_, NULL, "TEXT", \
@@ -39,7 +40,10 @@ struct sources {
 	struct index_embedder embedder;
 	enum retriever retriever;
 	char *form;                    /* the template */
-	struct index_hit *hits;        /* of the last question */
+	size_t num;                    /* chunks a question; options' */
+	bool watched;                  /* the index is */
+	bool texts;                    /* what was found is told with its number, title, source and text */
+	struct index_hit *hits;        /* [MAX(num, SOURCES_MOST)] of the last question */
 	size_t n_hits;
 	double seconds;                /* of retrieving */
 	size_t asked, guarded;         /* questions; special tokens that were parted */
@@ -60,6 +64,14 @@ const char *sources_contradiction(const struct sources_options *o);
 /* tokenizer: of the model that is asked; borrowed. sources_close in any case. */
 int sources_open(struct sources *s, const struct sources_options *o, struct app *app,
                  const struct tokenizer *tokenizer, struct err *e);
+/* The same for who stays: what is committed to the index meanwhile is seen by the next question of sources_messages,
+ * which tells sources with their texts. */
+int sources_open_watched(struct sources *s, const struct sources_options *o, struct app *app,
+                         const struct tokenizer *tokenizer, struct err *e);
+/* Messages with what the last user's turn finds (num chunks) in that turn; made and found: new. 1: there is no turn of
+ * a user's that is a text. −1: the index cannot be read now. */
+int sources_messages(struct sources *s, const json_t *messages, size_t num, json_t **made, json_t **found,
+                     struct err *e);
 /* The rows with what each one's question finds; *found (or NULL) gets a list a row: [{id, score}]. out is new, and is
  * released by rows_release; its rows are of the files of `rows`, which stays. */
 int sources_rows(struct sources *s, const struct rows *rows, struct rows *out, json_t **found, struct err *e);

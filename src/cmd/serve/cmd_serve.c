@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "cmd/generate/generate_parts.h"
 #include "cmd/guarding.h"
+#include "cmd/serve/serve_documents.h"
 #include "ladder/adapted.h"
 #include "serve/beside.h"
 #include "serve/openai.h"
@@ -32,6 +33,7 @@ struct serve {
 	struct draft_options draft;
 	struct watermark watermark;
 	struct guarding_options guard;
+	struct sources_options documents;
 };
 
 extern const struct command cmd_serve;
@@ -60,6 +62,7 @@ static const struct opt serve_opts[] = {
 	OPT_STRING("slot-save-path", struct serve, slot_save_path, NULL, "DIR",
 	           "where POST /slots/ID?action=save keeps sequences"),
 	DRAFT_OPTS(struct serve, draft),
+	SOURCES_OPTS(struct serve, documents),
 	OPT_GROUP("Watermark"),
 	WATERMARK_OPTS(struct serve, watermark),
 	OPT_GROUP("Arithmetic"),
@@ -104,6 +107,7 @@ struct serving {
 	const char **keys;
 	size_t n_keys;
 	struct guarding guarding;
+	struct serve_documents documents;
 };
 
 /* --- what is served --- */
@@ -276,7 +280,7 @@ static int check_memory(struct serving *v, struct err *e)
 	char text[32], wanted[32];
 
 	session_bytes(v->session, &work, &cache);
-	v->fixed_bytes = mapped + owned + work + drafting_bytes(&v->drafting);
+	v->fixed_bytes = mapped + owned + work + drafting_bytes(&v->drafting) + serve_documents_bytes(&v->documents);
 	size_t least = v->fixed_bytes + (size_t)session_ranges_full(v->session) * session_range_bytes(v->session);
 	if (v->adapters && least < v->o->memory)
 		adapters_bound(v->adapters, v->o->memory - least);
@@ -297,14 +301,20 @@ static int open_session(struct serving *v, struct err *e)
 		                     .cache = cache_types(&v->o->cache) };
 
 	if (!answers(v))
-		return v->o->memory || drafting_most(&v->o->draft) ?
-		               err_set(e, "%s answers nothing, it embeds or classifies: --memory, --draft-max and "
-		                          "--model-draft are of answers", v->path) :
+		return v->o->memory || drafting_most(&v->o->draft) || sources_wanted(&v->o->documents) ?
+		               err_set(e, "%s answers nothing, it embeds or classifies: --memory, --documents, "
+		                          "--draft-max and --model-draft are of answers", v->path) :
 		               0;
 	if (v->o->context != OPT_UNSET_INT && v->o->context > size.n_ctx)
 		log_warn("the model has %d positions%s: --ctx-size is that", size.n_ctx, loaded_virtual(&v->l));
 	if (session_new(&v->session, &v->l.model, overlay_of(v), v->app->device, &size, e) < 0 ||
 	    drafting_open(&v->drafting, v->app, &v->o->draft, &v->l.model, &size, e) < 0)
+		return -1;
+	if (sources_wanted(&v->o->documents) && !v->l.chat)
+		return err_set(e, "--documents stand before the question of a conversation, and %s has no chat "
+		                  "template", v->path);
+	if (sources_wanted(&v->o->documents) &&
+	    serve_documents_open(&v->documents, &v->o->documents, v->app, v->l.model.tokenizer, e) < 0)
 		return -1;
 	return v->o->memory ? check_memory(v, e) : 0;
 }
@@ -321,6 +331,7 @@ static int start(struct serving *v, struct err *e)
 		.moderation = v->moderation_name ? &v->moderation.model : NULL,
 		.moderation_name = v->moderation_name,
 		.device = v->app->device,
+		.documents = v->documents.open ? &v->documents.how : NULL,
 		.chat = v->l.chat,
 		.name = v->name,
 		.path = v->path,
@@ -465,6 +476,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	const struct serve *o = options;
 	struct serving v = { .app = app, .o = o, .path = p->positional[0] };
 
+	if (sources_contradiction(&o->documents))
+		return app_usage(&cmd_serve, "%s", sources_contradiction(&o->documents));
 	app_catch_signals();
 	v.name = o->alias ? mem_strdup(o->alias) : name_of(v.path);
 	int status = read_keys(&v, e) < 0 || guarding_open(&v.guarding, &o->guard, e) < 0 ? -1 : open_model(&v, e);
@@ -482,6 +495,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		beside_close(v.openai);
 		openai_free(v.openai);
 		drafting_close(&v.drafting);
+		serve_documents_close(&v.documents);
 		session_free(v.session);
 		adapters_free(v.adapters);
 		if (v.moderation_name)

@@ -1,0 +1,38 @@
+/* serve_documents: the server's documents are the sources of the other commands, with an index that is watched, so that
+ * the next question sees what was added. */
+#include "cmd/serve/serve_documents.h"
+
+static int place(void *ctx, const json_t *messages, size_t num, json_t **made, json_t **found, struct err *e)
+{
+	return sources_messages(ctx, messages, num, made, found, e);
+}
+
+int serve_documents_open(struct serve_documents *d, const struct sources_options *o, struct app *app,
+                         const struct tokenizer *tokenizer, struct err *e)
+{
+	*d = (struct serve_documents){ .open = true };
+	if (sources_open_watched(&d->sources, o, app, tokenizer, e) < 0)
+		return -1;
+	d->how = (struct openai_documents){ .place = place,
+		                            .ctx = &d->sources,
+		                            .num = (size_t)o->num,
+		                            .most = SOURCES_MOST,
+		                            .path = o->documents,
+		                            .retriever = retriever_names[d->sources.retriever] };
+	return 0;
+}
+
+size_t serve_documents_bytes(const struct serve_documents *d)
+{
+	struct model_reads reads = { 0 };
+	size_t owned = 0;
+
+	return d->open && d->sources.embedder.opened ?
+	               model_read_bytes(&d->sources.embedder.l.model, &reads, &owned) + owned : 0;
+}
+
+void serve_documents_close(struct serve_documents *d)
+{
+	if (d->open)
+		sources_close(&d->sources);
+}
