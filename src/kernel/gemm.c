@@ -13,10 +13,10 @@
  * Epilogue: ((Σ + bias) + residual) + what C held.
  *
  * A is read in place through its strides: packing it first was slower in nearly every measurement, with either
- * instruction set. The exception is A transposed (dW = dyᵀ·x) where strips are short: several share a line, and
- * steps of k fall into few sets of the nearest cache, so lines would be fetched anew for each strip. Then A's slice is
- * packed once an item, in higher and shorter slices, and items are as large as the threads allow; so it is, in items
- * like the others, where A's rows are picked by number.
+ * instruction set. The exception is A transposed (dW = dyᵀ·x) where strips are short (several share a line) or steps of k
+ * are FAR apart: they fall into few sets of the nearest cache, so lines would be fetched anew for each strip. Then A's
+ * slice is packed once an item, in higher and shorter slices, and items are as large as the threads allow; so it is, in
+ * items like the others, where A's rows are picked by number.
  *
  * Where an item has so few rows that packing a panel costs more than multiplying it (dA = duᵀ·x of LoRA), B's rows
  * are read in place, a few at a time and in long runs. */
@@ -34,7 +34,8 @@ enum { ROWS = 272, COLUMNS = 256, STRIPS_LEAST = 4, PACKING = 16 };
 enum { ROWS_PACKED = 384, PACKING_PACKED = 40 };
 /* largest slice of K, also where A is transposed, is packed, is few rows; slices begin at runs of blocks */
 enum { SLICE = GEMM_SLICE, SLICE_ACROSS = 256, SLICE_PACKED = 192, SLICE_SKINNY = 32, RUN = 32 };
-enum { SKINNY_STRIPS = 2, LINE = 16 /* floats a cache line */, PACKED_RUN = 8, USUAL_MR = 6 };
+enum { SKINNY_STRIPS = 2, LINE = 16 /* floats a cache line */, FAR = 256 /* floats */, PACKED_RUN = 8 };
+enum { MR_AVX2 = 6, MR_AVX512 = 14 }; /* whole strips of so many are copied as one */
 
 #define PACKED_SIZE ((size_t)SLICE_PACKED * (ROWS_PACKED + KERNEL_MR_MAX)) /* floats: A's slice */
 
@@ -156,8 +157,8 @@ static bool skinny(const struct kernels *k, const struct gemm_term *t, size_t m)
 
 static bool across(const struct kernels *k, const struct gemm_term *t, size_t m, size_t n)
 {
-	return t->a_col != 1 && t->a_row == 1 && k->mr * 2 <= LINE && n > (size_t)k->nr && !picked(t) &&
-	       !skinny(k, t, m);
+	return t->a_col != 1 && t->a_row == 1 && (k->mr * 2 <= LINE || t->a_col >= FAR) && n > (size_t)k->nr &&
+	       !picked(t) && !skinny(k, t, m);
 }
 
 /* m rows from the first on, of numbers k0 … of A, as [k][mr]. */
@@ -166,8 +167,10 @@ static void pack_strip(const struct gemm_term *t, size_t first, size_t m, size_t
 	if (!t->a_rows) {
 		for (size_t q = 0; q < some; q++, out += mr) {
 			const float *a = a_at(t, first, k0 + q);
-			if (t->a_row == 1 && m == USUAL_MR)
-				memcpy(out, a, USUAL_MR * sizeof(float));
+			if (t->a_row == 1 && m == MR_AVX2)
+				memcpy(out, a, MR_AVX2 * sizeof(float));
+			else if (t->a_row == 1 && m == MR_AVX512)
+				memcpy(out, a, MR_AVX512 * sizeof(float));
 			else
 				for (size_t r = 0; r < m; r++)
 					out[r] = a[r * t->a_row];
