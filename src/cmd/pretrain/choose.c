@@ -348,22 +348,41 @@ static int spend_time(struct choosing *c, struct err *e)
 	return 0;
 }
 
-/* --- all of it --- */
+int pretrain_measure(struct app *app, struct pretrain *o, struct opt_parse *p, const char *in, double most,
+                     struct pretrain_speed *speed, struct err *e)
+{
+	struct choosing c = { .app = app, .o = o, .p = p, .in = in };
+	struct measured m;
 
-static int read_budget(struct choosing *c, struct err *e)
+	if (read_shards(&c, e) < 0)
+		return -1;
+	c.context = o->recipe.max_length;
+	json_t *config = jsonx_load_file(o->recipe.config, e);
+	int status = config ? cost_of(&c, config, &c.cost, e) : -1;
+	json_decref(config);
+	if (status < 0 || measure(&c, most, &m, e) < 0)
+		return -1;
+	double tokens = (double)o->recipe.batch_size * (double)o->recipe.accumulation * (double)c.context;
+	*speed = (struct pretrain_speed){ c.cost.flops * tokens / m.step, m.open };
+	return 0;
+}
+
+int pretrain_seconds(const struct pretrain *o, double *seconds, struct err *e)
 {
 	struct gas_limit l;
 
-	c->seconds = NAN;
-	if (!c->o->budget)
+	*seconds = NAN;
+	if (!o->budget)
 		return 0;
-	if (gas_limit_parse(&l, c->o->budget, e) < 0)
+	if (gas_limit_parse(&l, o->budget, e) < 0)
 		return err_prefix(e, "--budget");
 	if (isnan(l.seconds) || !isnan(l.joules) || !isnan(l.money))
-		return err_set(e, "--budget %s: a time was wanted, as 30m", c->o->budget);
-	c->seconds = l.seconds;
+		return err_set(e, "--budget %s: a time was wanted, as 30m", o->budget);
+	*seconds = l.seconds;
 	return 0;
 }
+
+/* --- all of it --- */
 
 static void say(const struct choosing *c)
 {
@@ -386,7 +405,7 @@ int pretrain_choose(struct app *app, struct pretrain *o, struct opt_parse *p, co
 	struct choosing c = { .app = app, .o = o, .p = p, .in = in };
 	double flops = o->flops > 0 ? o->flops : NAN;
 
-	if (read_budget(&c, e) < 0 || read_shards(&c, e) < 0)
+	if (pretrain_seconds(o, &c.seconds, e) < 0 || read_shards(&c, e) < 0)
 		return -1;
 	c.context = context_of(&c);
 	if (!isnan(c.seconds)) {

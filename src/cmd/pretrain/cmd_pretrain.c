@@ -40,7 +40,7 @@ const struct opt pretrain_opts[] = {
 	OPT_INT("seeds", struct pretrain, seeds, "1", 1, 100,
 	        "makes the run with N seeds, from --seed up, and tells which differences are noise"),
 	OPT_FLAG("scaling-laws", struct pretrain, scaling_laws, "false",
-	         "half of --flops for a ladder of small models and the law through them, half for the best"),
+	         "half of --flops or --budget for a ladder of models, half for the best"),
 	OPT_FLAG("coord-check", struct pretrain, coord_check, "false",
 	         "checks muP: sizes of numbers of models 1, 2, 4, 8 times as wide; makes no run"),
 	RECIPE_NEW_OPTS(struct pretrain, recipe),
@@ -93,9 +93,9 @@ static int check(const struct pretrain *o, const struct opt_parse *p, struct err
 	if ((o->budget && o->flops > 0) || (budget && opt_given(p, "max-steps")) ||
 	    (budget && opt_given(p, "num-train-epochs")))
 		return err_set(e, "--budget, --flops, --max-steps, --num-train-epochs: one of them says how long");
-	if (o->scaling_laws && (!(o->flops > 0) || o->seeds > 1 || r->model || r->config))
-		return err_set(e, "--scaling-laws wants --flops, and is of new models, one seed: neither --from, "
-		                  "--config nor --seeds");
+	if (o->scaling_laws && (!budget || o->seeds > 1 || r->model || r->config))
+		return err_set(e, "--scaling-laws wants --flops or --budget, and is of new models, one seed: "
+		                  "neither --from, --config nor --seeds");
 	if (o->block_size && opt_given(p, "max-length"))
 		return err_set(e, "--block-size and --max-length are the same");
 	if (r->rampup_batch_size && o->scaling_laws)

@@ -38,12 +38,19 @@ void pretrain_moved(struct recipe *r, const char *dir, struct arena *mem);
 int pretrain_prepare(struct app *app, struct pretrain *o, const char *in, struct err *e);
 /* choose.c: what nobody said: shape, batch, rate, steps; by the shards, or within a budget. */
 int pretrain_choose(struct app *app, struct pretrain *o, struct opt_parse *p, const char *in, struct err *e);
+/* Seconds of --budget; NAN: there is none. */
+int pretrain_seconds(const struct pretrain *o, double *seconds, struct err *e);
+/* What a new model of the recipe, as pretrain_choose left it, does here: steps are run for `most` seconds and thrown
+ * away. Operations a second, and seconds until there is a first step. */
+struct pretrain_speed { double flops, open; };
+int pretrain_measure(struct app *app, struct pretrain *o, struct opt_parse *p, const char *in, double most,
+                     struct pretrain_speed *speed, struct err *e);
 /* coordinates.c: the check of muP on models of several widths; no text is read, no run is made. */
 int pretrain_coordinates(struct app *app, const struct pretrain *o, struct err *e);
 /* seeds.c: after the run in the recipe's folder, the same with other seeds beside it, and what of the difference
  * between two runs is noise. The exit status, or −1. */
 int pretrain_seeds(struct app *app, struct pretrain *o, struct err *e);
-/* scaling.c: a ladder of small runs in the folder, the law through them, and what it says of --flops; the recipe is
+/* scaling.c: a ladder of small runs in the folder, the law through them, and what it says of --flops or --budget; the recipe is
  * then of the run that checks it. And what came of that. The exit status, or −1. */
 struct scaling;
 int scaling_ladder(struct scaling **out, struct app *app, struct pretrain *o, struct opt_parse *p, struct err *e);

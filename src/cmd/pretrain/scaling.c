@@ -1,16 +1,20 @@
 /* scaling: a ladder of small models, the law through their losses (learn/scaling_law.h), and what it says of a budget
- * of operations; then that is tried and both are told.
+ * of operations or of time; then that is tried and both are told.
  *
- *     half of --flops: for each of RUNGS budgets, each four times the one before, models of WIDE depths around the one
+ *     half of it:      for each of RUNGS budgets, each four times the one before, models of WIDE depths around the one
  *                      that 20 tokens a parameter mean, in PREPARED/ladder/dN-RUNG
  *     the other half:  the depth at which the law says that the loss is least, in OUT
  *
  * Every run has the batch, the rate and the schedule that its own number of tokens means (choose.c), so each ends at a
  * rate of nearly nothing, as the law wants it. Tokens that are read again count as Muennighoff et al. 2023 do. What is
- * there of the ladder is not run again. OUT/scaling.json and OUT/scaling.svg have runs, law and check. */
+ * there of the ladder is not run again. OUT/scaling.json and OUT/scaling.svg have runs, law and check.
+ *
+ * A budget of time becomes operations by what steps of each of these shapes take here, once: PREPARED/budget.json has
+ * it, so that a ladder which goes on elsewhere is the same. Opening, evaluations and saving are within it. */
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/human.h"
 #include "base/io.h"
 #include "base/jsonx.h"
@@ -24,15 +28,19 @@
 #include "model/sizes.h"
 #include "train/laws.h"
 
-enum { RUNGS = 3, WIDE = 3, RUNS = RUNGS * WIDE };
+enum { RUNGS = 3, WIDE = 3, RUNS = RUNGS * WIDE, ROUNDS = 3 };
+
+/* Of the time of steps: evaluations (choose.c: as many tokens as cost a twentieth) and saving. */
+static const double beside_steps = 1.08, usual_rate_of_thread = 2e10;
 
 struct scaling {
 	struct app *app;
 	struct pretrain *o;
 	struct opt_parse *p;
-	const char *out;
+	const char *out, *budget;
 	struct recipe asked;           /* as it was before a shape was chosen */
 	double flops, unique;
+	struct pretrain_speed speed[SIZE_DEPTH_MOST + 1]; /* zero: not measured */
 	int depth[RUNS];
 	struct scaling_point point[RUNS];
 	size_t n;
@@ -119,19 +127,102 @@ static int read_unique(struct scaling *s, struct err *e)
 	return 0;
 }
 
+/* Operations of each run of the first rung. */
+static double lowest_rung(double flops) { return flops / 2 / WIDE / (1 + 4 + 16); }
+
+/* The i-th shape of a rung, the middle one is that of 20 tokens a parameter. */
+static int depth_of(double flops, int i)
+{
+	double n, tokens;
+
+	law_optimal(flops, LAW_RATIO, &n, &tokens);
+	int middle = size_nearest_depth(n);
+	return (middle > 1 ? middle - 1 : 1) + i;
+}
+
 static int climb(struct scaling *s, struct err *e)
 {
-	double unit = s->flops / 2 / WIDE / (1 + 4 + 16);
+	double unit = lowest_rung(s->flops);
 
-	for (int rung = 0; rung < RUNGS; rung++, unit *= 4) {
-		double n, tokens;
-		law_optimal(unit, LAW_RATIO, &n, &tokens);
-		int middle = size_nearest_depth(n), low = middle > 1 ? middle - 1 : 1;
+	for (int rung = 0; rung < RUNGS; rung++, unit *= 4)
 		for (int i = 0; i < WIDE; i++)
-			if (run_one(s, low + i, unit, rung + 1, e) < 0)
+			if (run_one(s, depth_of(unit, i), unit, rung + 1, e) < 0)
 				return -1;
-	}
 	return scaling_fit(&s->fit, s->point, s->n, (uint64_t)s->asked.seed, e);
+}
+
+/* --- a budget of time --- */
+
+/* Adds what a run takes. */
+static int add_seconds(struct scaling *s, int depth, double flops, double most, double *sum, struct err *e)
+{
+	struct pretrain_speed *speed = &s->speed[depth];
+	const char *dir = arena_printf(&s->o->mem, "%s/" PREPARED "/ladder/measured", s->out);
+	const struct log_sink *was = log_lend(&log_nothing);
+	struct scaling_point unused;
+	int status = 0;
+
+	if (!(speed->flops > 0))
+		status = choose(s, depth, flops, dir, &unused, e) < 0 ||
+		         pretrain_measure(s->app, s->o, s->p, dir, most, speed, e) < 0 ? -1 : 0;
+	log_lend(was);
+	if (!status)
+		*sum += beside_steps * flops / speed->flops + speed->open;
+	return status;
+}
+
+/* What ladder and check of so many operations take. */
+static int seconds_of(struct scaling *s, double flops, double most, double *sum, struct err *e)
+{
+	double unit = lowest_rung(flops);
+
+	*sum = 0;
+	for (int rung = 0; rung < RUNGS; rung++, unit *= 4)
+		for (int i = 0; i < WIDE; i++)
+			if (add_seconds(s, depth_of(unit, i), unit, most, sum, e) < 0)
+				return -1;
+	return add_seconds(s, depth_of(flops / 2, 1), flops / 2, most, sum, e);
+}
+
+static int measure_flops(struct scaling *s, double seconds, struct err *e)
+{
+	double most = fmin(fmax(seconds / 500, 0.1), 10), taken, left = seconds - (clock_seconds() - s->o->began);
+
+	s->flops = fmax(left, 0) * usual_rate_of_thread * pool_threads(s->app->pool);
+	for (int round = 0; round < ROUNDS; round++) {
+		if (!(left > 0))
+			return err_set(e, "--budget %s: what comes before the first step takes as long", s->budget);
+		if (seconds_of(s, s->flops, most, &taken, e) < 0)
+			return -1;
+		left = seconds - (clock_seconds() - s->o->began);
+		s->flops *= left / taken;
+	}
+	return s->flops > 0 ? 0 : err_set(e, "--budget %s: measuring the ladder's steps takes as long", s->budget);
+}
+
+/* --flops, or what --budget is enough for: measured once, then as it was written. */
+static int read_flops(struct scaling *s, struct err *e)
+{
+	char *path = arena_printf(&s->o->mem, "%s/" PREPARED "/budget.json", s->out);
+	double seconds;
+
+	if (pretrain_seconds(s->o, &seconds, e) < 0 || isnan(seconds))
+		return isnan(seconds) ? 0 : -1;
+	s->budget = s->o->budget;
+	s->o->budget = NULL; /* each run has its operations */
+	if (io_exists(path)) {
+		json_t *j = jsonx_load_file(path, e);
+		s->flops = json_number_value(json_object_get(j, "flops"));
+		json_decref(j);
+		return !j ? -1 : s->flops > 0 ? 0 : err_set(e, "%s: no flops in it", path);
+	}
+	if (measure_flops(s, seconds, e) < 0)
+		return -1;
+	log_say("--budget %s: %.3g operations, half of them for the ladder", s->budget, s->flops);
+	json_t *j = json_pack("{s:f}", "flops", s->flops);
+	int status = jsonx_write_file(path, j, e);
+	json_decref(j);
+	return status;
 }
 
 /* --- what it says --- */
@@ -189,7 +280,7 @@ int scaling_ladder(struct scaling **out, struct app *app, struct pretrain *o, st
 	if (pretrain_prepare(app, o, s->out, e) < 0)
 		return -1;
 	s->asked = o->recipe;
-	if (read_unique(s, e) < 0 || climb(s, e) < 0 || choose_best(s, e) < 0)
+	if (read_unique(s, e) < 0 || read_flops(s, e) < 0 || climb(s, e) < 0 || choose_best(s, e) < 0)
 		return -1;
 	tell(s);
 	return 0;
