@@ -50,8 +50,8 @@ int pretrain_coordinates(struct app *app, const struct pretrain *o, struct err *
 /* seeds.c: after the run in the recipe's folder, the same with other seeds beside it, and what of the difference
  * between two runs is noise. The exit status, or −1. */
 int pretrain_seeds(struct app *app, struct pretrain *o, struct err *e);
-/* scaling.c: a ladder of small runs in the folder, the law through them, and what it says of --flops or --budget; the recipe is
- * then of the run that checks it. And what came of that. The exit status, or −1. */
+/* scaling.c: a ladder of small runs in the folder, the law through them, and what it says of --flops or --budget; the
+ * recipe is then of the run that checks it. And what came of that. The exit status, or −1. */
 struct scaling;
 int scaling_ladder(struct scaling **out, struct app *app, struct pretrain *o, struct opt_parse *p, struct err *e);
 int scaling_checked(struct scaling *s, struct err *e);
