@@ -13,7 +13,7 @@
  * Epilogue: ((Σ + bias) + residual) + what C held.
  *
  * A is read in place through its strides: packing it first was slower in nearly every measurement, with either
- * instruction set. The exception is A transposed (dW = dyᵀ·x) where strips are short, so that several share a line, or
+ * instruction set. The exception is A transposed (dW = dyᵀ·x) where strips are short (several share a line) or where
  * steps of k are FAR apart: they fall into few sets of the nearest cache, so lines would be fetched anew for each
  * strip. Then A's slice is packed once an item, in higher and shorter slices, and items are as large as the threads
  * allow; so it is, in items like the others, where A's rows are picked by number.
