@@ -57,6 +57,7 @@ json_t *trial_plan_facts(const struct trainer_plan *p)
 	json_object_set_new(j, "computed_tokens", json_integer(p->computed_tokens));
 	json_object_set_new(j, "supervised_tokens", json_integer(p->supervised_tokens));
 	json_object_set_new(j, "forgetting_tokens", json_integer(p->forgetting_tokens));
+	json_object_set_new(j, "safety_pairs", json_integer((json_int_t)p->safety_pairs));
 	json_object_set_new(j, "recomputed_nodes", json_integer(p->recomputed_nodes));
 	json_object_set_new(j, "trainable_parameters", json_integer((json_int_t)p->trainable));
 	json_object_set_new(j, "parameters", json_integer((json_int_t)p->parameters));
@@ -78,6 +79,8 @@ static void say_forgetting(const struct trainer_plan *p, say_fn *say)
 	if (!p->forgetting_tokens)
 		return;
 	predict_human(both, seconds);
+	if (p->safety_pairs)
+		say("  what is refused is measured on %zu pairs of prompts beside", p->safety_pairs);
 	say("  what is forgotten is measured on %lld tokens: %s%s", (long long)p->forgetting_tokens, seconds,
 	    share > FORGETTING_SHARE ? ", much of so short a run; --no-forgetting leaves it out" : "");
 }

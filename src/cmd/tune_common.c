@@ -250,10 +250,26 @@ static void say_retained(const json_t *j, const char *before, const char *after,
 	        json_integer_value(json_object_get(j, "retain_n")));
 }
 
+static void say_refused(const json_t *j, const char *what, const char *key)
+{
+	char name[5][80];
+	static const char *const parts[] = { "before", "after", "change", "change_low", "change_high" };
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		snprintf(name[i], sizeof(name[i]), "%s_%s", key, parts[i]);
+	log_say("refused: %.4g of %lld %s prompts, before %.4g; change %.4g (95 %%: %.4g to %.4g)",
+	        number_of(j, name[1]), json_integer_value(json_object_get(j, "safety_pairs")), what,
+	        number_of(j, name[0]), number_of(j, name[2]), number_of(j, name[3]), number_of(j, name[4]));
+}
+
 static void say_forgotten(const json_t *j)
 {
 	say_retained(j, "retain_acc_before", "retain_acc", "retain_acc_change");
 	say_retained(j, "retain_perplexity_before", "retain_perplexity", "retain_perplexity_ratio");
+	if (json_object_get(j, "safety_pairs")) {
+		say_refused(j, "harmful", "safety_refusal");
+		say_refused(j, "harmless", "safety_over_refusal");
+	}
 	if (j)
 		log_say("forgotten: KL %.4g ± %.2g a token to the model before, on %lld tokens of its own",
 		        number_of(j, "forgetting_kl"), number_of(j, "forgetting_kl_stderr"),

@@ -25,8 +25,8 @@ const struct opt recipe_opts[] = {
 static const char *const free_options[] = {
 	"model", "data", "eval-data", "retain", "replay", "instruction-data", "out", "overwrite",
 	"save-steps", "save-total-limit", "logging-steps", "memory", "tensorboard",
-	"report-to", "forgetting", "gradient-checkpointing", "config", "tokenizer", "sample-steps", "sample-tokens",
-	"sample-prompt", "update-ratio-steps", "rank-timeout", "zero-stage",
+	"report-to", "forgetting", "safety", "gradient-checkpointing", "config", "tokenizer", "sample-steps",
+	"sample-tokens", "sample-prompt", "update-ratio-steps", "rank-timeout", "zero-stage",
 	/* Their product counts, see recipe_same_result. */
 	"per-device-train-batch-size", "gradient-accumulation-steps", NULL
 };

@@ -50,7 +50,7 @@ struct recipe {
 	bool packing, apply_chat_template, gradient_checkpointing;
 	/* eval_, save_steps, limit: OPT_UNSET_INT */
 	int64_t eval_steps, save_steps, logging_steps, save_total_limit, early_stopping_patience;
-	bool load_best_model_at_end, eval_on_start, tensorboard, forgetting;
+	bool load_best_model_at_end, eval_on_start, tensorboard, forgetting, safety;
 	const char *retain, *replay, *new_tokens, *instruction_data;
 	double instruction_ratio, instruction_start;
 	double replay_ratio, kl_to_base, l2_sp, ewc, layer_lr_decay;
@@ -235,6 +235,8 @@ struct recipe {
 		OPT_GROUP("Forgetting"), \
 		OPT_FLAG("forgetting", s, f.forgetting, "true", \
 	                 "measure at the end how far the model has moved on texts of its own"), \
+		OPT_FLAG("safety", s, f.safety, "true", \
+	                 "then also what it refuses, before and after, where the run is long enough"), \
 		OPT_STRING("retain", s, f.retain, NULL, "FILE", \
 	                   "rows of what shall not be forgotten: text, answers or choices"), \
 		OPT_STRING("replay", s, f.replay, NULL, "FILE", \

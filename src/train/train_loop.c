@@ -594,6 +594,20 @@ static void put_retained(json_t *j, const struct retain_metrics *r)
 	json_object_set_new(j, "retain_n", json_integer((json_int_t)r->n));
 }
 
+static void put_safety(json_t *j, const char *name, const struct safety_change *c)
+{
+	const struct { const char *form; double value; } put[] = {
+		{ "%s_before", c->before }, { "%s_after", c->after }, { "%s_change", c->change },
+		{ "%s_change_low", c->low }, { "%s_change_high", c->high },
+	};
+	char key[80];
+
+	for (size_t i = 0; i < ARRAY_LEN(put); i++) {
+		snprintf(key, sizeof(key), put[i].form, name);
+		json_object_set_new(j, key, jsonx_number(put[i].value));
+	}
+}
+
 static json_t *forgetting_json(const struct forgetting_metrics *m)
 {
 	json_t *j = json_object();
@@ -604,6 +618,11 @@ static json_t *forgetting_json(const struct forgetting_metrics *m)
 	json_object_set_new(j, "forgetting_kl_high", jsonx_number(m->high));
 	json_object_set_new(j, "forgetting_tokens", json_integer(m->tokens));
 	put_retained(j, &m->retained);
+	if (m->safety.n) {
+		put_safety(j, "safety_refusal", &m->safety.refusal);
+		put_safety(j, "safety_over_refusal", &m->safety.over_refusal);
+		json_object_set_new(j, "safety_pairs", json_integer((json_int_t)m->safety.n));
+	}
 	return j;
 }
 

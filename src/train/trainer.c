@@ -874,6 +874,7 @@ void trainer_close(struct trainer *t)
 	look_release(&t->looking);
 	reference_release(&t->other);
 	forgetting_release(&t->forgetting);
+	safety_release(&t->safety);
 	if (t->params)
 		penalty_release(t);
 	if (t->params)

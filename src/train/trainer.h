@@ -41,6 +41,7 @@ struct trainer_plan {               /* the dry run: what the job needs */
 	double start_seconds, step_seconds, eval_seconds, save_seconds;
 	/* of comparing the model with what it was; of start_seconds, drawing texts for it where none are kept */
 	double forgetting_seconds, drawing_seconds;
+	size_t safety_pairs;            /* of prompts, by which what is refused is measured then too; 0: it is not */
 	int64_t forgetting_tokens;      /* on which what is forgotten is measured; 0: it is not */
 	/* first: steps that an earlier process has done; what follows, and flops and seconds, is of those after it */
 	long steps, first, steps_per_epoch;
@@ -122,6 +123,11 @@ struct forgetting_metrics {
 		bool choices;
 		double before, after, change, change_stderr, low, high;
 	} retained;
+	/* What is refused of pairs of prompts, as rules see it (trainer_safety.c); n 0: it was not measured. */
+	struct safety_metrics {
+		size_t n;                  /* pairs */
+		struct safety_change { double before, after, change, low, high; } refusal, over_refusal;
+	} safety;
 };
 /* After trainer_result; the gradients' memory is given back too. interrupted and *stopped as trainer_eval's. */
 int trainer_forgetting(struct trainer *t, struct forgetting_metrics *m, bool (*interrupted)(void), bool *stopped,

@@ -217,7 +217,8 @@ int trainer_eval(struct trainer *t, struct eval_metrics *m, bool (*interrupted)(
 
 struct work trainer_scored(const struct trainer *t)
 {
-	const struct work all[] = { t->sampled, t->reference_work, t->forgetting.work, t->fed, t->evaluated };
+	const struct work all[] = { t->sampled, t->reference_work, t->forgetting.work, t->safety.work, t->fed,
+		                    t->evaluated };
 	struct work w = { 0 };
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {

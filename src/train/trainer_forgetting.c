@@ -131,6 +131,12 @@ int trainer_plan_forgetting(struct trainer *t, struct err *e)
 	f->weights_bytes = model_read_bytes(t->model, &(struct model_reads){ 0 }, &owned) + owned;
 	if (plan_drawing(t, e) < 0 || plan_comparing(t, e) < 0 || plan_retained(t, e) < 0)
 		return err_prefix(e, "the measure of forgetting (--no-forgetting leaves it out)");
+	if (safety_plan(t, e) < 0)
+		return err_prefix(e, "the measure of refusals (--no-safety leaves it out)");
+	f->bytes = MAX(f->bytes, t->safety.bytes);
+	f->seconds += t->safety.seconds;
+	f->planned.flops += t->safety.planned.flops;
+	f->planned.int_ops += t->safety.planned.int_ops;
 	return 0;
 }
 
@@ -145,11 +151,13 @@ void trainer_settle_forgetting(struct trainer *t, size_t need, size_t limit)
 		        human_bytes(need, a), human_bytes(limit, b));
 		forgetting_release(f);
 		*f = (struct forgetting){ 0 };
+		safety_release(&t->safety);
 	}
 	if (!f->n)
 		return;
 	p->forgetting_tokens = (int64_t)f->n * f->docs[0].n_learn;
 	p->forgetting_seconds = f->seconds;
+	p->safety_pairs = t->safety.n;
 	p->drawing_seconds = f->draw_seconds;
 	p->start_seconds += f->draw_seconds;
 	p->planned_flops += f->planned.flops;
@@ -296,6 +304,8 @@ int trainer_forgetting(struct trainer *t, struct forgetting_metrics *m, bool (*i
 		*stopped = w.stopped || stop_asked();
 	divergence_free(f->divergence); /* others beside it come to their end after it */
 	f->divergence = NULL;
+	if (!status)
+		status = safety_measure(t, &m->safety, interrupted, stopped, e);
 	mem_free(sum);
 	return status;
 }

@@ -2,6 +2,7 @@
 #ifndef TRAIN_TRAINER_PARTS_H
 #define TRAIN_TRAINER_PARTS_H
 
+#include "exam/suite.h"
 #include "infer/divergence.h"
 #include "infer/own_texts.h"
 #include "infer/scorer.h"
@@ -51,6 +52,17 @@ struct forgetting {
 	size_t weights_bytes;              /* all weights of the model, which both read */
 	struct work planned, work;         /* what both would take; what comparing took */
 	double draw_seconds, seconds;
+};
+
+/* trainer_safety.c; n 0: nothing is measured */
+struct safety {
+	size_t n;                          /* pairs of prompts */
+	struct suite suite;                /* planned at the opening, as what follows */
+	struct exam_asked asked[2];        /* harmless, harmful */
+	int32_t max_length;                /* of a prompt with its answer */
+	size_t bytes;                      /* that answering takes */
+	double seconds;                    /* of both sides */
+	struct work planned, work;
 };
 
 /* The loss that balances a mixture's experts (trainer_balance.c). */
@@ -262,6 +274,7 @@ struct trainer {
 	struct dataset *keeping;           /* whose reference a scorer makes now; NULL: it does not */
 	struct looking looking;
 	struct forgetting forgetting;
+	struct safety safety;
 	struct penalty penalty;
 	struct moved moved;
 	struct qat qat;
@@ -449,6 +462,13 @@ int trainer_plan_forgetting(struct trainer *t, struct err *e);
 void trainer_settle_forgetting(struct trainer *t, size_t need, size_t limit);
 int trainer_draw_own_texts(struct trainer *t, struct err *e);
 void forgetting_release(struct forgetting *f);
+/* trainer_safety.c: what is asked, where the run is long enough, once its rows are known; plans it; both sides, when
+ * what was forgotten is known. *stopped becomes true where nobody wants to wait for it. */
+int safety_open(struct trainer *t, struct err *e);
+int safety_plan(struct trainer *t, struct err *e);
+int safety_measure(struct trainer *t, struct safety_metrics *m, bool (*interrupted)(void), bool *stopped,
+                   struct err *e);
+void safety_release(struct safety *s);
 /* trainer_order.c: with its options the objective makes its documents itself */
 bool trainer_makes(const struct trainer *t);
 /* trainer_eval.c: the objective plans what it makes by itself */

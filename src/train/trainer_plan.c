@@ -439,6 +439,8 @@ int trainer_make_plan(struct trainer *t, struct err *e)
 
 	if (order_dry_run(t, t->forest.max_tokens, &t->dry, e) < 0)
 		return -1;
+	if (safety_open(t, e) < 0)
+		return err_prefix(e, "the measure of refusals (--no-safety leaves it out)");
 	share_plan(t);
 	t->fisher_rows = penalty_reserve(t, &t->dry.cap);
 	count(t);
