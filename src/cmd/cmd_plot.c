@@ -5,6 +5,8 @@
  * Of several runs that were evaluated and measured for what they forgot one more chart has a point each: gain against
  * forgetting, with bars (run_score.h).
  *
+ * --front has evaluations as its points (results_front.h).
+ *
  * --smoothing draws beside what was measured its exponential mean as TensorBoard draws it, without the bias of the
  * beginning: s ← w s + (1 − w) v, shown is s / (1 − wⁱ). */
 #include "cmd/command.h"
@@ -23,6 +25,7 @@
 #include "base/term.h"
 #include "base/text.h"
 #include "chart/chart.h"
+#include "cmd/results_front.h"
 #include "cmd/run_score.h"
 #include "train/run_log.h"
 
@@ -30,7 +33,7 @@ extern const struct command cmd_plot;
 
 struct plot {
 	struct common common;
-	const char *out, *x;
+	const char *out, *x, *front;
 	struct opt_list metric;
 	int64_t smooth, columns, rows;
 	double smoothing;
@@ -42,6 +45,9 @@ static const struct opt plot_opts[] = {
 	OPT_LIST("metric", struct plot, metric, "NAME",
 	         "a number of metrics.jsonl, such as loss or grad_norm, or forgetting: gain against what was "
 	         "forgotten; instead of loss, learning_rate, tokens_per_second and what was evaluated"),
+	OPT_STRING("front", struct plot, front, NULL, "SCORES",
+	           "instead of runs folders of eval --output-path, a point each: task/metric against task/metric by "
+	           "commas, with gas; who is beaten in nothing is on the front"),
 	OPT_CHOICE("x-axis", struct plot, x, "step", "step|epoch|tokens", "what runs to the right"),
 	OPT_INT("smooth", struct plot, smooth, "1", 1, 1000000, "each point is the mean of the last N; 1: as it is"),
 	OPT_FLOAT("smoothing", struct plot, smoothing, "0", 0, 0.9999,
@@ -407,6 +413,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (o->out && (n < 4 || strcasecmp(o->out + n - 4, ".svg")))
 		return app_usage(&cmd_plot, "--out %s: pictures are written as SVG, name one that ends in .svg",
 		                 o->out);
+	const struct results_front front = { o->front, o->out, (int)o->columns, (int)o->rows };
+	if (o->front)
+		return results_front(app, &front, p->positional, p->n_positional, e);
 	if (o->smoothing > 0 && o->smooth > 1)
 		return app_usage(&cmd_plot,
 		                 "--smooth draws the mean instead of the curve, --smoothing beside it: "
