@@ -65,7 +65,7 @@ $(BUILD)/kungfu: $(call obj,$(CMD_SRC)) $(BUILD)/gen/commands.o $(PAGES) $(BUILD
 	$(if $(V),,@echo "  LD $@")
 	$(Q)$(CC) $(CFLAGS) $(EXTRA_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LDLIBS) $(shell pkg-config --libs $(PROGRAM_LIBS) 2>/dev/null)
 
-$(BUILD)/libkungfu.a: $(KERNEL_OBJ) $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o $(BUILD)/gen/prices_yaml.o $(BUILD)/gen/priors_yaml.o $(BUILD)/gen/guard_yaml.o $(BUILD)/gen/tasks_yaml.o
+$(BUILD)/libkungfu.a: $(KERNEL_OBJ) $(call obj,$(LIB_SRC)) $(BUILD)/gen/tables.o $(BUILD)/gen/prices_yaml.o $(BUILD)/gen/priors_yaml.o $(BUILD)/gen/guard_yaml.o $(BUILD)/gen/tasks_yaml.o $(BUILD)/gen/safety_yaml.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 # An archive, so that a test linked alone needs only the fixtures that it names.
@@ -113,7 +113,7 @@ table = printf '%s\n' $(patsubst %,'extern const struct $(1) $(2)%;',$(3)); \
 	printf 'const struct $(1) *const $(1)_table[] = {\n'; printf '\t%s\n' $(patsubst %,'&$(2)%$(comma)',$(3)) NULL; printf '};\n\n'
 
 $(BUILD)/gen/tables.c: force
-	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "train/objective.h"\n#include "train/optimizer.h"\n#include "token/token_model.h"\n#include "token/train.h"\n#include "infer/sampler.h"\n#include "op/fuse.h"\n#include "op/table.h"\n#include "data/shape.h"\n#include "ladder/ladder.h"\n#include "exam/function.h"\n#include "guard/encoding.h"\n\n'; \
+	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "train/objective.h"\n#include "train/optimizer.h"\n#include "token/token_model.h"\n#include "token/train.h"\n#include "infer/sampler.h"\n#include "op/fuse.h"\n#include "op/table.h"\n#include "data/shape.h"\n#include "ladder/ladder.h"\n#include "exam/function.h"\n#include "exam/suite_parts.h"\n#include "guard/encoding.h"\n\n'; \
 	$(call table,op,op_row_,$(call names,src/op,op_)); \
 	$(call table,fusion,fuse_,$(call names,src/op,fuse_)); \
 	$(call table,sampler_step,sampler_,$(call names,src/infer,sampler_)); \
@@ -126,6 +126,7 @@ $(BUILD)/gen/tables.c: force
 	$(call table,shape,shape_,$(call names,src/data,shape_)); \
 	$(call table,rung,rung_,$(call names,src/ladder,rung_)); \
 	$(call table,encoding,encoding_,$(call names,src/guard,encoding_)); \
+	$(call table,suite_part,suite_,$(call names,src/exam,suite_)); \
 	$(call table,exam_functions,functions_,$(call names,src/exam,function_)); } > $@.new; \
 	cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
@@ -153,6 +154,11 @@ $(BUILD)/gen/guard_yaml.c: share/guard.yaml
 # And of tasks that evaluate.
 $(BUILD)/gen/tasks_yaml.c: share/tasks.yaml
 	@mkdir -p $(@D); { printf '/* made by the Makefile from tasks.yaml */\nextern const char tasks_yaml_builtin[];\nconst char tasks_yaml_builtin[] =\n'; \
+	sed 's/[\\"]/\\&/g; s/.*/\t"&\\n"/' $<; printf ';\n'; } > $@
+
+# And of what a suite of safety asks.
+$(BUILD)/gen/safety_yaml.c: share/safety.yaml
+	@mkdir -p $(@D); { printf '/* made by the Makefile from safety.yaml */\nextern const char safety_yaml_builtin[];\nconst char safety_yaml_builtin[] =\n'; \
 	sed 's/[\\"]/\\&/g; s/.*/\t"&\\n"/' $<; printf ';\n'; } > $@
 
 # page_x: src/serve/x.html. Kept: make would remove it as its last word, after the tests' sum.

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum rng_purpose { RNG_SHUFFLE = 1, RNG_INIT, RNG_DROPOUT, RNG_SAMPLE, RNG_TEST, RNG_NOISE, RNG_MASK,
-                   RNG_FIM };
+                   RNG_FIM, RNG_CANARY };
 
 struct rng_key {
 	uint64_t seed;

@@ -47,6 +47,7 @@ struct eval {
 	bool batch_given;              /* --micro-batch-tokens was */
 	struct four_bit_options four_bit;
 	struct eval_tasks_options tasks;
+	struct eval_suite_options suite;
 	bool compare;
 	const char *cluster_by;
 };
@@ -87,6 +88,7 @@ static const struct opt eval_opts[] = {
 	OPT_FLOAT("temperature", struct eval, temperature, "0.7", 0, 100, "of --self-consistency's draws"),
 	OPT_INT("seed", struct eval, seed, "42", 0, 9007199254740991.0, "of --self-consistency's draws"),
 	EVAL_TASKS_OPTS(struct eval, tasks),
+	EVAL_SUITE_OPTS(struct eval, suite),
 	OPT_FLAG("compare", struct eval, compare, "false",
 	         "instead of MODEL two folders of --log-samples: what differs, sample by sample"),
 	OPT_STRING("cluster-by", struct eval, cluster_by, NULL, "COLUMN",
@@ -632,7 +634,9 @@ static int judge_tasks(struct app *app, const struct eval *o, const char *model,
                        struct err *e)
 {
 	const struct eval_tasks t = {
-		.o = &o->tasks, .model = model, .limit = o->limit, .max_length = o->max_length,
+		.o = &o->tasks, .suite = o->suite.suite ? &o->suite : NULL, .max_new_tokens = o->max_new_tokens,
+		.compute = o->compute, .model = model, .adapter = o->adapter, .limit = o->limit,
+		.max_length = o->max_length,
 		.num_fewshot = opt_given(p, "num-fewshot") ? o->context.num : OPT_UNSET_INT,
 		.seed = o->context.seed,
 		.micro_batch_tokens = o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
@@ -652,6 +656,48 @@ static int judge_tasks(struct app *app, const struct eval *o, const char *model,
 	return status;
 }
 
+/* What of files is kept of --tasks and --suite, and how the one model is named. */
+static int judge_exams(struct app *app, const struct eval *o, struct opt_parse *p, const char *what, struct err *e)
+{
+	if (app->plans)
+		return err_set(e, "what %s takes is not told beforehand: a run with --limit 10 tells the rate", what);
+	if (o->tasks.log_samples && !o->tasks.output_path)
+		return app_usage(&cmd_eval, "--log-samples wants --output-path DIR");
+	if (p->n_positional != 1)
+		return app_usage(&cmd_eval, "%s", cmd_eval.wanted);
+	return judge_tasks(app, o, p->positional[0], p, e);
+}
+
+static int suite_or_usage(struct app *app, const struct eval *o, struct opt_parse *p, struct err *e)
+{
+	static const char *const others[] = { "data", "tasks", "task-data", "group-by", "details", "instruction",
+		                              "examples", "num-fewshot", "fewshot-select", "fewshot-order",
+		                              "fewshot-out", "label-words", "query-template", "calibrate", "variants",
+		                              "extract", "self-consistency", "temperature", "stride", "documents",
+		                              "fewshot-prompt", "fewshot-delimiter", "target-delimiter",
+		                              "gen-kwargs", "system-instruction", "fewshot-as-multiturn",
+		                              "apply-chat-template" };
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if (opt_given(p, others[i]))
+			return app_usage(&cmd_eval, "--suite goes without --%s", others[i]);
+	if (opt_given(p, "toxicity-label") && !o->suite.toxicity)
+		return app_usage(&cmd_eval, "--toxicity-label is --toxicity's");
+	return judge_exams(app, o, p, "--suite", e);
+}
+
+/* NULL, or an option that is --suite's. */
+static const char *suite_alone(const struct opt_parse *p)
+{
+	static const char *const own[] = { "suite-parts", "suite-data", "judge", "canaries", "training-data",
+		                           "toxicity", "toxicity-label" };
+
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		if (opt_given(p, own[i]))
+			return own[i];
+	return NULL;
+}
+
 /* What is of rows that are given has no place beside tasks. */
 static int tasks_or_usage(struct app *app, const struct eval *o, struct opt_parse *p, struct err *e)
 {
@@ -669,13 +715,7 @@ static int tasks_or_usage(struct app *app, const struct eval *o, struct opt_pars
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		if (opt_given(p, others[i]))
 			return app_usage(&cmd_eval, "--tasks go without --%s: the tasks say it themselves", others[i]);
-	if (app->plans)
-		return err_set(e, "what --tasks takes is not told beforehand: a run with --limit 10 tells the rate");
-	if (o->tasks.log_samples && !o->tasks.output_path)
-		return app_usage(&cmd_eval, "--log-samples wants --output-path DIR");
-	if (p->n_positional != 1)
-		return app_usage(&cmd_eval, "%s", cmd_eval.wanted);
-	return judge_tasks(app, o, p->positional[0], p, e);
+	return judge_exams(app, o, p, "--tasks", e);
 }
 
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
@@ -690,12 +730,16 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return eval_compare(app, p->positional[0], p->positional[1], o->cluster_by, e);
 	if (o->cluster_by)
 		return app_usage(&cmd_eval, "--cluster-by is --compare's");
+	if (o->suite.suite)
+		return suite_or_usage(app, o, p, e);
+	if (suite_alone(p))
+		return app_usage(&cmd_eval, "--%s is --suite's", suite_alone(p));
 	if (o->tasks.tasks)
 		return tasks_or_usage(app, o, p, e);
 	if (p->n_positional != 1)
 		return app_usage(&cmd_eval, "%s", cmd_eval.wanted);
 	if (!o->data)
-		return app_usage(&cmd_eval, "--data FILE was wanted, or --tasks LIST");
+		return app_usage(&cmd_eval, "--data FILE was wanted, --tasks LIST or --suite safety");
 	if (contradiction(o))
 		return app_usage(&cmd_eval, "%s", contradiction(o));
 	o->batch_given = opt_given(p, "micro-batch-tokens");
@@ -722,7 +766,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 const struct command cmd_eval = {
 	.name = "eval",
 	.summary = "how well a model does on your rows, each score with its error",
-	.usage = "MODEL --data FILE|--tasks LIST [--adapter DIR] [options]",
+	.usage = "MODEL --data FILE|--tasks LIST|--suite safety [--adapter DIR] [options]",
 	.example = "kungfu eval model.gguf --data test.jsonl",
 	.brief = "its score on your rows",
 	.plans = true,

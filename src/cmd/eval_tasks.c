@@ -16,15 +16,16 @@
 #include "data/chat.h"
 
 #define LOST_MOST 0.02                 /* a share of answers above which is warned */
-enum { FEWSHOT_SEED = 1234, ASKED_MOST = 400 };
+enum { FEWSHOT_SEED = 1234, ASKED_MOST = 400, SUITE_TOKENS = 96 /* of an answer */ };
 
 struct running {
 	struct app *app;
 	const struct eval_tasks *t;
 	struct loaded *l;
-	struct exams tasks;
-	struct exam_asked *asked;      /* [tasks.n] */
-	struct exam_scores *scores;    /* [tasks.n] */
+	struct exams *tasks, named;    /* the suite's, or those that are named */
+	struct eval_suite suite;       /* o NULL: there is none */
+	struct exam_asked *asked;      /* [tasks->n] */
+	struct exam_scores *scores;    /* [tasks->n] */
 	size_t n_asked, n_scored;
 	struct exam_run_options run;
 	json_t *kwargs;
@@ -79,6 +80,21 @@ static int read_kwargs(struct running *r, struct err *e)
 	return r->kwargs ? 0 : -1;
 }
 
+static int open_suite(struct running *r, struct err *e)
+{
+	const struct suite_source from = { .limit = r->t->limit == OPT_UNSET_INT ? 0 : r->t->limit,
+		                           .max_new_tokens = r->t->max_new_tokens == OPT_UNSET_INT ?
+		                                                     SUITE_TOKENS : r->t->max_new_tokens };
+
+	r->suite = (struct eval_suite){ .app = r->app, .o = r->t->suite, .compute = r->t->compute };
+	if (loaded_chat(r->l, e) < 0 || eval_suite_open(&r->suite, &from, e) < 0)
+		return -1;
+	r->tasks = &r->suite.suite.exams;
+	if (!r->l->chat)
+		log_say("the model has no chat template: prompts are continued as they stand");
+	return 0;
+}
+
 static int open_tasks(struct running *r, struct err *e)
 {
 	char *copy = mem_strdup(r->t->o->tasks), *rest = copy;
@@ -94,7 +110,7 @@ static int open_tasks(struct running *r, struct err *e)
 	if (!n)
 		status = err_set(e, "--tasks names none");
 	if (status == 0)
-		status = exams_open(&r->tasks, names, n, &from, e);
+		status = exams_open(&r->named, names, n, &from, e);
 	mem_free(copy);
 	return status;
 }
@@ -141,26 +157,33 @@ static int ask_all(struct running *r, struct err *e)
 	};
 	int status = 0;
 
-	r->asked = mem_array(r->tasks.n, sizeof(*r->asked));
-	for (; r->n_asked < r->tasks.n && status == 0; r->n_asked += status == 0)
-		status = exam_ask(&r->tasks.items[r->n_asked], &how, &r->asked[r->n_asked], e);
+	r->asked = mem_array(r->tasks->n, sizeof(*r->asked));
+	if (r->suite.o) {
+		status = suite_ask(&r->suite.suite, &codec, r->asked, e);
+		r->n_asked = status == 0 ? r->tasks->n : 0;
+		return status;
+	}
+	for (; r->n_asked < r->tasks->n && status == 0; r->n_asked += status == 0)
+		status = exam_ask(&r->tasks->items[r->n_asked], &how, &r->asked[r->n_asked], e);
 	return status;
 }
 
 static int run_all(struct running *r, struct err *e)
 {
 	const struct exam_subject s = { &r->l->model, loaded_overlay(r->l), r->app->device };
-	struct exam_asked **list = mem_array(r->tasks.n, sizeof(*list));
+	struct exam_asked **list = mem_array(r->tasks->n, sizeof(*list));
 
-	for (size_t i = 0; i < r->tasks.n; i++)
+	for (size_t i = 0; i < r->tasks->n; i++)
 		list[i] = &r->asked[i];
 	r->began = clock_seconds();
 	metering_phase("evaluate");
-	int status = exam_run(&s, list, r->tasks.n, &r->run, e);
+	int status = exam_run(&s, list, r->tasks->n, &r->run, e);
 	log_live_end();
 	mem_free(list);
-	r->scores = mem_array(r->tasks.n, sizeof(*r->scores));
-	for (; r->n_scored < r->tasks.n && status == 0; r->n_scored += status == 0)
+	if (status == 0 && r->suite.o)
+		status = eval_suite_tell(&r->suite, r->asked, &r->run, e);
+	r->scores = mem_array(r->tasks->n, sizeof(*r->scores));
+	for (; r->n_scored < r->tasks->n && status == 0; r->n_scored += status == 0)
 		status = exam_score(&r->asked[r->n_scored], &r->scores[r->n_scored], e);
 	return status;
 }
@@ -181,7 +204,8 @@ static void put_lost(const struct exam_scores *s, json_t *to)
 	json_object_set_new(to, "contexts_cut", json_real(share(s->n_left_out, s->asked->n)));
 }
 
-static void warn_lost(const struct exam_scores *s)
+/* Answers of a suite are looked at where they begin, and most are cut. */
+static void warn_lost(const struct exam_scores *s, bool suite)
 {
 	const char *name = s->asked->task->name;
 	double cut = share(s->n_cut, s->n_answers), left = share(s->n_left_out, s->asked->n);
@@ -191,7 +215,7 @@ static void warn_lost(const struct exam_scores *s)
 			log_warn("%s: in %.1f %% of the answers %s found nothing: they count as wrong", name,
 			         100 * share(s->fell_back[f], s->asked->n_docs),
 			         exam_filter_name(s->asked->task->filter[f]));
-	if (cut > LOST_MOST)
+	if (cut > LOST_MOST && !suite)
 		log_warn("%s: %.1f %% of the answers were cut at the limit of tokens", name, 100 * cut);
 	if (left > LOST_MOST)
 		log_warn("%s: %.1f %% of the prompts lost their beginning at --max-length", name, 100 * left);
@@ -242,8 +266,11 @@ static json_t *results_of(const struct running *r, const json_t *results, const 
 {
 	json_t *all = json_deep_copy(results);
 
-	json_object_set_new(all, "config", json_pack("{s:s, s:o, s:o, s:o}", "model", "kungfu", "model_args",
-	                    json_pack("{s:s}", "pretrained", r->t->model), "limit",
+	json_t *args = json_pack("{s:s}", "pretrained", r->t->model);
+	if (r->t->adapter)
+		json_object_set_new(args, "peft", jsonx_path(r->t->adapter));
+	json_object_set_new(all, "config", json_pack("{s:s, s:o, s:o, s:o}", "model", "kungfu",
+	                    "model_args", args, "limit",
 	                    r->t->limit == OPT_UNSET_INT ? json_null() : json_integer(r->t->limit), "gen_kwargs",
 	                    r->kwargs ? json_incref(r->kwargs) : json_null()));
 	json_object_set_new(all, "date", json_string(time));
@@ -293,15 +320,15 @@ static void show_score(const char *name, const struct exam_score *s)
 
 static int show_groups(const struct running *r, struct err *e)
 {
-	for (size_t i = 0; i < r->tasks.n_groups; i++) {
+	for (size_t i = 0; i < r->tasks->n_groups; i++) {
 		struct arena mem = ARENA_INIT;
 		struct exam_score *made;
 		size_t n;
-		int status = exam_group_score(&r->tasks, &r->tasks.groups[i], r->scores, &mem, &made, &n, e);
+		int status = exam_group_score(r->tasks, &r->tasks->groups[i], r->scores, &mem, &made, &n, e);
 		if (status == 0 && n)
-			app_print("%s: %zu rows in its tasks\n", r->tasks.groups[i].name, made[0].value.n);
+			app_print("%s: %zu rows in its tasks\n", r->tasks->groups[i].name, made[0].value.n);
 		for (size_t k = 0; k < n && status == 0; k++)
-			show_score(r->tasks.groups[i].name, &made[k]);
+			show_score(r->tasks->groups[i].name, &made[k]);
 		arena_release(&mem);
 		if (status < 0)
 			return -1;
@@ -315,13 +342,18 @@ static int show(const struct running *r, const char *dir, struct err *e)
 
 	for (size_t i = 0; i < r->n_scored; i++) {
 		const struct exam_scores *s = &r->scores[i];
-		app_print("%s: %zu rows, %d examples\n", s->asked->task->name, s->asked->n_docs,
-		          s->asked->task->num_fewshot);
+		if (r->suite.o)
+			app_print("%s: %zu rows\n", s->asked->task->name, s->asked->n_docs);
+		else
+			app_print("%s: %zu rows, %d examples\n", s->asked->task->name, s->asked->n_docs,
+			          s->asked->task->num_fewshot);
 		for (size_t k = 0; k < s->n; k++)
 			show_score(s->asked->task->name, &s->items[k]);
 	}
 	if (show_groups(r, e) < 0)
 		return -1;
+	if (r->suite.o)
+		eval_suite_show(&r->suite);
 	clock_human(clock_seconds() - r->began, time);
 	app_print("  %lld tokens in %s\n", (long long)(r->run.tokens + r->run.new_tokens), time);
 	metering_text(gas);
@@ -343,9 +375,12 @@ static void summarize(const struct running *r, json_t *results, const char *dir)
 		json_object_set_new(lost, r->scores[i].asked->task->name, one);
 	}
 	json_object_set_new(j, "lost", lost);
+	if (r->suite.o)
+		eval_suite_put(&r->suite, r->asked, j);
 	json_object_set_new(j, "output_path", dir ? jsonx_path(dir) : json_null());
 	json_object_set_new(j, "max_length", json_integer(r->run.max_length));
-	json_object_set_new(j, "apply_chat_template", json_boolean(r->t->apply_chat_template));
+	json_object_set_new(j, "apply_chat_template",
+	                    json_boolean(r->suite.o ? r->l->chat != NULL : r->t->apply_chat_template));
 	json_object_set_new(j, "tokens", json_integer(r->run.tokens));
 	json_object_set_new(j, "scored_tokens", json_integer(r->run.scored_tokens));
 	json_object_set_new(j, "new_tokens", json_integer(r->run.new_tokens));
@@ -355,15 +390,17 @@ static void summarize(const struct running *r, json_t *results, const char *dir)
 
 static int report(struct running *r, struct err *e)
 {
-	json_t *results = exam_results(&r->tasks, r->scores, e);
+	json_t *results = exam_results(r->tasks, r->scores, e);
 	char *dir = NULL;
 	int status = results ? 0 : -1;
 
 	if (status == 0 && r->t->o->output_path)
 		status = write_files(r, results, &dir, e);
 	for (size_t i = 0; i < r->n_scored && status == 0; i++)
-		warn_lost(&r->scores[i]);
-	metering_count(r->run.tokens, r->run.new_tokens, r->run.scored_tokens, r->run.flops, r->run.int_ops);
+		warn_lost(&r->scores[i], r->suite.o != NULL);
+	const struct exam_run_options *a = &r->run, *b = &r->suite.judging;
+	metering_count(a->tokens + b->tokens, a->new_tokens + b->new_tokens, a->scored_tokens, a->flops + b->flops,
+	               a->int_ops + b->int_ops);
 	if (status == 0)
 		summarize(r, results, dir);
 	if (status == 0 && !r->app->json)
@@ -377,6 +414,8 @@ int eval_tasks(struct app *app, const struct eval_tasks *t, struct loaded *l, st
 {
 	struct running r = { .app = app, .t = t, .l = l };
 
+	r.tasks = &r.named;
+
 	r.run = (struct exam_run_options){ .micro_batch_tokens = (int32_t)t->micro_batch_tokens, .progress = tell,
 		                           .ctx = &r };
 	int status = set_lengths(&r, e);
@@ -385,7 +424,7 @@ int eval_tasks(struct app *app, const struct eval_tasks *t, struct loaded *l, st
 	r.run.gen_kwargs = r.kwargs;
 	r.run.seed = t->seed == OPT_UNSET_INT ? FEWSHOT_SEED : (uint64_t)t->seed;
 	if (status == 0)
-		status = open_tasks(&r, e);
+		status = t->suite ? open_suite(&r, e) : open_tasks(&r, e);
 	if (status == 0 && t->apply_chat_template)
 		status = loaded_chat(l, e);
 	if (status == 0)
@@ -400,7 +439,8 @@ int eval_tasks(struct app *app, const struct eval_tasks *t, struct loaded *l, st
 		exam_asked_release(&r.asked[i]);
 	mem_free(r.scores);
 	mem_free(r.asked);
-	exams_release(&r.tasks);
+	exams_release(&r.named);
+	eval_suite_close(&r.suite);
 	json_decref(r.kwargs);
 	return status;
 }

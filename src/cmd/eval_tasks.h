@@ -2,8 +2,7 @@
 #ifndef CMD_EVAL_TASKS_H
 #define CMD_EVAL_TASKS_H
 
-#include "cmd/model_common.h"
-#include "exam/exam.h"
+#include "cmd/eval_suite.h"
 
 struct eval_tasks_options {
 	const char *tasks, *data, *output_path, *gen_kwargs, *system_instruction, *multiturn;
@@ -29,7 +28,10 @@ struct eval_tasks_options {
 
 struct eval_tasks {
 	const struct eval_tasks_options *o;
-	const char *model;             /* as it was named */
+	const struct eval_suite_options *suite; /* instead of tasks that are named; or NULL */
+	int64_t max_new_tokens;        /* of the suite's answers, or OPT_UNSET_INT */
+	const char *compute;
+	const char *model, *adapter;   /* as they were named; or NULL */
 	int64_t num_fewshot, limit, max_length, micro_batch_tokens, seed; /* OPT_UNSET_INT where nothing is said */
 	bool apply_chat_template;
 };

@@ -47,6 +47,13 @@ struct exam_metric {
 	const struct exam_function *function; /* that aggregates, or NULL */
 };
 
+/* What is measured of a sample where neither lm-eval nor a function does: adds to an object. answers as a
+ * function's. */
+struct exam_own {
+	int (*measure)(void *ctx, size_t row, const json_t *doc, const json_t *answers, json_t *metrics, struct err *e);
+	void *ctx;
+};
+
 struct exam_filter;                    /* a pipeline of steps; exam_filter.c */
 
 struct exam {
@@ -58,6 +65,7 @@ struct exam {
 	struct exam_field shot_text, shot_target, shot_choice, shot_prefix; /* of examples */
 	const char *target_delimiter, *shot_target_delimiter, *shot_delimiter, *fewshot_delimiter;
 	const struct exam_function *process_docs, *process_results;
+	const struct exam_own *own;    /* instead; or NULL */
 	json_t *docs;                  /* rows that are judged, processed */
 	json_t *pool;                  /* rows that examples are drawn from, or NULL */
 	bool first_n, own_rows;        /* examples in order; they may be the row itself, which is left out */
@@ -89,6 +97,8 @@ struct exams {
 struct exam_source {
 	const char *data;              /* --task-data: where rows are, or NULL; see exam_data.c */
 	int64_t num_fewshot;           /* in place of the configs', which may not be 0; −1: theirs */
+	json_t *docs;                  /* rows that are at hand, instead; or NULL */
+	const struct exam_own *own;    /* of these; or NULL */
 };
 
 int exams_open(struct exams *t, const char *const *names, size_t n, const struct exam_source *from, struct err *e);

@@ -115,7 +115,7 @@ static int open_metric(struct exam *t, const json_t *c, struct err *e)
 	while (i < ARRAY_LEN(known) && strcmp(known[i].name, name) != 0)
 		i++;
 	const struct known *k = i < ARRAY_LEN(known) ? &known[i] : NULL;
-	bool own = t->process_results != NULL; /* a function of ours measures: any name may be its */
+	bool own = t->own || t->process_results; /* a function of ours measures: any name may be its */
 	if (!own && (!k || !(k->of & kind_of(t))))
 		return err_set(e, "%.80s is no metric of output_type %s here", name,
 		               json_string_value(json_object_get(t->config, "output_type")) ?
@@ -422,13 +422,15 @@ static int measure_rolling(const struct exam *t, const json_t *doc, const json_t
 	return 0;
 }
 
-json_t *exam_measure(const struct exam *t, const json_t *doc, const json_t *answers, struct err *e)
+json_t *exam_measure(const struct exam *t, size_t row, const json_t *doc, const json_t *answers, struct err *e)
 {
 	json_t *metrics = json_object();
 	const json_t *first = json_array_get(answers, 0);
 	int status = 0;
 
-	if (t->process_results) {
+	if (t->own) {
+		status = t->own->measure(t->own->ctx, row, doc, answers, metrics, e);
+	} else if (t->process_results) {
 		status = t->process_results->of_results(doc, answers, metrics, e);
 	} else if (t->output == EXAM_MULTIPLE_CHOICE) {
 		status = measure_choices(t, doc, answers, metrics, e);

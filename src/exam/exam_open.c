@@ -262,6 +262,10 @@ static int open_docs(struct exam *t, const json_t *shots, const struct exam_sour
 {
 	const char *split = json_string_value(get(t, "test_split"));
 
+	if (from->docs) {
+		t->docs = json_incref(from->docs);
+		return 0;
+	}
 	if (!split)
 		split = json_string_value(get(t, "validation_split"));
 	if (!split)
@@ -309,7 +313,7 @@ static int open_all(struct exam *t, const struct exam_source *from, struct err *
 
 int exam_open(struct exam *t, const json_t *config, const char *folder, const struct exam_source *from, struct err *e)
 {
-	*t = (struct exam){ .config = json_deep_copy(config), .folder = mem_strdup(folder) };
+	*t = (struct exam){ .config = json_deep_copy(config), .folder = mem_strdup(folder), .own = from->own };
 	t->name = json_string_value(json_object_get(t->config, "task"));
 	if (!t->name)
 		BUG("a task without a name");

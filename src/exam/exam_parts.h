@@ -61,7 +61,7 @@ json_t *exam_filter_apply(const struct exam_filter *f, const json_t *doc, const 
 int exam_metrics_open(struct exam *t, struct err *e);
 void exam_metrics_release(struct exam *t);
 /* What is measured of one sample, new. answers as exam_function's, filtered. */
-json_t *exam_measure(const struct exam *t, const json_t *doc, const json_t *answers, struct err *e);
+json_t *exam_measure(const struct exam *t, size_t row, const json_t *doc, const json_t *answers, struct err *e);
 /* Of all samples' values. */
 int exam_aggregate(const struct exam_metric *m, const json_t *values, struct exam_score *out, struct err *e);
 

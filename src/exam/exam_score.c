@@ -40,7 +40,7 @@ static int score_row(struct exam_scores *s, size_t f, const struct exam_request 
 	s->filtered[f][q->doc] = filtered;
 	s->fell_back[f] += fell_back;
 	json_t *answers = answers_of(t, q, n, filtered);
-	s->metrics[f][q->doc] = exam_measure(t, doc, answers, e);
+	s->metrics[f][q->doc] = exam_measure(t, q->doc, doc, answers, e);
 	json_decref(answers);
 	return s->metrics[f][q->doc] ? 0 : err_prefix(e, "%.80s: row %zu", t->name, q->doc + 1);
 }
