@@ -556,6 +556,31 @@ def documents(s):
     print("gone", *chat()[:2])
 
 
+def adapted(s):
+    """What kungfu adapt left, asked the question of argv: by chat, streamed, by completions; what finds no place."""
+    question = os.environ["QUESTION"]
+    one = [{"role": "user", "content": question}]
+    body = {"messages": one, "temperature": 0, "max_tokens": 6}
+
+    def ask(path="/v1/chat/completions", **more):
+        status, j = s.ask(path, {**(body if "chat" in path else {"max_tokens": 6}), **more})
+        return j if status == 200 else (status, j["error"]["code"], j["error"]["param"])
+    first = ask()
+    message = first["choices"][0]["message"]
+    print(message["content"])
+    events = s.stream("/v1/chat/completions", body)
+    print("streamed", "".join(e["choices"][0]["delta"].get("content") or "" for e in events) == message["content"],
+          events[-1]["choices"][0]["finish_reason"] == first["choices"][0]["finish_reason"])
+    print("sources", [x["id"] for x in message.get("sources", [])], first["usage"]["completion_tokens"])
+    text = ask("/v1/completions", prompt=question, temperature=0)
+    print("completion", text if isinstance(text, tuple) else text["choices"][0]["text"] == message["content"])
+    twice = ask(messages=[*one, {"role": "assistant", "content": "b"}, *one])
+    print("twice", twice if isinstance(twice, tuple) else len(twice["choices"]))
+    print("ids", *[x if isinstance(x, tuple) else len(x["choices"]) for x in
+                   (ask("/v1/completions", prompt=[1, 2]), ask(response_format={"type": "json_object"}),
+                    ask(logprobs=True))], s.ask("/v1/embeddings", {"input": "a"})[0])
+
+
 def main():
     part, *command = sys.argv[1:]
     s = Server(command)

@@ -10,9 +10,11 @@
 #ifndef SERVE_OPENAI_H
 #define SERVE_OPENAI_H
 
+#include "data/fewshot.h"
 #include "gas/meter.h"
 #include "infer/watermark.h"
 #include "guard/guard.h"
+#include "ladder/sayer.h"
 #include "serve/adapters.h"
 #include "serve/engine.h"
 #include "serve/http.h"
@@ -38,6 +40,14 @@ struct openai_options {
 	struct model *moderation;            /* a classifier, of /v1/moderations; NULL: the model, if it is one */
 	const char *moderation_name;
 	struct device *device;
+	/* What stands before each question (of `kungfu adapt`), or NULL; raw: questions are one user's turn, continued
+	 * as a text after it, since there is no template or what stands before is a text itself. */
+	struct fewshot *before;
+	bool raw;
+	/* What says a label instead of a text, where it is sure; or NULL. The engine's thread. labels_alone: nothing
+	 * else answers, and the model only says which tokens there are. */
+	struct sayer *sayer;
+	bool labels_alone;
 	const struct openai_documents *documents; /* or NULL */
 	const struct template *chat;         /* NULL: the model has none */
 	const char *name, *path;             /* of the model, in requests, and where it lies */

@@ -99,7 +99,7 @@ bool openai_is_nothing(const json_t *j)
 
 static int check_model(struct reading *x)
 {
-	return engine_batcher(x->s->o.engine) ? 0 :
+	return engine_batcher(x->s->o.engine) || x->s->o.labels_alone ? 0 :
 	                                        refuse(x, "unsupported_value", "model",
 	                                               "This model answers nothing; "
 	                                               "it is asked for embeddings");
@@ -233,7 +233,9 @@ static int read_stop(struct reading *x)
 
 	if ((stop && !json_is_null(stop) && !json_is_array(stop) && !json_is_string(stop)) || n > STOPS)
 		return refuse(x, "invalid_value", "stop", "'stop' is a text or a list of %d texts at most", STOPS);
-	a->stop = mem_array(n + 1, sizeof(*a->stop));
+	a->stop = mem_array(n + 2, sizeof(*a->stop));
+	if (x->s->o.before && x->s->o.raw) /* examples as text: where the next would begin */
+		a->stop[a->n_stop++] = mem_strdup("\n\n");
 	for (size_t i = 0; i < n; i++) {
 		const json_t *one = json_is_array(stop) ? json_array_get(stop, i) : stop;
 		if (!json_is_string(one))
@@ -356,12 +358,25 @@ static int take_ids(struct reading *x, const json_t *list, struct tokens *out)
 
 static int take_text(struct reading *x, const json_t *text, struct tokens *out)
 {
-	const struct tokenizer *t = x->s->o.model->tokenizer;
 	struct err e = ERR_INIT;
 
-	tokenizer_begin(t, out);
-	if (tokenizer_encode(t, json_string_value(text), json_string_length(text), TOKENIZE_SPECIAL, out, &e) < 0)
+	if (openai_text_ids(x->s, json_string_value(text), json_string_length(text), out, &e) < 0)
 		return refuse(x, "invalid_value", "prompt", "'prompt': %s", e.msg);
+	return 0;
+}
+
+/* Where something stands before what is asked, it does so here too, or nothing is continued. */
+static int check_before(struct reading *x, const json_t *one)
+{
+	if (!x->s->o.before)
+		return 0;
+	if (!x->s->o.raw)
+		return refuse(x, "unsupported_value", "prompt",
+		              "What stands before each question here are turns of a conversation: it is asked by "
+		              "/v1/chat/completions");
+	if (!json_is_string(one) || x->a->echo)
+		return refuse(x, "unsupported_value", x->a->echo ? "echo" : "prompt",
+		              "A text stands before each question here: token ids and 'echo' are of a prompt alone");
 	return 0;
 }
 
@@ -373,6 +388,8 @@ static int take_prompt(struct reading *x, const json_t *one, size_t i)
 		return refuse(x, "invalid_type", "prompt",
 		              "'prompt' is a text, a list of texts, or token ids, or a list of "
 		              "these");
+	if (check_before(x, one) < 0)
+		return -1;
 	if ((json_is_string(one) ? take_text : take_ids)(x, one, &a->prompts[i]) < 0)
 		return -1;
 	if (!a->prompts[i].n)
@@ -402,6 +419,8 @@ static int read_prompts(struct reading *x)
 		              a->n_prompts, CHOICES);
 	a->prompts = mem_array(a->n_prompts, sizeof(*a->prompts));
 	a->prompt_texts = mem_array(a->n_prompts, sizeof(*a->prompt_texts));
+	if (x->s->o.labels_alone)
+		return 0;
 	if (a->chat && a->documents)
 		return conversation_read(x->s, x->sent, &a->talk, x->r);
 	if (a->chat)
@@ -483,7 +502,8 @@ struct ask *ask_read(struct openai *s, const json_t *sent, bool chat, struct htt
 	if (a->adapter == -2 || check_model(&x) < 0 || check_keys(&x) < 0 || read_sampling(&x) < 0 ||
 	    read_bias(&x) < 0 || read_stop(&x) < 0 || read_format(&x) < 0 || read_logprobs(&x) < 0 ||
 	    read_stream(&x) < 0 || read_echo(&x) < 0 || read_length(&x) < 0 || ask_documents_read(a, sent, r) < 0 ||
-	    read_prompts(&x) < 0 || check_context(&x) < 0 || check_queue(&x) < 0 || read_choices(&x) < 0) {
+	    read_prompts(&x) < 0 || ask_said_read(a, sent, r) < 0 || check_context(&x) < 0 ||
+	    check_queue(&x) < 0 || read_choices(&x) < 0) {
 		ask_free(a);
 		return NULL;
 	}
@@ -500,6 +520,8 @@ void ask_free(struct ask *a)
 	for (size_t i = 0; i < a->n_prompts; i++) {
 		tokens_release(&a->prompts[i]);
 		mem_free(a->prompt_texts[i]);
+		if (a->questions)
+			mem_free(a->questions[i]);
 	}
 	for (size_t i = 0; i < a->n_stop; i++)
 		mem_free(a->stop[i]);
@@ -512,6 +534,7 @@ void ask_free(struct ask *a)
 	mem_free(a->choices);
 	mem_free(a->prompts);
 	mem_free(a->prompt_texts);
+	mem_free(a->questions);
 	mem_free(a->stop);
 	mem_free(a->bias);
 	mem_free(a->model);

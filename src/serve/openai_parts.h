@@ -102,6 +102,7 @@ struct ask {
 	double reading, writing; /* seconds */
 	struct tokens *prompts; /* [n_prompts] */
 	char **prompt_texts;    /* [n_prompts] with echo, else NULL */
+	char **questions;       /* [n_prompts] what is asked of labels, or NULL: those are not asked */
 	size_t n_prompts;
 	struct choice *choices; /* [n_choices] n of each prompt */
 	size_t n_choices, n_done;
@@ -171,6 +172,11 @@ void choice_put_sources(const struct choice *c, json_t *message); /* `sources` a
 void ask_put_parts(const struct ask *a, json_t *gas);
 json_t *openai_documents_json(const struct openai *s); /* of /props; null: none are served */
 
+/* openai_said.c: a request that labels answer, or answer first: −1 and a refusal; what they say, in the engine: 1:
+ * that is all; −1: they failed. */
+int ask_said_read(struct ask *a, const json_t *sent, struct http_reply *r);
+int ask_say(struct ask *a, struct err *e);
+
 /* openai_vectors.c: a request for vectors of texts or of token ids. */
 struct embedding {
 	struct openai *s;
@@ -231,6 +237,10 @@ void openai_grammars_free(struct grammars *g);
  * template writes it; text: that, where it is not NULL; −1 and a sentence. Both, −1 and a refusal. */
 int conversation_read(struct openai *s, const json_t *sent, struct conversation *x, struct http_reply *r);
 int conversation_ids(struct openai *s, struct conversation *x, struct tokens *ids, struct buf *text, struct err *e);
+/* The text of a conversation that is one user's turn, mem_free; NULL: it is not. A text that is continued, after what
+ * stands before it. */
+char *conversation_question(const json_t *messages);
+int openai_text_ids(struct openai *s, const char *text, size_t n, struct tokens *ids, struct err *e);
 int openai_conversation(struct openai *s, const json_t *sent, struct tokens *ids, struct buf *text,
                         struct http_reply *r);
 
@@ -247,6 +257,9 @@ void choice_guard(struct choice *c);
 
 /* openai_run.c: from now on the engine's. */
 void ask_start(struct ask *a, const struct http_request *q);
+/* The first of its answers is being made; text of one that is certain, other than 0: who asked has left. */
+void ask_begin(struct ask *a);
+int ask_emit(struct choice *c, const char *text, size_t n);
 /* A piece of a stream: j, which is taken, between two texts. */
 void ask_send(struct ask *a, const char *before, json_t *j, const char *after);
 json_t *ask_gas_json(const struct ask *a); /* what it took, when it is over; NULL: that is not told */

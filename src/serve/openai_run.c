@@ -101,10 +101,8 @@ static void reply_whole(struct ask *a)
 
 /* --- the batcher's calls --- */
 
-/* Text that is certain. */
-static int emit(void *ctx, const char *text, size_t n)
+int ask_emit(struct choice *c, const char *text, size_t n)
 {
-	struct choice *c = ctx;
 	struct ask *a = c->ask;
 
 	if (http_later_left(a->later))
@@ -115,6 +113,8 @@ static int emit(void *ctx, const char *text, size_t n)
 		a->form->piece(c, text, n);
 	return 0;
 }
+
+static int emit(void *ctx, const char *text, size_t n) { return ask_emit(ctx, text, n); }
 
 static void count(struct ask *a)
 {
@@ -140,6 +140,17 @@ static void reply_not_begun(struct ask *a)
 	openai_later(a->s, a->later, a->id, &r, a->form->plain);
 }
 
+/* It is the engine's no more. */
+static void leave(struct ask *a)
+{
+	*a->at = a->next;
+	if (a->next)
+		a->next->at = a->at;
+	if (a->holds)
+		adapters_leave(a->s->o.adapters, a->adapter);
+	ask_free(a);
+}
+
 /* All choices are there. */
 static void finish(struct ask *a)
 {
@@ -153,16 +164,10 @@ static void finish(struct ask *a)
 	} else {
 		reply_whole(a);
 	}
-	*a->at = a->next;
-	if (a->next)
-		a->next->at = a->at;
-	if (a->holds)
-		adapters_leave(a->s->o.adapters, a->adapter);
-	ask_free(a);
+	leave(a);
 }
 
-/* The first of its answers is being made. */
-static void begin(struct ask *a)
+void ask_begin(struct ask *a)
 {
 	if (a->began > 0)
 		return;
@@ -176,7 +181,7 @@ static void begun(void *ctx, int64_t ticket)
 	struct choice *c = ctx;
 	(void)ticket;
 
-	begin(c->ask);
+	ask_begin(c->ask);
 }
 
 static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
@@ -212,7 +217,7 @@ static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 /* Nothing but the prompts was asked for. */
 static void finish_empty(struct ask *a)
 {
-	begin(a);
+	ask_begin(a);
 	for (size_t i = 0; i < a->n_choices; i++) {
 		struct choice *c = &a->choices[i];
 		c->finish = "length";
@@ -270,9 +275,7 @@ static int refuse(struct ask *a, const struct ask_refusal *why)
 	pthread_mutex_lock(&a->s->lock);
 	a->s->pending -= (int)a->n_choices;
 	pthread_mutex_unlock(&a->s->lock);
-	if (a->holds)
-		adapters_leave(a->s->o.adapters, a->adapter);
-	ask_free(a);
+	leave(a);
 	return -1;
 }
 
@@ -296,11 +299,31 @@ static int hold_adapter(struct ask *a)
 	return 0;
 }
 
+/* What labels answer. Other than 0: it is over. */
+static int say_labels(struct ask *a)
+{
+	struct ask_refusal why = { 500, "server_error" };
+	int status = a->s->o.sayer ? ask_say(a, &why.e) : 0;
+
+	if (status < 0)
+		return refuse(a, &why);
+	if (status) {
+		a->share = 1;
+		finish(a);
+	}
+	return status;
+}
+
+/* What was looked for is counted apart, and the answer from then on. */
 static int place_documents(struct ask *a)
 {
 	struct ask_refusal why = { 0 };
 
-	return ask_documents_place(a, &why) < 0 ? refuse(a, &why) : 0;
+	if (ask_documents_place(a, &why) < 0)
+		return refuse(a, &why);
+	if (a->sources && a->s->o.open_span)
+		a->s->o.open_span(&a->span);
+	return 0;
 }
 
 /* What stands before an answer: the prompt and its probabilities, where they are asked for. −1: that failed, and the
@@ -325,19 +348,18 @@ static void run(void *ctx)
 	struct ask *a = ctx;
 	struct openai *s = a->s;
 
-	if (hold_adapter(a) < 0 || place_documents(a) < 0)
-		return;
-	if (s->o.open_span)
-		s->o.open_span(&a->span);
-	if (begin_choices(a) < 0)
-		return;
 	a->next = s->asks;
 	a->at = &s->asks;
 	if (a->next)
 		a->next->at = &a->next;
 	s->asks = a;
+	if (s->o.open_span)
+		s->o.open_span(&a->span);
+	if (hold_adapter(a) < 0 || say_labels(a) || place_documents(a) < 0 || begin_choices(a) < 0)
+		return;
 	for (size_t i = 0; a->max_new_tokens && i < a->n_choices; i++)
-		add_choice(&a->choices[i]);
+		if (!a->choices[i].finish)
+			add_choice(&a->choices[i]);
 	if (!a->max_new_tokens)
 		finish_empty(a);
 }

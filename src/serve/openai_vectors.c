@@ -158,6 +158,8 @@ struct embedding *embedding_read(struct openai *s, const char *model, const json
 	if (s->o.adapters && adapters_find(s->o.adapters, model) >= 0)
 		openai_error(r, 400, "unsupported_value", "model",
 		             "'%.100s' is an adapter: vectors are the model's own", model);
+	else if (s->o.labels_alone)
+		openai_error(r, 400, "unsupported_value", "model", "This model says labels; it is asked by chat");
 	else if (sentence_read(&x->how, s->o.model, &e) < 0)
 		openai_error(r, 400, "unsupported_value", "model", "%s", e.msg);
 	else if (embedding_inputs(x, input, r) == 0) {

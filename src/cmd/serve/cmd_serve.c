@@ -12,8 +12,8 @@
 #include "base/mem.h"
 #include "cmd/generate/generate_parts.h"
 #include "cmd/guarding.h"
+#include "cmd/serve/serve_adapted.h"
 #include "cmd/serve/serve_documents.h"
-#include "ladder/adapted.h"
 #include "serve/beside.h"
 #include "serve/openai.h"
 
@@ -107,6 +107,8 @@ struct serving {
 	const char **keys;
 	size_t n_keys;
 	struct guarding guarding;
+	struct serve_adapted adapted;
+	struct sources_options sources; /* the options', or adapt's */
 	struct serve_documents documents;
 };
 
@@ -175,7 +177,7 @@ static void share_memory(void *ctx, size_t bytes)
 /* Of labels, or vectors alone: there is no session. */
 static bool answers(const struct serving *v)
 {
-	return !v->l.model.config.arch->encoder && !v->l.model.labels;
+	return !v->adapted.labels_alone && !v->l.model.config.arch->encoder && !v->l.model.labels;
 }
 
 /* Adapters that requests name; one over all is the model's as it was opened. */
@@ -211,38 +213,22 @@ static const struct overlay *overlay_of(const struct serving *v)
 	return v->adapters ? adapters_overlay(v->adapters) : loaded_overlay(&v->l);
 }
 
-/* Of what `kungfu adapt` left, a model and its adapter are served, and nothing that would answer otherwise there. */
-static int check_adapted(const char *path, struct err *e)
-{
-	char *learner = adapted_learner(path);
-	const char *what = learner ? "with a learner of labels" : NULL;
-	struct adapted a;
-
-	mem_free(learner);
-	if (!what && adapted_is(path)) {
-		if (adapted_open(&a, path, e) < 0)
-			return -1;
-		what = a.first     ? "with a learner of labels" :
-		       a.prompt    ? "after an instruction or examples" :
-		       a.documents ? "from documents" :
-		                     NULL;
-		adapted_close(&a);
-	}
-	return what ? err_set(e, "%s answers %s, which is not served yet; kungfu generate and classify do it", path,
-	                      what) :
-	              0;
-}
-
 static int open_model(struct serving *v, struct err *e)
 {
 	struct named_adapters *a = &v->named;
 	const struct serve *o = v->o;
 
-	if (check_adapted(v->path, e) < 0 || generate_adapters(a, &o->adapter, e) < 0 ||
-	    loaded_open_4bit(&v->l, v->app, &o->four_bit, v->path, a->n && !a->named ? a->paths[0] : NULL, e) < 0)
+	v->sources = o->documents;
+	if (serve_adapted_open(&v->adapted, v->path, &v->sources, v->app->device, e) < 0 ||
+	    generate_adapters(a, &o->adapter, e) < 0)
+		return -1;
+	const char *over = a->n && !a->named ? a->paths[0] : NULL;
+	if (loaded_open_4bit(&v->l, v->app, &o->four_bit, v->adapted.model, over, e) < 0)
 		return -1;
 	if (open_adapters(v, e) < 0 || loaded_chat(&v->l, e) < 0 ||
-	    model_compute(v->app, &v->l.model, o->compute, PREPARE_GENERATE, e) < 0) {
+	    serve_adapted_before(&v->adapted, v->l.chat != NULL, e) < 0 ||
+	    (!v->adapted.labels_alone &&
+	     model_compute(v->app, &v->l.model, o->compute, PREPARE_GENERATE, e) < 0)) {
 		adapters_free(v->adapters);
 		loaded_close(&v->l);
 		return -1;
@@ -301,7 +287,7 @@ static int open_session(struct serving *v, struct err *e)
 		                     .cache = cache_types(&v->o->cache) };
 
 	if (!answers(v))
-		return v->o->memory || drafting_most(&v->o->draft) || sources_wanted(&v->o->documents) ?
+		return v->o->memory || drafting_most(&v->o->draft) || sources_wanted(&v->sources) ?
 		               err_set(e, "%s answers nothing, it embeds or classifies: --memory, --documents, "
 		                          "--draft-max and --model-draft are of answers", v->path) :
 		               0;
@@ -310,11 +296,8 @@ static int open_session(struct serving *v, struct err *e)
 	if (session_new(&v->session, &v->l.model, overlay_of(v), v->app->device, &size, e) < 0 ||
 	    drafting_open(&v->drafting, v->app, &v->o->draft, &v->l.model, &size, e) < 0)
 		return -1;
-	if (sources_wanted(&v->o->documents) && !v->l.chat)
-		return err_set(e, "--documents stand before the question of a conversation, and %s has no chat "
-		                  "template", v->path);
-	if (sources_wanted(&v->o->documents) &&
-	    serve_documents_open(&v->documents, &v->o->documents, v->app, v->l.model.tokenizer, e) < 0)
+	if (sources_wanted(&v->sources) &&
+	    serve_documents_open(&v->documents, &v->sources, v->app, v->l.model.tokenizer, e) < 0)
 		return -1;
 	return v->o->memory ? check_memory(v, e) : 0;
 }
@@ -331,6 +314,10 @@ static int start(struct serving *v, struct err *e)
 		.moderation = v->moderation_name ? &v->moderation.model : NULL,
 		.moderation_name = v->moderation_name,
 		.device = v->app->device,
+		.before = v->adapted.before,
+		.raw = v->adapted.raw && (v->adapted.open || v->documents.open),
+		.sayer = v->adapted.says ? &v->adapted.sayer : NULL,
+		.labels_alone = v->adapted.labels_alone,
 		.documents = v->documents.open ? &v->documents.how : NULL,
 		.chat = v->l.chat,
 		.name = v->name,
@@ -503,6 +490,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		mem_free(v.moderation_name);
 		loaded_close(&v.l);
 	}
+	serve_adapted_close(&v.adapted);
 	named_adapters_release(&v.named);
 	mem_free(v.key_text);
 	mem_free(v.keys);

@@ -1,0 +1,53 @@
+/* serve_adapted: the parts of an artefact as `generate` has them: what stands before a question comes as the bytes that
+ * adapt kept, as turns where a chat template writes them, else as a text. A folder of `kungfu probe` has no base whose
+ * tokens the calls could tell, so it is refused by its name. */
+#include "cmd/serve/serve_adapted.h"
+
+#include "base/jsonx.h"
+
+static int open_labels(struct serve_adapted *x, const char *path, struct device *d, struct err *e)
+{
+	x->says = x->a.first || x->a.learner;
+	x->labels_alone = x->a.learner != NULL;
+	if (x->labels_alone)
+		x->model = json_string_value(json_object_get(x->a.json, "base"));
+	return x->says ? sayer_open(&x->sayer, path, d, e) : 0;
+}
+
+int serve_adapted_open(struct serve_adapted *x, const char *path, struct sources_options *o, struct device *d,
+                       struct err *e)
+{
+	*x = (struct serve_adapted){ .model = path };
+	if (!adapted_is(path))
+		return learner_is_in(path) ?
+		               err_set(e, "%s has a learner of labels alone: kungfu classify and the library take it, "
+		                          "serve what kungfu adapt left", path) : 0;
+	if (adapted_open(&x->a, path, e) < 0)
+		return -1;
+	x->open = true;
+	if (x->a.prompt && !(x->saved = jsonx_load_file(x->a.prompt, e)))
+		return -1;
+	return sources_adapted(o, path, &x->kept_documents, e) < 0 ? -1 : open_labels(x, path, d, e);
+}
+
+int serve_adapted_before(struct serve_adapted *x, bool template_, struct err *e)
+{
+	struct fewshot_options how = { .template_ = template_, .asks = true };
+
+	x->raw = !template_ || json_object_get(x->saved, "text");
+	how.chat = !x->raw;
+	if (x->saved && fewshot_load(&x->before, x->saved, &how, e) < 0)
+		return err_prefix(e, "%s", x->a.prompt);
+	return 0;
+}
+
+void serve_adapted_close(struct serve_adapted *x)
+{
+	fewshot_free(x->before);
+	json_decref(x->saved);
+	json_decref(x->kept_documents);
+	if (x->says)
+		sayer_close(&x->sayer);
+	if (x->open)
+		adapted_close(&x->a);
+}
