@@ -1,6 +1,7 @@
 /* language: letters are counted by script; half of them must be of one. Scripts of one language say it themselves, as
- * do kana among Han. Of Latin and Cyrillic letters the language is that whose common words are the largest share of all
- * words, at least 6 %, and a fifth ahead of the next. The first 100,000 characters are looked at. */
+ * do kana among Han. Of Latin, Cyrillic, Arabic and Devanagari letters the language is that whose common words are the
+ * largest share of all words, at least 6 %, and a fifth ahead of the next; where there is none such, Arabic letters are
+ * Arabic and Devanagari Hindi. The first 100,000 characters are looked at. */
 #include "corpus/language.h"
 
 #include <string.h>
@@ -22,7 +23,12 @@ enum script {
 	THAI,
 	DEVANAGARI,
 	BENGALI,
+	GURMUKHI,
+	GUJARATI,
 	TAMIL,
+	TELUGU,
+	KANNADA,
+	MALAYALAM,
 	GEORGIAN,
 	ARMENIAN,
 	OTHER,
@@ -35,17 +41,20 @@ static const struct {
 	uint32_t from, to;
 	enum script script;
 } ranges[] = {
-	{ 'A', 0x24f, LATIN },     { 0x370, 0x3ff, GREEK },    { 0x400, 0x52f, CYRILLIC },   { 0x530, 0x58f, ARMENIAN },
-	{ 0x590, 0x5ff, HEBREW },  { 0x600, 0x77f, ARABIC },   { 0x900, 0x97f, DEVANAGARI }, { 0x980, 0x9ff, BENGALI },
-	{ 0xb80, 0xbff, TAMIL },   { 0xe00, 0xe7f, THAI },     { 0x10a0, 0x10ff, GEORGIAN }, { 0x1100, 0x11ff, HANGUL },
-	{ 0x1e00, 0x1eff, LATIN }, { 0x1f00, 0x1fff, GREEK },  { 0x3040, 0x30ff, KANA },     { 0x3130, 0x318f, HANGUL },
-	{ 0x3400, 0x9fff, HAN },   { 0xac00, 0xd7af, HANGUL }, { 0xff66, 0xff9f, KANA },     { 0x20000, 0x3ffff, HAN },
+	{ 'A', 0x24f, LATIN }, { 0x370, 0x3ff, GREEK }, { 0x400, 0x52f, CYRILLIC }, { 0x530, 0x58f, ARMENIAN },
+	{ 0x590, 0x5ff, HEBREW }, { 0x600, 0x77f, ARABIC }, { 0x900, 0x97f, DEVANAGARI }, { 0x980, 0x9ff, BENGALI },
+	{ 0xa00, 0xa7f, GURMUKHI }, { 0xa80, 0xaff, GUJARATI }, { 0xb80, 0xbff, TAMIL }, { 0xc00, 0xc7f, TELUGU },
+	{ 0xc80, 0xcff, KANNADA }, { 0xd00, 0xd7f, MALAYALAM }, { 0xe00, 0xe7f, THAI }, { 0x10a0, 0x10ff, GEORGIAN },
+	{ 0x1100, 0x11ff, HANGUL }, { 0x1e00, 0x1eff, LATIN }, { 0x1f00, 0x1fff, GREEK }, { 0x3040, 0x30ff, KANA },
+	{ 0x3130, 0x318f, HANGUL }, { 0x3400, 0x9fff, HAN }, { 0xac00, 0xd7af, HANGUL }, { 0xff66, 0xff9f, KANA },
+	{ 0x20000, 0x3ffff, HAN },
 };
 
-/* Of scripts that say their language. */
+/* Of scripts that say their language, and what those of several languages say where words do not. */
 static const char *const of_script[SCRIPTS] = {
 	[GREEK] = "el", [ARABIC] = "ar",     [HEBREW] = "he",  [HAN] = "zh",   [KANA] = "ja",     [HANGUL] = "ko",
 	[THAI] = "th",  [DEVANAGARI] = "hi", [BENGALI] = "bn", [TAMIL] = "ta", [GEORGIAN] = "ka", [ARMENIAN] = "hy",
+	[GURMUKHI] = "pa", [GUJARATI] = "gu", [TELUGU] = "te", [KANNADA] = "kn", [MALAYALAM] = "ml",
 };
 
 /* Of a script that several share: common short words of each, between spaces. */
@@ -73,6 +82,7 @@ static const struct {
 	{ "tr", LATIN, " ve bir bu da de için ile çok ne gibi daha o ki var olarak ama sonra kadar " },
 	{ "id", LATIN, " yang dan di ini itu dengan untuk tidak dari dalam akan pada juga ke saya adalah " },
 	{ "vi", LATIN, " và của là có không được trong một những cho các người với này đã " },
+	{ "sw", LATIN, " ya na wa kwa ni katika la za kuwa cha hii yake kama hiyo watu pia lakini sana vya " },
 	{ "ru", CYRILLIC,
 	  " и в не на что он я с как это по но "
 	  "из у его за к так же от все она был " },
@@ -82,6 +92,26 @@ static const struct {
 	{ "bg", CYRILLIC,
 	  " и на да се не в от за е с че по "
 	  "си са като това ще го ли но бе " },
+	{ "ar", ARABIC,
+	  " في من على أن إلى ما لا هذا هذه عن مع كان التي الذي"
+	  " هو هي أو كل بعد قد ذلك بين كما " },
+	{ "fa", ARABIC,
+	  " و در به از که این را با است برای آن یک خود تا بر ها"
+	  " هم می اما شما شده هر " },
+	{ "ur", ARABIC,
+	  " کے کی میں ہے اور سے کا کو نے ہیں کہ اس پر یہ ایک تھا"
+	  " بھی وہ نہیں آپ کر لیے " },
+	{ "hi", DEVANAGARI,
+	  " के में है की और से का को पर हैं यह एक"
+	  " कि नहीं था भी इस लिए ने वह कर हो जो " },
+	{ "mr", DEVANAGARI,
+	  " आणि आहे या च्या हे तर ते मी आहेत"
+	  " होते एक पण व नाही करून त्या हा ही"
+	  " असे " },
+	{ "ne", DEVANAGARI,
+	  " र छ को मा छन् पनि हो यो एक गर्न भएको"
+	  " लागि थियो तर म गरेको यस त्यो भने"
+	  " छैन " },
 };
 
 static enum script script_of(uint32_t c)
@@ -129,7 +159,7 @@ static bool as_listed(struct text_span w, struct buf *out)
 	return true;
 }
 
-static const char *by_words(const struct facts *f, enum script script)
+static const char *by_words(const struct facts *f, enum script script, bool likeliest)
 {
 	size_t hits[ARRAY_LEN(common)] = { 0 }, n = 0, chars = 0, best = 0, second = 0;
 	struct buf word = BUF_INIT;
@@ -150,10 +180,17 @@ static const char *by_words(const struct facts *f, enum script script)
 		if (k != best && hits[k] > second)
 			second = hits[k];
 	bool clear = (double)hits[best] >= LEAST_SHARE * (double)n && (double)hits[best] >= AHEAD * (double)second;
-	return n && hits[best] && clear ? common[best].code : "und";
+	if (n && hits[best] && (clear || likeliest))
+		return common[best].code;
+	return of_script[script] ? of_script[script] : likeliest && script == LATIN ? "en" : "und";
 }
 
-const char *language_guess(const struct facts *f)
+static bool is_shared(enum script script)
+{
+	return script == LATIN || script == CYRILLIC || script == ARABIC || script == DEVANAGARI;
+}
+
+static const char *guess(const struct facts *f, bool likeliest)
 {
 	size_t letters[SCRIPTS] = { 0 }, all = count_letters(f, letters), best = 0;
 
@@ -166,8 +203,12 @@ const char *language_guess(const struct facts *f)
 			best = i;
 	if (!all || 2 * letters[best] < all || best == OTHER)
 		return "und";
-	return of_script[best] ? of_script[best] : by_words(f, best);
+	return is_shared(best) ? by_words(f, best, likeliest) : of_script[best];
 }
+
+const char *language_guess(const struct facts *f) { return guess(f, false); }
+
+const char *language_likeliest(const struct facts *f) { return guess(f, true); }
 
 bool language_is_known(const char *code, size_t n)
 {
@@ -181,5 +222,6 @@ bool language_is_known(const char *code, size_t n)
 
 const char *language_list(void)
 {
-	return "ar bg bn cs da de el en es fi fr he hi hu hy id it ja ka ko nl no pl pt ro ru sv ta th tr uk vi zh und";
+	return "ar bg bn cs da de el en es fa fi fr gu he hi hu hy id it ja ka kn ko ml mr ne nl no pa pl pt ro ru sv "
+	       "sw ta te th tr uk ur vi zh und";
 }

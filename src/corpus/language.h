@@ -12,6 +12,8 @@
 
 /* ISO 639-1, as "en", or "und". Never to be freed. */
 const char *language_guess(const struct facts *f);
+/* The same where any answer is better than none: the most common words, however few, and English of Latin letters. */
+const char *language_likeliest(const struct facts *f);
 bool language_is_known(const char *code, size_t n);
 /* All that can be told, as "ar bg bn …". */
 const char *language_list(void);

@@ -13,7 +13,10 @@
 #include "base/py_literal.h"
 #include "base/py_re.h"
 #include "base/yaml_json.h"
+#include "exam/english.h"
 #include "exam/exam.h"
+#include "exam/function.h"
+#include "exam/instructions.h"
 
 /* Sums of log-probabilities in f32, in another order than PyTorch's. */
 static const double tolerance = 2e-5;
@@ -273,8 +276,104 @@ static void test_yaml(struct test *t)
 	}
 }
 
+/* --- instructions of IFEval, by lm-eval's own functions (tools/golden/ifeval.py) --- */
+
+static void test_instructions(struct test *t, const json_t *checks)
+{
+	size_t i;
+	json_t *one;
+
+	test_case(t, "instructions of IFEval");
+	CHECK(t, json_array_size(checks) > 400);
+	json_array_foreach((json_t *)(uintptr_t)checks, i, one) {
+		const char *id = json_string_value(json_array_get(one, 0)),
+		           *answer = json_string_value(json_array_get(one, 2));
+		struct err e = ERR_INIT;
+		bool follows = false;
+		CHECK_MSG(t, instruction_follows(id, json_array_get(one, 1), answer, &follows, &e) == 0, "%s", e.msg);
+		CHECK_MSG(t, follows == json_is_true(json_array_get(one, 3)), "%s of %s: %d", id, answer, follows);
+	}
+}
+
+static void test_counts(struct test *t, const json_t *counts)
+{
+	size_t i;
+	json_t *one;
+
+	test_case(t, "sentences and words of capitals");
+	CHECK(t, json_array_size(counts) > 100);
+	json_array_foreach((json_t *)(uintptr_t)counts, i, one) {
+		const char *s = json_string_value(json_array_get(one, 0));
+		size_t sentences = english_sentences(s, strlen(s)), capitals = english_capital_words(s, strlen(s));
+		CHECK_MSG(t, sentences == (size_t)json_integer_value(json_array_get(one, 1)), "%s: %zu", s, sentences);
+		CHECK_MSG(t, capitals == (size_t)json_integer_value(json_array_get(one, 2)), "%s: %zu", s, capitals);
+	}
+}
+
+static void test_loose(struct test *t, const json_t *rows)
+{
+	const struct exam_function *f = exam_function("ifeval.process_results");
+	size_t i;
+	json_t *one, *v;
+	const char *key;
+
+	test_case(t, "IFEval's rows, strictly and loosely");
+	CHECK(t, f && json_array_size(rows) > 40);
+	json_array_foreach((json_t *)(uintptr_t)rows, i, one) {
+		json_t *answers = json_pack("[O]", json_array_get(one, 1)), *made = json_object();
+		struct err e = ERR_INIT;
+		CHECK_MSG(t, f->of_results(json_array_get(one, 0), answers, made, &e) == 0, "%s", e.msg);
+		json_object_foreach(json_array_get(one, 2), key, v) {
+			const json_t *ours = json_object_get(made, key);
+			bool equal = !json_is_array(v) || json_array_size(v) == json_array_size(ours);
+			for (size_t k = 0; k < json_array_size(v) && equal; k++)
+				equal = json_is_true(json_array_get(v, k)) ==
+				        (json_number_value(json_array_get(ours, k)) == 1);
+			CHECK_MSG(t, equal && (json_is_array(v) || json_is_true(v) == (json_number_value(ours) == 1)),
+			          "row %zu: %s", i, key);
+		}
+		json_decref(answers);
+		json_decref(made);
+	}
+}
+
+static void test_bad_instructions(struct test *t)
+{
+	static const struct { const char *id, *kwargs, *says; } cases[] = {
+		{ "keywords:rhyme", "{}", "none of IFEval's" },
+		{ "punctuation:no_comma", "{\"language\": \"de\"}", "has no language" },
+		{ "length_constraints:number_words", "{\"num_words\": 3, \"relation\": \"about\"}", "neither" },
+		{ "length_constraints:number_words", "{\"relation\": \"at least\"}", "num_words" },
+		{ "keywords:existence", "{\"keywords\": [\"a(\"]}", "regular expression" },
+	};
+	bool follows;
+
+	test_case(t, "instructions that make no sense");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct err e = ERR_INIT;
+		json_t *kwargs = json_loads(cases[i].kwargs, 0, NULL);
+		CHECK_MSG(t, instruction_follows(cases[i].id, kwargs, "a", &follows, &e) < 0 &&
+		          strstr(e.msg, cases[i].says), "%s: %s", cases[i].id, e.msg);
+		json_decref(kwargs);
+	}
+}
+
+static void test_ifeval(struct test *t)
+{
+	char *path = io_join(test_golden(), "exams/ifeval.json");
+	json_t *golden = json_load_file(path, 0, NULL);
+
+	test_instructions(t, json_object_get(golden, "checks"));
+	test_counts(t, json_object_get(golden, "counts"));
+	test_loose(t, json_object_get(golden, "rows"));
+	test_bad_instructions(t);
+	json_decref(golden);
+	mem_free(path);
+}
+
 void test_exam(struct test *t)
 {
+	test_ifeval(t);
 	test_literals(t);
 	test_expressions(t);
 	test_yaml(t);
