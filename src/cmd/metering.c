@@ -49,13 +49,43 @@ static struct {
 	struct buf requests;           /* their JSON, with commas */
 } books, outer;
 
-/* What the command, or the part of it that runs, has taken so far. */
+static struct {
+	int processes;                 /* 0: this one alone */
+	json_t *gas;                   /* as gas_keep has it, of each of the others */
+} ranks;
+
+/* What the other ranks told last. Their seconds are this one's, their memory is not. */
+static void add_ranks(struct gas *g)
+{
+	double seconds = g->seconds, money = g->money.total;
+	int64_t peak = g->peak_rss_bytes;
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(ranks.gas, i, one)
+		gas_add_kept(g, one);
+	g->seconds = seconds;
+	g->peak_rss_bytes = peak;
+	if (money > 0) {
+		g->money.low *= g->money.total / money;
+		g->money.high *= g->money.total / money;
+	}
+}
+
+/* What the whole command has taken so far. */
+static void read_whole(struct gas *g)
+{
+	meter_read(books.meter, g);
+	add_ranks(g);
+}
+
+/* What the command, or the part of it that runs, has taken so far. A part's entry is of this rank alone. */
 static void read_meter(struct gas *g)
 {
 	if (books.in_part)
 		meter_read_span(books.meter, &books.part, g);
 	else
-		meter_read(books.meter, g);
+		read_whole(g);
 }
 
 /* --- the beginning --- */
@@ -231,6 +261,13 @@ void metering_directory(const char *path)
 	char whole[PATH_MAX];
 	if (books.on && path)
 		books.entry.directory = arena_strdup(&books.mem, realpath(path, whole) ? whole : path);
+}
+
+void metering_ranks(int processes, json_t *others)
+{
+	ranks.processes = processes;
+	json_decref(ranks.gas);
+	ranks.gas = others;
 }
 
 void metering_seed(int64_t seed) { books.entry.seed = seed; }
@@ -414,6 +451,17 @@ static void put_gas(json_t *plan, const struct gas *g)
 	json_object_set_new(plan, "currency", json_string(g->money.currency));
 }
 
+/* Each of several ranks does as much. */
+static void multiply(struct gas *g, double processes)
+{
+	double *const sums[] = { &g->energy.joules, &g->energy.low, &g->energy.high, &g->money.total, &g->money.low,
+		                 &g->money.high, &g->money.electricity, &g->money.rent, &g->money.people,
+		                 &g->money.capex, &g->grams_co2, &g->grams_co2_low, &g->grams_co2_high };
+
+	for (size_t i = 0; i < ARRAY_LEN(sums); i++)
+		*sums[i] *= processes;
+}
+
 /* Is there room for a part beside what the command has taken already? */
 static int check_rest(const struct gas *planned, struct err *e)
 {
@@ -421,7 +469,7 @@ static int check_rest(const struct gas *planned, struct err *e)
 	char why[160];
 
 	gas_none(&both);
-	meter_read(books.meter, &both);
+	read_whole(&both);
 	both.seconds += planned->seconds;
 	both.energy.joules += planned->energy.joules;
 	both.money.total += planned->money.total;
@@ -455,6 +503,8 @@ int metering_plan(const struct predicted *p, json_t *facts, json_t **plan, struc
 	if (!knows)
 		spread_by_others(gas, &x);
 	spread_by_time(gas, s->seconds);
+	if (!knows) /* else it was learnt from as many */
+		multiply(gas, MAX(ranks.processes, 1));
 	s->joules = books.spans.joules = (struct span){ gas->energy.joules, gas->energy.low, gas->energy.high };
 	put_gas(*plan, gas);
 	books.entry.prediction = kept_json(*plan);
@@ -549,7 +599,7 @@ static void put_whole(void)
 	books.entry = outer.entry;
 	books.uses = outer.uses;
 	books.n_uses = outer.n_uses;
-	meter_read(books.meter, &books.entry.gas);
+	read_whole(&books.entry.gas);
 	put();
 	outer.entry.gas = books.entry.gas;
 	books.entry = part;
@@ -709,7 +759,7 @@ json_t *metering_whole_so_far(void)
 
 	gas_none(&g);
 	if (books.on)
-		meter_read(books.meter, &g);
+		read_whole(&g);
 	else
 		g.seconds = clock_seconds() - (books.in_part ? outer.began : books.began);
 	return gas_keep(&g);
@@ -738,7 +788,7 @@ double metering_share(const struct gas *before)
 		return books.on ? share : 0;
 	looked = clock_seconds();
 	gas_none(&g);
-	meter_read(books.meter, &g);
+	read_whole(&g);
 	if (before) {
 		g.seconds += isnan(before->seconds) ? 0 : before->seconds;
 		g.energy.joules += isnan(before->energy.joules) ? 0 : before->energy.joules;
@@ -764,7 +814,7 @@ bool metering_over(void)
 		return books.over;
 	books.last_look = now;
 	gas_none(&g);
-	meter_read(books.meter, &g);
+	read_whole(&g);
 	books.over = gas_limit_exceeded(&books.limit, &g, why);
 	if (books.over)
 		log_warn("--max-gas is used up: %s", why);

@@ -17,6 +17,9 @@ void metering_in(const char *role, const char *path, const char *known /* hash o
 void metering_out(const char *role, const char *path);
 void metering_directory(const char *path);          /* of the run: where its entry is kept if the ledger fails */
 void metering_seed(int64_t seed);
+/* This is one of so many ranks that do as much; others: of each of them what it took until now, a list of gas_keep's
+ * (taken, or NULL), which from then on is part of what the command took: processor seconds, energy, money. */
+void metering_ranks(int processes, json_t *others);
 /* −1, NAN: not known. operations: all; int_ops: those of them in int8. */
 void metering_count(int64_t tokens_in, int64_t tokens_out, int64_t tokens_supervised, double operations,
                     double int_ops);

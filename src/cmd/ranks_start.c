@@ -14,8 +14,10 @@
 #include "base/env.h"
 #include "base/hash.h"
 #include "base/io.h"
+#include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "cmd/metering.h"
 
 static struct err kept = ERR_INIT;
 
@@ -148,6 +150,38 @@ static int meet(struct app *app, int64_t *threads, struct err *e)
 	return status;
 }
 
+/* --- what all of them take --- */
+
+static void tell_gas(char out[RANKS_TEXT])
+{
+	json_t *gas = metering_so_far();
+	char *line = jsonx_line(gas);
+
+	if (strlen(line) < RANKS_TEXT)
+		strcpy(out, line);
+	mem_free(line);
+	json_decref(gas);
+}
+
+void ranks_count(struct app *app)
+{
+	struct ranks *r = app->ranks;
+	struct err ignored = ERR_INIT; /* who is gone is named by the next step */
+
+	if (!ranks_several(r) || r->failed)
+		return;
+	char (*said)[RANKS_TEXT] = mem_array((size_t)r->size, sizeof(*said));
+	if (ranks_ask(r, said, &ignored) == 0) {
+		json_t *all = json_array();
+		for (int k = 1; k < r->size; k++)
+			json_array_append_new(all, json_loads(said[k], 0, NULL));
+		metering_ranks(r->size, all);
+	}
+	mem_free(said);
+}
+
+/* --- from the beginning to the end --- */
+
 int ranks_start(struct app *app, double timeout, int64_t *threads, struct err *e)
 {
 	int rank, size = ranks_launched(&rank);
@@ -159,6 +193,8 @@ int ranks_start(struct app *app, double timeout, int64_t *threads, struct err *e
 	if (app->ranks->size != size)
 		return err_set(e, "%d ranks were started, and kungfu-mpi.so finds %d: it was built with another MPI "
 		                  "than this mpirun's", size, app->ranks->size);
+	app->ranks->tells = tell_gas;
+	metering_ranks(size, NULL);
 	return meet(app, threads, e);
 }
 

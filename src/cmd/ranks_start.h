@@ -17,6 +17,9 @@ int ranks_launched(int *rank);
 int ranks_start(struct app *app, double timeout, int64_t *threads, struct err *e);
 /* What a rank that follows has to say of its failure, which rank 0 prints. */
 void ranks_keep(const char *sentence);
+/* Rank 0 asks the others what they took until now, for the books (metering_ranks); between two steps, while they
+ * follow. Nothing is done where it is alone. */
+void ranks_count(struct app *app);
 /* The end of the command: the exit status of this process. */
 int ranks_end(struct app *app, int status);
 

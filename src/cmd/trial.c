@@ -13,6 +13,7 @@
 #include "base/stop.h"
 #include "cmd/machine_profile.h"
 #include "cmd/metering.h"
+#include "cmd/ranks_start.h"
 #include "cmd/trial_parts.h"
 #include "train/checkpoint.h"
 
@@ -46,8 +47,10 @@ static void take_progress(void *ctx, const struct train_loop_progress *p)
 	const struct log_sink *lent = log_lend(NULL);
 
 	trial_tell_counts(t);
-	if (metering_tick())
+	if (metering_tick()) {
+		ranks_count(t->app);
 		trial_keep_gas(t);
+	}
 	if (t->o->progress)
 		t->o->progress(t->o->ctx, p);
 	log_lend(lent);

@@ -8,6 +8,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "cmd/metering.h"
+#include "cmd/ranks_start.h"
 #include "gas/profile.h"
 #include "model/prepare.h"
 #include "train/run_log.h"
@@ -187,6 +188,7 @@ json_t *trial_summary(const struct trial_run *t, const char *status, enum train_
 	trial_tell_counts(t);
 	if (end == FIT_DONE)
 		metering_out("result", t->dir.path);
+	ranks_count(t->app);
 	trial_keep_gas(t);
 	put_whole_run(t, summary);
 	metering_summary(summary);

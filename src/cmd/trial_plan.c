@@ -118,6 +118,10 @@ int trial_plan(struct app *app, const struct trainer *t, const struct recipe *r,
 	metering_in("data", r->data, trainer_data_hash(t, false));
 	metering_in("eval_data", r->eval_data, trainer_data_hash(t, true));
 	trial_predict(&p, plan, r, compute_name(trainer_model((struct trainer *)t)->compute));
+	if (ranks_several(r->ranks)) { /* runs of as many learn from each other */
+		size_t n = strlen(p.kind);
+		snprintf(p.kind + n, sizeof(p.kind) - n, ", %d ranks", r->ranks->size);
+	}
 	return planned(app, &p, &o, e);
 }
 

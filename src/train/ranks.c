@@ -145,6 +145,20 @@ int ranks_agree(struct ranks *r, int status, char (*said)[RANKS_TEXT], struct er
 	return failed ? err_set(e, "%s", first.msg) : 0;
 }
 
+int ranks_ask(struct ranks *r, char (*said)[RANKS_TEXT], struct err *e)
+{
+	return ranks_order(r, RANKS_TELL, 0, NULL, e) < 0 ? -1 : ranks_agree(r, 0, said, e);
+}
+
+int ranks_tell(struct ranks *r, struct err *e)
+{
+	char said[1][RANKS_TEXT] = { "" };
+
+	if (r->tells)
+		r->tells(said[0]);
+	return ranks_agree(r, 0, said, e);
+}
+
 void ranks_close(struct ranks *r, bool failed)
 {
 	struct err ignored = ERR_INIT;

@@ -42,7 +42,8 @@ struct ranks_row {
 enum { RANKS_TEXT = 2032 };
 
 /* What rank 0 says to the others. */
-enum ranks_what { RANKS_END, RANKS_RUN, RANKS_VERDICT, RANKS_STEP, RANKS_SAVE, RANKS_LOAD, RANKS_SHOW, RANKS_HIDE };
+enum ranks_what { RANKS_END, RANKS_RUN, RANKS_VERDICT, RANKS_STEP, RANKS_SAVE, RANKS_LOAD, RANKS_SHOW, RANKS_HIDE,
+                  RANKS_TELL };
 struct ranks_order {
 	int64_t what, number;          /* number: of the step; a status; of bytes that follow (ranks_text) */
 	char text[RANKS_TEXT];         /* a path, or a sentence */
@@ -58,6 +59,7 @@ struct ranks {
 	struct rank_transfer *spare;   /* [2 · size] for what is waited for at once */
 	struct ranks_order order, answer;
 	bool over, failed;             /* rank 0 has ended it; messages have failed */
+	void (*tells)(char out[RANKS_TEXT]); /* what this process tells when rank 0 asks (ranks_ask), or NULL: nothing */
 };
 
 enum { RANKS_TAG_ORDER, RANKS_TAG_ANSWER, RANKS_TAG_LEAVES, RANKS_TAG_NORM, RANKS_TAG_WEIGHTS, RANKS_TAG_GRADIENT };
@@ -88,5 +90,9 @@ int ranks_text(struct ranks *r, enum ranks_what what, char **text, struct err *e
  * −1 and the first sentence, "rank 2: …" in front. said: what each brings for rank 0, who gets that of rank k in
  * said[k]; of the others said[0] is theirs; or NULL. */
 int ranks_agree(struct ranks *r, int status, char (*said)[RANKS_TEXT], struct err *e);
+/* Of rank 0, between two orders: what each of the others tells, in said[1 …] (of size). */
+int ranks_ask(struct ranks *r, char (*said)[RANKS_TEXT], struct err *e);
+/* The answer, of the others. */
+int ranks_tell(struct ranks *r, struct err *e);
 
 #endif

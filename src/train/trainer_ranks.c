@@ -479,6 +479,8 @@ static void obey(struct trainer *t, struct ranks *r, struct err *e)
 		trainer_show_part(t, r->order.number, e);
 	else if (r->order.what == RANKS_HIDE)
 		trainer_hide(t, true);
+	else if (r->order.what == RANKS_TELL)
+		ranks_tell(r, e);
 }
 
 int trainer_follow(struct trainer *t, struct err *e)

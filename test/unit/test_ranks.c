@@ -22,10 +22,24 @@ struct team {
 	int steps, lose_at;            /* lose_at: before this step a rank is lost; 0: never */
 	struct rank_hub hub;
 	char hex[RANKS_MOST][33];
+	int told;                      /* how often another rank told rank 0 what it took */
 	struct step_metrics last;      /* of rank 0 */
 	struct trainer_plan plan;      /* of rank 0 */
 	struct err err[RANKS_MOST];
 };
+
+static void tells(char out[RANKS_TEXT]) { snprintf(out, RANKS_TEXT, "so much"); }
+
+/* Between two steps, as the books do. */
+static int ask(struct team *m, struct err *e)
+{
+	char said[RANKS_MOST][RANKS_TEXT];
+	int status = m->hub.size > 1 ? ranks_ask(&m->hub.ranks[0], said, e) : 0;
+
+	for (int k = 1; k < m->hub.size && !status; k++)
+		m->told += !strcmp(said[k], "so much");
+	return status;
+}
 
 static int lead(struct team *m, struct trainer *t, struct err *e)
 {
@@ -35,7 +49,7 @@ static int lead(struct team *m, struct trainer *t, struct err *e)
 	for (int i = 0; i < m->steps && !status; i++) {
 		if (m->lose_at == i + 1)
 			hub_lose(&m->hub, 1);
-		status = trainer_step(t, &m->last, e);
+		status = trainer_step(t, &m->last, e) < 0 ? -1 : ask(m, e);
 	}
 	if (!status && m->save)
 		status = trainer_save(t, m->save, mine, e);
@@ -56,6 +70,7 @@ static void member(void *ctx, struct ranks *r)
 	struct err *e = &m->err[r->rank];
 
 	log_lend(&nobody);
+	r->tells = tells;
 	recipe.ranks = r;
 	int status = trainer_open(&t, &recipe, &d, e);
 	if (!status)
@@ -81,7 +96,7 @@ static void test_bits(struct test *t, const char *data, const char *model, const
 	struct job j;
 
 	snprintf(options, sizeof(options), SMALL " %s", more);
-	test_case(t, "%s, %s: 1, 2, 3, 4, 5 ranks give the same bits", model, more);
+	test_case(t, "%s, %s: 1, 2, 3, 4, 5 ranks give the same bits, and tell what they took", model, more);
 	training_run(t, model, data, options, 2, alone, NULL);
 	job_init(t, &j, model, data, options);
 	double loss = 0;
@@ -93,6 +108,7 @@ static void test_bits(struct test *t, const char *data, const char *model, const
 		loss = size == 1 ? m.last.loss : loss;
 		CHECK_MSG(t, m.last.loss == loss, "%d ranks: a loss of %.17g, %.17g of one", size, m.last.loss, loss);
 		CHECK(t, (size > 1) == (m.last.sent > 0));
+		CHECK_MSG(t, m.told == 4 * (size - 1), "%d answers of %d ranks", m.told, size);
 	}
 	job_release(&j);
 }
