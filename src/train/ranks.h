@@ -59,7 +59,7 @@ struct ranks {
 	struct rank_transfer *spare;   /* [2 · size] for what is waited for at once */
 	struct ranks_order order, answer;
 	bool over, failed;             /* rank 0 has ended it; messages have failed */
-	void (*tells)(char out[RANKS_TEXT]); /* what this process tells when rank 0 asks (ranks_ask), or NULL: nothing */
+	void (*tells)(char out[RANKS_TEXT]); /* what this process tells when asked (ranks_ask), or NULL: nothing */
 };
 
 enum { RANKS_TAG_ORDER, RANKS_TAG_ANSWER, RANKS_TAG_LEAVES, RANKS_TAG_NORM, RANKS_TAG_WEIGHTS, RANKS_TAG_GRADIENT };
