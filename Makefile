@@ -33,7 +33,7 @@ ALL_CFLAGS = -std=gnu17 $(OPT) -fPIC -ffp-contract=off -fno-math-errno -fvisibil
 	-D_GNU_SOURCE -DKUNGFU_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) $(PROGRAM_LIBS) 2>/dev/null)
 ALL_LDLIBS = $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm $(LDLIBS)
 
-LIB_DIRS ?= base tensor quant kernel chart template gas search op model adapt format token corpus grammar retrieve feedback data train infer eval exam learn guard ladder api
+LIB_DIRS ?= base tensor quant kernel chart template gas search op model adapt format token corpus grammar retrieve feedback data train infer eval exam learn guard call ladder api
 LIB_SRC := $(filter-out src/kernel/x86_% src/kernel/arm_%,$(foreach d,$(LIB_DIRS),$(wildcard src/$(d)/*.c src/$(d)/*/*.c)))
 # Kernels of this machine's instruction sets take as long to compile as all others together. A library with sanitizers beside the program takes them from
 # the program's folder, KERNELS.
@@ -113,7 +113,7 @@ table = printf '%s\n' $(patsubst %,'extern const struct $(1) $(2)%;',$(3)); \
 	printf 'const struct $(1) *const $(1)_table[] = {\n'; printf '\t%s\n' $(patsubst %,'&$(2)%$(comma)',$(3)) NULL; printf '};\n\n'
 
 $(BUILD)/gen/tables.c: force
-	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "train/objective.h"\n#include "train/optimizer.h"\n#include "token/token_model.h"\n#include "token/train.h"\n#include "infer/sampler.h"\n#include "op/fuse.h"\n#include "op/table.h"\n#include "data/shape.h"\n#include "ladder/ladder.h"\n#include "exam/function.h"\n#include "exam/suite_parts.h"\n#include "guard/encoding.h"\n\n'; \
+	@mkdir -p $(@D); { printf '/* made by the Makefile from file names */\n#include "adapt/adapter.h"\n#include "train/objective.h"\n#include "train/optimizer.h"\n#include "token/token_model.h"\n#include "token/train.h"\n#include "infer/sampler.h"\n#include "op/fuse.h"\n#include "op/table.h"\n#include "data/shape.h"\n#include "ladder/ladder.h"\n#include "exam/function.h"\n#include "exam/suite_parts.h"\n#include "guard/encoding.h"\n#include "call/form.h"\n\n'; \
 	$(call table,op,op_row_,$(call names,src/op,op_)); \
 	$(call table,fusion,fuse_,$(call names,src/op,fuse_)); \
 	$(call table,sampler_step,sampler_,$(call names,src/infer,sampler_)); \
@@ -125,6 +125,7 @@ $(BUILD)/gen/tables.c: force
 	$(call table,optimizer,optimizer_,$(call names,src/train,optimizer_)); \
 	$(call table,shape,shape_,$(call names,src/data,shape_)); \
 	$(call table,rung,rung_,$(call names,src/ladder,rung_)); \
+	$(call table,call_form,form_,$(call names,src/call,form_)); \
 	$(call table,encoding,encoding_,$(call names,src/guard,encoding_)); \
 	$(call table,suite_part,suite_,$(call names,src/exam,suite_)); \
 	$(call table,exam_functions,functions_,$(call names,src/exam,function_)); } > $@.new; \

@@ -4,7 +4,7 @@
 
 PART is a function below. Each prints lines that a command case compares; what is wrong ends it with a sentence.
 """
-import base64, http.client, json, os, shutil, signal, socket, struct, subprocess, sys, threading, time
+import base64, http.client, json, os, random, shutil, signal, socket, struct, subprocess, sys, threading, time
 
 
 class Server:
@@ -108,7 +108,7 @@ def refusals(s):
                        ("/v1/completions", {"prompt": "a", "model": "other"}),
                        ("/v1/completions", {}),
                        ("/v1/chat/completions", {"messages": "a"}),
-                       ("/v1/chat/completions", {"messages": [], "tools": [{"type": "function"}]}),
+                       ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}], "tools": [{"type": "function"}]}),
                        ("/v1/chat/completions", {"messages": [], "response_format": {"type": "xml"}}),
                        ("/v1/chat/completions", {"messages": [], "top_logprobs": 2}),
                        ("/v1/embeddings", {"input": []}),
@@ -188,6 +188,97 @@ def constrained(s):
                  {"grammar": "root ::= root"}, {"grammar": "root ::= [0-9]", "json_schema": {}},
                  {"guided_regex": "a"}, {"structured_outputs": {"structural_tag": "a"}}]:
         print(*chat(**more))
+
+
+def drawn_schema(r, depth=0):
+    """A random small schema of what has an end."""
+    kind = r.choice(["integer", "boolean", "enum", "string", "array", "object"][:6 if depth < 2 else 4])
+    if kind == "enum":
+        return {"enum": r.sample(["a", 1, None, "b\"c", 2.5], 2)}
+    if kind == "integer":
+        return {"type": kind, "minimum": r.randint(-9, 0), "maximum": r.randint(1, 99)}
+    if kind == "string":
+        return {"type": kind, "maxLength": r.randint(0, 3)}
+    if kind == "array":
+        return {"type": kind, "items": drawn_schema(r, depth + 1), "maxItems": 2}
+    properties = {n: drawn_schema(r, depth + 1) for n in r.sample(["a", "b", "c d"], 1 + (depth == 0))}
+    if kind == "object":
+        return {"type": kind, "properties": properties, "required": list(properties)[:1], "additionalProperties": False}
+    return {"type": kind}
+
+
+def fits(schema, x):
+    if "enum" in schema:
+        return x in schema["enum"]
+    kind = schema["type"]
+    if kind == "integer":
+        return type(x) is int and schema["minimum"] <= x <= schema["maximum"]
+    if kind == "string":
+        return type(x) is str and len(x) <= schema["maxLength"]
+    if kind == "array":
+        return type(x) is list and len(x) <= 2 and all(fits(schema["items"], y) for y in x)
+    if kind == "object":
+        return type(x) is dict and set(schema["required"]) <= set(x) <= set(schema["properties"]) and all(
+            fits(schema["properties"][k], y) for k, y in x.items())
+    return type(x) is bool
+
+
+def tools(s):
+    """Calls of drawn tools, whole and streamed; who is called; what cannot be done."""
+    r, messages = random.Random(5), [{"role": "user", "content": "a"}]
+
+    def chat(**more):
+        status, j = s.ask("/v1/chat/completions", {"model": s.model, "messages": messages, "max_tokens": 400, **more})
+        return j["choices"][0] if status == 200 else (status, j["error"]["param"], j["error"]["message"])
+
+    def tool(name, **more):
+        return {"type": "function", "function": {"name": name, **more}}
+
+    right, n_calls = [], 0
+    for seed in range(12):
+        schemas = {"f": {"type": "object", "properties": {"a": drawn_schema(r), "b": drawn_schema(r)}, "required": ["b"]},
+                   "g.h-1": {"type": "object", "properties": {"x": drawn_schema(r)}, "additionalProperties": False}}
+        more = {"tools": [tool(n, parameters=p) for n, p in schemas.items()], "seed": seed, "tool_choice": "required",
+                "parallel_tool_calls": seed % 2 == 0}
+        whole, events = chat(**more), s.stream("/v1/chat/completions", {"messages": messages, "max_tokens": 400, **more})
+        calls, told = whole["message"].get("tool_calls", []), {}
+        n_calls += len(calls)
+        for e in events:
+            for d in e["choices"][0]["delta"].get("tool_calls", []):
+                at = told.setdefault(d["index"], {"function": {"arguments": ""}})
+                if "id" in d:
+                    at.update({"id": d["id"], "name": d["function"]["name"]})
+                at["function"]["arguments"] += d["function"]["arguments"]
+        same = [(t["name"], t["function"]["arguments"]) for t in told.values()] == [
+            (c["function"]["name"], c["function"]["arguments"]) for c in calls]
+        valid = whole["finish_reason"] == "length" or all(
+            fits({"required": [], **schemas[c["function"]["name"]]}, json.loads(c["function"]["arguments"])) for c in calls)
+        ids = len({t["id"] for t in told.values()}) == len(told) and all(len(c["id"]) == 9 for c in calls)
+        right.append(same and valid and ids and events[-1]["choices"][0]["finish_reason"] == whole["finish_reason"] and (
+            whole["finish_reason"] == "length" or calls and whole["message"]["content"] is None))
+    print("drawn", all(right), n_calls > 6, right)
+    both = [tool("f", parameters={"properties": {"a": {"type": "boolean"}}, "required": ["a"], "additionalProperties": False}),
+            tool("g")]
+    for choice in ({"type": "function", "function": {"name": "g"}},
+                   {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [tool("g")]}}):
+        c = chat(tools=both, tool_choice=choice, parallel_tool_calls=False)
+        f = c["message"]["tool_calls"][0]["function"]
+        print(c["finish_reason"], f["name"], json.loads(f["arguments"]))
+    told = {"tools": both, "messages": [*messages, {"role": "assistant", "tool_calls": [
+        {"id": "123456789", "type": "function", "function": {"name": "g", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "123456789", "content": "7"}]}
+    print(json.dumps(s.ask("/apply-template", told)[1]["prompt"]))
+    print(*[chat(tools=both, tool_choice=c, max_tokens=4, temperature=0, seed=1)["message"].get("tool_calls") for c in
+            ("auto", "none")], chat(tools=both, tool_choice="none", max_tokens=4, temperature=0) ==
+          chat(max_tokens=4, temperature=0))
+    for more in ({"tool_choice": "required"}, {"tools": both, "tool_choice": "must"}, {"tools": [tool("a b")]},
+                 {"tools": [{"type": "custom", "custom": {"name": "x"}}]}, {"tools": both + both[:1]},
+                 {"tools": both, "tool_choice": {"type": "function", "function": {"name": "h"}}},
+                 {"tools": both, "response_format": {"type": "json_object"}},
+                 {"tools": [tool("f", parameters={"type": "object", "properties": {"x": {"not": {}}}})]}):
+        print(*chat(**more))
+    print(chat(tools=[tool("f", strict=False, parameters={"type": "object", "properties": {"x": {"not": {}}}})],
+               max_tokens=4)["finish_reason"], s.ask("/v1/completions", {"prompt": "a", "tools": both})[1]["error"]["param"])
 
 
 def responses(s):

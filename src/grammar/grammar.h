@@ -54,13 +54,14 @@ void grammar_of_json(struct buf *gbnf);
 
 struct grammar_vocabulary;
 /* What each of V tokens adds to an answer's text, as infer/generate.h makes it. ends: tokens that end one. marks:
- * special tokens around calls of tools (<tool_call>, [TOOL_CALLS] …) are part of the text; others never are. */
+ * special tokens whose text stands in it (around calls of tools: call/form.h) are part of the text; others never are.
+ * NULL: none is. */
 struct grammar_vocabulary *grammar_vocabulary_new(const struct tokenizer *t, size_t V, const struct tokens *ends,
-                                                  bool marks);
+                                                  const char *marks);
 /* The same of given texts: V of them; NULL: a token that is never allowed. For tests. */
 struct grammar_vocabulary *grammar_vocabulary_of(const char *const *text, size_t V, const struct tokens *ends);
 void grammar_vocabulary_free(struct grammar_vocabulary *v);
-bool grammar_is_mark(const char *text, size_t n);
+bool grammar_is_mark(const char *marks, const char *text);
 
 /* --- a grammar --- */
 

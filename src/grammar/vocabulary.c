@@ -8,15 +8,7 @@
 
 #include "base/mem.h"
 
-bool grammar_is_mark(const char *text, size_t n)
-{
-	static const char *const marks[] = { "<tool_call>", "</tool_call>", "[TOOL_CALLS]", "<|python_tag|>" };
-
-	for (size_t i = 0; i < ARRAY_LEN(marks); i++)
-		if (strlen(marks[i]) == n && !memcmp(marks[i], text, n))
-			return true;
-	return false;
-}
+bool grammar_is_mark(const char *marks, const char *text) { return marks && *text && strstr(marks, text); }
 
 /* --- one trie --- */
 
@@ -137,7 +129,7 @@ static void take_bytes(struct grammar_vocabulary *v, int first, struct buf *all)
 }
 
 struct grammar_vocabulary *grammar_vocabulary_new(const struct tokenizer *t, size_t V, const struct tokens *ends,
-                                                  bool marks)
+                                                  const char *marks)
 {
 	struct grammar_vocabulary *v = begin(V, ends);
 
@@ -147,7 +139,7 @@ struct grammar_vocabulary *grammar_vocabulary_new(const struct tokenizer *t, siz
 			int32_t id = (int32_t)i;
 			const char *text = i < tokenizer_size(t) ? tokenizer_text(t, id) : NULL;
 			bool special = text && tokenizer_is_special(t, id),
-			     mark = special && marks && grammar_is_mark(text, strlen(text));
+			     mark = special && grammar_is_mark(marks, text);
 			if (text && (!special || mark) && !has(&v->ends, id))
 				tokenizer_decode_next(t, id, !mark, first, &all);
 			v->trie[first].at[i + 1] = all.len;

@@ -103,7 +103,7 @@ static bool is_mark(const struct answer *a, int32_t id)
 {
 	const char *text = (size_t)id < tokenizer_size(a->tokenizer) ? tokenizer_text(a->tokenizer, id) : NULL;
 
-	return text && grammar_is_mark(text, strlen(text));
+	return text && grammar_is_mark(a->o->marks, text);
 }
 
 /* Takes a token's bytes; true when a stop string came, whose bytes are gone then. */

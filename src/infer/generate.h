@@ -32,7 +32,7 @@ struct generate_options {
 	int (*emit)(void *ctx, const char *text, size_t n); /* may be NULL; other than 0 ends the answer */
 	/* What the answer is a text of, over a vocabulary of the model with these ends; NULL: anything. Borrowed. */
 	struct grammar *grammar;
-	bool marks;                    /* marks of calls (grammar_is_mark) are part of the text */
+	const char *marks;             /* special tokens that are text: grammar_vocabulary_new; NULL: none */
 	/* may be NULL; every token, before its text is given out; logits: [V] it was drawn from */
 	void (*token)(void *ctx, int32_t id, const float *logits);
 	void *ctx;

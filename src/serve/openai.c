@@ -397,6 +397,7 @@ void openai_free(struct openai *s)
 	tokens_release(&s->ends);
 	scorer_free(s->scorer);
 	openai_grammars_free(s->grammars);
+	buf_release(&s->call_marks);
 	pthread_mutex_destroy(&s->calls);
 	guard_scratch_free(s->guard_in);
 	guard_scratch_free(s->guard_out);

@@ -49,7 +49,9 @@ static const struct {
 	{ "presence_penalty" },
 	{ "frequency_penalty" },
 	{ "response_format" },
+	{ "tools" },
 	{ "tool_choice" },
+	{ "parallel_tool_calls" },
 	{ "chat_template_kwargs" },
 	/* beside OpenAI's: vLLM's and llama-server's */
 	{ "top_k" },
@@ -73,9 +75,7 @@ static const struct {
 	{ "safety_identifier", HARMLESS },
 	{ "prompt_cache_key", HARMLESS },
 	{ "prompt_cache_retention", HARMLESS },
-	{ "parallel_tool_calls", HARMLESS },
 	/* not done here, unless they ask for nothing */
-	{ "tools", EMPTY },
 	{ "functions", EMPTY },
 	{ "function_call", EMPTY },
 	{ "suffix", EMPTY },
@@ -248,14 +248,14 @@ static int read_stop(struct reading *x)
 
 static int read_format(struct reading *x)
 {
-	const json_t *choice = json_object_get(x->sent, "tool_choice");
+	bool parallel;
 
-	if (choice && !json_is_null(choice) &&
-	    !(json_is_string(choice) &&
-	      (!strcmp(json_string_value(choice), "none") || !strcmp(json_string_value(choice), "auto"))))
-		return refuse(x, "unsupported_value", "tool_choice",
-		              "'tool_choice' asks for a tool, and none is served "
-		              "here");
+	if (json_array_size(json_object_get(x->sent, "tools")) && (!x->a->chat || x->s->o.labels_alone))
+		return refuse(x, "unsupported_parameter", "tools",
+		              x->a->chat ? "'tools': a label answers here, which calls nothing" :
+		                           "'tools' are of /v1/chat/completions and responses");
+	if (read_flag(x, x->sent, "parallel_tool_calls", &parallel) < 0)
+		return -1;
 	return ask_constrain(x->a, x->sent, x->r);
 }
 
@@ -406,6 +406,17 @@ static int take_prompt(struct reading *x, const json_t *one, size_t i)
 	return 0;
 }
 
+static int read_conversation(struct reading *x)
+{
+	struct buf text = BUF_INIT;
+	int status = openai_conversation(x->s, x->sent, &x->a->prompts[0], &text, x->r);
+
+	if (status == 0)
+		status = ask_tools(x->a, x->sent, &text, x->r);
+	buf_release(&text);
+	return status;
+}
+
 static int read_prompts(struct reading *x)
 {
 	const json_t *prompt = json_object_get(x->sent, "prompt");
@@ -421,10 +432,12 @@ static int read_prompts(struct reading *x)
 	a->prompt_texts = mem_array(a->n_prompts, sizeof(*a->prompt_texts));
 	if (x->s->o.labels_alone)
 		return 0;
+	if (a->documents && json_array_size(json_object_get(x->sent, "tools")))
+		return refuse(x, "unsupported_parameter", "tools", "'tools' are not served beside documents");
 	if (a->chat && a->documents)
 		return conversation_read(x->s, x->sent, &a->talk, x->r);
 	if (a->chat)
-		return openai_conversation(x->s, x->sent, &a->prompts[0], NULL, x->r);
+		return read_conversation(x);
 	for (size_t i = 0; i < a->n_prompts && status == 0; i++)
 		status = take_prompt(x, many ? json_array_get(prompt, i) : prompt, i);
 	return status;
@@ -508,6 +521,7 @@ struct ask *ask_read(struct openai *s, const json_t *sent, bool chat, struct htt
 		return NULL;
 	}
 	a->model = mem_strdup(model);
+	ask_read_calls(a);
 	return a;
 }
 
@@ -516,6 +530,7 @@ void ask_free(struct ask *a)
 	for (size_t i = 0; i < a->n_choices; i++) {
 		json_decref(a->choices[i].tokens);
 		buf_release(&a->choices[i].text);
+		choice_calls_release(&a->choices[i]);
 	}
 	for (size_t i = 0; i < a->n_prompts; i++) {
 		tokens_release(&a->prompts[i]);

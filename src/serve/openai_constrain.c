@@ -53,7 +53,8 @@ struct grammar *openai_grammar(struct openai *s, const struct buf *gbnf, bool ma
 	if (!there) {
 		const struct model *m = s->o.model;
 		if (!g->v[marks])
-			g->v[marks] = grammar_vocabulary_new(m->tokenizer, (size_t)m->config.V, &s->ends, marks);
+			g->v[marks] = grammar_vocabulary_new(m->tokenizer, (size_t)m->config.V, &s->ends,
+			                                     marks ? buf_str(&s->call_marks) : NULL);
 		struct grammar *new = grammar_new(buf_str(gbnf), gbnf->len, g->v[marks], e);
 		if (!new)
 			return NULL;

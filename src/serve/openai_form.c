@@ -79,6 +79,35 @@ static void piece(struct choice *c, const char *text, size_t n)
 	send_choice(c, c->ask->chat ? json_pack("{s:o}", "content", jsonx_text(text, n)) : NULL, text, n, NULL);
 }
 
+static void thought(struct choice *c, const char *text, size_t n)
+{
+	send_choice(c, json_pack("{s:o}", "reasoning_content", jsonx_text(text, n)), NULL, 0, NULL);
+}
+
+/* arguments are taken. */
+static json_t *call_json(const struct called *call, json_t *arguments)
+{
+	return json_pack("{s:s, s:s, s:{s:s, s:o}}", "id", call->id, "type", "function", "function", "name", call->name,
+	                 "arguments", arguments);
+}
+
+/* Of a call: its index with what is new of it, which is taken. */
+static void send_call(struct choice *c, size_t i, json_t *call)
+{
+	json_object_set_new(call, "index", json_integer((json_int_t)i));
+	send_choice(c, json_pack("{s:[o]}", "tool_calls", call), NULL, 0, NULL);
+}
+
+static void call(struct choice *c, size_t i)
+{
+	send_call(c, i, call_json(&c->calls[i], json_string("")));
+}
+
+static void arguments(struct choice *c, size_t i, const char *text, size_t n)
+{
+	send_call(c, i, json_pack("{s:{s:o}}", "function", "arguments", jsonx_text(text, n)));
+}
+
 static void done(struct choice *c)
 {
 	json_t *delta = c->ask->chat ? json_object() : NULL;
@@ -103,12 +132,29 @@ static void end(struct ask *a)
 
 /* --- whole --- */
 
+/* text is taken; of an answer that only calls it is null. */
+static json_t *message_json(const struct choice *c, json_t *text)
+{
+	json_t *j = json_pack("{s:s, s:o, s:n}", "role", "assistant", "content", text, "refusal");
+	json_t *calls = json_array();
+
+	for (size_t i = 0; i < c->n_calls; i++)
+		json_array_append_new(calls, call_json(&c->calls[i], called_arguments(&c->calls[i])));
+	if (c->n_calls)
+		json_object_set(j, "tool_calls", calls);
+	if (c->n_calls && !c->text.len)
+		json_object_set_new(j, "content", json_null());
+	if (c->thought.len)
+		json_object_set_new(j, "reasoning_content", jsonx_text(buf_str(&c->thought), c->thought.len));
+	json_decref(calls);
+	return j;
+}
+
 static json_t *choice_json(struct choice *c)
 {
 	struct ask *a = c->ask;
 	json_t *j = json_pack("{s:i}", "index", c->index), *text = jsonx_text(buf_str(&c->text), c->text.len);
-	json_t *message =
-		a->chat ? json_pack("{s:s, s:o, s:n}", "role", "assistant", "content", text, "refusal") : NULL;
+	json_t *message = a->chat ? message_json(c, text) : NULL;
 
 	if (message)
 		choice_put_sources(c, message);
@@ -133,6 +179,9 @@ const struct ask_form openai_form = {
 	.type = "text/event-stream",
 	.begin = begin,
 	.piece = piece,
+	.thought = thought,
+	.call = call,
+	.arguments = arguments,
 	.done = done,
 	.end = end,
 	.whole = whole,

@@ -7,8 +7,8 @@
 
 #include "base/mem.h"
 
-static const char *const keys[] = { "messages", "prompt",    "input", "system", "suffix",
-	                            "query",    "documents", "text",  "texts",  "instructions" };
+static const char *const keys[] = { "messages", "prompt", "input", "system", "suffix",       "query",
+	                            "documents", "text",  "texts", "tools",  "instructions" };
 
 static void told(struct openai *s, const char *where, const char *text, const struct guard_result *r)
 {
@@ -136,6 +136,4 @@ void choice_guard(struct choice *c)
 		c->text = other;
 	}
 	guard_result_release(&found);
-	if (a->stream && a->began > 0 && c->text.len)
-		a->form->piece(c, c->text.data, c->text.len);
 }

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "call/call_chat.h"
 #include "data/conversation.h"
 #include "gas/answer_gas.h"
 #include "infer/sentence.h"
@@ -16,6 +17,10 @@ struct openai {
 	struct openai_options o;
 	struct beside *beside; /* NULL: no files_dir */
 	struct grammars *grammars; /* openai_constrain.c; NULL: none was asked for */
+	/* openai_tools.c: how the template has tools, once that was asked; and special tokens that are text then */
+	bool calls_known;
+	struct call_chat call_chat;
+	struct buf call_marks;
 	struct buf page_policy; /* Content-Security-Policy of the page at / */
 	struct tokens ends;   /* that end an answer */
 	char fingerprint[20]; /* of what computes: "fp_…" */
@@ -48,6 +53,14 @@ struct calls {
 };
 extern const struct calls *const calls_table[]; /* NULL after them */
 
+/* A call of a tool, as it is read. */
+enum { CALL_ID = 9 };
+struct called {
+	char id[CALL_ID + 1], *name;
+	struct buf arguments; /* JSON, an object once it is whole */
+};
+struct call_parser;
+
 /* One answer of a request. */
 struct choice {
 	struct ask *ask;
@@ -61,6 +74,10 @@ struct choice {
 	size_t offset;               /* legacy text_offset: characters so far */
 	struct buf text;             /* where the reply is whole */
 	const char *finish;
+	struct call_parser *parser;  /* NULL: it calls nothing */
+	struct called *calls;        /* [n_calls] */
+	size_t n_calls;
+	struct buf thought;
 };
 
 /* How an answer is told. Of the engine's thread. */
@@ -70,6 +87,11 @@ struct ask_form {
 	bool keeps;                             /* choice.text is there in a stream too */
 	void (*begin)(struct ask *a);           /* what a stream has before any text; or NULL */
 	void (*piece)(struct choice *c, const char *text, size_t n); /* text that is certain, of a stream */
+	/* of a stream: a thought that stands apart; a call begins, its arguments, it is there. NULL: not told */
+	void (*thought)(struct choice *c, const char *text, size_t n);
+	void (*call)(struct choice *c, size_t i);
+	void (*arguments)(struct choice *c, size_t i, const char *text, size_t n);
+	void (*called)(struct choice *c, size_t i);
 	void (*done)(struct choice *c);         /* c->finish says how; of a stream */
 	void (*end)(struct ask *a);             /* the last of a stream */
 	json_t *(*whole)(struct ask *a);        /* the reply where nothing is streamed */
@@ -113,6 +135,8 @@ struct ask {
 	char **stop; /* [n_stop] */
 	size_t n_stop;
 	struct grammar *grammar; /* what answers are to be texts of, or NULL */
+	const struct call_form *call_form; /* of tools that it has, or NULL */
+	bool thinks;            /* the prompt ends where a thought has begun */
 	struct sampler_choice sampling;
 	struct logit_bias *bias;
 	size_t n_bias;
@@ -228,10 +252,19 @@ void labelling_start(struct labelling *x, const struct http_request *q,
 void labelling_free(struct labelling *x);
 
 /* openai_constrain.c: what a request's answers are to be texts of, into a->grammar. A grammar by its GBNF, to be freed;
- * marks: see grammar_vocabulary_new. */
+ * marks: over the tokens that calls are written with too. */
 int ask_constrain(struct ask *a, const json_t *sent, struct http_reply *r);
 struct grammar *openai_grammar(struct openai *s, const struct buf *gbnf, bool marks, struct err *e);
 void openai_grammars_free(struct grammars *g);
+
+/* openai_tools.c: a conversation with the tools of a request, as the template takes them. What its answers may call,
+ * into a->grammar and a->call_form; what reads them, once there are choices; text of a choice that is certain. */
+int openai_give_tools(struct openai *s, const json_t *sent, struct conversation *x, struct http_reply *r);
+int ask_tools(struct ask *a, const json_t *sent, const struct buf *prompt, struct http_reply *r);
+void ask_read_calls(struct ask *a);
+void choice_text(struct choice *c, const char *text, size_t n); /* openai_run.c */
+void choice_calls_release(struct choice *c);
+json_t *called_arguments(const struct called *call); /* as they are written; new */
 
 /* openai_messages.c: a conversation as a client sends it, to be released; −1 and a refusal. Its ids, as the model's
  * template writes it; text: that, where it is not NULL; −1 and a sentence. Both, −1 and a refusal. */
@@ -257,9 +290,11 @@ void choice_guard(struct choice *c);
 
 /* openai_run.c: from now on the engine's. */
 void ask_start(struct ask *a, const struct http_request *q);
-/* The first of its answers is being made; text of one that is certain, other than 0: who asked has left. */
+/* The first of its answers is being made; text of one that is certain, other than 0: who asked has left; all of its
+ * text is there, and c->finish says how it ended. */
 void ask_begin(struct ask *a);
 int ask_emit(struct choice *c, const char *text, size_t n);
+void choice_end(struct choice *c);
 /* A piece of a stream: j, which is taken, between two texts. */
 void ask_send(struct ask *a, const char *before, json_t *j, const char *after);
 json_t *ask_gas_json(const struct ask *a); /* what it took, when it is over; NULL: that is not told */

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "call/parser.h"
 
 #define LATELY 0.2 /* weight of the last answer in how long one takes */
 
@@ -101,20 +102,52 @@ static void reply_whole(struct ask *a)
 
 /* --- the batcher's calls --- */
 
-int ask_emit(struct choice *c, const char *text, size_t n)
+void choice_text(struct choice *c, const char *text, size_t n)
 {
 	struct ask *a = c->ask;
 
-	if (http_later_left(a->later))
-		return 1;
-	if (!a->stream || a->form->keeps || a->s->guard_out || a->sources)
+	if (!a->stream || a->form->keeps || a->sources)
 		buf_add(&c->text, text, n);
-	if (a->stream && n && !a->s->guard_out)
+	if (a->stream && n && a->began > 0)
 		a->form->piece(c, text, n);
+}
+
+static void give(struct choice *c, const char *text, size_t n)
+{
+	if (c->parser)
+		call_parser_add(c->parser, text, n);
+	else
+		choice_text(c, text, n);
+}
+
+/* Text of the model's that is certain; where it is to be guarded it is kept until the end. */
+int ask_emit(struct choice *c, const char *text, size_t n)
+{
+	if (http_later_left(c->ask->later))
+		return 1;
+	if (c->ask->s->guard_out)
+		buf_add(&c->text, text, n);
+	else
+		give(c, text, n);
 	return 0;
 }
 
 static int emit(void *ctx, const char *text, size_t n) { return ask_emit(ctx, text, n); }
+
+void choice_end(struct choice *c)
+{
+	if (c->ask->s->guard_out) {
+		choice_guard(c);
+		struct buf all = c->text;
+		c->text = (struct buf)BUF_INIT;
+		give(c, buf_str(&all), all.len);
+		buf_release(&all);
+	}
+	if (c->parser)
+		call_parser_end(c->parser, strcmp(c->finish, "stop") != 0);
+	if (c->n_calls && !strcmp(c->finish, "stop"))
+		c->finish = "tool_calls";
+}
 
 static void count(struct ask *a)
 {
@@ -206,7 +239,7 @@ static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 	a->flops += g->flops;
 	a->int_ops += g->int_ops;
 	a->share = MIN(a->share + g->share, 1.0);
-	choice_guard(c);
+	choice_end(c);
 	if (a->stream && a->began > 0)
 		a->form->done(c);
 	if (++a->n_done == a->n_choices)
@@ -252,6 +285,7 @@ static void add_choice(struct choice *c)
 		              .max_new_tokens = a->max_new_tokens,
 		              .sampler = &c->pattern,
 		              .grammar = a->grammar,
+		              .marks = a->call_form ? buf_str(&a->s->call_marks) : NULL,
 		              .emit = emit,
 		              .token = token,
 		              .ctx = c },

@@ -23,7 +23,8 @@ static int check_wishes(const struct ask *a, struct http_reply *r)
 	const bool alone = a->s->o.labels_alone;
 
 	if (a->grammar)
-		return refuse(r, "response_format", "What answers here may say a label, whatever form is asked for");
+		return refuse(r, a->call_form ? "tools" : "response_format",
+		              "What answers here may say a label, whatever form is asked for");
 	if (a->echo || (alone && a->logprobs))
 		return refuse(r, a->echo ? "echo" : "logprobs",
 		              "A label answers here, which has no tokens: '%s' is of a model that writes",
@@ -58,7 +59,7 @@ static void tell(struct choice *c, const char *label)
 
 	c->finish = "stop";
 	ask_emit(c, label, strlen(label));
-	choice_guard(c);
+	choice_end(c);
 	if (a->stream)
 		a->form->done(c);
 	a->n_done++;

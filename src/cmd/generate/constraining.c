@@ -41,7 +41,7 @@ int constraining_open(struct constraining *c, const struct constraining_options 
 		status = model_tokenizer(m, e);
 	if (status == 0 && (o->grammar || o->grammar_file || o->json_schema || o->regex)) {
 		generate_ends(m, &ends);
-		c->vocabulary = grammar_vocabulary_new(m->tokenizer, (size_t)m->config.V, &ends, false);
+		c->vocabulary = grammar_vocabulary_new(m->tokenizer, (size_t)m->config.V, &ends, NULL);
 		c->grammar = grammar_new(buf_str(&gbnf), gbnf.len, c->vocabulary, e);
 		status = c->grammar ? 0 : -1;
 	}

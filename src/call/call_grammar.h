@@ -1,0 +1,34 @@
+/* call_grammar: which answers a request with tools may have, as GBNF.
+ *
+ *     required    a call at once (behind a thought, where the form has thoughts)
+ *     auto        any text, in which from a call's head on only a call goes on; behind calls only further ones
+ *
+ * A call's arguments are JSON of its tool's schema (grammar/schema.h), and of any object where it has none. So a call
+ * that has begun is read by call/parser.h, and its arguments are what the schema allows. A schema that cannot be
+ * written is refused. */
+#ifndef CALL_CALL_GRAMMAR_H
+#define CALL_CALL_GRAMMAR_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "call/form.h"
+
+struct call_tool {
+	const char *name;     /* letters, digits, _ - . */
+	const json_t *schema; /* of its arguments; NULL: any object */
+};
+
+struct call_rules {
+	const struct call_form *form;
+	const struct call_tool *tools; /* [n_tools] that may be called, at least 1 */
+	size_t n_tools;
+	bool required, parallel; /* parallel: more than one call */
+	bool thinks;             /* the prompt ends where a thought has begun */
+};
+
+/* May it be a tool's name? */
+bool call_name_valid(const char *name);
+int call_grammar(const struct call_rules *r, struct buf *gbnf, struct err *e);
+
+#endif
