@@ -3,6 +3,8 @@
  *
  *     round     each number to the nearest that the type has: what `kungfu quantize` does
  *     imatrix   the same, erring less where more comes along (eval/importance.h)
+ *     gptq      each number rounded with what those before it err in mind, by what the matrix is multiplied with
+ *               (eval/moments.h, quant/gptq.h)
  *     learn     numbers trained so that what is rounded says what the source says: KL(source ‖ file) of every next
  *               token, no labels, by `tune --objective distill --qat TYPE` with the source as its own teacher; begins
  *               as imatrix
@@ -35,6 +37,7 @@
 #include "eval/agreement.h"
 #include "eval/evaluate.h"
 #include "eval/importance.h"
+#include "eval/moments.h"
 #include "infer/own_texts.h"
 #include "infer/sentence.h"
 #include "model/quantize_model.h"
@@ -43,9 +46,11 @@
 
 extern const struct command cmd_shrink;
 
-enum { TYPES = 16, RUNGS = 3, JUDGED_TEXTS_OWN = 16, LENGTH = 256 };
-enum rung { RUNG_ROUND, RUNG_IMATRIX, RUNG_LEARN };
-static const char *const rung_names[RUNGS] = { "round", "imatrix", "learn" };
+enum { TYPES = 16, JUDGED_TEXTS_OWN = 16, LENGTH = 256 };
+enum rung { RUNG_ROUND, RUNG_IMATRIX, RUNG_GPTQ, RUNG_LEARN, RUNGS };
+static const char *const rung_names[RUNGS] = { "round", "imatrix", "gptq", "learn" };
+
+#define MOMENTS_BYTES ((size_t)1 << 30) /* of what matrices are multiplied with, at a time */
 
 struct shrink {
 	struct common common;
@@ -60,7 +65,8 @@ static const struct opt shrink_opts[] = {
 	OPT_STRING("to", struct shrink, to, NULL, "LIST", "quantize's names of types, as q4_0 or q3_k_m,q4_0,q4_k_m"),
 	OPT_STRING("out", struct shrink, out, NULL, "FILE.gguf", "the file to write"),
 	OPT_STRING("goal", struct shrink, goal, NULL, "kl<X|ppl<+X%", "how near is enough: then the smallest that is"),
-	OPT_CHOICE("rungs", struct shrink, rungs, "learn", "round|imatrix|learn", "the last of them that is climbed"),
+	OPT_CHOICE("rungs", struct shrink, rungs, "learn", "round|imatrix|gptq|learn",
+	           "the last of them that is climbed"),
 	OPT_GROUP("What it learns by and is compared on"),
 	OPT_STRING("data", struct shrink, data, NULL, "FILE", "text or rows (default: texts that the model draws)"),
 	OPT_INT("texts", struct shrink, texts, "256", 1, 1e6, "how many texts it draws of itself to learn by"),
@@ -112,6 +118,7 @@ struct shrinking {
 	char *work, *texts, *imatrix;      /* FILE.shrink, and in it */
 	struct loaded source;
 	char hash[33];
+	struct moments moments;            /* of some layers, while a file is made by them */
 	struct set learn, judge;
 	struct rows task;
 	struct estimate before;            /* the source's task score */
@@ -258,14 +265,21 @@ static int check_stop(struct err *e)
 	return app_interrupted() || metering_over() ? err_set(e, "interrupted") : 0;
 }
 
+static int32_t longest_of(const struct set *x)
+{
+	int32_t longest = 1;
+
+	for (size_t i = 0; i < x->n; i++)
+		longest = MAX(longest, x->items[i].n);
+	return longest;
+}
+
 static int make_imatrix(struct shrinking *s, struct err *e)
 {
 	struct importance sums;
 	size_t n;
-	int32_t longest = 1;
+	int32_t longest = longest_of(&s->learn);
 
-	for (size_t i = 0; i < s->learn.n; i++)
-		longest = MAX(longest, s->learn.items[i].n);
 	int status = importance_begin(&sums, &s->source.model, s->app->device, longest, e);
 	if (status == 0)
 		status = importance_start(&sums, e);
@@ -298,10 +312,45 @@ static void put_keys(void *ctx, struct gguf_meta *meta)
 	sentence_put_gguf(&((struct shrinking *)ctx)->source.model, meta);
 }
 
-/* The file without training; path NULL: only how large it would be. */
-static int quantize(struct shrinking *s, const char *type, bool weighted, const char *path, size_t *bytes,
+/* What the matrices from a layer on are multiplied with, of as many layers as there is room for. */
+static int gather(struct shrinking *s, int layer, struct err *e)
+{
+	struct model *m = &s->source.model;
+	size_t room = s->o->memory ? MIN(s->o->memory / 2, MOMENTS_BYTES) : MOMENTS_BYTES;
+
+	moments_end(&s->moments);
+	if (moments_begin(&s->moments, m, s->app->device, longest_of(&s->learn), layer, room, e) < 0)
+		return -1;
+	for (size_t i = 0; i < s->learn.n; i++) {
+		log_live("gptq: layers %d to %d of %d, %zu of %zu texts  %s", layer, s->moments.end - 1,
+		         m->config.n_layers, i, s->learn.n, metering_live());
+		if (moments_add(&s->moments, &s->learn.items[i], e) < 0 || check_stop(e) < 0)
+			return -1;
+	}
+	log_live_end();
+	return 0;
+}
+
+static int factors(void *ctx, const struct export_tensor *t, int expert, const float **out, struct err *e)
+{
+	struct shrinking *s = ctx;
+	const struct model *m = &s->source.model;
+	int layer = (size_t)t->weight < m->n_weights ? m->weights[t->weight].layer : -1;
+
+	*out = NULL;
+	if (layer < 0)
+		return 0;
+	if ((layer < s->moments.first || layer >= s->moments.end) && gather(s, layer, e) < 0)
+		return -1;
+	*out = moments_factors(&s->moments, s->app->pool, t->weight, expert, e);
+	return *out || s->moments.of[t->weight] < 0 ? 0 : -1;
+}
+
+/* The file of a rung without training; path NULL: only how large it would be. */
+static int quantize(struct shrinking *s, const char *type, enum rung rung, const char *path, size_t *bytes,
                     struct err *e)
 {
+	bool weighted = rung != RUNG_ROUND;
 	struct imatrix imatrix = { 0 };
 	struct quant_mix_wish wish;
 	struct quantize_how how = { .wish = &wish, .imatrix = weighted ? &imatrix : NULL, .imatrix_path = s->imatrix,
@@ -316,11 +365,13 @@ static int quantize(struct shrinking *s, const char *type, bool weighted, const 
 	if (status == 0) {
 		*bytes = q.list.bytes_to;
 		q.before = before_matrix;
+		q.factors = rung == RUNG_GPTQ ? factors : NULL;
 		q.keys = put_keys;
 		q.ctx = s;
 		status = path ? quantize_model_write(&q, path, s->app->pool, e) : 0;
 		quantize_model_release(&q);
 	}
+	moments_end(&s->moments);
 	imatrix_close(&imatrix);
 	return status;
 }
@@ -458,7 +509,7 @@ static int climb(struct shrinking *s, const char *type, enum rung rung, struct e
 	if (rung != RUNG_LEARN)
 		metering_open_span(&span);
 	log_live("%s: %s", type, rung_names[rung]);
-	int status = quantize(s, type, rung != RUNG_ROUND, rung == RUNG_LEARN ? NULL : x->path, &x->bytes, e);
+	int status = quantize(s, type, rung, rung == RUNG_LEARN ? NULL : x->path, &x->bytes, e);
 	if (status == 0 && rung == RUNG_LEARN)
 		status = learn(s, x, e);
 	if (rung != RUNG_LEARN)
@@ -485,7 +536,7 @@ static int sort_types(struct shrinking *s, struct err *e)
 
 	for (size_t i = 0; i < s->n_types; i++) {
 		sizes[i].path = s->types[i];
-		if (quantize(s, s->types[i], false, NULL, &sizes[i].bytes, e) < 0)
+		if (quantize(s, s->types[i], RUNG_ROUND, NULL, &sizes[i].bytes, e) < 0)
 			return -1;
 	}
 	qsort(sizes, s->n_types, sizeof(*sizes), by_size);
@@ -496,12 +547,13 @@ static int sort_types(struct shrinking *s, struct err *e)
 
 static int climb_all(struct shrinking *s, struct err *e)
 {
-	enum rung last = !strcmp(s->o->rungs, "round") ? RUNG_ROUND :
-	                 !strcmp(s->o->rungs, "imatrix") ? RUNG_IMATRIX : RUNG_LEARN;
 	bool there = false;
+	int last = 0;
 
+	while (strcmp(s->o->rungs, rung_names[last]) != 0)
+		last++;
 	for (size_t i = 0; i < s->n_types; i++)
-		for (int r = RUNG_ROUND; r <= (int)last; r++) {
+		for (int r = RUNG_ROUND; r <= last; r++) {
 			if (r == RUNG_IMATRIX && !there && make_imatrix(s, e) < 0)
 				return -1;
 			there |= r == RUNG_IMATRIX;

@@ -1,4 +1,4 @@
-/* quantize_matrix: items are runs of rows; each row is taken to f32, looked at, and written. Threads keep denormals
+/* quantize_matrix: items are runs of rows, which are taken to f32, looked at, and written. Threads keep denormals
  * meanwhile, since others' quantizers do. */
 #include "quant/quantize_matrix.h"
 
@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "quant/gptq.h"
 #include "quant/quantize.h"
 
 enum { NUMBERS_EACH = 1 << 14 };
@@ -16,7 +17,8 @@ enum { NUMBERS_EACH = 1 << 14 };
 struct work {
 	const struct quantize_matrix *m;
 	size_t from_bytes, to_bytes, rows_each;
-	float *rows;                        /* [threads][cols] */
+	char *scratch;                      /* [threads] of so many bytes: rows, then gptq's */
+	size_t scratch_bytes;
 	atomic_bool infinite, too_large;
 };
 
@@ -31,23 +33,37 @@ static float largest(const float *x, size_t n, bool *finite)
 	return most;
 }
 
-static void row_run(struct work *w, size_t row, float *x)
+/* Rows from … in f32, looked at. Whether they are finite, and any is so large that its scales may not be. */
+static bool read_rows(const struct work *w, size_t from, size_t n, float *x, bool *large)
 {
 	const struct quantize_matrix *m = w->m;
-	uint8_t *out = (uint8_t *)m->out + row * w->to_bytes;
 	bool finite = true;
 
-	dtypes[m->from].to_float((const char *)m->data + row * w->from_bytes, x, m->cols);
-	float most = largest(x, m->cols, &finite);
-	if (!finite) {
+	for (size_t i = 0; i < n; i++) {
+		dtypes[m->from].to_float((const char *)m->data + (from + i) * w->from_bytes, x + i * m->cols, m->cols);
+		*large |= largest(x + i * m->cols, m->cols, &finite) >= LARGE;
+	}
+	return finite;
+}
+
+static void rows_run(struct work *w, size_t from, size_t n, float *x)
+{
+	const struct quantize_matrix *m = w->m;
+	uint8_t *out = (uint8_t *)m->out + from * w->to_bytes;
+	bool finite = true, large = false;
+
+	if (!read_rows(w, from, n, x, &large)) {
 		w->infinite = true;
 		return;
 	}
-	quantize_row(m->to, x, m->cols, m->weights, out);
-	if (most < LARGE)
-		return;
-	dtypes[m->to].to_float(out, x, m->cols);
-	largest(x, m->cols, &finite);
+	if (m->factors)
+		gptq_rows(m->to, x, n, m->cols, m->factors, x + w->rows_each * m->cols, out);
+	for (size_t i = 0; i < n && !m->factors; i++)
+		quantize_row(m->to, x + i * m->cols, m->cols, m->weights, out + i * w->to_bytes);
+	for (size_t i = 0; i < n && large; i++) {
+		dtypes[m->to].to_float(out + i * w->to_bytes, x, m->cols);
+		largest(x, m->cols, &finite);
+	}
 	if (!finite)
 		w->too_large = true;
 }
@@ -55,12 +71,11 @@ static void row_run(struct work *w, size_t row, float *x)
 static void item_run(void *ctx, size_t item, int thread)
 {
 	struct work *w = ctx;
-	size_t end = MIN(w->m->rows, (item + 1) * w->rows_each);
+	size_t from = item * w->rows_each, end = MIN(w->m->rows, from + w->rows_each);
 	unsigned long state = float_state();
 
 	float_keep_denormals();
-	for (size_t i = item * w->rows_each; i < end; i++)
-		row_run(w, i, w->rows + (size_t)thread * w->m->cols);
+	rows_run(w, from, end - from, (float *)(w->scratch + (size_t)thread * w->scratch_bytes));
 	float_restore(state);
 }
 
@@ -74,9 +89,11 @@ int quantize_matrix(struct pool *p, const struct quantize_matrix *m, struct err 
 		memcpy(m->out, m->data, m->rows * w.to_bytes);
 		return 0;
 	}
-	w.rows = mem_array((size_t)pool_threads(p) * m->cols, sizeof(float));
+	w.scratch_bytes = ROUND_UP(w.rows_each * m->cols * sizeof(float) +
+	                                   (m->factors ? gptq_scratch(w.rows_each, m->cols) : 0), (size_t)64);
+	w.scratch = mem_array((size_t)pool_threads(p), w.scratch_bytes);
 	bool all = pool_try(p, (m->rows + w.rows_each - 1) / w.rows_each, item_run, &w);
-	mem_free(w.rows);
+	mem_free(w.scratch);
 	if (w.infinite)
 		return err_set(e, "'%.80s' holds a number that is not finite", m->name);
 	if (w.too_large)

@@ -12,6 +12,7 @@ struct quantize_matrix {
 	size_t rows, cols;
 	const float *weights;       /* [cols] or NULL, as quantize_row has them */
 	void *out;                  /* [rows] of `to` */
+	const float *factors;       /* [cols][cols] or NULL, as gptq_rows has them; then gptq_writes(to) */
 };
 
 /* Errors: a number that is not finite, one that the type's scales cannot hold, interrupted. */

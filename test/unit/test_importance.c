@@ -1,5 +1,6 @@
 /* test_importance: sums of squares of what matrices are multiplied with, against transformers' (values/
- * importance.safetensors); the same bits on any number of threads; experts share their rows out. */
+ * importance.safetensors); the same bits on any number of threads; experts share their rows out. Moments have those
+ * sums on their diagonals. */
 #include "../test.h"
 
 #include <math.h>
@@ -7,7 +8,9 @@
 
 #include "base/mem.h"
 #include "eval/importance.h"
+#include "eval/moments.h"
 #include "format/safetensors.h"
+#include "model/weights.h"
 
 struct setup {
 	struct model model;
@@ -148,10 +151,105 @@ static void test_experts(struct test *t)
 	tear_down(&s);
 }
 
+static void add_documents(struct test *t, struct setup *s, struct moments *m, int first, size_t limit)
+{
+	const int32_t *ids = st_find(&s->documents, "ids")->data, *lengths = st_find(&s->documents, "lengths")->data;
+	struct err e = ERR_INIT;
+
+	CHECK_MSG(t, moments_begin(m, &s->model, &s->device, 128, first, limit, &e) == 0, "%s", e.msg);
+	for (int32_t i = 0; i < 6; ids += lengths[i++]) {
+		struct document d = { .ids = (int32_t *)(uintptr_t)ids, .n = lengths[i], .choice = -1 };
+		CHECK_MSG(t, moments_add(m, &d, &e) == 0, "%s", e.msg);
+	}
+}
+
+static const struct imatrix_sums *sums_of(const struct setup *s, const struct imatrix_sums *x, size_t n, size_t w)
+{
+	struct arena names = ARENA_INIT;
+	const char *name = weight_gguf_name(&names, &s->model.weights[w]);
+	const struct imatrix_sums *found = NULL;
+
+	for (size_t i = 0; name && i < n; i++)
+		found = strcmp(x[i].name, name) ? found : &x[i];
+	arena_release(&names);
+	return found;
+}
+
+static void check_diagonal(struct test *t, const struct moments *m, size_t w, const struct imatrix_sums *x)
+{
+	const struct moment *h = m->of[w] < 0 ? NULL : &m->items[m->of[w]];
+
+	CHECK_MSG(t, h && h->cols == x->cols && h->parts == x->parts, "%s", x->name);
+	for (size_t i = 0; h && i < x->parts * x->cols; i++) {
+		double got = (double)h->sum[i * h->cols + i % h->cols], want = x->sum[i];
+		CHECK_MSG(t, fabs(got - want) <= 2e-5 * want + 1e-9, "%s %zu: %g, wanted %g", x->name, i, got, want);
+	}
+}
+
+/* Layer by layer, or in one go: the groups together have what importance has. */
+static void test_moments(struct test *t, const char *name, size_t limit, int groups)
+{
+	struct importance sums;
+	struct moments m;
+	struct setup s;
+	int passes = 0;
+	size_t n, seen = 0;
+
+	test_case(t, "moments of %s, %zu bytes at a time: importance's sums on the diagonal", name, limit);
+	if (!set_up(t, &s, name, 2))
+		return;
+	run(t, &s, &sums, 6);
+	const struct imatrix_sums *x = importance_sums(&sums, &n);
+	for (int first = 0; first < s.model.config.n_layers; passes++) {
+		add_documents(t, &s, &m, first, limit);
+		for (size_t w = 0; w < s.model.n_weights; w++) {
+			const struct imatrix_sums *of = m.of[w] < 0 ? NULL : sums_of(&s, x, n, w);
+			CHECK_MSG(t, m.of[w] < 0 || of, "%s", s.model.weights[w].name);
+			if (of)
+				check_diagonal(t, &m, w, of);
+			seen += of != NULL;
+		}
+		first = m.end;
+		moments_end(&m);
+	}
+	CHECK_MSG(t, seen == n && passes == groups, "%zu matrices of %zu, %d passes", seen, n, passes);
+	importance_end(&sums);
+	tear_down(&s);
+}
+
+static void test_moments_threads(struct test *t)
+{
+	static const int threads[] = { 1, 3 };
+	double first[2] = { 0 };
+	struct moments m;
+	struct setup s;
+	struct err e = ERR_INIT;
+
+	test_case(t, "moments and their factors have the same bits on any number of threads");
+	for (int i = 0; i < 2; i++) {
+		if (!set_up(t, &s, "llama", threads[i]))
+			return;
+		add_documents(t, &s, &m, 0, SIZE_MAX);
+		for (size_t w = 0; w < s.model.n_weights; w++) {
+			const float *h = moments_factors(&m, s.pool, (int)w, 0, &e);
+			size_t cols = h ? m.items[m.of[w]].cols : 0;
+			for (size_t k = 0; k < cols * cols; k++)
+				first[i] += (double)h[k] * (double)(k % 97 + w + 1);
+		}
+		moments_end(&m);
+		tear_down(&s);
+	}
+	CHECK(t, first[0] == first[1] && first[0] != 0);
+}
+
 void test_importance(struct test *t);
 void test_importance(struct test *t)
 {
 	test_golden_sums(t);
 	test_threads(t);
 	test_experts(t);
+	test_moments(t, "llama", SIZE_MAX, 1);
+	test_moments(t, "llama", 1, 3);
+	test_moments(t, "mixtral", SIZE_MAX, 1);
+	test_moments_threads(t);
 }
