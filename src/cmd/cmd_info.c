@@ -395,7 +395,7 @@ static int run_graph(struct app *app, struct loaded *l, const struct info *o, st
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	static const char *const for_graph[] = { "train", "micro-batch-tokens", "memory", "gradient-checkpointing",
-		                                 "compute" };
+		                                 "activations", "compute" };
 	struct info *o = options;
 	struct buf unused = BUF_INIT;
 	struct loaded l;

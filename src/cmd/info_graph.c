@@ -80,7 +80,8 @@ static size_t state_bytes(const struct graph_page *g)
 static int plan_it(struct graph_page *g, const struct model *m, struct err *e)
 {
 	struct pass *p = &g->net.pass;
-	struct plan_options o = { .recompute_all = g->options->gradient_checkpointing };
+	struct plan_options o = { .recompute_all = g->options->gradient_checkpointing,
+		                  .in_8bit = !strcmp(g->options->activations, "8bit") };
 	size_t limit = g->options->memory, fixed;
 	struct model_memory now;
 	char a[32], b[32];

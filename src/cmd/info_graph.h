@@ -7,7 +7,7 @@
 
 struct info_graph {
 	bool graph, gradient_checkpointing;
-	const char *train, *compute;   /* train: a method, or "nothing" */
+	const char *train, *compute, *activations;   /* train: a method, or "nothing" */
 	void **methods;                /* their options */
 	int64_t micro_batch_tokens;
 	size_t memory;
@@ -25,6 +25,7 @@ bool info_graph_rows(size_t i, struct opt_row *out);   /* "nothing", then the me
 		OPT_BYTES("memory", s, f.memory, NULL, \
 	                  "limit of the process's memory, which decides what is recomputed"), \
 		OPT_FLAG("gradient-checkpointing", s, f.gradient_checkpointing, "false", "recompute all that can be"), \
+		OPT_CHOICE("activations", s, f.activations, "f32", "f32|8bit", "how activations wait for backward"), \
 		COMPUTE_OPT(s, f.compute, "f32"), \
 		OPT_ROWS("train", s, f.methods, info_graph_rows)
 

@@ -2,9 +2,9 @@
  * with compensation goes by (quant/gptq.h). Matrices that read the same rows (q, k and v; gate and up) share one; of
  * experts each has its own, over the rows that came to it.
  *
- * They are large, cols² numbers each, so they are taken for as many layers at a time as fit a limit, each such group by
- * a pass of the texts of its own. Sums are f32, in one order whatever the threads; of a symmetric matrix the upper half
- * is there. Documents go through whole, one after the other. */
+ * They are large, cols² numbers each, so they are taken for as many layers at a time as fit a limit, each such group
+ * by a pass of the texts of its own. Sums are f32, in one order whatever the threads; of a symmetric matrix the upper
+ * half is there. Documents go through whole, one after the other. */
 #ifndef EVAL_MOMENTS_H
 #define EVAL_MOMENTS_H
 

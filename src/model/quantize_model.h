@@ -33,8 +33,8 @@ int quantize_model_list(struct quantize_model *q, const struct model *m, const s
 /* Whether it can be written, for who will only later. */
 int quantize_model_check(struct quantize_model *q, struct err *e);
 /* q->before, or NULL: asked before each matrix, −1 ends it; q->factors, or NULL: those of the matrix by which it is
- * rounded with compensation, where its type can be (quant/gptq.h), or NULL into *out: by itself; q->keys, or NULL: puts keys of the caller's. Beside and
- * renamed. */
+ * rounded with compensation, where its type can be (quant/gptq.h), or NULL into *out: by itself; q->keys, or NULL: puts
+ * keys of the caller's. Beside and renamed. */
 int quantize_model_write(struct quantize_model *q, const char *path, struct pool *p, struct err *e);
 void quantize_model_release(struct quantize_model *q);
 

@@ -708,6 +708,7 @@ const struct op op_row_attention = {
 	.forward = attention_forward,
 	.backward = attention_backward,
 	.saves = 1 | 2 | 4 | SAVES_OUT(0) | SAVES_OUT(1),
+	.exact = SAVES_OUT(1),
 	.scratch = attention_scratch,
 	.sample = attention_sample,
 	.sample_count = 10,

@@ -275,6 +275,7 @@ const struct op op_row_lstm = {
 	.forward = lstm_forward,
 	.backward = lstm_backward,
 	.saves = ((1U << (1 + 2 * PARTS)) - 1) | SAVES_OUT(0) | SAVES_OUT(1),
+	.exact = SAVES_OUT(0) | SAVES_OUT(1),
 	.sample = lstm_sample,
 	.sample_count = 3,
 };

@@ -221,6 +221,7 @@ const struct op op_row_route = {
 	.forward = route_forward,
 	.backward = route_backward,
 	.saves = 1U | SAVES_OUT(OUT_CHOSEN),
+	.exact = 1U,
 	.sample = route_sample,
 	.sample_count = 5,
 };

@@ -166,6 +166,7 @@ const struct op op_row_router_load = {
 	.forward = load_forward,
 	.backward = load_backward,
 	.saves = 1U << IN_LOGITS,
+	.exact = 1U << IN_LOGITS,
 	.sample = load_sample,
 	.sample_count = 3,
 };

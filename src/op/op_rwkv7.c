@@ -576,6 +576,7 @@ const struct op op_row_rwkv7 = {
 	.forward = rwkv7_forward,
 	.backward = rwkv7_backward,
 	.saves = ((1U << N_NUMBERS) - 1U) | SAVES_OUT(OUT_STATES),
+	.exact = ((1U << N_NUMBERS) - 1U) | SAVES_OUT(OUT_STATES),
 	.scratch = forward_scratch,
 	.sample = rwkv7_sample,
 	.sample_count = 3,

@@ -353,6 +353,7 @@ const struct op op_row_wkv4 = {
 	.forward = wkv4_forward,
 	.backward = wkv4_backward,
 	.saves = ((1U << IN_STATE) - 1) | SAVES_OUT(OUT_Y) | SAVES_OUT(OUT_STATES),
+	.exact = ((1U << IN_STATE) - 1) | SAVES_OUT(OUT_Y) | SAVES_OUT(OUT_STATES),
 	.scratch = forward_scratch,
 	.sample = wkv4_sample,
 	.sample_count = 3,

@@ -2,7 +2,8 @@
  *
  * Passes over a copy of the tape:
  *   1. rewrite   forward activations that are to be dropped get a copy of their producer in front of the first
- *                backward node that reads them (recursively for inputs that nobody keeps);
+ *                backward node that reads them (recursively for inputs that nobody keeps); those that are kept in 8
+ *                bits are packed in front of their last reader forward, and unpacked where they would be made again;
  *   then nodes are fused (op/fuse.h)
  *   2. lifetimes first and last node of every arena tensor; an output may take over an input's place when that is
  *                its last reader, backward and recomputed readers counted;
@@ -18,6 +19,7 @@
 
 #include "base/human.h"
 #include "base/mem.h"
+#include "op/eighths.h"
 #include "op/fuse.h"
 #include "op/roofline.h"
 
@@ -37,6 +39,8 @@ struct planner {
 	bool *saved;              /* [n_tensors] a backward node reads it */
 	bool *crosses;            /* [n_tensors] read in another layer than it was made in */
 	bool *cheap;              /* [n_tensors] dropped always */
+	bool *packed;             /* [n_tensors] kept in 8 bits where it is kept */
+	uint32_t *last;           /* [n_tensors] the last forward node that reads it, or that makes it */
 	struct candidate *candidates;
 	size_t n_candidates;
 };
@@ -46,6 +50,7 @@ struct rewrite {
 	const struct planner *planner;
 	const bool *dropped;      /* [tape tensors] */
 	uint32_t *copy;           /* [tape tensors] its recomputed stand-in, or TENSOR_NONE */
+	uint32_t *eighths;        /* [tape tensors] what it is kept as, or TENSOR_NONE: itself */
 	struct tensor *tensors;
 	struct node *nodes;
 	uint32_t n_tensors, cap_tensors, n_nodes, cap_nodes, n_recomputed;
@@ -143,6 +148,43 @@ static void find_candidates(struct planner *p)
 	qsort(p->candidates, p->n_candidates, sizeof(*p->candidates), by_cost_per_byte);
 }
 
+/* Rows of numbers that a block makes, or passes on, for its backward. */
+static bool may_pack(const struct planner *p, uint32_t i)
+{
+	const struct tensor *x = &p->tape->tensors[i];
+	const struct node *made = producer_of(p->tape, i);
+
+	return p->saved[i] && !p->cheap[i] && !x->kept && is_recomputable(p->tape, i) && x->dtype == DTYPE_F32 &&
+	       x->axis != AXIS_FIXED && x->n_dims == 2 && x->dim[1] >= EIGHTHS_BLOCK &&
+	       (made->layer >= 0 || p->crosses[i]);
+}
+
+static void leave_exact(struct planner *p, const struct node *n)
+{
+	for (int j = 0; j < NODE_INPUTS; j++)
+		if (n->op->exact >> j & 1)
+			p->packed[n->in[j]] = false;
+	for (int j = 0; j < NODE_OUTPUTS; j++)
+		if (n->op->exact & SAVES_OUT(j))
+			p->packed[n->out[j]] = false;
+}
+
+static void find_packed(struct planner *p)
+{
+	const struct tape *t = p->tape;
+
+	for (uint32_t x = 1; x < t->n_tensors; x++) {
+		p->packed[x] = may_pack(p, x);
+		p->last[x] = t->tensors[x].producer ? t->tensors[x].producer - 1 : 0;
+	}
+	for (uint32_t i = 0; i < t->n_nodes; i++) {
+		leave_exact(p, &t->nodes[i]);
+		for (int j = 0; j < NODE_INPUTS; j++)
+			if (t->nodes[i].phase == PHASE_FORWARD)
+				p->last[t->nodes[i].in[j]] = i;
+	}
+}
+
 /* --- pass 1: the rewrite --- */
 
 static uint32_t rewrite_tensor(struct rewrite *w, const struct tensor *like)
@@ -167,14 +209,53 @@ static bool is_kept(const struct rewrite *w, uint32_t x)
 	return !is_recomputable(p->tape, x) || (!w->dropped[x] && (p->saved[x] || p->crosses[x]));
 }
 
+/* `op` from x to y, as a part of the block that x is made in. */
+static void rewrite_convert(struct rewrite *w, const struct op *op, uint32_t of, uint32_t x, uint32_t y,
+                            enum phase phase)
+{
+	struct node n = { .op = op, .in = { x }, .out = { y }, .phase = phase,
+		          .layer = producer_of(w->planner->tape, of)->layer };
+
+	rewrite_node(w, &n);
+}
+
+static bool is_packed(const struct rewrite *w, uint32_t x)
+{
+	return w->planner->packed[x] && !w->dropped[x];
+}
+
+/* What is packed when node i has been, or, where it makes it, is done. */
+static void rewrite_pack(struct rewrite *w, uint32_t i, const uint32_t *tensors, int n)
+{
+	for (int j = 0; j < n; j++) {
+		uint32_t x = tensors[j];
+		if (!x || !is_packed(w, x) || w->planner->last[x] != i || w->eighths[x])
+			continue;
+		struct tensor like = eighths_of(&w->tensors[x]);
+		w->eighths[x] = rewrite_tensor(w, &like);
+		rewrite_convert(w, &op_to_eighths, x, x, w->eighths[x], PHASE_FORWARD);
+	}
+}
+
+static uint32_t rewrite_unpack(struct rewrite *w, uint32_t x)
+{
+	struct tensor like = w->planner->tape->tensors[x];
+
+	w->copy[x] = rewrite_tensor(w, &like);
+	rewrite_convert(w, &op_from_eighths, x, w->eighths[x], w->copy[x], PHASE_RECOMPUTE);
+	return w->copy[x];
+}
+
 static uint32_t rewrite_input(struct rewrite *w, uint32_t x)
 {
 	const struct tape *t = w->planner->tape;
 
-	if (x == TENSOR_NONE || is_kept(w, x))
+	if (x == TENSOR_NONE || (is_kept(w, x) && !is_packed(w, x)))
 		return x;
 	if (w->copy[x])
 		return w->copy[x];
+	if (is_packed(w, x))
+		return rewrite_unpack(w, x);
 	struct node n = *producer_of(t, x);
 	for (int i = 0; i < NODE_INPUTS; i++)
 		n.in[i] = rewrite_input(w, n.in[i]);
@@ -201,6 +282,7 @@ static void rewrite_run(struct rewrite *w, const struct planner *p, const bool *
 	w->tensors = mem_array(w->cap_tensors, sizeof(*w->tensors));
 	w->nodes = mem_array(w->cap_nodes, sizeof(*w->nodes));
 	w->copy = mem_array(t->n_tensors, sizeof(*w->copy));
+	w->eighths = mem_array(t->n_tensors, sizeof(*w->eighths));
 	memcpy(w->tensors, t->tensors, t->n_tensors * sizeof(*w->tensors));
 	w->n_tensors = t->n_tensors;
 	for (uint32_t i = 0; i < t->n_nodes; i++) {
@@ -208,7 +290,10 @@ static void rewrite_run(struct rewrite *w, const struct planner *p, const bool *
 		if (n.phase == PHASE_BACKWARD)
 			for (int j = 0; j < NODE_INPUTS; j++)
 				n.in[j] = rewrite_input(w, n.in[j]);
+		else
+			rewrite_pack(w, i, n.in, NODE_INPUTS);
 		rewrite_node(w, &n);
+		rewrite_pack(w, i, n.out, NODE_OUTPUTS);
 	}
 }
 
@@ -217,6 +302,7 @@ static void rewrite_release(struct rewrite *w)
 	mem_free(w->tensors);
 	mem_free(w->nodes);
 	mem_free(w->copy);
+	mem_free(w->eighths);
 }
 
 /* --- pass 2: lifetimes --- */
@@ -470,12 +556,18 @@ int plan_make(struct plan *out, const struct tape *t, const struct kernels *k, c
 	p.saved = mem_array(t->n_tensors, sizeof(bool));
 	p.crosses = mem_array(t->n_tensors, sizeof(bool));
 	p.cheap = mem_array(t->n_tensors, sizeof(bool));
+	p.packed = mem_array(t->n_tensors, sizeof(bool));
+	p.last = mem_array(t->n_tensors, sizeof(*p.last));
 	find_readers(&p);
 	find_candidates(&p);
+	if (p.options->in_8bit)
+		find_packed(&p);
 	int status = search(out, &p, e);
 	mem_free(p.saved);
 	mem_free(p.crosses);
 	mem_free(p.cheap);
+	mem_free(p.packed);
+	mem_free(p.last);
 	mem_free(p.candidates);
 	return status;
 }

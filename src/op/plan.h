@@ -3,8 +3,9 @@
  * Lifetimes give each arena tensor an offset (offline placement by size × life into the best gap). Cheap
  * activations are always recomputed in backward; when a limit is given, dearer ones follow in rising cost (the
  * time of their op as it was measured on this machine, op/roofline.h) per byte until the plan fits. A recomputed node
- * is a copy of the forward node: same kernel, same tiles, same bits. What is better done together is then made one node
- * (op/fuse.h). */
+ * is a copy of the forward node: same kernel, same tiles, same bits. With in_8bit, what a block's backward reads of its
+ * forward and is not recomputed is kept in 8 bits between the two (op/eighths.h). What is better done together is then
+ * made one node (op/fuse.h). */
 #ifndef OP_PLAN_H
 #define OP_PLAN_H
 
@@ -32,6 +33,7 @@ struct plan_options {
 	size_t limit_bytes;       /* 0: as it comes; else the arena may not be larger */
 	bool keep_all;            /* recompute nothing, not even what is cheap; for tests */
 	bool recompute_all;       /* gradient checkpointing: recompute all that can be */
+	bool in_8bit;             /* rows of activations that are kept; statistics and states of recurrences stay f32 */
 	bool no_inplace;          /* for tests */
 	bool no_fusion;           /* for tests: nodes as they were recorded */
 	/* What the choice weighs by; the same numbers give the same plan. */

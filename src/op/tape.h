@@ -79,6 +79,8 @@ struct op {
 	void (*backward)(struct tape *t, uint32_t i);
 	/* what backward reads: bit j for in[j], SAVES_OUT(j) for out[j]; anything else is a BUG */
 	uint32_t saves;
+	/* of these the ones that are never kept in 8 bits (op/plan.h): what is read back goes through many steps */
+	uint32_t exact;
 	/* bit j: out[0] may take the place of in[j] when this node is its last reader; 0: never */
 	uint32_t inplace;
 	bool cheap;               /* pointwise: always recomputed in backward rather than kept */

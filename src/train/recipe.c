@@ -312,6 +312,15 @@ static const char *difference(const json_t *before, const json_t *now)
 	return other;
 }
 
+/* What is recomputed of numbers that were kept in 8 bits is not what it was. */
+static const char *recomputed(const json_t *before, const json_t *now)
+{
+	static const char name[] = "gradient-checkpointing";
+	const char *kept = json_string_value(json_object_get(now, "activations"));
+
+	return kept && !strcmp(kept, "8bit") && !same_value(before, now, name) ? name : NULL;
+}
+
 /* With what has become an option since then, at its default. */
 static json_t *completed(const json_t *record, struct err *e)
 {
@@ -328,6 +337,8 @@ int recipe_same_result(const json_t *before, const json_t *now, struct err *e)
 	const char *other = is ? difference(was, is) : NULL;
 	int status = is ? 0 : err_prefix(e, "the recipe of the checkpoint");
 
+	if (is && !other)
+		other = recomputed(was, is);
 	if (other)
 		status = err_set(e, "the checkpoint was made with another --%s than the recipe has now", other);
 	else if (is && global_batch(was) != global_batch(is))

@@ -48,6 +48,7 @@ struct recipe {
 	int64_t seed;
 	const char *sampling;                                          /* NULL: the objective's own */
 	bool packing, apply_chat_template, gradient_checkpointing;
+	const char *activations;
 	/* eval_, save_steps, limit: OPT_UNSET_INT */
 	int64_t eval_steps, save_steps, logging_steps, save_total_limit, early_stopping_patience;
 	bool load_best_model_at_end, eval_on_start, tensorboard, forgetting, safety;
@@ -278,7 +279,10 @@ struct recipe {
 		OPT_INT("zero-stage", s, f.zero_stage, "1", 1, 3, \
 	                "under mpirun: a rank keeps 1 its optimizer state, 2 its gradients too; the same result"), \
 		OPT_FLAG("gradient-checkpointing", s, f.gradient_checkpointing, "false", \
-	                 "recompute all that can be; --memory recomputes only what it must")
+	                 "recompute all that can be; --memory recomputes only what it must"), \
+		OPT_CHOICE("activations", s, f.activations, "f32", "f32|8bit", \
+	                   "how activations wait for the backward pass; 8bit: in a third of the memory, gradients " \
+	                   "are near, and --memory recomputes nothing")
 
 /* Those of pretraining alone. Of a struct that is all zero they are at their defaults. */
 #define RECIPE_NEW_OPTS(s, f) \

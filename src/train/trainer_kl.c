@@ -117,11 +117,11 @@ int kl_plan(struct trainer *t, struct err *e)
 {
 	struct kl *k = &t->kl;
 	/* All is recomputed where memory is short: the plan of the steps is then made around it. */
-	struct plan_options o = { .recompute_all = t->recipe.gradient_checkpointing || t->recipe.memory,
-		                  .speeds = t->recipe.speeds };
+	struct plan_options o = trainer_plan_options(t);
 
 	if (!kl_wanted(t))
 		return 0;
+	o.recompute_all |= t->recipe.memory && !o.in_8bit;
 	if (t->maxima.documents)
 		return err_set(e, "--kl-to-base is of the rows' own prompts, --objective %s makes its documents itself",
 		               t->objective.row->name);

@@ -330,6 +330,7 @@ void trainer_show_part(struct trainer *t, bool kept, struct err *e); /* what cou
  * limit. The lowest block that what is trained has changed, 0 where it cannot be known or begins before it, the number
  * of blocks where it only works on the head. */
 int trainer_record_from(struct trainer *t, int first_block, struct err *e);
+struct plan_options trainer_plan_options(const struct trainer *t); /* what the recipe says of recomputing and keeping */
 int trainer_lowest_block(const struct trainer *t);
 size_t trainer_state_bytes(const struct trainer *t);
 /* trainer_order.c: the documents of a step (step counts from 0), and the walk over all of them. */

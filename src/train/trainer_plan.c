@@ -21,6 +21,12 @@
 /* of the heap while it runs: logs, metrics, the ledger's pages, tables of nodes; 44 to 108 KB were seen */
 enum { LATER_BYTES = 96 << 10 };
 
+struct plan_options trainer_plan_options(const struct trainer *t)
+{
+	return (struct plan_options){ .recompute_all = t->recipe.gradient_checkpointing,
+		                      .in_8bit = !strcmp(t->recipe.activations, "8bit"), .speeds = t->recipe.speeds };
+}
+
 /* --- recording --- */
 
 /* From what others make of the blocks below, where they do. */
@@ -48,7 +54,7 @@ static int record(struct trainer *t, const struct batch_cap *cap, struct model_p
 
 int trainer_record_from(struct trainer *t, int first_block, struct err *e)
 {
-	struct plan_options o = { .recompute_all = t->recipe.gradient_checkpointing, .speeds = t->recipe.speeds };
+	struct plan_options o = trainer_plan_options(t);
 
 	model_pass_release(&t->net);
 	t->first_block = first_block;
@@ -257,18 +263,20 @@ static void add_up(struct trainer *t, size_t arena_bytes)
 
 /* --- choosing what is recomputed --- */
 
-/* The arena with everything recomputed, at micro-batches of max_tokens; 0 when that cannot be. */
+/* The least arena, at micro-batches of max_tokens; 0 when that cannot be. What is recomputed of numbers that are kept
+ * in 8 bits is not what it was, so then nothing is that is not asked for. */
 static size_t least_arena(struct trainer *t, int32_t max_tokens)
 {
+	struct plan_options o = trainer_plan_options(t);
 	struct err ignored = ERR_INIT;
 	struct dry_run dry = t->dry;
 	struct model_pass p;
 	size_t bytes = 0;
 
+	o.recompute_all |= !o.in_8bit;
 	if (max_tokens != t->forest.max_tokens && order_dry_run(t, max_tokens, &dry, &ignored) < 0)
 		return 0;
-	if (record(t, &dry.cap, &p, &ignored) == 0 &&
-	    pass_plan(&p.pass, &(struct plan_options){ .recompute_all = true }, &ignored) == 0)
+	if (record(t, &dry.cap, &p, &ignored) == 0 && pass_plan(&p.pass, &o, &ignored) == 0)
 		bytes = pages(p.pass.plan.arena_bytes);
 	model_pass_release(&p);
 	return bytes;
@@ -310,8 +318,9 @@ static int say_infeasible(struct trainer *t, size_t limit, size_t least, struct 
 	if (!t->has_adapter)
 		buf_addf(&knobs, "; --method %s frees most of the %s of parameters, gradients and optimizer",
 		         adapter_standard()->name, human_bytes(p->state_bytes, a));
-	err_set(e, "%s of memory is too little: this job needs at least %s (%zu bytes), with everything recomputed%s",
-	        human_bytes(limit, a), human_bytes(least, b), least, buf_str(&knobs));
+	err_set(e, "%s of memory is too little: this job needs at least %s (%zu bytes), with %s%s",
+	        human_bytes(limit, a), human_bytes(least, b), least,
+	        trainer_plan_options(t).in_8bit ? "activations in 8 bits" : "everything recomputed", buf_str(&knobs));
 	buf_release(&knobs);
 	return -1;
 }
@@ -352,10 +361,9 @@ static int choose_plan(struct trainer *t, size_t limit, struct err *e)
 {
 	struct pass *p = &t->net.pass;
 	struct live mean = dry_run_mean(&t->dry);
-	struct plan_options o = { .recompute_all = t->recipe.gradient_checkpointing,
-		                  .speeds = t->recipe.speeds,
-		                  .live = &mean };
+	struct plan_options o = trainer_plan_options(t);
 
+	o.live = &mean;
 	if (pass_plan(p, &o, e) < 0)
 		return -1;
 	measure_memory(t, &p->plan);
@@ -363,7 +371,7 @@ static int choose_plan(struct trainer *t, size_t limit, struct err *e)
 	if (!limit || fixed + pages(p->plan.arena_bytes) <= limit)
 		return 0;
 	t->totals.least_bytes = fixed + least_arena(t, t->forest.max_tokens);
-	if (t->totals.least_bytes > limit)
+	if (t->totals.least_bytes > limit || o.in_8bit)
 		return say_infeasible(t, limit, t->totals.least_bytes, e);
 	return plan_within(t, limit, &o, e);
 }

@@ -1,6 +1,6 @@
 /* test_plan: what a plan recomputes under a limit follows what ops cost on the machine that it is told of, and changes
  * no bit; what costs nothing known is weighed by the roofline; and measuring the ops gives a share to each that a
- * model's block has. */
+ * model's block has. Kept in 8 bits, activations take less, the forward is the same and gradients are near. */
 #include "../test.h"
 
 #include <stdio.h>
@@ -19,10 +19,11 @@ static uint32_t project(struct tape *t, uint32_t x, uint32_t residual)
 }
 
 /* In each layer backward reads two products and what attention made. */
-static void record(struct op_block *m)
+static void record(struct op_block *m, bool rows)
 {
 	const struct attention_spec two = { .H = 2, .G = 2, .scale = 0.2F };
-	uint32_t x = tape_param(&m->t, "x", 2, (size_t[]){ ROWS, C });
+	uint32_t x = rows ? tape_state(&m->t, "x", AXIS_ROWS, 2, (size_t[]){ ROWS, C }) :
+	                    tape_param(&m->t, "x", 2, (size_t[]){ ROWS, C });
 
 	for (m->t.layer = 0; m->t.layer < LAYERS; m->t.layer++) {
 		uint32_t q = project(&m->t, x, TENSOR_NONE), gate = project(&m->t, x, TENSOR_NONE);
@@ -32,29 +33,35 @@ static void record(struct op_block *m)
 	m->out = x;
 }
 
-static void bind(struct op_block *m)
+static void bind(struct op_block *m, float size)
 {
 	for (uint32_t i = 1; i < m->t.n_tensors; i++) {
 		struct rng_stream rng = { i };
-		if (m->p.offset[i] == SIZE_MAX)
-			run_bind(&m->r, i, random_floats(&m->mem, &rng, tensor_count(&m->t.tensors[i])));
+		if (m->p.offset[i] != SIZE_MAX)
+			continue;
+		float *x = random_floats(&m->mem, &rng, tensor_count(&m->t.tensors[i]));
+		for (size_t k = 0; k < tensor_count(&m->t.tensors[i]); k++)
+			x[k] *= size;
+		run_bind(&m->r, i, x);
 	}
 }
 
-static void begin(struct op_block *m, const struct plan_options *o)
+static void begin_of(struct op_block *m, const struct plan_options *o, bool rows, int threads)
 {
 	const struct kernels *k = kernels_get(NULL, NULL);
 	struct rng_stream rng = { 3 };
 
-	*m = (struct op_block){ .pool = pool_new(2) };
+	*m = (struct op_block){ .pool = pool_new(threads) };
 	tape_init(&m->t, &batch_sample_cap, true);
 	batch_init(&m->batch, &batch_sample_cap);
 	batch_sample(&m->batch, &rng, ROWS, 5);
-	record(m);
+	record(m, rows);
 	op_block_plan(m, ROWS, C, k, o);
-	bind(m);
+	bind(m, rows ? 0.2F : 1);
 	run_step(&m->r, &m->batch);
 }
+
+static void begin(struct op_block *m, const struct plan_options *o) { begin_of(m, o, false, 2); }
 
 static int recomputed(const struct op_block *m, const char *op)
 {
@@ -122,6 +129,44 @@ static void test_live(struct test *t)
 		op_block_release(&limited);
 	}
 	op_block_release(&kept);
+}
+
+/* |a − b| over |b|, of the gradients of all parameters. */
+static double off(const struct op_block *a, const struct op_block *b)
+{
+	double sum = 0, all = 0;
+
+	for (uint32_t i = 1; i < a->t.n_tensors; i++) {
+		const float *x = a->t.tensors[i].role == ROLE_GRAD ? run_f32(&a->r, i) : NULL, *y = run_f32(&b->r, i);
+		for (size_t k = 0; x && k < tensor_count(&a->t.tensors[i]); k++) {
+			sum += pow((double)x[k] - (double)y[k], 2);
+			all += pow((double)y[k], 2);
+		}
+	}
+	return sqrt(sum / all);
+}
+
+static void test_8bit(struct test *t)
+{
+	struct op_block exact, packed, again;
+	size_t bytes = (size_t)ROWS * C * sizeof(float);
+
+	test_case(t, "in 8 bits: the same forward, gradients within 1 %%, less memory");
+	begin_of(&exact, NULL, true, 2);
+	begin_of(&packed, &(struct plan_options){ .in_8bit = true }, true, 2);
+	CHECK(t, !memcmp(run_f32(&exact.r, exact.out), run_f32(&packed.r, packed.out), bytes));
+	CHECK_MSG(t, off(&packed, &exact) > 0 && off(&packed, &exact) < 0.01, "%g", off(&packed, &exact));
+	CHECK_MSG(t, packed.p.arena_bytes < exact.p.arena_bytes * 3 / 5, "%zu, %zu", packed.p.arena_bytes,
+	          exact.p.arena_bytes);
+	test_case(t, "in 8 bits: the same bits on three threads, and all recomputed beside it");
+	begin_of(&again, &(struct plan_options){ .in_8bit = true }, true, 3);
+	CHECK(t, same(&again, &packed));
+	op_block_release(&again);
+	begin_of(&again, &(struct plan_options){ .in_8bit = true, .recompute_all = true }, true, 2);
+	CHECK_MSG(t, recomputed(&again, "linear") > 0 && off(&again, &exact) < 0.01, "%g", off(&again, &exact));
+	op_block_release(&again);
+	op_block_release(&exact);
+	op_block_release(&packed);
 }
 
 static void test_seconds(struct test *t)
@@ -251,6 +296,7 @@ void test_plan(struct test *t)
 {
 	test_choice(t);
 	test_live(t);
+	test_8bit(t);
 	test_seconds(t);
 	test_measuring(t);
 	test_integers(t);
