@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/eval_compare.h"
+#include "cmd/eval_live.h"
 #include "cmd/eval_tasks.h"
 #include "cmd/eval_variants.h"
 #include "cmd/adapt/adapt.h"
@@ -90,7 +91,7 @@ static const struct opt eval_opts[] = {
 	EVAL_TASKS_OPTS(struct eval, tasks),
 	EVAL_SUITE_OPTS(struct eval, suite),
 	OPT_FLAG("compare", struct eval, compare, "false",
-	         "instead of MODEL two folders of --log-samples: what differs, sample by sample"),
+	         "two models over --tasks until it is decided; without --tasks two folders of --log-samples"),
 	OPT_STRING("cluster-by", struct eval, cluster_by, NULL, "COLUMN",
 	           "--compare: rows with the same there are kin, as questions to one passage"),
 	OPT_GROUP("How"),
@@ -630,10 +631,9 @@ static int judge_cascade(struct app *app, const struct eval *o, const char *path
 
 /* --- lm-eval's tasks --- */
 
-static int judge_tasks(struct app *app, const struct eval *o, const char *model, const struct opt_parse *p,
-                       struct err *e)
+static struct eval_tasks tasks_of(const struct eval *o, const char *model, const struct opt_parse *p)
 {
-	const struct eval_tasks t = {
+	return (struct eval_tasks){
 		.o = &o->tasks, .suite = o->suite.suite ? &o->suite : NULL, .max_new_tokens = o->max_new_tokens,
 		.compute = o->compute, .model = model, .adapter = o->adapter, .limit = o->limit,
 		.max_length = o->max_length,
@@ -641,18 +641,53 @@ static int judge_tasks(struct app *app, const struct eval *o, const char *model,
 		.seed = o->context.seed,
 		.micro_batch_tokens = o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
 	};
+}
+
+/* A model that answers tasks; closed if that cannot be. */
+static int open_tasked(struct loaded *l, struct app *app, const struct eval *o, const char *model, const char *adapter,
+                       struct err *e)
+{
+	if (loaded_open_4bit(l, app, &o->four_bit, model, adapter, e) < 0)
+		return -1;
+	int status = model_want_causal(&l->model, e);
+	if (status == 0)
+		status = model_compute(app, &l->model, o->compute, PREPARE_SCORE, e);
+	if (status == 0)
+		status = loaded_text(l, e);
+	if (status < 0)
+		loaded_close(l);
+	return status;
+}
+
+static int judge_tasks(struct app *app, const struct eval *o, const char *model, const struct opt_parse *p,
+                       struct err *e)
+{
+	const struct eval_tasks t = tasks_of(o, model, p);
 	struct loaded l;
 
-	if (loaded_open_4bit(&l, app, &o->four_bit, model, o->adapter, e) < 0)
+	if (open_tasked(&l, app, o, model, o->adapter, e) < 0)
 		return -1;
-	int status = model_want_causal(&l.model, e);
-	if (status == 0)
-		status = model_compute(app, &l.model, o->compute, PREPARE_SCORE, e);
-	if (status == 0)
-		status = loaded_text(&l, e);
-	if (status == 0)
-		status = eval_tasks(app, &t, &l, e);
+	int status = eval_tasks(app, &t, &l, e);
 	loaded_close(&l);
+	return status;
+}
+
+/* Two models, or one without and with an adapter, which is the second's. */
+static int judge_two(struct app *app, const struct eval *o, const struct opt_parse *p, struct err *e)
+{
+	const char *a = p->positional[0], *b = p->positional[p->n_positional - 1];
+	const struct eval_tasks t = tasks_of(o, a, p);
+	struct loaded l[2];
+
+	if (open_tasked(&l[0], app, o, a, NULL, e) < 0)
+		return -1;
+	int status = open_tasked(&l[1], app, o, b, o->adapter, e);
+	if (status == 0) {
+		const struct eval_live_side sides[2] = { { a, NULL, &l[0] }, { b, o->adapter, &l[1] } };
+		status = eval_live(app, &t, sides, o->cluster_by, e);
+		loaded_close(&l[1]);
+	}
+	loaded_close(&l[0]);
 	return status;
 }
 
@@ -663,6 +698,12 @@ static int judge_exams(struct app *app, const struct eval *o, struct opt_parse *
 		return err_set(e, "what %s takes is not told beforehand: a run with --limit 10 tells the rate", what);
 	if (o->tasks.log_samples && !o->tasks.output_path)
 		return app_usage(&cmd_eval, "--log-samples wants --output-path DIR");
+	if (o->compare && o->tasks.output_path)
+		return app_usage(&cmd_eval, "--output-path is of one model: two of --compare leave no files");
+	if (o->compare && p->n_positional + (o->adapter != NULL) < 2)
+		return app_usage(&cmd_eval, "--compare wants two models, or one and --adapter");
+	if (o->compare)
+		return judge_two(app, o, p, e);
 	if (p->n_positional != 1)
 		return app_usage(&cmd_eval, "%s", cmd_eval.wanted);
 	return judge_tasks(app, o, p->positional[0], p, e);
@@ -724,11 +765,11 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	struct rows rows = { 0 };
 
 	app_catch_signals();
-	if (o->compare && p->n_positional != 2)
-		return app_usage(&cmd_eval, "--compare wants two folders of --log-samples");
-	if (o->compare)
+	if (o->compare && !o->tasks.tasks && p->n_positional != 2)
+		return app_usage(&cmd_eval, "--compare wants two folders of --log-samples, or --tasks");
+	if (o->compare && !o->tasks.tasks)
 		return eval_compare(app, p->positional[0], p->positional[1], o->cluster_by, e);
-	if (o->cluster_by)
+	if (o->cluster_by && !o->compare)
 		return app_usage(&cmd_eval, "--cluster-by is --compare's");
 	if (o->suite.suite)
 		return suite_or_usage(app, o, p, e);

@@ -95,13 +95,6 @@ static void side_release(struct side *s)
 
 /* --- pairs --- */
 
-/* Of one task and filter. */
-struct pairs {
-	const json_t **a, **b;         /* [n] lines */
-	size_t *cluster;               /* [n], or NULL */
-	size_t n, alone, prompts;      /* rows of one side alone; whose prompts differ */
-};
-
 static json_t *by_row(const json_t *lines, const char *filter)
 {
 	json_t *all = json_object(), *line;
@@ -117,54 +110,54 @@ static json_t *by_row(const json_t *lines, const char *filter)
 	return all;
 }
 
-/* A cluster's number: by what the rows have there, as they come. */
-static size_t cluster_of(json_t *seen, const json_t *line, const char *column, struct err *e)
+int eval_cluster(json_t *seen, const json_t *doc, const char *column, size_t *out, struct err *e)
 {
-	json_t *v = json_object_get(json_object_get(line, "doc"), column), *number;
+	json_t *v = json_object_get(doc, column), *number;
 	char *key = v ? json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 
-	if (!key) {
-		err_set(e, "--cluster-by %s: a row has no such column", column);
-		return 0;
-	}
+	if (!key)
+		return err_set(e, "--cluster-by %s: a row has no such column", column);
 	if (!(number = json_object_get(seen, key))) {
 		number = json_integer((json_int_t)json_object_size(seen));
 		json_object_set_new(seen, key, number);
 	}
 	mem_free(key);
-	return (size_t)json_integer_value(number);
+	*out = (size_t)json_integer_value(number);
+	return 0;
 }
 
-static int pair(struct pairs *p, const json_t *a, const json_t *b, const char *filter, const char *column,
-                struct err *e)
+static int pair(struct eval_pairs *p, size_t *alone, size_t *prompts, const json_t *a, const json_t *b,
+                const char *filter, const char *column, struct err *e)
 {
 	json_t *ours = by_row(a, filter), *theirs = by_row(b, filter), *line, *seen = json_object();
 	size_t most = json_object_size(ours);
 	const char *key;
 
-	*p = (struct pairs){ mem_array(most, sizeof(json_t *)), mem_array(most, sizeof(json_t *)),
-		             column ? mem_array(most, sizeof(size_t)) : NULL, 0, 0, 0 };
-	e->msg[0] = 0;
+	*p = (struct eval_pairs){ mem_array(most, sizeof(json_t *)), mem_array(most, sizeof(json_t *)),
+		                  column ? mem_array(most, sizeof(size_t)) : NULL, 0, 0 };
+	*alone = *prompts = 0;
+	int status = 0;
 	json_object_foreach(ours, key, line) {
 		const json_t *other = json_object_get(theirs, key);
 		if (!other || !json_equal(json_object_get(line, "doc_hash"), json_object_get(other, "doc_hash"))) {
-			p->alone++;
+			++*alone;
 			continue;
 		}
-		if (column)
-			p->cluster[p->n] = cluster_of(seen, line, column, e);
-		p->prompts += !json_equal(json_object_get(line, "prompt_hash"), json_object_get(other, "prompt_hash"));
+		if (column && status == 0)
+			status = eval_cluster(seen, json_object_get(line, "doc"), column, &p->cluster[p->n], e);
+		*prompts += !json_equal(json_object_get(line, "prompt_hash"), json_object_get(other, "prompt_hash"));
 		p->a[p->n] = line;
 		p->b[p->n++] = other;
 	}
-	p->alone += json_object_size(theirs) - MIN(p->n, json_object_size(theirs));
+	p->of = p->n;
+	*alone += json_object_size(theirs) - MIN(p->n, json_object_size(theirs));
 	json_decref(ours); /* lines live in the sides */
 	json_decref(theirs);
 	json_decref(seen);
-	return e->msg[0] ? -1 : 0;
+	return status;
 }
 
-static void pairs_release(struct pairs *p)
+static void pairs_release(struct eval_pairs *p)
 {
 	mem_free(p->a);
 	mem_free(p->b);
@@ -216,21 +209,29 @@ static void show(const struct app *app, const char *metric, const char *filter, 
 		app_print("    not decided: of this size, differences from %.4f on show\n", c->smallest);
 }
 
-/* A metric that both have. */
-static void contest_one(const struct app *app, const struct pairs *p, const char *metric, const char *filter,
-                        json_t *out)
+/* What both have of a metric, [p->n] each, new; false: some sample has no number. */
+static bool numbers_of(const struct eval_pairs *p, const char *metric, double *a, double *b)
 {
-	double *a = mem_array(p->n, sizeof(*a)), *b = mem_array(p->n, sizeof(*b));
 	bool whole = p->n > 0;
-	char *key = mem_printf("%s,%s", metric, filter);
 
 	for (size_t i = 0; i < p->n; i++) {
 		a[i] = number_of(p->a[i], metric);
 		b[i] = number_of(p->b[i], metric);
 		whole &= !isnan(a[i]) && !isnan(b[i]);
 	}
-	if (whole) {
+	return whole;
+}
+
+void eval_contest(const struct app *app, const struct eval_pairs *p, const char *metric, const char *filter,
+                  json_t *out)
+{
+	double *a = mem_array(p->n, sizeof(*a)), *b = mem_array(p->n, sizeof(*b));
+	char *key = mem_printf("%s,%s", metric, filter);
+
+	if (numbers_of(p, metric, a, b)) {
 		struct contest c = contest(a, b, p->cluster, p->n, SEED);
+		if (p->of > p->n && !p->cluster)
+			c.decided = contest_decided(a, b, p->n, p->of);
 		show(app, metric, filter, &c);
 		json_object_set_new(out, key, contest_json(&c));
 	}
@@ -239,21 +240,31 @@ static void contest_one(const struct app *app, const struct pairs *p, const char
 	mem_free(b);
 }
 
+bool eval_decided(const struct eval_pairs *p, const char *metric)
+{
+	double *a = mem_array(p->n, sizeof(*a)), *b = mem_array(p->n, sizeof(*b));
+	bool is = numbers_of(p, metric, a, b) && contest_decided(a, b, p->n, p->of);
+
+	mem_free(a);
+	mem_free(b);
+	return is;
+}
+
 static int compare_filter(const struct app *app, const json_t *a, const json_t *b, const char *filter,
                           const char *column, const char *task, json_t *out, struct err *e)
 {
-	struct pairs p;
-	size_t i;
+	struct eval_pairs p;
+	size_t i, alone, prompts;
 	json_t *metric;
-	int status = pair(&p, a, b, filter, column, e);
+	int status = pair(&p, &alone, &prompts, a, b, filter, column, e);
 
-	if (status == 0 && p.alone)
-		log_warn("%s: %zu rows are of one side alone, or differ: they are left out", task, p.alone);
-	if (status == 0 && p.prompts)
-		log_warn("%s: the prompts of %zu of %zu rows differ", task, p.prompts, p.n);
+	if (status == 0 && alone)
+		log_warn("%s: %zu rows are of one side alone, or differ: they are left out", task, alone);
+	if (status == 0 && prompts)
+		log_warn("%s: the prompts of %zu of %zu rows differ", task, prompts, p.n);
 	if (status == 0 && p.n)
 		json_array_foreach(json_object_get(p.a[0], "metrics"), i, metric)
-			contest_one(app, &p, json_string_value(metric), filter, out);
+			eval_contest(app, &p, json_string_value(metric), filter, out);
 	pairs_release(&p);
 	return status;
 }

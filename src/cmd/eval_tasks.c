@@ -11,26 +11,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cmd/eval_running.h"
 #include "cmd/label_view.h"
 #include "cmd/metering.h"
 #include "data/chat.h"
 
 #define LOST_MOST 0.02                 /* a share of answers above which is warned */
 enum { FEWSHOT_SEED = 1234, ASKED_MOST = 400, SUITE_TOKENS = 96 /* of an answer */ };
-
-struct running {
-	struct app *app;
-	const struct eval_tasks *t;
-	struct loaded *l;
-	struct exams *tasks, named;    /* the suite's, or those that are named */
-	struct eval_suite suite;       /* o NULL: there is none */
-	struct exam_asked *asked;      /* [tasks->n] */
-	struct exam_scores *scores;    /* [tasks->n] */
-	size_t n_asked, n_scored;
-	struct exam_run_options run;
-	json_t *kwargs;
-	double began;
-};
 
 void eval_tasks_list(const struct app *app)
 {
@@ -68,7 +55,7 @@ static json_t *pairs(const char *text, struct err *e)
 	return all;
 }
 
-static int read_kwargs(struct running *r, struct err *e)
+static int read_kwargs(struct eval_running *r, struct err *e)
 {
 	const char *text = r->t->o->gen_kwargs;
 
@@ -80,7 +67,7 @@ static int read_kwargs(struct running *r, struct err *e)
 	return r->kwargs ? 0 : -1;
 }
 
-static int open_suite(struct running *r, struct err *e)
+static int open_suite(struct eval_running *r, struct err *e)
 {
 	const struct suite_source from = { .limit = r->t->limit == OPT_UNSET_INT ? 0 : r->t->limit,
 		                           .max_new_tokens = r->t->max_new_tokens == OPT_UNSET_INT ?
@@ -95,7 +82,7 @@ static int open_suite(struct running *r, struct err *e)
 	return 0;
 }
 
-static int open_tasks(struct running *r, struct err *e)
+static int open_tasks(struct eval_running *r, struct err *e)
 {
 	char *copy = mem_strdup(r->t->o->tasks), *rest = copy;
 	const char *names[ASKED_MOST];
@@ -115,7 +102,7 @@ static int open_tasks(struct running *r, struct err *e)
 	return status;
 }
 
-static int set_lengths(struct running *r, struct err *e)
+static int set_lengths(struct eval_running *r, struct err *e)
 {
 	int32_t most = r->l->model.config.n_ctx - overlays_virtual(loaded_overlay(r->l));
 	int64_t asked = r->t->max_length;
@@ -131,7 +118,7 @@ static int set_lengths(struct running *r, struct err *e)
 
 static int tell(void *ctx, const char *doing, size_t done, size_t total)
 {
-	struct running *r = ctx;
+	struct eval_running *r = ctx;
 	double seconds = clock_seconds() - r->began;
 	char left[32];
 
@@ -143,7 +130,7 @@ static int tell(void *ctx, const char *doing, size_t done, size_t total)
 	return 0;
 }
 
-static int ask_all(struct running *r, struct err *e)
+static int ask_all(struct eval_running *r, struct err *e)
 {
 	const struct text_codec codec = { r->l->model.tokenizer, r->l->chat };
 	const char *multiturn = r->t->o->multiturn;
@@ -168,7 +155,7 @@ static int ask_all(struct running *r, struct err *e)
 	return status;
 }
 
-static int run_all(struct running *r, struct err *e)
+static int run_all(struct eval_running *r, struct err *e)
 {
 	const struct exam_subject s = { &r->l->model, loaded_overlay(r->l), r->app->device };
 	struct exam_asked **list = mem_array(r->tasks->n, sizeof(*list));
@@ -238,7 +225,7 @@ static char *plain_name(const char *model)
 	return buf_detach(&b, NULL);
 }
 
-static int write_samples(const struct running *r, const struct exam_scores *s, const char *dir, const char *time,
+static int write_samples(const struct eval_running *r, const struct exam_scores *s, const char *dir, const char *time,
                          struct err *e)
 {
 	char *path = mem_printf("%s/samples_%s_%s.jsonl", dir, s->asked->task->name, time);
@@ -262,7 +249,7 @@ static int write_samples(const struct running *r, const struct exam_scores *s, c
 	return status;
 }
 
-static json_t *results_of(const struct running *r, const json_t *results, const char *time)
+static json_t *results_of(const struct eval_running *r, const json_t *results, const char *time)
 {
 	json_t *all = json_deep_copy(results);
 
@@ -283,7 +270,7 @@ static json_t *results_of(const struct running *r, const json_t *results, const 
 }
 
 /* DIR/MODEL/results_TIME.json and samples_TASK_TIME.jsonl. */
-static int write_files(const struct running *r, const json_t *results, char **dir, struct err *e)
+static int write_files(const struct eval_running *r, const json_t *results, char **dir, struct err *e)
 {
 	char *name = plain_name(r->t->model), time[32];
 	int status;
@@ -318,7 +305,7 @@ static void show_score(const char *name, const struct exam_score *s)
 	show_estimate(label, &s->value, "rows");
 }
 
-static int show_groups(const struct running *r, struct err *e)
+static int show_groups(const struct eval_running *r, struct err *e)
 {
 	for (size_t i = 0; i < r->tasks->n_groups; i++) {
 		struct arena mem = ARENA_INIT;
@@ -336,7 +323,7 @@ static int show_groups(const struct running *r, struct err *e)
 	return 0;
 }
 
-static int show(const struct running *r, const char *dir, struct err *e)
+static int show(const struct eval_running *r, const char *dir, struct err *e)
 {
 	char time[32], gas[400];
 
@@ -364,7 +351,7 @@ static int show(const struct running *r, const char *dir, struct err *e)
 	return 0;
 }
 
-static void summarize(const struct running *r, json_t *results, const char *dir)
+static void summarize(const struct eval_running *r, json_t *results, const char *dir)
 {
 	json_t *j = json_pack("{s:O, s:O}", "results", json_object_get(results, "results"), "n-shot",
 	                      json_object_get(results, "n-shot")), *lost = json_object();
@@ -388,7 +375,7 @@ static void summarize(const struct running *r, json_t *results, const char *dir)
 	app_summary(r->app, j);
 }
 
-static int report(struct running *r, struct err *e)
+static int report(struct eval_running *r, struct err *e)
 {
 	json_t *results = exam_results(r->tasks, r->scores, e);
 	char *dir = NULL;
@@ -410,37 +397,47 @@ static int report(struct running *r, struct err *e)
 	return status;
 }
 
+int eval_running_ask(struct eval_running *r, struct err *e)
+{
+	const struct eval_tasks *t = r->t;
+
+	r->tasks = &r->named;
+	r->run = (struct exam_run_options){ .micro_batch_tokens = (int32_t)t->micro_batch_tokens, .progress = tell,
+		                            .ctx = r };
+	int status = set_lengths(r, e);
+	if (status == 0)
+		status = read_kwargs(r, e);
+	r->run.gen_kwargs = r->kwargs;
+	r->run.seed = t->seed == OPT_UNSET_INT ? FEWSHOT_SEED : (uint64_t)t->seed;
+	if (status == 0)
+		status = t->suite ? open_suite(r, e) : open_tasks(r, e);
+	if (status == 0 && t->apply_chat_template)
+		status = loaded_chat(r->l, e);
+	return status == 0 ? ask_all(r, e) : -1;
+}
+
+void eval_running_release(struct eval_running *r)
+{
+	for (size_t i = 0; i < r->n_scored; i++)
+		exam_scores_release(&r->scores[i]);
+	for (size_t i = 0; i < r->n_asked; i++)
+		exam_asked_release(&r->asked[i]);
+	mem_free(r->scores);
+	mem_free(r->asked);
+	exams_release(&r->named);
+	eval_suite_close(&r->suite);
+	json_decref(r->kwargs);
+}
+
 int eval_tasks(struct app *app, const struct eval_tasks *t, struct loaded *l, struct err *e)
 {
-	struct running r = { .app = app, .t = t, .l = l };
+	struct eval_running r = { .app = app, .t = t, .l = l };
+	int status = eval_running_ask(&r, e);
 
-	r.tasks = &r.named;
-
-	r.run = (struct exam_run_options){ .micro_batch_tokens = (int32_t)t->micro_batch_tokens, .progress = tell,
-		                           .ctx = &r };
-	int status = set_lengths(&r, e);
-	if (status == 0)
-		status = read_kwargs(&r, e);
-	r.run.gen_kwargs = r.kwargs;
-	r.run.seed = t->seed == OPT_UNSET_INT ? FEWSHOT_SEED : (uint64_t)t->seed;
-	if (status == 0)
-		status = t->suite ? open_suite(&r, e) : open_tasks(&r, e);
-	if (status == 0 && t->apply_chat_template)
-		status = loaded_chat(l, e);
-	if (status == 0)
-		status = ask_all(&r, e);
 	if (status == 0)
 		status = run_all(&r, e);
 	if (status == 0)
 		status = report(&r, e);
-	for (size_t i = 0; i < r.n_scored; i++)
-		exam_scores_release(&r.scores[i]);
-	for (size_t i = 0; i < r.n_asked; i++)
-		exam_asked_release(&r.asked[i]);
-	mem_free(r.scores);
-	mem_free(r.asked);
-	exams_release(&r.named);
-	eval_suite_close(&r.suite);
-	json_decref(r.kwargs);
+	eval_running_release(&r);
 	return status;
 }

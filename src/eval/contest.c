@@ -44,7 +44,7 @@ double contest_bound(double deviation, size_t t, size_t n)
 }
 
 /* Over prefixes; mean and squares by Welford (1962). */
-static size_t decided_at(const double *a, const double *b, size_t n)
+size_t contest_decided(const double *a, const double *b, size_t n, size_t of)
 {
 	double mean = 0, squares = 0;
 
@@ -52,7 +52,7 @@ static size_t decided_at(const double *a, const double *b, size_t n)
 		double d = b[i] - a[i], off = d - mean;
 		mean += off / (double)(i + 1);
 		squares += off * (d - mean);
-		if (i + 1 >= CONTEST_LEAST && fabs(mean) > contest_bound(sqrt(squares / (double)i), i + 1, n))
+		if (i + 1 >= CONTEST_LEAST && fabs(mean) > contest_bound(sqrt(squares / (double)i), i + 1, of))
 			return i + 1;
 	}
 	return 0;
@@ -114,7 +114,7 @@ struct contest contest(const double *a, const double *b, const size_t *of, size_
 	x.high = bounds.high;
 	x.smallest = (1.959963984540054 + 0.8416212335729143) * (of ? x.clustered : x.stderr_);
 	count_hits(&x, a, b, n);
-	x.decided = of && c.n < n ? 0 : decided_at(a, b, n); /* kin are no independent samples */
+	x.decided = of && c.n < n ? 0 : contest_decided(a, b, n, n); /* kin are no independent samples */
 	mem_free(c.sum);
 	mem_free(c.count);
 	return x;

@@ -39,6 +39,9 @@ struct contest {
 struct contest contest(const double *a, const double *b, const size_t *cluster, size_t n, uint64_t seed);
 /* The bound above of one mean. */
 double contest_bound(double deviation, size_t t, size_t n);
+/* After how many of n samples it was decided, of `of` that there are at most; 0: it was not. The bound is that of `of`,
+ * so whoever goes on sample by sample asks with the same one. */
+size_t contest_decided(const double *a, const double *b, size_t n, size_t of);
 double contest_mcnemar(size_t only_a, size_t only_b);
 
 #endif

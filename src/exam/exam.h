@@ -136,6 +136,8 @@ struct exam_asked {
 };
 
 int exam_ask(const struct exam *t, const struct exam_how *how, struct exam_asked *out, struct err *e);
+/* What is asked of some rows alone, as it was asked: texts are a's and must outlive it. */
+void exam_asked_some(const struct exam_asked *a, const size_t *rows, size_t n, struct exam_asked *out);
 void exam_asked_release(struct exam_asked *a);
 
 /* --- requests to replies --- */
