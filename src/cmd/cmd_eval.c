@@ -694,8 +694,10 @@ static int judge_two(struct app *app, const struct eval *o, const struct opt_par
 /* What of files is kept of --tasks and --suite, and how the one model is named. */
 static int judge_exams(struct app *app, const struct eval *o, struct opt_parse *p, const char *what, struct err *e)
 {
-	if (app->plans)
+	if (app->plans && o->suite.suite)
 		return err_set(e, "what %s takes is not told beforehand: a run with --limit 10 tells the rate", what);
+	if (app->plans && o->compare)
+		return err_set(e, "what two models take is not told beforehand: they end when it is decided");
 	if (o->tasks.log_samples && !o->tasks.output_path)
 		return app_usage(&cmd_eval, "--log-samples wants --output-path DIR");
 	if (o->compare && o->tasks.output_path)

@@ -15,6 +15,7 @@
 #include "cmd/label_view.h"
 #include "cmd/metering.h"
 #include "data/chat.h"
+#include "op/timing.h"
 
 #define LOST_MOST 0.02                 /* a share of answers above which is warned */
 enum { FEWSHOT_SEED = 1234, ASKED_MOST = 400, SUITE_TOKENS = 96 /* of an answer */ };
@@ -155,6 +156,47 @@ static int ask_all(struct eval_running *r, struct err *e)
 	return status;
 }
 
+static void show_forecast(const void *ctx, say_fn *say)
+{
+	const struct exam_forecast *f = ctx;
+
+	say("%zu requests of %lld tokens", f->requests, (long long)f->tokens);
+	if (f->computed_tokens)
+		say("scores from %lld tokens: what neighbours begin with is computed once",
+		    (long long)f->computed_tokens);
+	if (f->new_tokens)
+		say("answers of at most %lld tokens", (long long)f->new_tokens);
+}
+
+/* What it takes, before it begins. */
+static int plan_all(struct eval_running *r, struct exam_asked *const *list, struct err *e)
+{
+	const struct exam_subject s = { &r->l->model, loaded_overlay(r->l), r->app->device };
+	struct exam_forecast f;
+	struct predicted p;
+	int status = exam_forecast(&s, list, r->tasks->n, &r->run, &f, e);
+
+	if (status == 0) {
+		const struct model_reads reads = { .token = f.token };
+		predict_begin(&p, "eval tasks%s %s", f.new_tokens ? " answers" : "", compute_name(r->l->model.compute));
+		double pages = loaded_predict(r->l, &p, &reads, f.bytes, 0, "activations, caches");
+		predict_phase(&p, "start", pages + f.start_seconds);
+		predict_phase(&p, "scoring", f.score_seconds);
+		predict_phase(&p, "answering", f.answer_seconds);
+		p.loose_seconds = (double)f.bytes / TIMING_SLOW_RATE;
+		p.spare_seconds = f.spare_seconds;
+		predict_operations(&p, f.flops, f.int_ops);
+		const struct planned_options o = {
+			.facts = json_pack("{s:I, s:I, s:I, s:I}", "requests", (json_int_t)f.requests, "tokens",
+			                   (json_int_t)f.tokens, "computed_tokens", (json_int_t)f.computed_tokens,
+			                   "new_tokens", (json_int_t)f.new_tokens),
+			.lines = show_forecast, .ctx = &f };
+		status = planned(r->app, &p, &o, e);
+	}
+	mem_free(f.token);
+	return status;
+}
+
 static int run_all(struct eval_running *r, struct err *e)
 {
 	const struct exam_subject s = { &r->l->model, loaded_overlay(r->l), r->app->device };
@@ -164,7 +206,9 @@ static int run_all(struct eval_running *r, struct err *e)
 		list[i] = &r->asked[i];
 	r->began = clock_seconds();
 	metering_phase("evaluate");
-	int status = exam_run(&s, list, r->tasks->n, &r->run, e);
+	int status = r->suite.o ? 0 : plan_all(r, list, e);
+	if (status == 0)
+		status = exam_run(&s, list, r->tasks->n, &r->run, e);
 	log_live_end();
 	mem_free(list);
 	if (status == 0 && r->suite.o)

@@ -248,6 +248,9 @@ static int add_file(struct rows *rows, bool any, const char *path, struct hash_s
 	const char *file = arena_strdup(&rows->mem, path);
 	int status = io_read_gz(&b, path, e);
 
+	if (!status && b.len >= 4 && !memcmp(buf_str(&b), "PAR1", 4))
+		status = err_set(e, "%s is Parquet, which is not read here: pandas.read_parquet(FILE).to_json(FILE2, "
+		                    "orient=\"records\", lines=True) in Python makes lines of JSON of it", path);
 	if (!status) {
 		hash_add(hash, buf_str(&b), b.len);
 		status = add_text(rows, any, file, &b, e);

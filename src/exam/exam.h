@@ -164,6 +164,20 @@ struct exam_run_options {
 int exam_run(const struct exam_subject *s, struct exam_asked *const *asked, size_t n, struct exam_run_options *o,
              struct err *e);
 
+struct exam_forecast {
+	double score_seconds, answer_seconds, start_seconds; /* answers as long as may be; start: taking memory */
+	double spare_seconds;          /* of answer_seconds: if all answers end at once, it is not taken */
+	double flops, int_ops;         /* all operations; of them, those in int8 */
+	size_t bytes;                  /* of work space and caches, the most that a task takes */
+	size_t requests;
+	int64_t tokens, new_tokens;    /* as exam_run_options', new ones at most */
+	int64_t computed_tokens;       /* of those that are scored, shared beginnings once */
+	uint8_t *token;                /* [V] 1 where it is read; mem_free, on errors too */
+};
+/* What exam_run would take; a little of it is timed. */
+int exam_forecast(const struct exam_subject *s, struct exam_asked *const *asked, size_t n, struct exam_run_options *o,
+                  struct exam_forecast *f, struct err *e);
+
 /* --- replies to numbers --- */
 
 struct exam_score {

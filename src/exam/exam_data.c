@@ -9,7 +9,7 @@
  *
  * PATH and NAME are dataset_path and dataset_name, LAST is what stands behind the last slash of PATH. The last two are
  * looked at only where the task has no dataset_name. Cells of tables whose column is nothing but numbers are numbers.
- * Parquet is not read here. */
+ * Parquet is refused by name where it is all there is (data/rows.h). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,7 +133,7 @@ static int add_files(const struct exam *t, json_t *all, const char *split, struc
 
 static char *found_in(const char *dir, const char *a, const char *b, const char *split)
 {
-	static const char *const ends[] = { ".jsonl", ".jsonl.gz", ".json", ".csv", ".tsv" };
+	static const char *const ends[] = { ".jsonl", ".jsonl.gz", ".json", ".csv", ".tsv", ".parquet" };
 
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
 		char *path = b ? mem_printf("%s/%s/%s/%s%s", dir, a, b, split, ends[i]) :

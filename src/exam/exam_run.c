@@ -32,6 +32,7 @@ struct running {
 	struct exam_run_options *o;
 	size_t done, total;            /* requests */
 	const char *doing;
+	struct exam_forecast *forecast; /* nothing is run, this is filled; or NULL */
 	struct err *e;
 };
 
@@ -191,22 +192,35 @@ static int score_documents(struct running *r, struct scored *s, struct exam_requ
 	return status;
 }
 
-static int score_some(struct running *r, const struct exam *t, struct exam_request *requests, size_t n)
+static int add_documents(struct scored *s, struct running *r, const struct exam *t, struct exam_request *requests,
+                         size_t n)
 {
-	struct scored s = { 0 };
 	int status = 0;
 
 	for (size_t i = 0; i < n && status == 0; i++) {
-		status = t->output == EXAM_ROLLING ? add_windows(&s, r, &requests[i], i) :
-		                                     add_pair(&s, r, &requests[i], i);
+		status = t->output == EXAM_ROLLING ? add_windows(s, r, &requests[i], i) :
+		                                     add_pair(s, r, &requests[i], i);
 		if (status < 0)
 			err_prefix(r->e, "%.80s: row %zu", t->name, requests[i].doc + 1);
 	}
+	return status;
+}
+
+static void scored_release(struct scored *s)
+{
+	mem_free(s->docs.items);
+	mem_free(s->request);
+	arena_release(&s->docs.mem);
+}
+
+static int score_some(struct running *r, const struct exam *t, struct exam_request *requests, size_t n)
+{
+	struct scored s = { 0 };
+	int status = add_documents(&s, r, t, requests, n);
+
 	if (status == 0 && s.docs.n)
 		status = score_documents(r, &s, requests);
-	mem_free(s.docs.items);
-	mem_free(s.request);
-	arena_release(&s.docs.mem);
+	scored_release(&s);
 	return status;
 }
 
@@ -367,16 +381,27 @@ static int encode_all(struct generating *g, size_t *longest)
 			memmove(ids->id, ids->id + q->left_out, ids->n * sizeof(*ids->id));
 		}
 		*longest = MAX(*longest, ids->n + g->most);
-		q->answers = json_array();
-		for (int k = 0; k < a->task->repeats; k++)
-			json_array_append_new(q->answers, json_null());
 	}
 	return 0;
+}
+
+/* Answers beside each other: as many as the longest leaves room for. */
+static int open_session(struct session **session, const struct generating *g, size_t longest)
+{
+	const struct exam_subject *s = g->r->s;
+	size_t beside = MAX(MIN((size_t)BESIDE, BESIDE_TOKENS / longest), (size_t)1);
+	struct session_size size = { .n_ctx = (int32_t)longest,
+		                     .n_sequences = (int)MIN(beside, g->asked->n * g->times) };
+
+	return session_new(session, s->model, s->overlay, s->device, &size, g->r->e);
 }
 
 static int add_requests(struct generating *g, struct batcher *b, struct batcher_request *q)
 {
 	for (size_t i = 0; i < g->asked->n; i++) {
+		g->asked->items[i].answers = json_array();
+		for (int k = 0; k < g->asked->task->repeats; k++)
+			json_array_append_new(g->asked->items[i].answers, json_null());
 		q->ids = g->ids[i].id;
 		q->n = g->ids[i].n;
 		for (size_t k = 0; k < g->times; k++) {
@@ -391,16 +416,13 @@ static int add_requests(struct generating *g, struct batcher *b, struct batcher_
 static int answer_all(struct generating *g, size_t longest)
 {
 	const struct exam_subject *s = g->r->s;
-	size_t beside = MAX(MIN((size_t)BESIDE, BESIDE_TOKENS / longest), (size_t)1);
-	struct session_size size = { .n_ctx = (int32_t)longest,
-		                     .n_sequences = (int)MIN(beside, g->asked->n * g->times) };
 	struct sampler sampler = { .seed = g->r->o->seed, .steps = g->choice.steps };
 	struct batcher_request q = { .generate = { .sampler = &sampler, .stop = g->stop, .n_stop = g->n_stop,
 		                                   .max_new_tokens = g->most },
 		                     .done = answered, .ctx = g };
 	struct session *session;
 
-	if (session_new(&session, s->model, s->overlay, s->device, &size, g->r->e) < 0)
+	if (open_session(&session, g, longest) < 0)
 		return -1;
 	struct batcher *b = batcher_new(session, s->model->tokenizer, s->device->pool);
 	generate_ends(s->model, &q.generate.end);
@@ -410,6 +432,90 @@ static int answer_all(struct generating *g, size_t longest)
 	batcher_free(b);
 	tokens_release(&q.generate.end);
 	session_free(session);
+	return status;
+}
+
+/* --- what it would take --- */
+
+static void note_tokens(struct exam_forecast *f, const int32_t *ids, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		f->token[ids[i]] = 1;
+}
+
+/* Prompts of their mean length, less what each has of the one before, into a sequence; then tokens of as many answers
+ * as are beside each other, in the middle of one that is as long as it may get. */
+static int forecast_answers(const struct generating *g, size_t longest)
+{
+	struct exam_forecast *f = g->r->forecast;
+	double n = (double)g->asked->n, answers = n * (double)g->times, made = answers * ((double)g->most - 1),
+	       fed = 0, at = 0, read = 0, one = 0;
+	struct work of_read = { 0 }, of_one = { 0 };
+	struct session *s;
+	size_t work, cache;
+
+	for (size_t i = 0; i < g->asked->n; i++) {
+		const struct tokens *ids = &g->ids[i], *last = i ? &g->ids[i - 1] : NULL;
+		size_t same = 0;
+		while (last && same + 1 < ids->n && same < last->n && last->id[same] == ids->id[same])
+			same++;
+		fed += (double)(ids->n - same);
+		at += (double)ids->n;
+		note_tokens(f, ids->id, ids->n);
+	}
+	if (open_session(&s, g, longest) < 0)
+		return -1;
+	int limit = session_limit(s), beside = session_sequences(s),
+	    rows = (int)MIN(MIN(MAX(fed / n, 1), (double)session_rows(s)), limit),
+	    middle = (int)MIN(at / n + (double)g->most / 2, limit - 1);
+	int status = session_time(s, 1, rows, MIN((int)(at / n) / 2, limit - rows), &read, &of_read, g->r->e);
+	if (status == 0)
+		status = session_time(s, beside, 1, middle, &one, &of_one, g->r->e);
+	session_bytes(s, &work, &cache);
+	f->answer_seconds += fed / rows * read + made / beside * one;
+	f->spare_seconds += made / beside * one;
+	f->flops += fed / rows * of_read.flops + made / beside * of_one.flops;
+	f->int_ops += fed / rows * of_read.int_ops + made / beside * of_one.int_ops;
+	f->bytes = MAX(f->bytes, work + session_fill_bytes(s, beside, 0, limit));
+	f->tokens += (int64_t)fed;
+	f->new_tokens += (int64_t)(made + answers);
+	session_free(s);
+	return status;
+}
+
+/* The documents of all tasks as if they were one's, so a little of them is timed once. */
+static int forecast_scores(struct running *r, struct exam_asked *const *asked, size_t n)
+{
+	struct exam_forecast *f = r->forecast;
+	struct scorer_options o = { .max_tokens = r->o->micro_batch_tokens, .max_length = 1 };
+	struct scorer_forecast found = { 0 };
+	struct scored s = { 0 };
+	struct scorer *scorer;
+	int status = 0;
+
+	for (size_t i = 0; i < n && status == 0; i++)
+		if (asked[i]->task->output != EXAM_GENERATE)
+			status = add_documents(&s, r, asked[i]->task, asked[i]->items, asked[i]->n);
+	const struct document **list = mem_array(s.docs.n + 1, sizeof(*list));
+	for (size_t i = 0; i < s.docs.n; i++) {
+		list[i] = &s.docs.items[i];
+		o.max_length = MAX(o.max_length, list[i]->n);
+		f->tokens += list[i]->n;
+		note_tokens(f, list[i]->ids, (size_t)list[i]->n);
+	}
+	if (status == 0 && s.docs.n && (status = scorer_new(&scorer, r->s->model, r->s->overlay, r->s->device, &o,
+	                                                    r->e)) == 0) {
+		status = scorer_forecast(scorer, list, s.docs.n, false, &found, r->e);
+		f->score_seconds = found.seconds;
+		f->start_seconds = (double)found.bytes / found.touch_rate;
+		f->flops += found.flops;
+		f->int_ops += found.int_ops;
+		f->bytes = MAX(f->bytes, found.bytes);
+		f->computed_tokens = found.computed_tokens;
+		scorer_free(scorer);
+	}
+	mem_free(list);
+	scored_release(&s);
 	return status;
 }
 
@@ -427,7 +533,7 @@ static int generate_all(struct running *r, struct exam_asked *a)
 	if (status == 0)
 		status = encode_all(&g, &longest);
 	if (status == 0)
-		status = answer_all(&g, longest);
+		status = r->forecast ? forecast_answers(&g, longest) : answer_all(&g, longest);
 	for (size_t i = 0; i < a->n; i++)
 		tokens_release(&g.ids[i]);
 	mem_free(g.ids);
@@ -449,5 +555,20 @@ int exam_run(const struct exam_subject *s, struct exam_asked *const *asked, size
 		r.total += asked[i]->n;
 	for (size_t i = 0; i < n && status == 0; i++)
 		status = asked[i]->task->output == EXAM_GENERATE ? generate_all(&r, asked[i]) : score_all(&r, asked[i]);
+	return status;
+}
+
+int exam_forecast(const struct exam_subject *s, struct exam_asked *const *asked, size_t n, struct exam_run_options *o,
+                  struct exam_forecast *f, struct err *e)
+{
+	struct running r = { .s = s, .o = o, .forecast = f, .e = e };
+
+	*f = (struct exam_forecast){ .token = mem_array((size_t)s->model->config.V, 1) };
+	int status = forecast_scores(&r, asked, n);
+	for (size_t i = 0; i < n && status == 0; i++) {
+		f->requests += asked[i]->n;
+		if (asked[i]->task->output == EXAM_GENERATE)
+			status = generate_all(&r, asked[i]);
+	}
 	return status;
 }
