@@ -153,7 +153,7 @@ const struct alias *aliases_find(const struct aliases *a, const char *name)
 
 /* --- writing --- */
 
-/* A JSON's line as YAML 1.1 reads it: a number with an exponent has a point there. */
+/* A JSON's line as YAML 1.1 reads it: a number with an exponent has a point there, and the exponent a sign. */
 static void add_flow(struct buf *b, const json_t *j)
 {
 	char *line = jsonx_line(j);
@@ -164,12 +164,13 @@ static void add_flow(struct buf *b, const json_t *j)
 			quoted = !quoted;
 		if (quoted && *s == '\\')
 			buf_addc(b, *s++);
-		else if (!quoted && *s == 'e' && isdigit((unsigned char)s[-1]) && !point)
+		bool exponent = !quoted && *s == 'e' && isdigit((unsigned char)s[-1]);
+		if (exponent && !point)
 			buf_adds(b, ".0");
 		point = !quoted && (*s == '.' || (point && isdigit((unsigned char)*s)));
 		buf_addc(b, *s);
-		if (!quoted && (*s == ',' || *s == ':'))
-			buf_addc(b, ' ');
+		if (exponent && isdigit((unsigned char)s[1]))
+			buf_addc(b, '+');
 	}
 	mem_free(line);
 }
@@ -180,7 +181,8 @@ static void add_text(struct buf *b, const char *text)
 {
 	struct err ignored = ERR_INIT;
 	size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-");
-	json_t *read = !text[n] && isalpha((unsigned char)*text) ? yaml_json(text, n, "a text", &ignored) : NULL;
+	bool is_plain = !text[n] && (isalpha((unsigned char)*text) || *text == '/');
+	json_t *read = is_plain ? yaml_json(text, n, "a text", &ignored) : NULL;
 	json_t *quoted = json_string(text);
 
 	if (read && json_equal(read, quoted))
@@ -214,8 +216,8 @@ static void add_alias(struct buf *b, const char *name, const json_t *v)
 			add_flow(b, value);
 		buf_addc(b, '\n');
 	}
-	if (json_array_size(history))
-		buf_adds(b, "  history:\n");
+	if (history)
+		buf_adds(b, json_array_size(history) ? "  history:\n" : "  history: []\n");
 	json_array_foreach (history, i, one) {
 		buf_adds(b, "  - ");
 		add_flow(b, one);
@@ -350,8 +352,8 @@ static json_t *moved(const char *file, const json_t *old, const struct change *c
 		history = history ? history : json_array();
 		if (old)
 			json_array_append_new(history, past_of(old, c->when));
-		v = json_pack("{s:s, s:s*, s:s, s:O*, s:O}", "path", path, "adapter", adapter, "since", c->when, "note",
-		              c->note, "history", history);
+		v = json_pack("{s:s, s:s*, s:s, s:O*, s:O*}", "path", path, "adapter", adapter, "since", c->when,
+		              "note", c->note, "history", old ? history : NULL);
 	}
 	json_decref(history);
 	mem_free(path);
