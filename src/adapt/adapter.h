@@ -199,6 +199,8 @@ int adapter_chain(struct adapter *a, struct adapter *parent, const struct model 
 struct adapter *adapter_unchain(struct adapter *a);
 /* The names that an adapter's files may have, config first; NULL at the end. */
 extern const char *const adapter_files[];
+/* Of the bytes of the files that it has, or of a GGUF file. */
+int adapter_hash(const char *path, char hex[33], struct err *e);
 /* adapter_config.json, adapter_model.safetensors or the type's own; of a model that classifies with its head, as PEFT
  * keeps it (task_type SEQ_CLS, modules_to_save), and with id2label and problem_type as the tensors' metadata */
 int adapter_save(const struct adapter *a, const struct model *m, const char *dir, struct err *e);

@@ -5,6 +5,7 @@
 #include "adapt/gguf_adapter.h"
 #include "adapt/peft_config.h"
 #include "adapt/peft_folder.h"
+#include "base/hash.h"
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
@@ -230,4 +231,25 @@ static int load(struct adapter *a, const char *dir, const struct model *m, int d
 	st_close(&s);
 	json_decref(config);
 	return type ? status : -1;
+}
+
+int adapter_hash(const char *path, char hex[33], struct err *e)
+{
+	struct buf all = BUF_INIT;
+	int status = 0;
+
+	if (!io_is_dir(path))
+		return io_hash(path, hex, e);
+	for (size_t i = 0; adapter_files[i] && status == 0; i++) {
+		char *file = io_join(path, adapter_files[i]);
+		if (io_exists(file)) {
+			status = io_hash(file, hex, e);
+			buf_add(&all, hex, 32);
+		}
+		mem_free(file);
+	}
+	if (status == 0)
+		hash_hex(all.data, all.len, hex);
+	buf_release(&all);
+	return status;
 }

@@ -341,11 +341,34 @@ static json_t *past_of(const json_t *v, const char *until)
 struct change {
 	const char *name, *path, *adapter, *when, *why;
 	const json_t *note;
+	const struct alias *was;       /* it is to stand for this still; NULL: whatever it stands for */
 };
+
+/* Are both the same place, or both nothing? */
+static bool same_place(const char *file, const char *stands, const char *path)
+{
+	char one[PATH_MAX], other[PATH_MAX], *whole = stands ? from_file(file, stands) : NULL;
+	bool same = whole && path ? !strcmp(realpath(whole, one) ? one : whole, realpath(path, other) ? other : path) :
+	                            !whole && !path;
+
+	mem_free(whole);
+	return same;
+}
+
+static int check_still(const char *file, const json_t *old, const struct change *c, struct err *e)
+{
+	const char *path = json_string_value(json_is_string(old) ? old : json_object_get(old, "path")),
+		   *adapter = json_string_value(json_object_get(old, "adapter"));
+
+	if (!c->was || (same_place(file, path, c->was->path) && same_place(file, adapter, c->was->adapter)))
+		return 0;
+	return err_set(e, "%s: %s was moved meanwhile, and stands for %s now", file, c->name, path ? path : "nothing");
+}
 
 static json_t *moved(const char *file, const json_t *old, const struct change *c, struct err *e)
 {
-	char *path = in_file(file, c->path, e), *adapter = path && c->adapter ? in_file(file, c->adapter, e) : NULL;
+	char *path = check_still(file, old, c, e) == 0 ? in_file(file, c->path, e) : NULL;
+	char *adapter = path && c->adapter ? in_file(file, c->adapter, e) : NULL;
 	json_t *history = json_deep_copy(json_object_get(old, "history")), *v = NULL;
 
 	if (path && (adapter || !c->adapter)) {
@@ -414,6 +437,15 @@ int aliases_move(const char *file, const char *name, const char *path, const cha
 {
 	return change(file,
 	              &(struct change){ .name = name, .path = path, .adapter = adapter, .when = when, .note = note },
+	              moved, e);
+}
+
+int aliases_move_from(const char *file, const char *name, const struct alias *was, const char *path,
+                      const char *adapter, const char *when, const json_t *note, struct err *e)
+{
+	return change(file,
+	              &(struct change){ .name = name, .path = path, .adapter = adapter, .when = when, .note = note,
+	                                .was = was },
 	              moved, e);
 }
 

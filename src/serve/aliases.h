@@ -51,6 +51,10 @@ const struct alias *aliases_find(const struct aliases *a, const char *name); /* 
  * note: kept as it is, or NULL. */
 int aliases_move(const char *file, const char *name, const char *path, const char *adapter, const char *when,
                  const json_t *note, struct err *e);
+/* The same, but only while the name still stands for what `was` has as path and adapter (path NULL: for nothing yet):
+ * between looking and moving somebody else may have moved it. */
+int aliases_move_from(const char *file, const char *name, const struct alias *was, const char *path,
+                      const char *adapter, const char *when, const json_t *note, struct err *e);
 /* It stands for the newest of its history that is not withdrawn, as before; what it stood for is withdrawn, with `why`
  * as that entry's "why" (NULL: none). −1 and a sentence where there is none. */
 int aliases_back(const char *file, const char *name, const char *when, const char *why, struct err *e);

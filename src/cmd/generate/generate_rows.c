@@ -46,27 +46,6 @@ struct answering {
 
 /* --- what was asked for --- */
 
-static int adapter_hash(const char *path, char hex[33], struct err *e)
-{
-	struct buf all = BUF_INIT;
-	int status = 0;
-
-	if (!io_is_dir(path))
-		return io_hash(path, hex, e);
-	for (size_t i = 0; adapter_files[i] && status == 0; i++) {
-		char *file = io_join(path, adapter_files[i]);
-		if (io_exists(file)) {
-			status = io_hash(file, hex, e);
-			buf_add(&all, hex, 32);
-		}
-		mem_free(file);
-	}
-	if (status == 0)
-		hash_hex(all.data, all.len, hex);
-	buf_release(&all);
-	return status;
-}
-
 /* Options that say how, not what: how many at once, where to. The common ones, which come last, do too. */
 static bool decides(const struct opt *o)
 {
