@@ -13,8 +13,8 @@
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
 #include "cmd/model_writing.h"
+#include "cmd/quantize_time.h"
 #include "eval/agreement.h"
-#include "infer/scorer.h"
 #include "infer/sentence.h"
 #include "model/quantize_model.h"
 #include "quant/quantize.h"
@@ -22,7 +22,6 @@
 
 extern const struct command cmd_quantize;
 
-#define TRY_SECONDS 0.02               /* of trying how long a type takes */
 #define COMPARE_SECONDS 0.05           /* of trying how long a document takes */
 #define WRITE_RATE 1e9                 /* bytes/s onto a disk: a plan writes nothing; past runs say better */
 
@@ -193,36 +192,6 @@ static int read_data(struct quantizing *q, struct err *e)
 
 /* --- the plan --- */
 
-/* Seconds of all tensors that become `to`, by a few rows of the first. */
-static int time_type(struct quantizing *q, enum dtype to, double *seconds, struct err *e)
-{
-	const struct quant_mix_tensor *of = NULL;
-	double numbers = 0, begin = clock_seconds(), done = 0;
-
-	for (size_t i = 0; i < q->list->n; i++) {
-		const struct quant_mix_tensor *t = &q->list->t[i];
-		if (t->to != to || t->to == t->dtype)
-			continue;
-		of = of ? of : t;
-		numbers += (double)(t->dim[0] * t->dim[1] * t->dim[2]);
-	}
-	if (!of)
-		return 0;
-	size_t cols = of->dim[0], rows = MIN(of->dim[1], (size_t)64);
-	float *x = mem_array(cols * rows, sizeof(*x));
-	uint8_t *out = mem_array(rows, cols / dtypes[to].block * dtypes[to].bytes + 1);
-	for (size_t i = 0; i < cols * rows; i++) /* any numbers take as long */
-		x[i] = (float)((int)(i * 2654435761u >> 16 & 0xffff) - 0x8000) * 1e-6f;
-	struct quantize_matrix m = { of->name, DTYPE_F32, to, x, rows, cols, NULL, out };
-	int status = 0;
-	for (; status == 0 && clock_seconds() - begin < TRY_SECONDS; done += (double)(cols * rows))
-		status = quantize_matrix(q->app->pool, &m, e);
-	*seconds += (clock_seconds() - begin) * numbers / done;
-	mem_free(x);
-	mem_free(out);
-	return status;
-}
-
 /* Bytes of the tensor that takes most while it is written: of a file as it is and as it is written; of a folder, expert
  * by expert, as f32 beside either, as what was read is given back before the other is made. */
 static size_t largest_tensor(const struct quantizing *q)
@@ -239,29 +208,17 @@ static size_t largest_tensor(const struct quantizing *q)
 	return most;
 }
 
-/* Comparing runs the source twice, as far as time goes. */
 static int plan_comparing(struct quantizing *q, struct predicted *p, size_t *work, struct err *e)
 {
-	struct model *m = &q->source.model;
-	struct agreement_models both = { m, m, q->app->device, q->app->pool };
-	struct scorer_options o = { .max_tokens = agreement_length(m), .max_length = agreement_length(m) };
-	const struct document **docs = mem_array(q->documents.n + 1, sizeof(*docs));
-	struct scorer_forecast f = { 0 };
-	struct scorer *scorer;
+	struct agreement_models both = { &q->source.model, &q->source.model, q->app->device, q->app->pool };
+	struct agreement_forecast f;
 
-	for (size_t i = 0; i < q->documents.n; i++)
-		docs[i] = &q->documents.items[i];
-	int status = scorer_new(&scorer, m, NULL, q->app->device, &o, e);
-	if (status == 0) {
-		status = scorer_forecast(scorer, docs, q->documents.n, false, &f, e);
-		scorer_free(scorer);
-	}
-	if (status == 0)
-		status = agreement_bytes(work, &both, q->documents.items, q->documents.n, e);
-	mem_free(docs);
-	predict_phase(p, "compare", 2.2 * f.seconds);
-	predict_operations(p, 2 * f.flops, 2 * f.int_ops);
-	return status;
+	if (agreement_forecast(&f, &both, q->documents.items, q->documents.n, e) < 0)
+		return -1;
+	*work = f.bytes;
+	predict_phase(p, "compare", f.seconds);
+	predict_operations(p, f.work.flops, f.work.int_ops);
+	return 0;
 }
 
 static int plan(struct quantizing *q, struct err *e)
@@ -270,9 +227,8 @@ static int plan(struct quantizing *q, struct err *e)
 	size_t work = 0;
 	struct predicted p;
 
-	for (int t = 0; t < DTYPE_COUNT; t++)
-		if (time_type(q, (enum dtype)t, &seconds, e) < 0)
-			return -1;
+	if (quantize_seconds(q->list, false, q->app->pool, &seconds, e) < 0)
+		return -1;
 	predict_begin(&p, "quantize %s", q->wish.mixture->name);
 	predict_operations(&p, 0, 0);
 	if (q->o->data && plan_comparing(q, &p, &work, e) < 0)

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "data/forest.h"
+#include "infer/scorer.h"
 #include "model/model_pass.h"
 
 enum { LENGTH_MOST = 512, LENGTH_LEAST = 32 };
@@ -103,6 +104,27 @@ int agreement_bytes(size_t *bytes, const struct agreement_models *m, const struc
 	*bytes = status == 0 ? pass_bytes(&s.net[0].pass) + pass_bytes(&s.net[1].pass) : 0;
 	release_passes(&s);
 	return status;
+}
+
+int agreement_forecast(struct agreement_forecast *f, const struct agreement_models *m, const struct document *items,
+                       size_t n, struct err *e)
+{
+	int32_t longest = agreement_length(m->first);
+	struct scorer_options o = { .max_tokens = longest, .max_length = longest };
+	const struct document **docs = mem_array(n + 1, sizeof(*docs));
+	struct scorer_forecast once = { 0 };
+	struct scorer *scorer;
+
+	for (size_t i = 0; i < n; i++)
+		docs[i] = &items[i];
+	int status = scorer_new(&scorer, m->first, NULL, m->device, &o, e);
+	if (status == 0) {
+		status = scorer_forecast(scorer, docs, n, false, &once, e);
+		scorer_free(scorer);
+	}
+	mem_free(docs);
+	*f = (struct agreement_forecast){ 2.2 * once.seconds, { 2 * once.flops, 2 * once.int_ops }, 0 };
+	return status < 0 ? -1 : agreement_bytes(&f->bytes, m, items, n, e);
 }
 
 /* --- the whole --- */

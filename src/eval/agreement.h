@@ -15,6 +15,7 @@
 #include "eval/statistics.h"
 #include "model/model.h"
 #include "op/device.h"
+#include "op/pass.h"
 
 struct agreement {
 	struct estimate kl, same_top, first, second, change;
@@ -34,6 +35,10 @@ int32_t agreement_length(const struct model *m);
 /* Bytes of memory that it takes, weights aside. */
 int agreement_bytes(size_t *bytes, const struct agreement_models *m, const struct document *items, size_t n,
                     struct err *e);
+/* What comparing would take, as far as time goes as if the first model ran twice. */
+struct agreement_forecast { double seconds; struct work work; size_t bytes; };
+int agreement_forecast(struct agreement_forecast *f, const struct agreement_models *m, const struct document *items,
+                       size_t n, struct err *e);
 /* Of the tokens that are learnt. progress: documents done, of; other than 0 ends it. */
 int agreement_run(struct agreement *a, const struct agreement_models *m, const struct document *items, size_t n,
                   int (*progress)(void *ctx, size_t done, size_t total), void *ctx, struct err *e);

@@ -16,6 +16,8 @@
  * Texts are those of --data, else the model's own (infer/own_texts.h); compared is on --eval-data, else on texts of its
  * own that nothing was made by. What a rung left lies in FILE.shrink until the end, so a command that was stopped goes
  * on where its training was. */
+#include "cmd/shrink/shrink.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,38 +29,19 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "cmd/metering.h"
-#include "cmd/model_common.h"
 #include "cmd/model_writing.h"
 #include "cmd/output_check.h"
 #include "cmd/text_table.h"
-#include "cmd/trial.h"
 #include "cmd/tune_common.h"
-#include "eval/agreement.h"
 #include "eval/evaluate.h"
-#include "eval/importance.h"
-#include "eval/moments.h"
-#include "infer/own_texts.h"
-#include "infer/sentence.h"
-#include "model/quantize_model.h"
 #include "token/tokenizer.h"
 #include "train/run_dir.h"
 
 extern const struct command cmd_shrink;
 
-enum { TYPES = 16, JUDGED_TEXTS_OWN = 16, LENGTH = 256 };
-enum rung { RUNG_ROUND, RUNG_IMATRIX, RUNG_GPTQ, RUNG_LEARN, RUNGS };
-static const char *const rung_names[RUNGS] = { "round", "imatrix", "gptq", "learn" };
-
-#define MOMENTS_BYTES ((size_t)1 << 30) /* of what matrices are multiplied with, at a time */
-
-struct shrink {
-	struct common common;
-	const char *to, *out, *data, *eval_data, *task, *goal, *rungs;
-	int64_t texts, max_steps, batch_size, limit, seed;
-	double learning_rate;
-	size_t memory;
-};
+enum { JUDGED_TEXTS_OWN = 16 };
 
 static const struct opt shrink_opts[] = {
 	OPT_GROUP("What to write"),
@@ -82,50 +65,6 @@ static const struct opt shrink_opts[] = {
 	OPT_BYTES("memory", struct shrink, memory, NULL, "limit of the process's memory, as 2G"),
 	COMMON_OPTS(struct shrink, common),
 	OPT_END
-};
-
-struct goal { bool kl, ppl; double most; };
-
-/* What a rung came to. */
-struct step {
-	const char *type;
-	enum rung rung;
-	char *path;
-	size_t bytes;
-	struct agreement a;
-	struct estimate task;
-	struct gas gas;
-	bool meets;
-};
-
-struct set {
-	struct documents documents;        /* of rows; or: */
-	struct own_texts own;
-	size_t first;                      /* of own texts */
-	struct rows rows;
-	uint8_t *learn;                    /* one for all own texts */
-	struct document *items;            /* [n] */
-	size_t n;
-};
-
-struct shrinking {
-	struct app *app;
-	const struct shrink *o;
-	const char *model;
-	char *types[TYPES];
-	size_t n_types;
-	struct goal goal;
-	char *work, *texts, *imatrix;      /* FILE.shrink, and in it */
-	struct loaded source;
-	char hash[33];
-	struct moments moments;            /* of some layers, while a file is made by them */
-	struct set learn, judge;
-	struct rows task;
-	struct estimate before;            /* the source's task score */
-	const char *score;                 /* what that is */
-	struct step steps[TYPES * RUNGS];
-	size_t n;
-	bool stopped;
 };
 
 /* --- what is wanted --- */
@@ -154,8 +93,8 @@ static int read_types(struct shrinking *s, struct err *e)
 {
 	for (const char *at = s->o->to; *at;) {
 		size_t n = strcspn(at, ",");
-		if (s->n_types == TYPES)
-			return err_set(e, "--to names more than %d types", TYPES);
+		if (s->n_types == SHRINK_TYPES)
+			return err_set(e, "--to names more than %d types", SHRINK_TYPES);
 		char *name = s->types[s->n_types++] = mem_strndup(at, n);
 		const struct quant_mix *m = quant_mix_find(name, e);
 		if (!m)
@@ -179,12 +118,25 @@ static int read_rows(struct shrinking *s, struct set *x, const char *role, const
 	if (loaded_chat(&s->source, e) < 0)
 		return -1;
 	struct text_codec codec = { s->source.model.tokenizer, s->source.chat };
-	struct document_options d = { .max_length = MIN(LENGTH, s->source.model.config.n_ctx) };
+	struct document_options d = { .max_length = MIN(SHRINK_LENGTH, s->source.model.config.n_ctx) };
 	if (documents_make(&x->documents, &x->rows, &codec, &d, e) < 0)
 		return -1;
 	x->items = x->documents.items;
 	x->n = x->documents.n;
 	return x->documents.learnt ? 0 : err_set(e, "%s: no row predicts a token", path);
+}
+
+static void place_items(struct set *x, size_t first, size_t n)
+{
+	x->n = n;
+	x->items = mem_array(n, sizeof(*x->items));
+	x->learn = mem_array((size_t)x->own.length, 1);
+	memset(x->learn + 1, 1, (size_t)x->own.length - 1);
+	for (size_t i = 0; i < n; i++)
+		x->items[i] = (struct document){ .ids = x->own.ids + (first + i) * (size_t)x->own.length,
+			                         .learn = x->learn, .n = x->own.length,
+			                         .n_learn = x->own.length - 1, .file = "own texts", .line = i + 1,
+			                         .choice = -1 };
 }
 
 static int draw(struct shrinking *s, struct set *x, size_t first, size_t n, struct err *e)
@@ -195,20 +147,25 @@ static int draw(struct shrinking *s, struct set *x, size_t first, size_t n, stru
 	if (own_texts_get(&x->own, m, s->hash, s->app->device, first + n, app_interrupted, e) < 0)
 		return -1;
 	log_live_end();
-	x->n = n;
-	x->items = mem_array(n, sizeof(*x->items));
-	x->learn = mem_array((size_t)x->own.length, 1);
-	memset(x->learn + 1, 1, (size_t)x->own.length - 1);
-	for (size_t i = 0; i < n; i++)
-		x->items[i] = (struct document){ .ids = x->own.ids + (first + i) * (size_t)x->own.length,
-			                         .learn = x->learn, .n = x->own.length,
-			                         .n_learn = x->own.length - 1, .file = "own texts", .line = i + 1,
-			                         .choice = -1 };
+	place_items(x, first, n);
 	return 0;
 }
 
-/* As rows that tune reads. */
-static int write_texts(struct shrinking *s, struct err *e)
+/* Before any is drawn, for the plan: texts as long, of any tokens. */
+static void stand_in(struct shrinking *s, struct set *x, size_t n)
+{
+	const struct model *m = &s->source.model;
+	struct rng_key key = { (uint64_t)s->o->seed, RNG_SAMPLE };
+
+	x->own.length = own_texts_length(m);
+	x->own.n = n;
+	x->own.ids = mem_array(n * (size_t)x->own.length, sizeof(*x->own.ids));
+	for (size_t i = 0; i < n * (size_t)x->own.length; i++)
+		x->own.ids[i] = (int32_t)(rng_uniform(key, i, 0, 0) * (float)m->config.V);
+	place_items(x, 0, n);
+}
+
+int shrink_write_texts(struct shrinking *s, const char *path, struct err *e)
 {
 	const struct tokenizer *t = s->source.model.tokenizer;
 	struct buf out = BUF_INIT;
@@ -223,27 +180,8 @@ static int write_texts(struct shrinking *s, struct err *e)
 		json_decref(row);
 		buf_release(&text);
 	}
-	int status = io_write(s->texts, out.data, out.len, e);
+	int status = io_write(path, out.data, out.len, e);
 	buf_release(&out);
-	return status;
-}
-
-/* Texts to judge by are the first ones that the model draws: those that tune measures forgetting on too. */
-static int take_texts(struct shrinking *s, struct err *e)
-{
-	const struct shrink *o = s->o;
-	int status = o->eval_data ? read_rows(s, &s->judge, "eval-data", o->eval_data, e) :
-	                            draw(s, &s->judge, 0, JUDGED_TEXTS_OWN, e);
-
-	if (status == 0)
-		s->judge.n = MIN(s->judge.n, (size_t)o->limit);
-	if (status == 0)
-		status = o->data ? read_rows(s, &s->learn, "data", o->data, e) :
-		                   draw(s, &s->learn, JUDGED_TEXTS_OWN, (size_t)o->texts, e);
-	if (status == 0 && !o->data)
-		status = write_texts(s, e);
-	if (status == 0 && o->task && (status = rows_load(&s->task, o->task, e)) == 0)
-		metering_in("task", o->task, s->task.hash);
 	return status;
 }
 
@@ -257,189 +195,44 @@ static void set_release(struct set *x)
 	rows_release(&x->rows);
 }
 
-/* --- rungs --- */
-
-static int check_stop(struct err *e)
-{
-	metering_tick();
-	return app_interrupted() || metering_over() ? err_set(e, "interrupted") : 0;
-}
-
-static int32_t longest_of(const struct set *x)
-{
-	int32_t longest = 1;
-
-	for (size_t i = 0; i < x->n; i++)
-		longest = MAX(longest, x->items[i].n);
-	return longest;
-}
-
-static int make_imatrix(struct shrinking *s, struct err *e)
-{
-	struct importance sums;
-	size_t n;
-	int32_t longest = longest_of(&s->learn);
-
-	int status = importance_begin(&sums, &s->source.model, s->app->device, longest, e);
-	if (status == 0)
-		status = importance_start(&sums, e);
-	for (size_t i = 0; i < s->learn.n && status == 0; i++) {
-		log_live("importance: %zu of %zu texts  %s", i, s->learn.n, metering_live());
-		status = importance_add(&sums, &s->learn.items[i], e) < 0 || check_stop(e) < 0 ? -1 : 0;
-	}
-	log_live_end();
-	if (status == 0) {
-		const struct imatrix_sums *x = importance_sums(&sums, &n);
-		struct imatrix_about about = { s->o->data ? s->o->data : "own texts", (uint32_t)s->learn.n,
-			                       (uint32_t)longest };
-		status = imatrix_write(s->imatrix, x, n, &about, e);
-	}
-	importance_end(&sums);
-	return status;
-}
-
-static int before_matrix(void *ctx, const struct export_tensor *t, struct err *e)
-{
-	struct shrinking *s = ctx;
-	(void)t;
-
-	model_forget(&s->source.model);
-	return check_stop(e);
-}
-
-static void put_keys(void *ctx, struct gguf_meta *meta)
-{
-	sentence_put_gguf(&((struct shrinking *)ctx)->source.model, meta);
-}
-
-/* What the matrices from a layer on are multiplied with, of as many layers as there is room for. */
-static int gather(struct shrinking *s, int layer, struct err *e)
-{
-	struct model *m = &s->source.model;
-	size_t room = s->o->memory ? MIN(s->o->memory / 2, MOMENTS_BYTES) : MOMENTS_BYTES;
-
-	moments_end(&s->moments);
-	if (moments_begin(&s->moments, m, s->app->device, longest_of(&s->learn), layer, room, e) < 0)
-		return -1;
-	for (size_t i = 0; i < s->learn.n; i++) {
-		log_live("gptq: layers %d to %d of %d, %zu of %zu texts  %s", layer, s->moments.end - 1,
-		         m->config.n_layers, i, s->learn.n, metering_live());
-		if (moments_add(&s->moments, &s->learn.items[i], e) < 0 || check_stop(e) < 0)
-			return -1;
-	}
-	log_live_end();
-	return 0;
-}
-
-static int factors(void *ctx, const struct export_tensor *t, int expert, const float **out, struct err *e)
-{
-	struct shrinking *s = ctx;
-	const struct model *m = &s->source.model;
-	int layer = (size_t)t->weight < m->n_weights ? m->weights[t->weight].layer : -1;
-
-	*out = NULL;
-	if (layer < 0)
-		return 0;
-	if ((layer < s->moments.first || layer >= s->moments.end) && gather(s, layer, e) < 0)
-		return -1;
-	*out = moments_factors(&s->moments, s->app->pool, t->weight, expert, e);
-	return *out || s->moments.of[t->weight] < 0 ? 0 : -1;
-}
-
-/* The file of a rung without training; path NULL: only how large it would be. */
-static int quantize(struct shrinking *s, const char *type, enum rung rung, const char *path, size_t *bytes,
-                    struct err *e)
-{
-	bool weighted = rung != RUNG_ROUND;
-	struct imatrix imatrix = { 0 };
-	struct quant_mix_wish wish;
-	struct quantize_how how = { .wish = &wish, .imatrix = weighted ? &imatrix : NULL, .imatrix_path = s->imatrix,
-		                    .allow_requantize = true };
-	struct export_weights own = { .get = export_own, .ctx = &s->source.model };
-	struct quantize_model q;
-
-	quantize_model_wish(&wish, quant_mix_find(type, e), weighted, &s->source.model);
-	if (weighted && imatrix_open(&imatrix, s->imatrix, e) < 0)
-		return -1;
-	int status = quantize_model_list(&q, &s->source.model, &own, true, &how, e);
-	if (status == 0) {
-		*bytes = q.list.bytes_to;
-		q.before = before_matrix;
-		q.factors = rung == RUNG_GPTQ ? factors : NULL;
-		q.keys = put_keys;
-		q.ctx = s;
-		status = path ? quantize_model_write(&q, path, s->app->pool, e) : 0;
-		quantize_model_release(&q);
-	}
-	moments_end(&s->moments);
-	imatrix_close(&imatrix);
-	return status;
-}
-
-static void show_training(void *ctx, const struct train_loop_progress *p)
-{
-	char left[32];
-	(void)ctx;
-
-	clock_human(p->seconds_left, left);
-	log_live("learn: step %ld/%ld  KL %.4f  %s left  %s", p->step, p->steps, p->loss, left, metering_live());
-}
-
-static int set(struct opt_parse *p, const char *name, const char *value, struct err *e)
-{
-	return opt_assign(p, name, value, e) < 0 ? err_prefix(e, "--%s", name) : 0;
-}
-
-/* The rest is what tune has. */
-static int make_recipe(struct shrinking *s, const char *type, const char *dir, struct recipe *r, struct opt_parse *p,
-                       struct err *e)
+/* Rows that are given, and others in the place of texts that are to be drawn. */
+static int read_texts(struct shrinking *s, struct err *e)
 {
 	const struct shrink *o = s->o;
-	const char *const given[][2] = {
-		{ "model", s->model }, { "teacher", s->model }, { "data", o->data ? o->data : s->texts },
-		{ "out", dir }, { "method", "full" }, { "objective", "distill" }, { "beta", "0" }, { "qat", type },
-		{ "qat-imatrix", s->imatrix }, { "forgetting", "false" }, { "lr-scheduler-type", "cosine" },
-	};
-	int status = opt_begin(p, recipe_opts, r, e);
 
-	for (size_t i = 0; i < ARRAY_LEN(given) && status == 0; i++)
-		status = set(p, given[i][0], given[i][1], e);
-	if (status < 0)
+	if ((o->eval_data && read_rows(s, &s->judge, "eval-data", o->eval_data, e) < 0) ||
+	    (o->data && read_rows(s, &s->learn, "data", o->data, e) < 0))
 		return -1;
-	opt_put(p, "max-steps", (double)o->max_steps);
-	opt_put(p, "per-device-train-batch-size", (double)o->batch_size);
-	opt_put(p, "learning-rate", o->learning_rate);
-	opt_put(p, "max-length", LENGTH);
-	opt_put(p, "seed", (double)o->seed);
-	r->memory = o->memory;
-	if (recipe_resolve(r, e) < 0)
+	if (!o->eval_data)
+		stand_in(s, &s->judge, JUDGED_TEXTS_OWN);
+	if (!o->data)
+		stand_in(s, &s->learn, (size_t)o->texts);
+	s->judge.n = MIN(s->judge.n, (size_t)o->limit);
+	if (o->task && rows_load(&s->task, o->task, e) < 0)
 		return -1;
-	recipe_settle(r, s->app->kernels);
+	if (o->task)
+		metering_in("task", o->task, s->task.hash);
 	return 0;
 }
 
-/* The run, in a folder of its own, where its file is. */
-static int learn(struct shrinking *s, struct step *x, struct err *e)
+/* Texts to judge by are the first ones that the model draws: those that tune measures forgetting on too. */
+static int draw_texts(struct shrinking *s, struct err *e)
 {
-	char *dir = mem_printf("%s/%s", s->work, x->type);
-	struct trial_result done;
-	struct opt_parse p = { 0 };
-	struct recipe r;
+	const struct shrink *o = s->o;
 
-	int status = make_recipe(s, x->type, dir, &r, &p, e);
-	struct trial_options t = { .recipe = &r, .folder = TRIAL_EITHER, .part = "shrink", .log = &log_nothing,
-		                   .progress = show_training, .ctx = s };
-	if (status == 0)
-		status = trial_run(s->app, &t, &done, e);
-	log_live_end();
-	if (status == 0) {
-		s->stopped = done.end != TRIAL_DONE;
-		x->gas = done.whole;
-		trial_result_release(&done);
+	if (!o->eval_data) {
+		set_release(&s->judge);
+		s->judge = (struct set){ 0 };
+		if (draw(s, &s->judge, 0, JUDGED_TEXTS_OWN, e) < 0)
+			return -1;
+		s->judge.n = MIN(s->judge.n, (size_t)o->limit);
 	}
-	opt_release(&p);
-	mem_free(dir);
-	return status;
+	if (o->data)
+		return 0;
+	set_release(&s->learn);
+	s->learn = (struct set){ 0 };
+	return draw(s, &s->learn, JUDGED_TEXTS_OWN, (size_t)o->texts, e) < 0 ? -1 :
+	                                                                          shrink_write_texts(s, s->texts, e);
 }
 
 /* --- what it came to --- */
@@ -509,9 +302,9 @@ static int climb(struct shrinking *s, const char *type, enum rung rung, struct e
 	if (rung != RUNG_LEARN)
 		metering_open_span(&span);
 	log_live("%s: %s", type, rung_names[rung]);
-	int status = quantize(s, type, rung, rung == RUNG_LEARN ? NULL : x->path, &x->bytes, e);
+	int status = shrink_quantize(s, type, rung, rung == RUNG_LEARN ? NULL : x->path, &x->bytes, e);
 	if (status == 0 && rung == RUNG_LEARN)
-		status = learn(s, x, e);
+		status = shrink_learn(s, x, e);
 	if (rung != RUNG_LEARN)
 		metering_read_span(&span, &x->gas);
 	if (status < 0 || s->stopped || compare(s, x, e) < 0)
@@ -522,9 +315,11 @@ static int climb(struct shrinking *s, const char *type, enum rung rung, struct e
 	return 0;
 }
 
+struct sized { char *type; size_t bytes; };
+
 static int by_size(const void *a, const void *b)
 {
-	const struct step *x = a, *y = b;
+	const struct sized *x = a, *y = b;
 
 	return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
@@ -532,29 +327,37 @@ static int by_size(const void *a, const void *b)
 /* From the smallest on. */
 static int sort_types(struct shrinking *s, struct err *e)
 {
-	struct step sizes[TYPES] = { 0 };
+	struct sized sizes[SHRINK_TYPES] = { 0 };
 
 	for (size_t i = 0; i < s->n_types; i++) {
-		sizes[i].path = s->types[i];
-		if (quantize(s, s->types[i], RUNG_ROUND, NULL, &sizes[i].bytes, e) < 0)
+		sizes[i].type = s->types[i];
+		if (shrink_quantize(s, s->types[i], RUNG_ROUND, NULL, &sizes[i].bytes, e) < 0)
 			return -1;
 	}
 	qsort(sizes, s->n_types, sizeof(*sizes), by_size);
-	for (size_t i = 0; i < s->n_types; i++)
-		s->types[i] = sizes[i].path;
+	for (size_t i = 0; i < s->n_types; i++) {
+		s->types[i] = sizes[i].type;
+		s->sizes[i] = sizes[i].bytes;
+	}
 	return 0;
+}
+
+enum rung shrink_last(const struct shrinking *s)
+{
+	int last = 0;
+
+	while (strcmp(s->o->rungs, rung_names[last]) != 0)
+		last++;
+	return (enum rung)last;
 }
 
 static int climb_all(struct shrinking *s, struct err *e)
 {
 	bool there = false;
-	int last = 0;
 
-	while (strcmp(s->o->rungs, rung_names[last]) != 0)
-		last++;
 	for (size_t i = 0; i < s->n_types; i++)
-		for (int r = RUNG_ROUND; r <= last; r++) {
-			if (r == RUNG_IMATRIX && !there && make_imatrix(s, e) < 0)
+		for (int r = RUNG_ROUND; r <= (int)shrink_last(s); r++) {
+			if (r == RUNG_IMATRIX && !there && shrink_imatrix(s, e) < 0)
 				return -1;
 			there |= r == RUNG_IMATRIX;
 			if (climb(s, s->types[i], (enum rung)r, e) < 0)
@@ -691,11 +494,11 @@ static void say_source(const struct shrinking *s)
 static int run_all(struct shrinking *s, struct err *e)
 {
 	if (loaded_text(&s->source, e) < 0 || model_want_causal(&s->source.model, e) < 0 ||
-	    source_hash(&s->source.model.source, s->hash, e) < 0 || sort_types(s, e) < 0 ||
-	    io_mkdirs(s->work, e) < 0)
+	    source_hash(&s->source.model.source, s->hash, e) < 0 || sort_types(s, e) < 0)
 		return -1;
 	say_source(s);
-	if (take_texts(s, e) < 0 || score(s, &s->source, &s->before, e) < 0 || climb_all(s, e) < 0)
+	if (read_texts(s, e) < 0 || shrink_plan(s, e) < 0 || io_mkdirs(s->work, e) < 0 || draw_texts(s, e) < 0 ||
+	    score(s, &s->source, &s->before, e) < 0 || climb_all(s, e) < 0)
 		return -1;
 	if (s->stopped) {
 		log_say("stopped; the same command goes on");
@@ -752,6 +555,7 @@ const struct command cmd_shrink = {
 	.order = 65,
 	.opts = shrink_opts,
 	.options_size = sizeof(struct shrink),
+	.plans = true,
 	.least = 1, .most = 1, .wanted = "one model was wanted, a GGUF file or a Hugging Face folder",
 	.run = run,
 };
