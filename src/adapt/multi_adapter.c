@@ -1,10 +1,11 @@
-/* multi_adapter: several adapters as one overlay, each row going through its own. The factors of all LoRA adapters lie
- * side by side, A of a weight as [Σr,in], B as [out,Σr], so that the two products of LoRA are done once for all
- * rows, and between them op_adapter_mask leaves of a row's Σr numbers only those of its adapter. Every row pays for
- * the ranks of all adapters: little beside the weights' own product, as long as Σr is small against them. Scales
- * are multiplied into A (of an embedding into B), as the products would have done.
+/* multi_adapter: several adapters as one overlay, each row going through its own. The factors of all LoRA adapters of a
+ * weight lie one after the other, both as a row of a batch meets them: Aᵀ of an adapter as [in,r], Bᵀ as [r,out].
+ * op_adapter_down multiplies each row with the A of its adapter and says which rows of Bᵀ it meets then, as a term
+ * of the weight's own product: a row pays for its adapter's rank, whatever others are there. Of an embedding A is
+ * [in,Σr], of whose row the adapter's columns are picked. Scales are multiplied into A (of an embedding into B), as
+ * the products would have done.
  *
- * Other kinds lie under that, each an overlay that serves its rows alone: what it adds is masked as well where it goes
+ * Other kinds lie under that, each an overlay that serves its rows alone: what it adds is masked where it goes
  * up as a term of a product (overlay_hooks.by_row), as far as a product has room for terms; of the rest (a weight that
  * is another one, a product that is scaled) both are computed, with it and without, and each row's chosen
  * (overlay.apart).
@@ -14,6 +15,7 @@
 #include "adapt/multi_adapter.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "model/graph.h"
@@ -21,7 +23,7 @@
 
 struct place {             /* what is added to one weight */
 	size_t first[ADAPTERS_MOST + 1]; /* columns of each adapter; the last is Σr */
-	int a, b;              /* parameters */
+	int a, b;              /* parameters: [Σr + spare,in], whose numbers are blocks [in,r], and [Σr + spare,out] */
 	bool embedding;        /* A is [in,Σr] */
 };
 
@@ -109,19 +111,26 @@ static int add_place(struct adapter *out, const struct model *m, const struct pa
 	at->first[s->n] = sum;
 	if (!sum)
 		return -1;
-	size_t dim[] = { at->embedding ? rows_a : sum, at->embedding ? sum : rows_a };
-	at->a = adapter_param(out, arena_printf(&out->mem, "several.%d.A", weight), 2, dim, -1, plain);
-	at->b = adapter_param(out, arena_printf(&out->mem, "several.%d.B", weight), 2, (size_t[]){ rows_b, sum }, -1,
-	                      plain);
+	size_t a[] = { at->embedding ? rows_a : sum + adapter_spare(rows_a), at->embedding ? sum : rows_a };
+	size_t b[] = { sum + adapter_spare(rows_b), rows_b };
+	at->a = adapter_param(out, arena_printf(&out->mem, "several.%d.A", weight), 2, a, -1, plain);
+	at->b = adapter_param(out, arena_printf(&out->mem, "several.%d.B", weight), 2, b, -1, plain);
 	return 0;
 }
 
-/* to [rows][width], its columns from `at` on: those of from [rows][r], times scale. */
-static void put_columns(float *to, size_t width, size_t at, const float *from, size_t rows, size_t r, float scale)
+/* to [rows][width], its columns from `at` on: those of from [rows][r]. */
+static void put_columns(float *to, size_t width, size_t at, const float *from, size_t rows, size_t r)
 {
 	for (size_t i = 0; i < rows; i++)
-		for (size_t j = 0; j < r; j++)
-			to[i * width + at + j] = from[i * r + j] * scale;
+		memcpy(to + i * width + at, from + i * r, r * sizeof(*to));
+}
+
+/* to [cols][rows]: from [rows][cols], times scale. */
+static void put_across(float *to, const float *from, size_t rows, size_t cols, float scale)
+{
+	for (size_t i = 0; i < rows; i++)
+		for (size_t j = 0; j < cols; j++)
+			to[j * rows + i] = from[i * cols + j] * scale;
 }
 
 static void fill_place(struct adapter *out, const struct part *p, const struct place *at, size_t i, int weight)
@@ -137,11 +146,10 @@ static void fill_place(struct adapter *out, const struct part *p, const struct p
 	float *w = out->overlay.params.w, *A = w + to[at->a].offset, *B = w + to[at->b].offset;
 	float scale = (float)pair->scale;
 	if (at->embedding)
-		put_columns(A, width, first, a, items[pair->a].dim[0], pair->r, 1);
+		put_columns(A, width, first, a, items[pair->a].dim[0], pair->r);
 	else
-		put_columns(A + first * items[pair->a].dim[1], items[pair->a].dim[1], 0, a, pair->r,
-		            items[pair->a].dim[1], scale);
-	put_columns(B, width, first, b, items[pair->b].dim[0], pair->r, at->embedding ? scale : 1);
+		put_across(A + first * items[pair->a].dim[1], a, pair->r, items[pair->a].dim[1], scale);
+	put_across(B + first * items[pair->b].dim[0], b, items[pair->b].dim[0], pair->r, at->embedding ? scale : 1);
 }
 
 static int lay(struct adapter *out, const struct model *m, const struct part *parts, struct err *e)
@@ -173,8 +181,8 @@ static bool linear(struct graph *g, const struct overlay *o, int w, struct linea
 
 	if (!p)
 		return false;
-	uint32_t u = op_linear(g->tape, &(struct linear){ .x = l->x, .w = nn_param(g, o, p->a) });
-	l->term[0] = (struct linear_term){ op_adapter_mask(g->tape, u, p->first, s->n), nn_param(g, o, p->b) };
+	l->term[0] = (struct linear_term){ op_adapter_down(g->tape, l->x, nn_param(g, o, p->a), NULL, p->first, s->n),
+		                           nn_param(g, o, p->b) };
 	return false;
 }
 
@@ -190,10 +198,9 @@ static void experts(struct graph *g, const struct overlay *o, int w, struct expe
 		b[e] = nn_param(g, o, place_at(s, w + (int)e)->b);
 	}
 	if (p) {
-		struct experts low = { .x = l->x, .w = tape_stack(g->tape, "several.A", a, n), .to = l->to };
-		uint32_t u = op_experts(g->tape, &low);
-		l->term[0] = (struct linear_term){ op_adapter_mask(g->tape, u, p->first, s->n),
-			                           tape_stack(g->tape, "several.B", b, n) };
+		uint32_t u = op_adapter_down(g->tape, l->x, tape_stack(g->tape, "several.A", a, n), &l->to, p->first,
+		                             s->n);
+		l->term[0] = (struct linear_term){ u, tape_stack(g->tape, "several.B", b, n) };
 	}
 	mem_free(a);
 	mem_free(b);
@@ -206,7 +213,8 @@ static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embe
 
 	if (!p)
 		return y;
-	uint32_t low = op_adapter_mask(g->tape, op_embed(g->tape, nn_param(g, o, p->a), source), p->first, s->n);
+	uint32_t all = op_embed(g->tape, nn_param(g, o, p->a), source);
+	uint32_t low = op_adapter_down(g->tape, all, TENSOR_NONE, NULL, p->first, s->n);
 	return op_linear(g->tape, &(struct linear){ .x = low, .w = nn_param(g, o, p->b), .residual = y });
 }
 

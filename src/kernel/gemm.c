@@ -19,7 +19,8 @@
  * allow; so it is, in items like the others, where A's rows are picked by number.
  *
  * Where an item has so few rows that packing a panel costs more than multiplying it (dA = duᵀ·x of LoRA), B's rows
- * are read in place, a few at a time and in long runs. */
+ * are read in place, a few at a time and in long runs. So are those of a parted term, of which each row of A has its
+ * own: neighbours that have the same go together. */
 #include "kernel/gemm.h"
 
 #include <math.h>
@@ -306,10 +307,54 @@ static size_t slice_most(const struct kernels *k, const struct gemm_term *t, con
 	return t->a_col != 1 || picked(t) ? SLICE_ACROSS : SLICE;
 }
 
+/* Rows that all meet the same rows of B. */
+static void part_add(const struct kernels *k, const struct gemm_term *t, const float *a, size_t m, size_t j, size_t n,
+                     float *c, size_t ldc)
+{
+	size_t nr = (size_t)k->nr, ld = t->b.row_bytes / sizeof(float);
+	int32_t part[GEMM_TAG];
+
+	memcpy(part, a, sizeof(part));
+	const float *b = (const float *)t->b.data + (size_t)part[0] * ld + j;
+	a += GEMM_TAG;
+	if (m <= KERNEL_FEW && part[1]) {
+		k->few_sums(DTYPE_F32, m, n, (size_t)part[1], a, t->a_row, b, t->b.row_bytes, c, ldc);
+		return;
+	}
+	for (size_t q = 0; q < n && part[1]; q += nr)
+		k->tile_in_place(m, MIN(nr, n - q), (size_t)part[1], a, t->a_row, 1, b + q, ld, PANEL_ROWS, c + q, ldc,
+		                 true);
+}
+
+void gemm_parted_add(const struct kernels *k, const struct gemm_term *t, size_t i0, size_t m, size_t j, size_t n,
+                     float *c, size_t ldc)
+{
+	size_t most = t->a_rows ? 1 : (size_t)k->mr;
+
+	for (size_t i = 0, some = 1; i < m; i += some, some = 1) {
+		const float *a = a_at(t, i0 + i, 0);
+		while (i + some < m && some < most && !memcmp(a, a + some * t->a_row, GEMM_TAG * sizeof(*a)))
+			some++;
+		part_add(k, t, a, some, j, n, c + i * ldc, ldc);
+	}
+}
+
+static void parted_run(const struct kernels *k, const struct gemm_term *t, struct block *b)
+{
+	for (size_t i = 0; !b->started && i < b->m; i++)
+		memset(b->sum + i * b->ld, 0, b->n * sizeof(float));
+	gemm_parted_add(k, t, b->i0, b->m, b->j0, b->n, b->sum, b->ld);
+	b->started = true;
+}
+
 static void term_run(const struct kernels *k, const struct gemm_term *t, struct block *b)
 {
 	size_t nr = (size_t)k->nr;
 
+	if (t->parted) {
+		parted_run(k, t, b);
+		return;
+	}
 	if (few_rows(t, b)) {
 		const struct matrix *w = &t->b;
 		size_t each = t->a_rows ? 1 : b->m;
@@ -473,7 +518,8 @@ struct joined {
 static bool same_factor(const struct gemm_term *a, const struct gemm_term *b)
 {
 	return a->b.data == b->b.data && a->b.dtype == b->b.dtype && a->k == b->k && a->transposed == b->transposed &&
-	       a->scale == b->scale && a->a_col == 1 && b->a_col == 1 && !a->b.panel_bytes && !picked(a) && !picked(b);
+	       a->scale == b->scale && a->a_col == 1 && b->a_col == 1 && !a->b.panel_bytes && !picked(a) &&
+	       !picked(b) && !a->parted;
 }
 
 static bool has_in_common(const struct joined *w, int i, const struct gemm_term *t)

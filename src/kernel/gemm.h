@@ -16,6 +16,7 @@
 #include "kernel/kernels.h"
 
 enum { GEMM_TERMS = 6, GEMM_TOGETHER = 16, GEMM_SLICE = 576 /* most k of a panel */ };
+enum { GEMM_TAG = 2, GEMM_BESIDE = 16 }; /* of parted rows: numbers before them, numbers to be read behind B */
 
 struct matrix {                 /* row-major [rows][cols] */
 	enum dtype dtype;
@@ -36,6 +37,10 @@ struct gemm_term {
 	/* or NULL: i is i. [M]: A(i,k) = a[a_rows[i]*a_row + k*a_col]; [K]: A(i,k) = a[i*a_row + a_ks[k]*a_col], and
 	 * of B, which is f32 then, k's row is b_ks[k]; one of the two kinds alone */
 	const int32_t *a_rows, *a_ks, *b_ks;
+	/* Each row meets rows of B of its own: A's begin with two i32, the first of B's rows and how many; then come as
+	 * many numbers, k at most. B is f32 [rows][N], and GEMM_BESIDE numbers may be read behind it; a_col and scale
+	 * are 1, no a_ks. */
+	bool parted;
 };
 
 struct gemm {
@@ -53,6 +58,10 @@ struct gemm {
 /* A panel for gemm_tile of a term's B: columns j … j+n−1, numbers k0 … k0+some−1, scaled. */
 void gemm_pack(const struct kernels *k, const struct gemm_term *t, size_t j, size_t n, size_t k0, size_t some,
                float *out);
+
+/* c (m,n), rows ldc apart, += rows i0 … of a parted term's A times columns j … of B: the chain goes on. */
+void gemm_parted_add(const struct kernels *k, const struct gemm_term *t, size_t i0, size_t m, size_t j, size_t n,
+                     float *c, size_t ldc);
 
 size_t gemm_scratch_bytes(const struct kernels *k);
 /* scratch: pool_threads × gemm_scratch_bytes, 64-byte aligned. */

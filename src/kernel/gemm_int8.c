@@ -11,6 +11,7 @@
 #include "quant/panels.h"
 
 enum { ROWS = 128, ROWS_QUANTIZED = 16, ITEM_BYTES = 12 << 10, ITEMS_MOST = 64, FEW = 16, STREAM_BYTES = 512 << 10 };
+enum { ROWS_PARTED = 8, COLUMNS_PARTED = 256 };
 
 struct work {
 	const struct kernels *k;
@@ -72,7 +73,27 @@ static void put_row(const struct work *w, float *sum, size_t i, size_t j, size_t
 		memcpy(c, sum, n * sizeof(float));
 }
 
-/* C += Σ u·Uᵀ */
+/* C += Σ u·Uᵀ of a term whose rows have matrices of their own: over as many columns as there are, which are read as
+ * they lie. */
+static void parted_add(const struct work *w, const struct gemm_term *t, size_t i0, size_t m, size_t j, size_t n)
+{
+	const struct gemm_int8 *g = w->g;
+	float sum[ROWS_PARTED][COLUMNS_PARTED];
+
+	for (size_t i = 0; i < m; i += ROWS_PARTED)
+		for (size_t q = 0; q < n; q += COLUMNS_PARTED) {
+			size_t rows = MIN(m - i, (size_t)ROWS_PARTED), some = MIN(n - q, (size_t)COLUMNS_PARTED);
+			for (size_t r = 0; r < rows; r++)
+				memset(sum[r], 0, some * sizeof(float));
+			gemm_parted_add(w->k, t, i0 + i, rows, j + q, some, sum[0], COLUMNS_PARTED);
+			for (size_t r = 0; r < rows; r++) {
+				float *c = g->c + (i0 + i + r) * g->n + j + q;
+				w->k->add(c, sum[r], c, some);
+			}
+		}
+}
+
+/* C += Σ u·Uᵀ of the other terms */
 static void up_add(const struct work *w, float *panel, size_t i0, size_t m, size_t j, size_t n)
 {
 	const struct gemm_int8 *g = w->g;
@@ -81,7 +102,7 @@ static void up_add(const struct work *w, float *panel, size_t i0, size_t m, size
 	bool started = false;
 
 	for (const struct gemm_term *t = g->up; t < g->up + g->n_up; t++)
-		for (size_t k0 = 0, some; k0 < t->k; k0 += some, started = true) {
+		for (size_t k0 = 0, some; k0 < t->k && !t->parted; k0 += some, started = true) {
 			some = MIN(t->k - k0, (size_t)GEMM_SLICE);
 			gemm_pack(w->k, t, j, n, k0, some, panel);
 			for (size_t i = 0; i < m; i += mr)
@@ -113,15 +134,20 @@ static void panel_item(const struct work *w, size_t p, size_t i0, size_t m)
 static void item_run(void *ctx, size_t item, int thread)
 {
 	const struct work *w = ctx;
-	size_t i0 = item / w->column_items * ROWS, p = item % w->column_items * w->panels_each,
-	       end = MIN(w->n_panels, p + w->panels_each);
-	for (; p < end; p++) {
-		size_t m = MIN(w->g->m - i0, (size_t)ROWS), j = p * PANEL_ROWS;
+	size_t i0 = item / w->column_items * ROWS, first = item % w->column_items * w->panels_each,
+	       end = MIN(w->n_panels, first + w->panels_each), m = MIN(w->g->m - i0, (size_t)ROWS);
+
+	for (size_t p = first; p < end; p++) {
+		size_t j = p * PANEL_ROWS;
 		panel_item(w, p, i0, m);
 		if (w->g->n_up)
 			up_add(w, (float *)((char *)w->g->scratch + (size_t)thread * gemm_scratch_bytes(w->k)), i0, m,
 			       j, MIN(w->g->n - j, (size_t)PANEL_ROWS));
 	}
+	for (const struct gemm_term *t = w->g->up; t < w->g->up + w->g->n_up && first < end; t++)
+		if (t->parted)
+			parted_add(w, t, i0, m, first * PANEL_ROWS,
+			           MIN(w->g->n, end * PANEL_ROWS) - first * PANEL_ROWS);
 }
 
 /* With few rows the weights are a stream from memory, and each item is a new one: equal parts, a long one a thread. */

@@ -21,6 +21,8 @@
 
 struct adamw_step;
 
+struct sum_apart { const float *a, *w; size_t step, n; float *c; };
+
 enum {
 	KERNEL_MR_MAX = 16,
 	KERNEL_NR_MAX = 64,
@@ -61,6 +63,10 @@ struct kernels {
 	 * BF16, Q8_0), row_bytes apart. The same chain. */
 	void (*few_sums)(enum dtype t, size_t m, size_t n, size_t k, const float *a, size_t a_ld, const void *w,
 	                 size_t row_bytes, float *c, size_t ldc);
+
+	/* c[j] = Σ_k a[k]·w[k·step + j], j < n ≤ 16, of each of these, which have nothing in common but k: the chain
+	 * of gemm_tile. 16 numbers are read of each of w's rows. */
+	void (*sums_apart)(size_t sums, size_t k, const struct sum_apart *s);
 
 	/* int8. A row of n numbers (a multiple of 32) becomes blocks of KERNEL_Q8_BYTES: f32 d, f32 s, 2 × s16 half, 32
 	 * × s8 q, with x ≈ d·q, d = largest |x| / 127, q = round(x·(127 / largest)) to even, s = d·Σq, half: Σq of

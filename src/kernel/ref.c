@@ -149,6 +149,12 @@ static void few_sums(enum dtype t, size_t m, size_t n, size_t k, const float *a,
 		}
 }
 
+static void sums_apart(size_t n, size_t k, const struct sum_apart *s)
+{
+	for (; n; n--, s++)
+		tile_in_place(1, s->n, k, s->a, 0, 1, s->w, s->step, 0, s->c, 0, false);
+}
+
 /* The largest magnitude by its bits: NaN counts as the largest of all. */
 static float largest(const float *x, size_t n)
 {
@@ -587,6 +593,7 @@ void ref_install(struct kernels *k)
 		.tile_in_place = tile_in_place,
 		.panel_rows = panel_rows,
 		.few_sums = few_sums,
+		.sums_apart = sums_apart,
 		.q8_row = q8_row,
 		.q8_tile = q8_tile,
 		.dot = dot,

@@ -17,19 +17,15 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "op/adapter_columns.h"
 #include "op/batch_sample.h"
 #include "op/pointwise.h"
 #include "op/run.h"
 
-struct mask_attr {
-	size_t n;
-	uint32_t first[ADAPTERS_MOST + 1];
-};
-
 static int mask_shape(struct tape *t, struct node *n, struct err *e)
 {
 	struct tensor like = *tape_tensor(t, n->in[0]);
-	const struct mask_attr *attr = n->attr;
+	const struct adapter_columns *attr = n->attr;
 
 	if (like.n_dims != 2 || like.axis == AXIS_LABELS || !attr->first[attr->n] ||
 	    like.dim[1] % attr->first[attr->n])
@@ -38,19 +34,32 @@ static int mask_shape(struct tape *t, struct node *n, struct err *e)
 	return 0;
 }
 
-/* Those that a row has. */
-static void columns_of(const struct mask_attr *attr, const struct segment *s, int32_t pos, size_t *begin, size_t *end)
+struct adapter_columns adapter_columns_make(const size_t *first, size_t n)
 {
-	bool acts = pos >= s->invoked && (!attr->n || s->adapter >= 0);
+	struct adapter_columns c = { .n = n };
 
-	*begin = acts && attr->n ? attr->first[s->adapter] : 0;
-	*end = !acts ? 0 : attr->first[attr->n ? s->adapter + 1 : 0];
+	if (n > ADAPTERS_MOST)
+		BUG("%zu adapters, at most %d", n, ADAPTERS_MOST);
+	for (size_t i = 0; i <= n; i++)
+		c.first[i] = (uint32_t)first[i];
+	return c;
+}
+
+void adapter_columns_of(const struct adapter_columns *c, const struct batch *b, int32_t row, const struct segment **s,
+                        size_t *begin, size_t *end)
+{
+	while (row >= (*s)->start + (*s)->len)
+		++*s;
+	bool acts = b->pos[row] >= (*s)->invoked && (!c->n || (*s)->adapter >= 0);
+
+	*begin = acts && c->n ? c->first[(*s)->adapter] : 0;
+	*end = !acts ? 0 : c->first[c->n ? (*s)->adapter + 1 : 0];
 }
 
 /* Segments, rows and target rows ascend together. */
 static void mask_forward(struct run *r, const struct node *n)
 {
-	const struct mask_attr *attr = n->attr;
+	const struct adapter_columns *attr = n->attr;
 	const struct batch *b = r->batch;
 	size_t rows = run_rows(r, n->out[0]), C = attr->first[attr->n],
 	       parts = run_tensor(r, n->out[0])->dim[1] / C;
@@ -60,10 +69,8 @@ static void mask_forward(struct run *r, const struct node *n)
 
 	for (size_t i = 0; i < rows; i++) {
 		int32_t row = run_tensor(r, n->out[0])->axis == AXIS_TARGETS ? b->target_row[i] : (int32_t)i;
-		while (row >= s->start + s->len)
-			s++;
 		size_t begin, end;
-		columns_of(attr, s, b->pos[row], &begin, &end);
+		adapter_columns_of(attr, b, row, &s, &begin, &end);
 		for (size_t j = 0; j < parts; j++, x += C, y += C) {
 			memmove(y + begin, x + begin, (end - begin) * sizeof(*y));
 			memset(y, 0, begin * sizeof(*y));
@@ -78,7 +85,8 @@ static const struct op mask_back = {
 
 static void mask_backward(struct tape *t, uint32_t i)
 {
-	pointwise_backward(t, i, &mask_back, 1, NULL, 0, t->nodes[i].attr, sizeof(struct mask_attr));
+	pointwise_backward(t, i, &mask_back, 1, NULL, 0, t->nodes[i].attr,
+	                   sizeof(struct adapter_columns));
 }
 
 static uint32_t mask_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
@@ -111,11 +119,7 @@ const struct op op_row_adapter_mask = {
 
 uint32_t op_adapter_mask(struct tape *t, uint32_t x, const size_t *first, size_t n)
 {
-	struct mask_attr attr = { .n = n };
+	struct adapter_columns attr = adapter_columns_make(first, n);
 
-	if (n > ADAPTERS_MOST)
-		BUG("%zu adapters, at most %d", n, ADAPTERS_MOST);
-	for (size_t i = 0; i <= n; i++)
-		attr.first[i] = (uint32_t)first[i];
 	return tape_record(t, &op_row_adapter_mask, &x, 1, &attr, sizeof(attr));
 }

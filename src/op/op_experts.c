@@ -72,10 +72,13 @@ static int check_terms(const struct tape *t, const struct node *n, size_t E, siz
 	for (int i = 0; i < LINEAR_TERMS && n->in[IN_U + 2 * i]; i++) {
 		const struct tensor *u = tape_tensor(t, n->in[IN_U + 2 * i]);
 		const struct tensor *up = tape_tensor(t, n->in[IN_UP + 2 * i]);
-		if (want_stack(up, E, u->dim[1] / k, e) < 0)
+		size_t across = u->parted ? O : u->dim[1] / k, down = u->parted ? up->dim[1] : O;
+		if (u->parted && t->gradients)
+			return err_set(e, "%s: what adapters of several rows add has no gradient", u->name);
+		if (want_stack(up, E, across, e) < 0)
 			return -1;
-		if (up->dim[1] != O)
-			return err_set(e, "%s: %zu rows, %zu are wanted", up->name, up->dim[1], O);
+		if (up->dim[1] != down)
+			return err_set(e, "%s: %zu rows, %zu are wanted", up->name, up->dim[1], down);
 	}
 	return 0;
 }
@@ -168,10 +171,18 @@ static struct gemm_term term_of(const struct run *r, const float *a, const int32
 
 static void add_terms(const struct run *r, const struct node *n, const struct list *l, size_t e, struct gemm *g)
 {
+	const struct experts_attr *attr = n->attr;
+
 	for (int i = 0; i < LINEAR_TERMS && n->in[IN_U + 2 * i]; i++) {
 		uint32_t up = part_of(r, n->in[IN_UP + 2 * i], e);
-		if (up)
-			g->term[g->n_terms++] = term_of(r, run_f32(r, n->in[IN_U + 2 * i]), l->slots, up, true, 1);
+		const struct tensor *u = run_tensor(r, n->in[IN_U + 2 * i]);
+		struct gemm_term *term = &g->term[g->n_terms];
+		if (!up)
+			continue;
+		*term = term_of(r, run_f32(r, n->in[IN_U + 2 * i]), l->slots, up, !u->parted, 1);
+		term->a_row = u->dim[1] / attr->k;
+		term->parted = u->parted;
+		g->n_terms++;
 	}
 }
 
@@ -273,10 +284,13 @@ static double slots_of(const struct tape *t, const struct node *n, const struct 
 
 static double rank_sum(const struct tape *t, const struct node *n)
 {
+	size_t k = ((const struct experts_attr *)n->attr)->k;
 	double sum = 0;
 
-	for (int i = 0; i < LINEAR_TERMS && n->in[IN_U + 2 * i]; i++)
-		sum += (double)tape_tensor(t, n->in[IN_UP + 2 * i])->dim[2];
+	for (int i = 0; i < LINEAR_TERMS && n->in[IN_U + 2 * i]; i++) {
+		const struct tensor *u = tape_tensor(t, n->in[IN_U + 2 * i]);
+		sum += (double)(u->dim[1] / k - (u->parted ? GEMM_TAG : 0));
+	}
 	return sum;
 }
 

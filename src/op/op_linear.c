@@ -6,6 +6,9 @@
  *
  *     du = dy·U    dU = dyᵀ·u    dx = scale·dy·W    dW = scale·dyᵀ·x    dbias = Σ rows dy    dresidual = dy
  *
+ * A parted u (op_adapter_down.c) meets rows of U of its own, which is (ranks of all,O) then; so may x be. Such ones
+ * have no gradient.
+ *
  * Terms that are inside W already, which then is a form of W + Σ U·A that fewer bits hold, are not added but learn as
  * if they were: what rounds is taken for the identity (straight-through, Bengio et al. 2013).
  *
@@ -46,14 +49,25 @@ static int n_terms(const struct node *n)
 	return k;
 }
 
+static int want_no_gradient(const struct tape *t, const struct tensor *u, struct err *e)
+{
+	return t->gradients ? err_set(e, "%s: what adapters of several rows add has no gradient", u->name) : 0;
+}
+
+/* How many numbers of a row are multiplied, at most. */
+static size_t depth_of(const struct tensor *x)
+{
+	return x->dim[1] - (x->parted ? GEMM_TAG : 0);
+}
+
 static int check_terms(const struct tape *t, const struct node *n, size_t O, struct err *e)
 {
 	for (int k = 0; k < n_terms(n); k++) {
 		const struct tensor *u = tape_tensor(t, n->in[IN_U + 2 * k]);
 		const struct tensor *up = tape_tensor(t, n->in[IN_UP + 2 * k]);
-		if (up->n_dims != 2 || up->dim[0] != O)
-			return err_set(e, "%s: %zu rows, %zu are wanted", up->name, up->dim[0], O);
-		if (want_matrix(u, up->dim[1], up->name, e) < 0)
+		if (up->n_dims != 2 || up->dim[u->parted] != O)
+			return err_set(e, "%s: %zu numbers, %zu are wanted", up->name, up->dim[u->parted], O);
+		if (u->parted ? want_no_gradient(t, u, e) < 0 : want_matrix(u, up->dim[1], up->name, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -68,7 +82,7 @@ static double rank_sum(const struct tape *t, const struct node *n)
 	if (attr && attr->inside)
 		return 0;
 	for (int k = 0; k < n_terms(n); k++)
-		sum += (double)tape_tensor(t, n->in[IN_UP + 2 * k])->dim[1];
+		sum += (double)depth_of(tape_tensor(t, n->in[IN_U + 2 * k]));
 	return sum;
 }
 
@@ -77,10 +91,12 @@ static int linear_shape(struct tape *t, struct node *n, struct err *e)
 	const struct tensor *x = tape_tensor(t, n->in[IN_X]), *w = tape_tensor(t, n->in[IN_W]);
 	const struct linear_attr *attr = n->attr;
 	enum axis axis = x->axis;
-	size_t dim[2] = { x->dim[0], w->dim[0] };
+	size_t dim[2] = { x->dim[0], w->dim[x->parted] };
 
-	if (w->n_dims != 2 || want_matrix(x, w->dim[1], w->name, e) < 0)
-		return w->n_dims != 2 ? err_set(e, "%s is no matrix", w->name) : -1;
+	if (w->n_dims != 2)
+		return err_set(e, "%s is no matrix", w->name);
+	if (x->parted ? want_no_gradient(t, x, e) < 0 : want_matrix(x, w->dim[1], w->name, e) < 0)
+		return -1;
 	if (n->in[IN_BIAS] && tensor_count(tape_tensor(t, n->in[IN_BIAS])) != dim[1])
 		return err_set(e, "%s: %zu numbers, %zu are wanted", tape_tensor(t, n->in[IN_BIAS])->name,
 		               tensor_count(tape_tensor(t, n->in[IN_BIAS])), dim[1]);
@@ -100,12 +116,11 @@ static int linear_shape(struct tape *t, struct node *n, struct err *e)
 /* A·B with A's rows as they lie (m × k). */
 static struct gemm_term term_of(const struct run *r, uint32_t a, uint32_t b, bool transposed, float scale)
 {
-	struct matrix B = run_matrix(r, b);
-	size_t k = run_tensor(r, a)->dim[1];
+	const struct tensor *A = run_tensor(r, a);
 
-	return (struct gemm_term){
-		.a = run_f32(r, a), .a_row = k, .a_col = 1, .b = B, .transposed = transposed, .k = k, .scale = scale
-	};
+	return (struct gemm_term){ .a = run_f32(r, a), .a_row = A->dim[1], .a_col = 1, .b = run_matrix(r, b),
+		                   .transposed = transposed && !A->parted, .k = depth_of(A), .scale = scale,
+		                   .parted = A->parted };
 }
 
 /* c (+)= a·Wᵀ (+ bias + residual), W in panels. */
@@ -207,7 +222,7 @@ void linear_cost(const struct tape *t, const struct node *n, const struct live *
 {
 	const struct tensor *w = tape_tensor(t, n->in[IN_W]);
 	double out = tensor_live(tape_tensor(t, n->out[0]), live);
-	double depth = (double)w->dim[1] + rank_sum(t, n);
+	double depth = (double)depth_of(tape_tensor(t, n->in[IN_X])) + rank_sum(t, n);
 
 	*flops = 2 * out * depth;
 	*bytes = stored_bytes(w) + 4 * (out + tensor_live(tape_tensor(t, n->in[IN_X]), live));

@@ -158,6 +158,15 @@ uint32_t op_drop_columns(struct tape *t, uint32_t x /* N,C */, struct drop_colum
 /* of a row's columns, its adapter's alone; of each of its parts where x is several times first[n] wide. n 0: all
  * first[0] of them, whatever the adapter. Before the place where its segment's adapter is invoked a row has none. */
 uint32_t op_adapter_mask(struct tape *t, uint32_t x /* N,C or R,C */, const size_t *first /* [n + 1] */, size_t n);
+/* Of each row what its adapter's own columns of a product with Aᵀ are, as a parted tensor: it is u of a term, or x of
+ * a product, whose other factor has the adapters' rows below each other, (first[n] + adapter_spare(O),O). Adapter q's
+ * block of A, from number first[q]·I on, is [I][its columns]. x (N,I) or (R,I), a (first[n] + adapter_spare(I),I); a
+ * none: x has all columns beside each other, which are picked. Of experts (`to`, or NULL) x is theirs and a a stack of
+ * E of them; then it is a term of op_experts. No gradient. */
+uint32_t op_adapter_down(struct tape *t, uint32_t x, uint32_t a, const struct routing *to,
+                         const size_t *first /* [n + 1] */, size_t n);
+/* Rows that stand below those of such a factor of so many columns, since more is read than counts. */
+size_t adapter_spare(size_t columns);
 /* a in the rows that go through one adapter, else b, both N,C or R,C */
 uint32_t op_adapter_rows(struct tape *t, uint32_t a, uint32_t b, int adapter);
 /* R,C: the target rows */

@@ -50,6 +50,7 @@ struct tensor {
 	bool needs_grad;
 	bool changes;             /* a weight whose numbers may be others in the next step */
 	bool kept;                /* is looked at when the step is over, whoever read it before */
+	bool parted;              /* rows that each meet a part of the other factor: op_adapter_down.c */
 	uint32_t producer;        /* node number + 1; 0: none */
 	const uint32_t *parts;    /* [dim[0]] of a stack: bound tensors, TENSOR_NONE where it has a gap; the tape's */
 };

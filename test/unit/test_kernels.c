@@ -634,6 +634,39 @@ static void test_tiles(struct test *t, const struct kernels *k)
 	mem_free(panels);
 }
 
+/* Any number of sums, each with a stride and width of its own; C's surroundings stay. */
+static void test_sums_apart(struct test *t, const struct kernels *k)
+{
+	enum { SUMS = 7, K = 37, WIDE = 21 };
+	struct rng_stream rng = { 10 };
+	float *a = sample_floats((size_t)SUMS * K, &rng),
+	      *w = sample_floats((size_t)SUMS * K * WIDE + PANEL_ROWS, &rng);
+	float got[SUMS * WIDE], want[PANEL_ROWS];
+	struct sum_apart s[SUMS];
+
+	test_case(t, "%s: sums_apart, the bits of a tile", k->name);
+	for (size_t sums = 1; sums <= SUMS; sums++) {
+		for (size_t p = 0; p < (size_t)SUMS * WIDE; p++)
+			got[p] = 0.5F;
+		for (size_t p = 0; p < sums; p++)
+			s[p] = (struct sum_apart){ a + p * K, w + p * K * WIDE, WIDE - p,
+				                   (p * 5 + sums) % PANEL_ROWS + 1, got + p * WIDE };
+		k->sums_apart(sums, K, s);
+		for (size_t p = 0; p < SUMS; p++) {
+			size_t n = p < sums ? s[p].n : 0;
+			if (n)
+				k->tile_in_place(1, n, K, s[p].a, K, 1, s[p].w, s[p].step, PANEL_ROWS, want, WIDE,
+				                 false);
+			bool right = !memcmp(got + p * WIDE, want, n * sizeof(*want));
+			for (size_t j = n; j < WIDE; j++)
+				right &= got[p * WIDE + j] == 0.5F;
+			CHECK_MSG(t, right, "number %zu of %zu, %zu columns", p, sums, n);
+		}
+	}
+	mem_free(a);
+	mem_free(w);
+}
+
 static void test_choice(struct test *t, const struct kernels *const *all, size_t n)
 {
 	struct err e = ERR_INIT;
@@ -675,6 +708,7 @@ void test_kernels(struct test *t)
 		test_adamw(t, k, ref, &b);
 		test_panels(t, k);
 		test_tiles(t, k);
+		test_sums_apart(t, k);
 	}
 	buffers_free(&b);
 }

@@ -40,7 +40,7 @@ static bool fine(struct bench *b, int status, const struct err *e)
 /* Its numbers are not those of a new one, which adds nothing. */
 static int make_odd(struct adapter *a, const struct model *m, struct err *e)
 {
-	const char *options[] = { "lora-r", "3", "lora-alpha", "5", "target-modules", "k_proj,up_proj,o_proj", NULL };
+	const char *options[] = { "lora-r", "19", "lora-alpha", "5", "target-modules", "k_proj,up_proj,o_proj", NULL };
 	struct rng_key key = { 9, RNG_TEST };
 
 	if (adapter_new_named(a, "lora", m, options, 9, e) < 0)
@@ -101,14 +101,14 @@ static void compare_alone(struct bench *b, const struct session *s, const struct
 
 static void check_bits(struct bench *b)
 {
-	static const int lengths[STEPS][SEQUENCES] = { { 5, 1, 9, 2, 1, 3 },
+	static const int lengths[STEPS][SEQUENCES] = { { 5, 1, 9, 17, 1, 3 },
 		                                       { 1, 1, 1, 1, 1, 1 },
 		                                       { 1, 4, 1, 1, 2, 1 } };
 	struct err e = ERR_INIT;
 	struct rng_stream rng = { 3 };
 	struct session *s;
 	struct session_part parts[SEQUENCES];
-	int32_t ids[SEQUENCES][16];
+	int32_t ids[SEQUENCES][17];
 
 	CHECK(b->t, session_new(&s, &b->model, &b->all.overlay, &b->device,
 	                        &(struct session_size){ LENGTH, SEQUENCES + 1, { 0 } }, &e) == 0);
@@ -249,6 +249,13 @@ static const struct kind { const char *folder, *type, *options[7]; } kinds[] = {
 	{ "llama-alora", NULL, { NULL } },
 };
 
+/* Of a mixture: experts' matrices and others, of several ranks. */
+static const struct kind of_experts[] = {
+	{ "mixtral-lora", NULL, { NULL } },
+	{ NULL, "lora", { "lora-r", "19", "target-modules", "w1,w2,v_proj" } },
+	{ NULL, "lora", { "lora-r", "3", "target-modules", "w3" } },
+};
+
 /* Made so that each does something: twice, the same numbers. */
 static bool make_kind(struct bench *b, const struct kind *x, uint64_t seed, struct adapter *a)
 {
@@ -282,8 +289,8 @@ static void feed_one(struct bench *b, const struct overlay *o, const int32_t *id
 	session_free(s);
 }
 
-/* Kinds first … first + n − 1 beside each other, and a row of none. */
-static void check_kinds(struct bench *b, int first, int n)
+/* Kinds first … first + n − 1 of so many beside each other, and a row of none. */
+static void check_kinds(struct bench *b, const struct kind *of, int most, int first, int n)
 {
 	struct adapter beside[KINDS], alone, all;
 	const char *names[KINDS];
@@ -296,7 +303,7 @@ static void check_kinds(struct bench *b, int first, int n)
 	for (int i = 0; i < 16; i++)
 		ids[i] = i == 2 ? 298 : i == 3 ? 31 : 5 + i * 17 % 200; /* llama-alora's invocation is there */
 	for (int i = 0; i < n; i++) {
-		const struct kind *x = &kinds[(first + i) % KINDS];
+		const struct kind *x = &of[(first + i) % most];
 		names[i] = x->folder ? x->folder : x->type;
 		if (!make_kind(b, x, 7 + (uint64_t)i, &beside[i]))
 			return;
@@ -315,7 +322,7 @@ static void check_kinds(struct bench *b, int first, int n)
 		CHECK_MSG(b->t, session_step(s, parts, n + 1, &e) == 0, "%s", e.msg);
 	for (int i = 0; i <= n && made; i++) {
 		feed_one(b, NULL, ids, parts[i].n, plain);
-		if (i < n && make_kind(b, &kinds[(first + i) % KINDS], 7 + (uint64_t)i, &alone)) {
+		if (i < n && make_kind(b, &of[(first + i) % most], 7 + (uint64_t)i, &alone)) {
 			feed_one(b, &alone.overlay, ids, parts[i].n, want);
 			CHECK_MSG(b->t, memcmp(want, plain, V * sizeof(*want)) != 0, "%s does nothing", names[i]);
 			adapter_release(&alone);
@@ -357,16 +364,20 @@ void test_multi_adapter(struct test *t)
 			check_refusals(&b);
 		close_bench(&b);
 	}
-	for (int k = 0; k < 2; k++) {
-		char *path = io_join(test_golden(), k ? "llama.gguf" : "llama");
-		enum compute compute = k ? COMPUTE_INT8 : COMPUTE_F32;
+	for (int k = 0; k < 4; k++) {
+		static const char *const models[] = { "llama", "llama.gguf", "mixtral", "mixtral.gguf" };
+		char *path = io_join(test_golden(), models[k]);
+		enum compute compute = k % 2 ? COMPUTE_INT8 : COMPUTE_F32;
 		test_case(t, "%s: adapters of every kind beside each other, each with the bits that it has alone",
 		          path);
 		if (fine(&b, model_open(&b.model, path, &e), &e)) {
 			fine(&b, model_prepare(&b.model, b.pool, compute, PREPARE_GENERATE, &e), &e);
-			check_kinds(&b, 0, KINDS);
-			for (int first = 0; first < KINDS; first++)
-				check_kinds(&b, first, 2 + first % 3);
+			if (k >= 2)
+				check_kinds(&b, of_experts, ARRAY_LEN(of_experts), 0, ARRAY_LEN(of_experts));
+			else
+				check_kinds(&b, kinds, KINDS, 0, KINDS);
+			for (int first = 0; first < KINDS && k < 2; first++)
+				check_kinds(&b, kinds, KINDS, first, 2 + first % 3);
 			model_close(&b.model);
 		}
 		mem_free(path);
