@@ -1,5 +1,5 @@
-/* engine: a queue of tasks before a batcher. Tasks are few and short next to a step, so one lock and one condition
- * suffice. */
+/* engine: a queue of tasks before a batcher, or before several, one a model. Tasks are few and short next to a step, so
+ * one lock and one condition suffice. */
 #include "serve/engine.h"
 
 #include <errno.h>
@@ -17,6 +17,7 @@ struct task {
 
 struct engine {
 	struct batcher *batcher;
+	struct engine *main, *next;    /* who has the queue; of the main the list of those beside it, in no order */
 	pthread_mutex_t lock;
 	pthread_cond_t came;
 	struct task *first, **end;
@@ -28,6 +29,7 @@ struct engine *engine_new(struct session *s, const struct tokenizer *t, struct p
 	pthread_condattr_t how;
 
 	*g = (struct engine){ .batcher = s ? batcher_new(s, t, pool) : NULL };
+	g->main = g;
 	g->end = &g->first;
 	pthread_mutex_init(&g->lock, NULL);
 	pthread_condattr_init(&how);
@@ -37,10 +39,37 @@ struct engine *engine_new(struct session *s, const struct tokenizer *t, struct p
 	return g;
 }
 
+struct engine *engine_beside(struct engine *main, struct session *s, const struct tokenizer *t, struct pool *pool)
+{
+	struct engine *g = mem_alloc(sizeof(*g));
+
+	*g = (struct engine){ .batcher = s ? batcher_new(s, t, pool) : NULL, .main = main, .next = main->next };
+	main->next = g;
+	return g;
+}
+
+/* It leaves those that the main steps. */
+static void free_beside(struct engine *g)
+{
+	struct engine **at = &g->main->next;
+
+	while (*at != g)
+		at = &(*at)->next;
+	*at = g->next;
+	batcher_free(g->batcher);
+	mem_free(g);
+}
+
 void engine_free(struct engine *g)
 {
 	if (!g)
 		return;
+	if (g->main != g) {
+		free_beside(g);
+		return;
+	}
+	if (g->next)
+		BUG("the engine of a model is freed before those beside it");
 	for (struct task *t = g->first, *next; t; t = next) {
 		next = t->next;
 		mem_free(t);
@@ -55,6 +84,7 @@ void engine_do(struct engine *g, engine_task *run, void *ctx)
 {
 	struct task *t = mem_alloc(sizeof(*t));
 
+	g = g->main;
 	*t = (struct task){ run, ctx, NULL };
 	pthread_mutex_lock(&g->lock);
 	*g->end = t;
@@ -92,16 +122,28 @@ static struct task *take(struct engine *g, double patience)
 	return t;
 }
 
-static bool answers(const struct engine *g) { return g->batcher && batcher_busy(g->batcher); }
+/* Has any of them something to answer? */
+static bool answers(const struct engine *g)
+{
+	for (; g; g = g->next)
+		if (g->batcher && batcher_busy(g->batcher))
+			return true;
+	return false;
+}
 
 int engine_turn(struct engine *g, double patience, struct err *e)
 {
+	int status = 0;
+
 	for (struct task *t = take(g, answers(g) ? 0 : patience), *next; t; t = next) {
 		next = t->next;
 		t->run(t->ctx);
 		mem_free(t);
 	}
-	return answers(g) ? batcher_step(g->batcher, e) : 0;
+	for (struct engine *one = g; one && status == 0; one = one->next)
+		if (one->batcher && batcher_busy(one->batcher))
+			status = batcher_step(one->batcher, e);
+	return status;
 }
 
 bool engine_busy(struct engine *g)
