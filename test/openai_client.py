@@ -10,7 +10,8 @@ import base64, http.client, json, os, random, shutil, signal, socket, struct, su
 class Server:
     def __init__(self, command):
         self.command = command
-        self.process = subprocess.Popen([*command, "--port", "0", "--json", "--ledger", "off"],
+        self.process = subprocess.Popen([*command, "--port", "0", "--json", "--ledger",
+                                         os.environ.get("LEDGER", "off")],
                                         stdout=subprocess.PIPE, text=True)
         self.said = json.loads(self.process.stdout.readline())
         self.port = int(self.said["address"].split(":")[2].split("/")[0])
@@ -121,6 +122,66 @@ def refusals(s):
 
 def keys(s):
     print(*[s.ask("/v1/models", None, key)[0] for key in (None, "wrong", "right1", "secret")], s.ask("/health")[0])
+
+
+def refusal(s, key, path="/v1/completions", **body):
+    """Status, type, code, param and retry-after of what is asked by a key."""
+    c = http.client.HTTPConnection("127.0.0.1", s.port)
+    body = {"model": s.model, "prompt": "The plan", "max_tokens": 2, "temperature": 0, **body}
+    c.request("POST", path, json.dumps(body), {"Content-Type": "application/json", "Authorization": "Bearer " + key})
+    r = c.getresponse()
+    text, after = r.read().decode(), r.getheader("retry-after")
+    c.close()
+    e = json.loads(text).get("error", {})
+    return r.status, e.get("type"), e.get("code"), e.get("param"), after and 0 < int(after) <= 86400
+
+
+def served(s):
+    """What the ledger has of each key: tokens."""
+    text = subprocess.run([s.command[0], "gas", "show", "--served", "key", "--json", "--ledger", os.environ["LEDGER"]],
+                          capture_output=True, text=True, check=True).stdout
+    rows = [json.loads(line) for line in text.splitlines()]
+    return {r["key"]: r["tokens_in"] + r["tokens_out"] for r in rows if "key" in r}
+
+
+def budgets(s):
+    """Names with budgets and limits; what was used outlives a kill; SIGHUP reads keys anew."""
+    file = s.command[s.command.index("--api-key-file") + 1]
+    body = {"model": s.model, "prompt": "The plan", "max_tokens": 9, "temperature": 0}
+    status, j = s.ask("/v1/completions", body, "sk-a")
+    gas = j["usage"]["gas"]
+    print("answer", status, j["usage"]["total_tokens"], sorted(gas["alone"]),
+          gas["alone"]["seconds_low"] <= gas["alone"]["seconds"] <= gas["alone"]["seconds_high"])
+    print("never", refusal(s, "sk-a", max_tokens=60))
+    print("today", refusal(s, "sk-a", max_tokens=45))
+    print("bob", refusal(s, "sk-b", max_tokens=20), refusal(s, "sk-b", max_tokens=40))
+    print("gone", refusal(s, "sk-b", max_tokens=20))
+    print("carol", refusal(s, "sk-c", max_tokens=100)[0])
+    print("many", refusal(s, "sk-a", logprobs=3), refusal(s, "sk-a", logprobs=2)[0])
+    print("forced", refusal(s, "sk-a", logprobs=1, logit_bias={"5": 10}), refusal(s, "sk-a", logprobs=1, echo=True))
+    print("none", refusal(s, "sk-b", logprobs=0))
+    print("jobs", refusal(s, "sk-a", "/v1/fine_tuning/jobs"))
+    text = s.ask("/metrics", None, "sk-c", raw=True)[1]
+    print("metrics", 'kungfu_model_requests_total{model="llama",adapter=""} 4' in text,
+          "kungfu_tokens_drafted_total 0" in text)
+    while served(s) != {"alice": 19, "bob": 24, "carol": 104}:
+        time.sleep(0.05)
+    s.process.kill()
+    s.process.wait()
+    s.__init__(s.command)
+    print("killed", refusal(s, "sk-a", max_tokens=45), refusal(s, "sk-b", max_tokens=20)[2])
+    text = open(file).read()
+    open(file, "w").write("alice: [")
+    s.process.send_signal(signal.SIGHUP)
+    while "keys stay as they are: keys.yaml line 2: " not in open("log").read():
+        time.sleep(0.05)
+    open(file + ".new", "w").write(text.replace("sk-c", "sk-d"))
+    print("as before", refusal(s, "sk-c")[0])
+    os.rename(file + ".new", file)
+    while refusal(s, "sk-d")[0] != 200:
+        s.process.send_signal(signal.SIGHUP)
+        time.sleep(0.05)
+    print("anew", refusal(s, "sk-c")[:3])
 
 
 def adapters(s):

@@ -31,6 +31,7 @@ static bool json_only; /* --json: text must not reach stdout */
 static bool plan_shown;
 static int output_errno; /* of the first write to stdout that failed */
 static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t hung_up;
 static int this_rank; /* above 0: another speaks */
 static bool several; /* ranks: a step is never given up */
 
@@ -259,6 +260,28 @@ static void handle_signals(void (*handler)(int))
 void app_catch_signals(void) { handle_signals(this_rank ? SIG_IGN : several ? only_note : note_signal); }
 
 void app_note_signals(void) { handle_signals(only_note); }
+
+static void note_hangup(int signal)
+{
+	(void)signal;
+	hung_up = 1;
+}
+
+void app_catch_hangup(void)
+{
+	struct sigaction a = { .sa_handler = note_hangup, .sa_flags = SA_RESTART };
+
+	sigemptyset(&a.sa_mask);
+	sigaction(SIGHUP, &a, NULL);
+}
+
+bool app_hung_up(void)
+{
+	bool did = hung_up;
+
+	hung_up = 0;
+	return did;
+}
 
 bool app_signalled(void) { return interrupted; }
 

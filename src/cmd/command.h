@@ -103,6 +103,9 @@ void app_catch_signals(void);
 /* The same, but what is being computed is not given up: the command looks at app_interrupted itself. */
 void app_note_signals(void);
 bool app_interrupted(void);
+/* SIGHUP ends nothing from now on; did one come since this was last asked? */
+void app_catch_hangup(void);
+bool app_hung_up(void);
 bool app_signalled(void);                       /* by a signal: --max-gas left aside */
 
 #endif

@@ -139,6 +139,13 @@ int metering_limit(struct gas_limit *l, const struct common *o, struct err *e)
 	return status;
 }
 
+static void stop_recording(const struct err *e)
+{
+	log_warn("this run is not recorded any more: %s", e->msg);
+	ledger_close(books.ledger);
+	books.ledger = NULL;
+}
+
 static void put(void)
 {
 	struct err e = ERR_INIT;
@@ -149,9 +156,7 @@ static void put(void)
 	books.entry.n_uses = books.n_uses;
 	if (ledger_put(books.ledger, &books.entry, &e) == 0)
 		return;
-	log_warn("this run is not recorded any more: %s", e.msg);
-	ledger_close(books.ledger);
-	books.ledger = NULL;
+	stop_recording(&e);
 }
 
 static void open_ledger(const struct common *o)
@@ -723,6 +728,43 @@ static void put_requests(void)
 {
 	if (books.requests.len)
 		books.entry.requests = arena_printf(&books.mem, "[%s]", buf_str(&books.requests));
+}
+
+/* --- what a server answered --- */
+
+bool metering_records(void) { return books.ledger; }
+
+bool metering_served(void *ctx, const struct served *rows, size_t n)
+{
+	struct err e = ERR_INIT;
+	(void)ctx;
+
+	if (!books.ledger)
+		return false;
+	if (ledger_put_served(books.ledger, books.entry.id, rows, n, &e) == 0)
+		return true;
+	stop_recording(&e);
+	return false;
+}
+
+int metering_each_served(void (*each)(void *ctx, const struct served *s), void *ctx, struct err *e)
+{
+	return books.ledger ? ledger_each_served(books.ledger, "", each, ctx, e) : 0;
+}
+
+int metering_convert(double amount, const char *currency, double *out, struct err *e)
+{
+	return prices_convert(&books.prices, amount, currency, out, e);
+}
+
+bool metering_knows_energy(void)
+{
+	struct gas g;
+
+	gas_none(&g);
+	if (books.on)
+		meter_read(books.meter, &g);
+	return isfinite(g.energy.joules);
 }
 
 /* --- while it goes on --- */

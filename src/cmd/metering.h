@@ -78,6 +78,15 @@ const char *metering_live(void);
 void metering_error(const char *sentence);
 void metering_end(int status);
 
+/* What a server answered, by day, key, model and adapter (gas/served.h): sums of this run as they are now, kept at
+ * once; false: they are not. ctx: none. And all that is kept of all runs, a row after the other. */
+bool metering_records(void);
+bool metering_served(void *ctx, const struct served *rows, size_t n);
+int metering_each_served(void (*each)(void *ctx, const struct served *s), void *ctx, struct err *e);
+/* An amount of money in the currency of the prices; whether joules are known of this process. */
+int metering_convert(double amount, const char *currency, double *out, struct err *e);
+bool metering_knows_energy(void);
+
 /* --max-gas in the currency of the prices, for a command that hands it on. */
 int metering_limit(struct gas_limit *l, const struct common *o, struct err *e);
 /* The ledger that --ledger names, or the default one; mem_free; NULL: there is none. */

@@ -297,6 +297,12 @@ json_t *entry_json(const struct entry *x, bool inner)
 	for (size_t i = 0; i < x->n_uses; i++)
 		json_array_append_new(uses, use_json(&x->uses[i]));
 	json_object_set_new(j, "artefacts", uses);
+	if (x->n_served) {
+		json_t *served = json_array();
+		for (size_t i = 0; i < x->n_served; i++)
+			json_array_append_new(served, served_json(&x->served[i]));
+		json_object_set_new(j, "served", served);
+	}
 	return j;
 }
 
@@ -401,7 +407,7 @@ static int use_set(struct artefact_use *u, const json_t *j, struct arena *a, con
 
 int entry_from_json(struct entry *x, const json_t *j, struct arena *a, const char *where, struct err *e)
 {
-	const json_t *uses = json_object_get(j, "artefacts");
+	const json_t *uses = json_object_get(j, "artefacts"), *served = json_object_get(j, "served");
 
 	entry_init(x);
 	if (!json_is_object(j))
@@ -415,6 +421,11 @@ int entry_from_json(struct entry *x, const json_t *j, struct arena *a, const cha
 	x->uses = arena_array(a, x->n_uses, sizeof(*x->uses));
 	for (size_t i = 0; i < x->n_uses; i++)
 		if (use_set(&x->uses[i], json_array_get(uses, i), a, where, e) < 0)
+			return -1;
+	x->n_served = json_array_size(served);
+	x->served = arena_array(a, x->n_served, sizeof(*x->served));
+	for (size_t i = 0; i < x->n_served; i++)
+		if (served_from_json(&x->served[i], json_array_get(served, i), a, where, e) < 0)
 			return -1;
 	return 0;
 }

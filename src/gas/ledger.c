@@ -109,6 +109,11 @@ static const char *const other_tables =
 	"CREATE INDEX IF NOT EXISTS artefact_use_by_artefact ON artefact_use(artefact);"
 	"CREATE TABLE IF NOT EXISTS file_hash(path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, inode INTEGER, hash "
         "TEXT) WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS served(run TEXT NOT NULL REFERENCES run(id) ON DELETE CASCADE, day TEXT NOT NULL, "
+        "key TEXT NOT NULL, model TEXT NOT NULL, adapter TEXT NOT NULL, requests INTEGER, tokens_in INTEGER, "
+        "cached INTEGER, tokens_out INTEGER, guessed INTEGER, accepted INTEGER, seconds REAL, joules REAL, joules_low "
+        "REAL, joules_high REAL, money REAL, currency TEXT, PRIMARY KEY(run, day, key, model, adapter)) WITHOUT ROWID;"
+	"CREATE INDEX IF NOT EXISTS served_by_day ON served(day);"
 	"CREATE TABLE IF NOT EXISTS same(quick TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS machine(id TEXT PRIMARY KEY, idle_watts REAL, idle_source TEXT);";
 

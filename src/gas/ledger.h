@@ -17,8 +17,9 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "gas/meter.h"
+#include "gas/served.h"
 
-enum { LEDGER_SCHEMA = 3 };
+enum { LEDGER_SCHEMA = 4 };
 
 /* A file or folder by its content. kind: one of artefact_kinds. Integers −1, strings NULL: not known. */
 extern const char *const artefact_kinds[];     /* "model", "adapter", "data", "index", "labels"; ends with NULL */
@@ -62,6 +63,9 @@ struct entry {
 	const char *pid_space;
 	struct artefact_use *uses;
 	size_t n_uses;
+	/* of serve: by day, key, model, adapter. ledger_put leaves rows that are not among them */
+	struct served *served;
+	size_t n_served;
 };
 
 /* Does a run use what it took in? Plans, lints and looks do not: they only ask; nor does one that failed, was killed or

@@ -35,4 +35,7 @@ int ledger_begin(struct ledger *l, struct err *e); /* a transaction that may wri
 /* commits when status is 0, else undoes; returns −1 unless committed */
 int ledger_end(struct ledger *l, int status, struct err *e);
 
+/* ledger_served.c: what the run served, into x. */
+int ledger_read_served(const struct ledger *l, struct entry *x, struct arena *a, struct err *e);
+
 #endif

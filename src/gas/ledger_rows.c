@@ -136,6 +136,8 @@ int ledger_put(struct ledger *l, const struct entry *x, struct err *e)
 		status = delete_by_run(l, "DELETE FROM artefact_use WHERE run = ?", x->id, e);
 	for (size_t i = 0; i < x->n_uses && !status; i++)
 		status = put_use(l, x->id, &x->uses[i], e);
+	if (!status)
+		status = ledger_put_served(l, x->id, x->served, x->n_served, e);
 	return ledger_end(l, status, e);
 }
 
@@ -273,7 +275,7 @@ int ledger_runs(struct ledger *l, const struct ledger_filter *f, struct entries 
 		struct entry *x = next_entry(out, &room);
 		for (int i = 0; entry_columns[i].name; i++)
 			read_column(s, i, &entry_columns[i], x, &out->mem);
-		status = read_uses(l, x, &out->mem, e);
+		status = read_uses(l, x, &out->mem, e) < 0 ? -1 : ledger_read_served(l, x, &out->mem, e);
 	}
 	if (!status && step != SQLITE_DONE)
 		status = ledger_error(l, "cannot be read", e);

@@ -348,6 +348,7 @@ static void begin(struct line *l)
 		                  .path = endpoint,
 		                  .body = l->body,
 		                  .n_body = strlen(l->body),
+		                  .whose = text_of(l->one->batch, "key"),
 		                  .replied = replied,
 		                  .replied_ctx = l };
 	struct http_reply r = { 200, "application/json" };
@@ -459,7 +460,8 @@ static json_t *object_of(const char *id, const char *endpoint, const char *input
 	return j;
 }
 
-json_t *batches_add(struct batches *b, const char *endpoint, const char *input, const json_t *metadata, struct err *e)
+json_t *batches_add(struct batches *b, const char *endpoint, const char *input, const char *key,
+                    const json_t *metadata, struct err *e)
 {
 	struct err wrong = ERR_INIT;
 	struct buf text = BUF_INIT;
@@ -472,6 +474,8 @@ json_t *batches_add(struct batches *b, const char *endpoint, const char *input, 
 		long lines = check_lines(&text, endpoint, &at, &wrong);
 		pthread_mutex_lock(&b->lock);
 		struct one *o = add_locked(b, object_of(id, endpoint, input, metadata));
+		if (*key)
+			json_object_set_new(o->batch, "key", json_string(key));
 		if (lines < 0)
 			fail_locked(b, o, wrong.msg, at);
 		else

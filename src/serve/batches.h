@@ -24,8 +24,10 @@ void batches_stop(struct batches *b, bool cut);
 
 /* --- any thread --- */
 
-/* Checks all lines; what is wrong with them is in the object, whose status is failed then. New; NULL and a sentence. */
-json_t *batches_add(struct batches *b, const char *endpoint, const char *input, const json_t *metadata, struct err *e);
+/* key: the name of who asks and is charged with it. Checks all lines; what is wrong with them is in the object, whose
+ * status is failed then. New; NULL and a sentence. */
+json_t *batches_add(struct batches *b, const char *endpoint, const char *input, const char *key,
+                    const json_t *metadata, struct err *e);
 json_t *batches_get(struct batches *b, const char *id);   /* new; NULL: there is none */
 json_t *batches_list(struct batches *b);                  /* new; the newest first */
 /* The lines that were begun still end. 0; 1: it is over; −1: there is none. *now: the object, new. */

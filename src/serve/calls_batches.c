@@ -56,7 +56,8 @@ static void create(struct openai *s, const struct http_request *q, const json_t 
 		             "/v1/embeddings");
 	else if (!window || strcmp(window, "24h"))
 		openai_error(r, 400, "invalid_value", "completion_window", "'completion_window' is 24h");
-	else if ((j = batches_add(s->beside->batches, endpoint, input, json_object_get(sent, "metadata"), &e)))
+	else if ((j = batches_add(s->beside->batches, endpoint, input, holder_name(s->caller),
+	                          json_object_get(sent, "metadata"), &e)))
 		openai_reply(r, j);
 	else
 		openai_error(r, 500, "server_error", NULL, "%s", e.msg);

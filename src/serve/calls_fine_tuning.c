@@ -412,7 +412,7 @@ static void turn(struct openai *s, const struct http_request *q, const json_t *s
 const struct calls calls_fine_tuning = {
 	.rows =
 		(const struct call[]){
-			{ "POST", (const char *const[]){ JOBS, NULL }, create },
+			{ "POST", (const char *const[]){ JOBS, NULL }, create, .uncharged = true },
 			{ "GET", (const char *const[]){ JOBS, NULL }, list },
 			{ "GET", (const char *const[]){ JOBS "/*/events", JOBS "/*/checkpoints", NULL }, of_job },
 			{ "POST", (const char *const[]){ JOBS "/*/cancel", JOBS "/*/pause", JOBS "/*/resume", NULL },

@@ -44,7 +44,9 @@ struct http_request {
 	size_t n_body;
 	const char *form;               /* Content-Type of a body that is a form (serve/multipart.h); NULL: JSON */
 	struct exchange *exchange;      /* the wrapper's */
-	/* Of a request that no connection brought: takes the reply of http_later_reply, in whose thread, instead. */
+	/* Of a request that no connection brought: the name of its key; and who takes the reply of http_later_reply, in
+	 * whose thread, instead. */
+	const char *whose;
 	void (*replied)(void *ctx, struct http_reply *r);
 	void *replied_ctx;
 };

@@ -35,8 +35,10 @@ void openai_error(struct http_reply *r, int status, const char *code, const char
 	va_start(ap, fmt);
 	char *message = mem_vprintf(fmt, ap);
 	va_end(ap);
+	/* a budget that is used up is a type of its own there */
+	const char *type = !strcmp(code, "insufficient_quota") ? code : type_of(status);
 	json_t *j = json_pack("{s:{s:o, s:s, s:s?, s:s}}", "error", "message", jsonx_text(message, strlen(message)),
-	                      "type", type_of(status), "param", param, "code", code);
+	                      "type", type, "param", param, "code", code);
 	openai_reply(r, j);
 	r->status = status;
 	mem_free(message);
@@ -255,26 +257,6 @@ void openai_part(const struct http_request *q, int part, char *out, size_t size)
 	snprintf(out, size, "%.*s", (int)strcspn(at, "/"), at);
 }
 
-/* Takes as long whatever the key is. */
-static bool same_key(const char *a, const char *b)
-{
-	size_t n = strlen(a), m = strlen(b);
-	unsigned different = n != m;
-
-	for (size_t i = 0; i < n; i++)
-		different |= (unsigned char)a[i] ^ (unsigned char)b[m ? i % m : 0];
-	return !different;
-}
-
-static bool has_key(const struct openai *s, const char *bearer)
-{
-	bool has = s->o.n_keys == 0;
-
-	for (size_t i = 0; i < s->o.n_keys; i++)
-		has |= bearer && same_key(bearer, s->o.keys[i]);
-	return has;
-}
-
 void openai_close(struct openai *s)
 {
 	pthread_mutex_lock(&s->lock);
@@ -299,6 +281,12 @@ static void finish_now(struct openai *s, const struct http_request *q, struct ht
 		number_reply(s, NULL, r);
 }
 
+static void no_key(struct http_reply *r)
+{
+	openai_error(r, 401, "invalid_api_key", NULL,
+	             "A key is wanted, as Authorization: Bearer KEY, and this is none of those that are known");
+}
+
 bool openai_admit(void *openai, const struct http_request *q, struct http_reply *r)
 {
 	struct openai *s = openai;
@@ -310,10 +298,8 @@ bool openai_admit(void *openai, const struct http_request *q, struct http_reply 
 		openai_error(r, 404, "not_found", NULL, "There is no %.100s here", q->path);
 	else if (!c)
 		openai_error(r, 405, "method_not_allowed", NULL, "%.100s wants %s", q->path, other->method);
-	else if (!c->open && !has_key(s, q->bearer))
-		openai_error(r, 401, "invalid_api_key", NULL,
-		             "A key is wanted, as Authorization: Bearer KEY, and this is "
-		             "none of those that are known");
+	else if (!c->open && !keys_holder(s->o.keys, q->bearer))
+		no_key(r);
 	if (r->status == 405)
 		r->allow = strcmp(other->method, "GET") ? other->method : "GET, HEAD";
 	if (!r->status)
@@ -328,6 +314,18 @@ void openai_count_refused(struct openai *s)
 	pthread_mutex_lock(&s->lock);
 	s->counts.refused++;
 	pthread_mutex_unlock(&s->lock);
+}
+
+/* Whose call it is: keys may have been read anew since it was admitted. */
+static bool find_caller(struct openai *s, const struct call *c, const struct http_request *q, struct http_reply *r)
+{
+	s->caller = q->whose ? keys_named(s->o.keys, q->whose) : keys_holder(s->o.keys, q->bearer);
+	if (!s->caller && !c->open)
+		no_key(r);
+	else if (s->caller && c->uncharged && holder_budgets(s->o.keys, s->caller))
+		openai_error(r, 403, "budget", NULL,
+		             "What this call takes is charged to no key, and this key has a budget");
+	return r->status < 400;
 }
 
 void openai_answer(void *openai, const struct http_request *q, struct http_reply *r)
@@ -348,7 +346,7 @@ void openai_answer(void *openai, const struct http_request *q, struct http_reply
 		buf_release(&broken.body);
 	} else {
 		pthread_mutex_lock(&s->calls);
-		if (openai_guard(s, sent, r))
+		if (find_caller(s, c, q, r) && openai_guard(s, sent, r))
 			c->answer(s, q, sent, r);
 		pthread_mutex_unlock(&s->calls);
 	}
@@ -379,7 +377,7 @@ struct openai *openai_new(const struct openai_options *o)
 {
 	struct openai *s = mem_alloc(sizeof(*s));
 
-	*s = (struct openai){ .o = *o, .salt = salt_of(o->created) };
+	*s = (struct openai){ .o = *o, .salt = salt_of(o->created), .second = { NAN, NAN }, .token = { NAN, NAN } };
 	generate_ends(o->model, &s->ends);
 	snprintf(s->fingerprint, sizeof(s->fingerprint), "fp_%.10s", KUNGFU_VERSION);
 	pthread_mutex_init(&s->lock, NULL);

@@ -16,8 +16,10 @@
 #include "guard/guard.h"
 #include "ladder/sayer.h"
 #include "serve/adapters.h"
+#include "serve/alone.h"
 #include "serve/engine.h"
 #include "serve/http.h"
+#include "serve/keys.h"
 #include "template/template.h"
 
 /* Documents that stand before the last question of a conversation. */
@@ -51,8 +53,8 @@ struct openai_options {
 	const struct openai_documents *documents; /* or NULL */
 	const struct template *chat;         /* NULL: the model has none */
 	const char *name, *path;             /* of the model, in requests, and where it lies */
-	const char *const *keys;             /* [n_keys] one of which is wanted; none: all may ask */
-	size_t n_keys;
+	struct keys *keys;                   /* who may ask, and how much; where there are none all may */
+	struct alone alone;                  /* what answers take alone; of zeros: that is not known */
 	int context;                         /* tokens of a prompt and its answer */
 	int parallel;                        /* answers beside each other */
 	struct watermark watermark;          /* in all answers; without a key none */
@@ -82,12 +84,17 @@ void openai_free(struct openai *s);
 bool openai_admit(void *openai, const struct http_request *q, struct http_reply *r);
 void openai_answer(void *openai, const struct http_request *q, struct http_reply *r);
 
+/* What a while of answering took, by which requests are judged before they are answered. Any thread. */
+void openai_rate(struct openai *s, const struct gas *whole);
 /* From now on every call is 503: the server ends. Any thread. */
 void openai_close(struct openai *s);
 /* The engine's thread: answers whose clients have left end; `all`: every answer does, as cancelled. */
 void openai_sweep(struct openai *s, bool all);
 /* Of all that was asked so far. */
-struct openai_counts { uint64_t requests, refused, answers; uint64_t prompt_tokens, cached_tokens, new_tokens; };
+struct openai_counts {
+	uint64_t requests, refused, answers;
+	uint64_t prompt_tokens, cached_tokens, new_tokens, guessed, accepted;
+};
 struct openai_counts openai_counted(struct openai *s);
 
 #endif

@@ -514,9 +514,9 @@ struct ask *ask_read(struct openai *s, const json_t *sent, bool chat, struct htt
 	a->adapter = openai_model(s, sent, &model, r);
 	if (a->adapter == -2 || check_model(&x) < 0 || check_keys(&x) < 0 || read_sampling(&x) < 0 ||
 	    read_bias(&x) < 0 || read_stop(&x) < 0 || read_format(&x) < 0 || read_logprobs(&x) < 0 ||
-	    read_stream(&x) < 0 || read_echo(&x) < 0 || read_length(&x) < 0 || ask_documents_read(a, sent, r) < 0 ||
-	    read_prompts(&x) < 0 || ask_said_read(a, sent, r) < 0 || check_context(&x) < 0 ||
-	    check_queue(&x) < 0 || read_choices(&x) < 0) {
+	    read_stream(&x) < 0 || read_echo(&x) < 0 || !ask_logprobs_allowed(a, r) || read_length(&x) < 0 ||
+	    ask_documents_read(a, sent, r) < 0 || read_prompts(&x) < 0 || ask_said_read(a, sent, r) < 0 ||
+	    check_context(&x) < 0 || check_queue(&x) < 0 || read_choices(&x) < 0) {
 		ask_free(a);
 		return NULL;
 	}
@@ -540,6 +540,7 @@ void ask_free(struct ask *a)
 	}
 	for (size_t i = 0; i < a->n_stop; i++)
 		mem_free(a->stop[i]);
+	charge_release(a->s, &a->charge);
 	grammar_free(a->grammar);
 	sampler_choice_release(&a->sampling);
 	sampler_release(&a->work);

@@ -10,6 +10,7 @@ enum { LABEL_TOKENS = 1024 };
 
 void labelling_free(struct labelling *x)
 {
+	charge_release(x->s, &x->charge);
 	arena_release(&x->mem);
 	mem_free(x->docs);
 	mem_free(x->list);
@@ -73,6 +74,7 @@ static void label(void *ctx)
 	if (o->read_span)
 		o->read_span(&x->span, &x->gas);
 	x->gas.tokens_in = (int64_t)x->tokens;
+	tokens_charge(x->s, &x->charge, x->model, x->tokens, &x->gas);
 	if (status == 0)
 		openai_reply(&r, x->reply(x, z));
 	else
@@ -85,7 +87,15 @@ static void label(void *ctx)
 void labelling_start(struct labelling *x, const struct http_request *q,
                      json_t *(*reply)(struct labelling *x, const float *z))
 {
+	struct http_reply r = { 0 };
+
 	x->reply = reply;
 	x->later = http_later(q);
+	if (!tokens_hold(x->s, &x->charge, x->tokens, &r)) {
+		openai_count_refused(x->s);
+		openai_later(x->s, x->later, NULL, &r, false);
+		labelling_free(x);
+		return;
+	}
 	engine_do(x->s->o.engine, label, x);
 }

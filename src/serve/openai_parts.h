@@ -9,6 +9,7 @@
 #include "gas/answer_gas.h"
 #include "infer/sentence.h"
 #include "serve/openai.h"
+#include "serve/openai_cost.h"
 
 struct ask;
 
@@ -25,13 +26,15 @@ struct openai {
 	struct tokens ends;   /* that end an answer */
 	char fingerprint[20]; /* of what computes: "fp_…" */
 	uint64_t salt;        /* of seeds that nobody said */
-	pthread_mutex_t calls; /* one call at a time: clients' by http's thread, batches' by the engine's */
+	pthread_mutex_t calls; /* one call at a time: clients' by http's thread, batches' by the engine's; of caller */
+	struct holder *caller; /* whose the call is that is read */
 	pthread_mutex_t lock;  /* of what follows */
 	bool closed;
 	uint64_t next_id;
 	struct openai_counts counts;
 	int pending;          /* choices of requests that are not over */
 	double answer_seconds; /* that one took lately, waiting not counted */
+	struct rate { double joules, money; } second, token; /* of answering; of vectors and labels; NAN: not known */
 	struct guard_scratch *guard_in, *guard_out; /* http's thread's; the engine's; or NULL */
 	/* The engine's thread alone: what is being answered; what scores prompts, once one was to be, and for whom. */
 	struct ask *asks;
@@ -47,6 +50,7 @@ struct call {
 	/* http's thread. sent: the body, an object; of none an empty one. */
 	void (*answer)(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r);
 	bool open; /* no key is wanted */
+	bool uncharged; /* what it takes is nobody's account: not for keys with budgets */
 };
 struct calls {
 	const struct call *rows; /* { 0 } after them */
@@ -145,6 +149,9 @@ struct ask {
 	double flops, int_ops, share;
 	struct meter_span span;
 	struct gas gas;         /* all of it, when it is over */
+	struct gas whole;       /* and that of all that was answered meanwhile */
+	struct span alone;      /* seconds that it would have taken so */
+	struct charge charge;
 	json_t *failed; /* a sentence that ends it, as http_reply's body; NULL */
 	struct ask *next, **at;
 };
@@ -214,6 +221,7 @@ struct embedding {
 	size_t n, tokens;
 	struct sentence how;
 	double came;                  /* when it was asked */
+	struct charge charge;
 	struct meter_span span;
 	struct gas gas;
 	json_t *(*reply)(struct embedding *x, const float *v, size_t width); /* the engine's thread; v: [n][width] */
@@ -221,7 +229,7 @@ struct embedding {
 /* input: a text, texts, token ids or lists of them; NULL and a refusal. */
 struct embedding *embedding_read(struct openai *s, const char *model, const json_t *input, bool may_cut,
                                  struct http_reply *r);
-/* From now on the engine's. */
+/* From now on the engine's; or refused, since the key's budgets have no room. */
 void embedding_start(struct embedding *x, const struct http_request *q,
                      json_t *(*reply)(struct embedding *x, const float *v, size_t width));
 void embedding_free(struct embedding *x);
@@ -238,6 +246,7 @@ struct labelling {
 	struct document *docs;        /* [n] */
 	const struct document **list; /* [n] */
 	size_t n, tokens;
+	struct charge charge;
 	struct meter_span span;
 	struct gas gas;
 	json_t *(*reply)(struct labelling *x, const float *z); /* the engine's thread; z: [n][labels] */
@@ -246,7 +255,7 @@ struct labelling *labelling_new(struct openai *s, struct model *m, const char *m
 /* The i-th, or with the second of a pair; param: the key that a refusal names. −1: refused. */
 int labelling_text(struct labelling *x, size_t i, const json_t *text, const json_t *pair, const char *param,
                    struct http_reply *r);
-/* From now on the engine's. */
+/* As embedding_start. */
 void labelling_start(struct labelling *x, const struct http_request *q,
                      json_t *(*reply)(struct labelling *x, const float *z));
 void labelling_free(struct labelling *x);
@@ -288,7 +297,7 @@ size_t openai_characters(const char *text);
 bool openai_guard(struct openai *s, json_t *sent, struct http_reply *r);
 void choice_guard(struct choice *c);
 
-/* openai_run.c: from now on the engine's. */
+/* openai_run.c: from now on the engine's; or refused, since the budgets of its key have no room. */
 void ask_start(struct ask *a, const struct http_request *q);
 /* The first of its answers is being made; text of one that is certain, other than 0: who asked has left; all of its
  * text is there, and c->finish says how it ended. */

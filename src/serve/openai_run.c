@@ -53,6 +53,8 @@ json_t *ask_gas_json(const struct ask *a)
 
 	if (j)
 		ask_put_parts(a, j);
+	if (j && a->alone.mid > 0)
+		json_object_set_new(j, "alone", ask_alone_json(a));
 	return j;
 }
 
@@ -65,6 +67,8 @@ static void measure(struct ask *a)
 	if (!a->s->o.read_span)
 		return;
 	a->s->o.read_span(&a->span, g);
+	a->whole = *g;
+	openai_rate(a->s, g);
 	gas_share(g, a->share);
 	if (a->sources) {
 		json_t *looked = gas_keep(&a->looked);
@@ -158,6 +162,8 @@ static void count(struct ask *a)
 	c->prompt_tokens += (uint64_t)a->prompt_tokens;
 	c->cached_tokens += (uint64_t)a->cached_tokens;
 	c->new_tokens += (uint64_t)a->new_tokens;
+	c->guessed += (uint64_t)a->guessed;
+	c->accepted += (uint64_t)a->right;
 	a->s->pending -= (int)a->n_choices;
 	if (a->began > 0)
 		a->s->answer_seconds += LATELY * (clock_seconds() - a->began - a->s->answer_seconds);
@@ -189,6 +195,7 @@ static void finish(struct ask *a)
 {
 	count(a);
 	measure(a);
+	ask_charge(a);
 	if (!a->began) {
 		reply_not_begun(a);
 	} else if (a->stream) {
@@ -231,6 +238,7 @@ static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 		a->prompt_tokens += (int64_t)c->prompt->n;
 		a->cached_tokens += (int64_t)g->kept;
 	}
+	ask_alone_add(a, c->prompt->n, g->ids.n, (size_t)c->index % each == 0);
 	a->new_tokens += (int64_t)g->ids.n;
 	a->reading += g->prompt_seconds;
 	a->writing += g->seconds;
@@ -254,8 +262,10 @@ static void finish_empty(struct ask *a)
 	for (size_t i = 0; i < a->n_choices; i++) {
 		struct choice *c = &a->choices[i];
 		c->finish = "length";
-		if (i % (a->n_choices / a->n_prompts) == 0)
+		if (i % (a->n_choices / a->n_prompts) == 0) {
 			a->prompt_tokens += (int64_t)c->prompt->n;
+			ask_alone_add(a, c->prompt->n, 0, true);
+		}
 		if (a->stream)
 			a->form->done(c);
 	}
@@ -402,16 +412,23 @@ void ask_start(struct ask *a, const struct http_request *q)
 {
 	struct openai *s = a->s;
 	double seconds = a->max_ms > 0 ? a->max_ms / 1000 : INFINITY;
+	struct http_reply r = { 0 };
 
+	a->later = http_later(q);
+	if (!ask_hold(a, &r)) {
+		openai_count_refused(s);
+		openai_later(s, a->later, a->id, &r, a->form->plain);
+		ask_free(a);
+		return;
+	}
 	if (s->o.timeout > 0)
 		seconds = fmin(seconds, s->o.timeout);
 	a->came = clock_seconds();
 	a->until = isfinite(seconds) ? a->came + seconds : 0;
-	a->client = q->bearer ? hash_64(q->bearer, strlen(q->bearer)) : 0;
+	a->client = hash_64(holder_name(a->charge.holder), strlen(holder_name(a->charge.holder)));
 	pthread_mutex_lock(&s->lock);
 	s->pending += (int)a->n_choices;
 	pthread_mutex_unlock(&s->lock);
-	a->later = http_later(q);
 	engine_do(a->s->o.engine, run, a);
 }
 

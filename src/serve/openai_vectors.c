@@ -12,6 +12,7 @@ enum { INPUTS = 2048, EMBED_TOKENS = 2048 };
 
 void embedding_free(struct embedding *x)
 {
+	charge_release(x->s, &x->charge);
 	arena_release(&x->mem);
 	mem_free(x->docs);
 	mem_free(x->list);
@@ -110,6 +111,7 @@ static void embedding_told(struct embedding *x, const float *v, size_t width)
 	if (x->s->o.read_span)
 		x->s->o.read_span(&x->span, &x->gas);
 	x->gas.tokens_in = (int64_t)x->tokens;
+	tokens_charge(x->s, &x->charge, NULL, x->tokens, &x->gas);
 	openai_reply(&r, x->reply(x, v, width));
 	openai_later(x->s, x->later, NULL, &r, x->plain);
 }
@@ -173,8 +175,16 @@ struct embedding *embedding_read(struct openai *s, const char *model, const json
 void embedding_start(struct embedding *x, const struct http_request *q,
                      json_t *(*reply)(struct embedding *x, const float *v, size_t width))
 {
+	struct http_reply r = { 0 };
+
 	x->reply = reply;
 	x->came = clock_seconds();
 	x->later = http_later(q);
+	if (!tokens_hold(x->s, &x->charge, x->tokens, &r)) {
+		openai_count_refused(x->s);
+		openai_later(x->s, x->later, NULL, &r, x->plain);
+		embedding_free(x);
+		return;
+	}
 	engine_do(x->s->o.engine, embed, x);
 }

@@ -13,6 +13,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "cmd/gas/gas_numbers.h"
+#include "cmd/gas/gas_served.h"
 #include "gas/evidence.h"
 
 extern const struct command cmd_gas_show;
@@ -23,7 +24,7 @@ enum { CURVE_PLACES = 61 };
 
 struct show {
 	struct common common;
-	const char *command, *status, *since, *out;
+	const char *command, *status, *since, *out, *served;
 	int64_t limit;
 	bool whole;                    /* --json without --limit: all */
 };
@@ -35,6 +36,8 @@ static const struct opt show_opts[] = {
 	OPT_STRING("since", struct show, since, NULL, "DATE", "only runs that began then or later, as 2026-01-31"),
 	OPT_INT("limit", struct show, limit, "20", 0, 1e9,
 	        "the newest N runs; 0: all; --json shows all unless it is given"),
+	OPT_CHOICE("served", struct show, served, NULL, SERVED_BY,
+	           "what servers answered, added up by that, instead of runs"),
 	OPT_STRING("out", struct show, out, NULL, "FILE", "an artefact's cost by use as SVG: the amortisation's curve"),
 	COMMON_OPTS(struct show, common),
 	OPT_END
@@ -233,6 +236,7 @@ static void show_run(const struct app *app, const struct entry *x)
 		app_print("  %-18s %s %.12s  %s\n", x->uses[i].out ? "made" : x->uses[i].role, a->kind, a->hash,
 		          a->path ? a->path : a->name ? a->name : "");
 	}
+	served_of_run(x);
 	json_decref(j);
 }
 
@@ -515,6 +519,11 @@ static int show(const struct app *app, const struct show *o, const char *what, s
 	                    err_set(e, "neither XDG_STATE_HOME nor HOME is set; --ledger FILE names a ledger");
 
 	mem_free(path);
+	if (!status && o->served) {
+		status = served_by(app, l, o->served, o->since, e);
+		ledger_close(l);
+		return status;
+	}
 	if (status || ledger_runs(l, &filter, &all, e) < 0) {
 		ledger_close(l);
 		return -1;
@@ -568,6 +577,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (o->since && !is_date(o->since))
 		return app_usage(&cmd_gas_show, "--since %s: a date was wanted, as 2026-01-31, or the beginning of one",
 		                 o->since);
+	if (o->served && (p->n_positional || o->command || o->status || o->out))
+		return app_usage(&cmd_gas_show, "--served adds up all servers: beside it there is --since alone");
 	if (o->out && !p->n_positional)
 		return app_usage(&cmd_gas_show,
 		                 "--out draws one artefact's curve: kungfu gas show ARTEFACT --out FILE");

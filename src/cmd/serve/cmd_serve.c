@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/human.h"
-#include "base/io.h"
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -80,7 +79,8 @@ static const struct opt serve_opts[] = {
 	OPT_INT("port", struct serve, port, "8080", 0, 65535, "where it listens; 0: any that is free"),
 	OPT_STRING("allow-host", struct serve, allow_host, NULL, "NAME", "that clients may know this machine by"),
 	OPT_LIST("api-key", struct serve, keys, "KEY", "wanted of requests, this or another; may be repeated"),
-	OPT_STRING("api-key-file", struct serve, key_file, NULL, "FILE", "keys that may ask, one on each line"),
+	OPT_STRING("api-key-file", struct serve, key_file, NULL, "FILE",
+	           "keys that may ask, one a line; .yaml: by name, with budgets"),
 	OPT_FLOAT("grace", struct serve, grace, "30", 0, 86400,
 	          "seconds that answers may still take when it is to end"),
 	GUARD_OUTPUT_OPTS(struct serve, guard),
@@ -103,9 +103,7 @@ struct serving {
 	struct engine *engine;
 	struct openai *openai;
 	struct http *http;
-	char *key_text;
-	const char **keys;
-	size_t n_keys;
+	struct keys *keys;
 	struct guarding guarding;
 	struct serve_adapted adapted;
 	struct sources_options sources; /* the options', or adapt's */
@@ -129,28 +127,26 @@ static char *name_of(const char *path)
 	return mem_strndup(path + from, n - from);
 }
 
-static int read_keys(struct serving *v, struct err *e)
+static int open_keys(struct serving *v, struct err *e)
 {
-	struct buf text = BUF_INIT;
-	size_t n = 0;
+	struct keys_options how = { .given = v->o->keys.items,
+		                    .n_given = v->o->keys.n,
+		                    .file = v->o->key_file,
+		                    .convert = metering_knows_energy() ? metering_convert : NULL,
+		                    .keep = metering_records() ? metering_served : NULL };
 
-	if (v->o->key_file && io_read(&text, v->o->key_file, e) < 0) {
-		buf_release(&text);
-		return -1;
-	}
-	for (size_t i = 0; i < text.len; i++)
-		n += text.data[i] == '\n';
-	v->keys = mem_array(v->o->keys.n + n + 1, sizeof(*v->keys));
-	for (size_t i = 0; i < v->o->keys.n; i++)
-		v->keys[v->n_keys++] = v->o->keys.items[i];
-	v->key_text = mem_strndup(buf_str(&text), text.len);
-	buf_release(&text);
-	for (char *rest = v->key_text, *line; (line = strsep(&rest, "\r\n"));)
-		if (*line)
-			v->keys[v->n_keys++] = line;
-	if (v->o->key_file && v->n_keys == v->o->keys.n)
-		return err_set(e, "--api-key-file %s has no key", v->o->key_file);
-	return 0;
+	return keys_new(&v->keys, &how, e) < 0 ? -1 : metering_each_served(keys_past, v->keys, e);
+}
+
+/* SIGHUP: a file that cannot be read changes nothing. */
+static void read_again(struct serving *v)
+{
+	struct err e = ERR_INIT;
+
+	if (keys_read(v->keys, &e) < 0)
+		log_warn("keys stay as they are: %s", e.msg);
+	else
+		log_say("keys are read: %zu", keys_count(v->keys));
 }
 
 /* What is left of --memory for the cache is that of the adapters that are loaded now, and the other way round. */
@@ -304,9 +300,24 @@ static int open_session(struct serving *v, struct err *e)
 
 /* --- serving --- */
 
+/* What answers take alone, and what a second of that takes. */
+static int time_alone(struct serving *v, struct alone *a, struct gas *took, struct err *e)
+{
+	struct meter_span span;
+
+	gas_none(took);
+	if (!v->session || !strcmp(v->o->common.gas, "off"))
+		return 0;
+	metering_open_span(&span);
+	int status = alone_measure(a, v->session, e);
+	metering_read_span(&span, took);
+	return status;
+}
+
 static int start(struct serving *v, struct err *e)
 {
 	const struct serve *o = v->o;
+	struct gas timed;
 	struct openai_options how = {
 		.model = &v->l.model,
 		.overlay = loaded_overlay(&v->l),
@@ -323,7 +334,6 @@ static int start(struct serving *v, struct err *e)
 		.name = v->name,
 		.path = v->path,
 		.keys = v->keys,
-		.n_keys = v->n_keys,
 		.context = context_of(v),
 		.watermark = o->watermark,
 		.parallel = (int)o->parallel,
@@ -343,12 +353,15 @@ static int start(struct serving *v, struct err *e)
 		.guard_ctx = &v->guarding,
 	};
 
+	if (time_alone(v, &how.alone, &timed, e) < 0)
+		return -1;
 	how.engine = v->engine = engine_new(v->session, v->l.model.tokenizer, v->app->pool);
 	if (v->adapters)
 		adapters_serve(v->adapters, v->session, engine_batcher(v->engine));
 	else
 		share_memory(v, 0);
 	v->openai = openai_new(&how);
+	openai_rate(v->openai, &timed);
 	if (beside_open(v->openai, e) < 0)
 		return -1;
 	return http_start(&v->http,
@@ -382,7 +395,7 @@ static void tell(const struct serving *v)
 			app_print(", %s", v->named.names[i]);
 		app_print(": %d answers of %d tokens at once. Ctrl C ends it.\n", (int)v->o->parallel, context_of(v));
 	}
-	if (!http_is_loopback(v->o->host) && !v->n_keys)
+	if (!http_is_loopback(v->o->host) && !keys_count(v->keys))
 		log_warn("%s is reached from other machines, and anybody may ask: --api-key-file wants a key of them",
 		         v->o->host);
 	if (!http_is_loopback(v->o->host))
@@ -404,6 +417,9 @@ static int turn(struct serving *v, double until, bool all, struct err *e)
 		openai_sweep(v->openai, false);
 		beside_tick(v->openai);
 		metering_tick();
+		keys_tick(v->keys, clock_seconds());
+		if (app_hung_up())
+			read_again(v);
 	}
 	return status;
 }
@@ -466,8 +482,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (sources_contradiction(&o->documents))
 		return app_usage(&cmd_serve, "%s", sources_contradiction(&o->documents));
 	app_catch_signals();
+	app_catch_hangup();
 	v.name = o->alias ? mem_strdup(o->alias) : name_of(v.path);
-	int status = read_keys(&v, e) < 0 || guarding_open(&v.guarding, &o->guard, e) < 0 ? -1 : open_model(&v, e);
+	int status = open_keys(&v, e) < 0 || guarding_open(&v.guarding, &o->guard, e) < 0 ? -1 : open_model(&v, e);
 	if (status == 0) {
 		status = open_session(&v, e) < 0 || open_moderation(&v, e) < 0 ? -1 : start(&v, e);
 		if (status == 0) {
@@ -492,8 +509,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	}
 	serve_adapted_close(&v.adapted);
 	named_adapters_release(&v.named);
-	mem_free(v.key_text);
-	mem_free(v.keys);
+	if (v.keys)
+		keys_tick(v.keys, INFINITY);
+	keys_free(v.keys);
 	mem_free(v.name);
 	guarding_close(&v.guarding);
 	return status;
