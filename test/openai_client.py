@@ -184,6 +184,50 @@ def budgets(s):
     print("anew", refusal(s, "sk-c")[:3])
 
 
+def names(s):
+    """Several models by the names of a file, which move while others are answered."""
+    file = s.command[s.command.index("serve") + 1]
+    golden = os.path.dirname(os.path.realpath(os.readlink("llama")))
+    listed = lambda: [(m["id"], m["parent"]) for m in s.ask("/v1/models")[1]["data"]]
+    said = lambda m: words(s.complete("The plan", model=m, max_tokens=9))[0]
+    print(s.said["models"], listed())
+    first = said("small")
+    print(first)
+    print(said("mail"))
+    print("same", said("prod") == first)
+    print("ollama", [m["name"] for m in s.ask("/api/tags")[1]["models"]],
+          s.ask("/api/generate", {"model": "prod:latest", "prompt": "The plan", "stream": False})[0])
+    print("vectors", s.ask("/v1/embeddings", {"model": "vectors", "input": "a"})[0],
+          s.ask("/v1/completions", {"model": "vectors", "prompt": "a"})[1]["error"]["code"],
+          s.ask("/v1/completions", {"model": "llama", "prompt": "a"})[0])
+    text = s.ask("/metrics")[1]
+    print("metrics", 'kungfu_model_requests_total{model="small",adapter="mail"} 1' in text,
+          'kungfu_model_requests_total{model="prod",adapter=""} 2' in text)
+    open(file, "w").write("small: nowhere\n")
+    s.process.send_signal(signal.SIGHUP)
+    while "names stay as they are: small: " not in open("log").read():
+        time.sleep(0.05)
+    print("as before", said("prod") == first)
+    events = []
+    going = threading.Thread(target=lambda: events.extend(s.stream("/v1/completions", {
+        "model": "small", "prompt": "The end", "max_tokens": 100})))
+    going.start()
+    open(file, "w").write("prod: rwkv\nvectors: bert\nmail: {path: llama, adapter: %s/llama-ia3}\n" % golden)
+    s.process.send_signal(signal.SIGHUP)
+    while "names are read: 3 of 3 models" not in open("log").read():
+        time.sleep(0.05)
+    going.join()
+    print("moved", listed(), len(events) > 0)
+    print(said("mail"))
+    print(said("prod"))
+    print("gone", s.ask("/v1/completions", {"model": "small", "prompt": "a"})[0])
+    open(file, "w").write("prod: rwkv\n")
+    s.process.send_signal(signal.SIGHUP)
+    while "names are read: 1 of 1 models" not in open("log").read():
+        time.sleep(0.05)
+    print("left", listed(), len(said("prod")) > 0)
+
+
 def adapters(s):
     """Each by its name, in one batch as alone."""
     print(s.said["models"])

@@ -106,7 +106,7 @@ static void moderations(struct openai *s, const struct http_request *q, const js
 	static const char *const known[] = { "model", "input", NULL };
 	struct model *m = s->o.moderation ? s->o.moderation : s->o.model->labels ? s->o.model : NULL;
 	const char *named = json_string_value(json_object_get(sent, "model")),
-		   *own = s->o.moderation ? s->o.moderation_name : s->o.name;
+		   *own = s->o.moderation ? s->o.moderation_name : openai_name(s);
 	const json_t *input = json_object_get(sent, "input");
 	size_t n = json_is_array(input) ? json_array_size(input) : input != NULL;
 

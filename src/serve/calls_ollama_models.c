@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "serve/models.h"
 #include "serve/ollama.h"
 
 const char *ollama_name(struct openai *s, const json_t *sent)
@@ -20,26 +21,28 @@ const char *ollama_name(struct openai *s, const json_t *sent)
 	n = strlen(name);
 	if (n <= m || strcmp(name + n - m, tag) != 0)
 		return name;
-	if (n - m == strlen(s->o.name) && !strncmp(name, s->o.name, n - m))
-		return s->o.name;
+	const char *own[OWN_NAMES];
+	for (size_t i = openai_own(s, own); i > 0; i--)
+		if (n - m == strlen(own[i - 1]) && !strncmp(name, own[i - 1], n - m))
+			return own[i - 1];
 	return name;
 }
 
 /* --- models --- */
 
-static json_t *details_json(const struct openai *s, bool adapter)
+static json_t *details_json(struct openai *s, bool adapter)
 {
 	const struct model *m = s->o.model;
 	char size[32];
 
 	snprintf(size, sizeof(size), "%.3gM", (double)model_count(m) / 1e6);
-	return json_pack("{s:s, s:s, s:s, s:[s], s:s, s:s}", "parent_model", adapter ? s->o.name : "", "format",
+	return json_pack("{s:s, s:s, s:s, s:[s], s:s, s:s}", "parent_model", adapter ? openai_name(s) : "", "format",
 	                 m->source.is_gguf ? "gguf" : "safetensors", "family", m->config.arch->name, "families",
 	                 m->config.arch->name, "parameter_size", size, "quantization_level",
 	                 dtypes[m->weights[0].dtype].name);
 }
 
-static json_t *entry_json(const struct openai *s, const char *name, const char *path, bool adapter)
+static json_t *entry_json(struct openai *s, const char *name, const char *path, bool adapter)
 {
 	struct err ignored = ERR_INIT;
 	size_t size = 0;
@@ -51,17 +54,29 @@ static json_t *entry_json(const struct openai *s, const char *name, const char *
 	                 details_json(s, adapter));
 }
 
-static json_t *list_json(struct openai *s)
+static void add_model(struct openai *s, json_t *models)
 {
-	json_t *models = json_array(), *all = s->o.adapters ? adapters_list(s->o.adapters) : json_array(), *one;
-	size_t i;
+	json_t *all = s->o.adapters ? adapters_list(s->o.adapters) : json_array(), *one;
+	const char *own[OWN_NAMES];
+	size_t i, n = openai_own(s, own);
 
-	json_array_append_new(models, entry_json(s, s->o.name, s->o.path, false));
-	json_array_foreach(all, i, one)
+	for (i = 0; i < n; i++)
+		json_array_append_new(models, entry_json(s, own[i], s->o.path, false));
+	json_array_foreach (all, i, one)
 		json_array_append_new(models,
 		                      entry_json(s, json_string_value(json_object_get(one, "name")),
 		                                 json_string_value(json_object_get(one, "path")), true));
 	json_decref(all);
+}
+
+static json_t *list_json(struct openai *s)
+{
+	struct openai *all[MODELS_MOST];
+	json_t *models = json_array();
+	size_t n = openai_all(s, all);
+
+	for (size_t i = 0; i < n; i++)
+		add_model(all[i], models);
 	return json_pack("{s:o}", "models", models);
 }
 
@@ -119,7 +134,7 @@ static void show(struct openai *s, const struct http_request *q, const json_t *s
 	if (!openai_unknown_key(sent, known, r) && openai_model(s, asked, &name, r) != -2)
 		openai_reply(r, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "modelfile", "", "parameters", "",
 		                          "template", template ? template : "", "details",
-		                          details_json(s, strcmp(name, s->o.name) != 0), "model_info", facts_json(s),
+		                          details_json(s, !openai_is_name(s, name)), "model_info", facts_json(s),
 		                          "capabilities", capabilities_json(s), "modified_at",
 		                          ollama_time((double)s->o.created)));
 	json_decref(asked);

@@ -5,6 +5,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "serve/models.h"
 
 static void health(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r)
 {
@@ -23,7 +24,7 @@ static void props(struct openai *s, const struct http_request *q, const json_t *
 	(void)sent;
 	openai_reply(r,
 	             json_pack("{s:{s:i}, s:i, s:s, s:o, s:s?, s:s, s:o}", "default_generation_settings", "n_ctx",
-	                       o->context, "total_slots", o->parallel, "model_alias", o->name, "model_path",
+	                       o->context, "total_slots", o->parallel, "model_alias", openai_name(s), "model_path",
 	                       jsonx_path(o->path), "chat_template", template, "build_info", "kungfu " KUNGFU_VERSION,
 	                       "documents", openai_documents_json(s)));
 }
@@ -93,9 +94,23 @@ static void by_model(struct openai *s, struct buf *out)
 	}
 }
 
+/* Of all models. */
+static struct openai_counts counted(struct openai *s)
+{
+	struct openai *all[MODELS_MOST];
+	struct openai_counts sum = { 0 };
+	size_t n = openai_all(s, all);
+
+	for (size_t i = 0; i < n; i++) {
+		struct openai_counts c = openai_counted(all[i]);
+		openai_counts_add(&sum, &c);
+	}
+	return sum;
+}
+
 static void metrics(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r)
 {
-	struct openai_counts c = openai_counted(s);
+	struct openai_counts c = counted(s);
 	const struct {
 		const char *name, *help;
 		uint64_t value;

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "infer/scorer.h"
+#include "serve/models.h"
 #include "serve/page.h"
 
 extern const char page_serve[];
@@ -153,9 +154,67 @@ static bool is_plain(const struct http_request *q) { return !strncmp(q->path, "/
 
 /* --- models --- */
 
+/* A text that stays until the end. */
+static const char *kept_name_locked(struct openai *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_names; i++)
+		if (!strcmp(s->names[i], name))
+			return s->names[i];
+	s->names = mem_grow(s->names, s->n_names + 1, sizeof(*s->names));
+	return s->names[s->n_names++] = mem_strdup(name);
+}
+
+void openai_names(struct openai *s, const char *const *names, size_t n)
+{
+	pthread_mutex_lock(&s->lock);
+	s->own = mem_grow(s->own, n + 1, sizeof(*s->own));
+	for (size_t i = 0; i < n; i++)
+		s->own[i] = kept_name_locked(s, names[i]);
+	s->n_own = n;
+	pthread_mutex_unlock(&s->lock);
+}
+
+const char *openai_name(struct openai *s)
+{
+	pthread_mutex_lock(&s->lock);
+	const char *name = s->n_own ? s->own[0] : "";
+	pthread_mutex_unlock(&s->lock);
+	return name;
+}
+
+size_t openai_own(struct openai *s, const char *out[OWN_NAMES])
+{
+	pthread_mutex_lock(&s->lock);
+	size_t n = MIN(s->n_own, (size_t)OWN_NAMES);
+	memcpy(out, s->own, n * sizeof(*out));
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+bool openai_is_name(struct openai *s, const char *name)
+{
+	bool is = false;
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->n_own; i++)
+		is |= !strcmp(name, s->own[i]);
+	pthread_mutex_unlock(&s->lock);
+	return is;
+}
+
+size_t openai_all(struct openai *s, struct openai **out)
+{
+	if (s->o.models)
+		return models_list(s->o.models, out);
+	*out = s;
+	return 1;
+}
+
+bool openai_asked(const struct openai *s) { return s->asks; }
+
 int openai_adapter(struct openai *s, const char *name)
 {
-	if (!name || !strcmp(name, s->o.name))
+	if (!name || openai_is_name(s, name))
 		return s->o.adapters || !s->o.overlay ? -1 : 0;
 	return s->o.adapters ? adapters_find(s->o.adapters, name) : -2;
 }
@@ -194,7 +253,7 @@ int openai_model(struct openai *s, const json_t *sent, const char **name, struct
 	const json_t *asked = json_object_get(sent, "model");
 	int adapter = -2;
 
-	*name = json_is_string(asked) ? json_string_value(asked) : s->o.name;
+	*name = json_is_string(asked) ? json_string_value(asked) : openai_name(s);
 	if (asked && !json_is_string(asked) && !json_is_null(asked))
 		openai_error(r, 400, "invalid_type", "model", "'model' is no text");
 	else if ((adapter = openai_adapter(s, *name)) == -2)
@@ -356,6 +415,18 @@ void openai_answer(void *openai, const struct http_request *q, struct http_reply
 	json_decref(sent);
 }
 
+void openai_counts_add(struct openai_counts *sum, const struct openai_counts *more)
+{
+	sum->requests += more->requests;
+	sum->refused += more->refused;
+	sum->answers += more->answers;
+	sum->prompt_tokens += more->prompt_tokens;
+	sum->cached_tokens += more->cached_tokens;
+	sum->new_tokens += more->new_tokens;
+	sum->guessed += more->guessed;
+	sum->accepted += more->accepted;
+}
+
 struct openai_counts openai_counted(struct openai *s)
 {
 	pthread_mutex_lock(&s->lock);
@@ -378,9 +449,10 @@ struct openai *openai_new(const struct openai_options *o)
 	struct openai *s = mem_alloc(sizeof(*s));
 
 	*s = (struct openai){ .o = *o, .salt = salt_of(o->created), .second = { NAN, NAN }, .token = { NAN, NAN } };
+	pthread_mutex_init(&s->lock, NULL);
+	openai_names(s, &o->name, 1);
 	generate_ends(o->model, &s->ends);
 	snprintf(s->fingerprint, sizeof(s->fingerprint), "fp_%.10s", KUNGFU_VERSION);
-	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->calls, NULL);
 	s->guard_in = o->guard ? guard_scratch_new(o->guard) : NULL;
 	s->guard_out = o->guard && o->guard_outputs ? guard_scratch_new(o->guard) : NULL;
@@ -400,6 +472,10 @@ void openai_free(struct openai *s)
 	guard_scratch_free(s->guard_in);
 	guard_scratch_free(s->guard_out);
 	buf_release(&s->page_policy);
+	for (size_t i = 0; i < s->n_names; i++)
+		mem_free(s->names[i]);
+	mem_free(s->names);
+	mem_free(s->own);
 	pthread_mutex_destroy(&s->lock);
 	mem_free(s);
 }

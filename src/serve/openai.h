@@ -52,7 +52,8 @@ struct openai_options {
 	bool labels_alone;
 	const struct openai_documents *documents; /* or NULL */
 	const struct template *chat;         /* NULL: the model has none */
-	const char *name, *path;             /* of the model, in requests, and where it lies */
+	const char *name, *path;             /* of the model, in requests (openai_names), and where it lies */
+	struct models *models;               /* that it is one of; NULL: it is alone */
 	struct keys *keys;                   /* who may ask, and how much; where there are none all may */
 	struct alone alone;                  /* what answers take alone; of zeros: that is not known */
 	int context;                         /* tokens of a prompt and its answer */
@@ -77,6 +78,7 @@ struct openai_options {
 };
 
 struct openai;
+struct models;
 /* All is borrowed until openai_free. */
 struct openai *openai_new(const struct openai_options *o);
 /* When http has stopped and the engine has no task and no answer left. */
@@ -86,6 +88,13 @@ void openai_answer(void *openai, const struct http_request *q, struct http_reply
 
 /* What a while of answering took, by which requests are judged before they are answered. Any thread. */
 void openai_rate(struct openai *s, const struct gas *whole);
+/* The model's own names from now on, of which the first is told; none: it is asked by its adapters' alone. Any
+ * thread. */
+enum { OWN_NAMES = 64 }; /* at most */
+void openai_names(struct openai *s, const char *const *names, size_t n);
+size_t openai_own(struct openai *s, const char *out[OWN_NAMES]); /* how many; borrowed until openai_free */
+/* The engine's thread: is it being asked for answers? */
+bool openai_asked(const struct openai *s);
 /* From now on every call is 503: the server ends. Any thread. */
 void openai_close(struct openai *s);
 /* The engine's thread: answers whose clients have left end; `all`: every answer does, as cancelled. */
@@ -96,5 +105,6 @@ struct openai_counts {
 	uint64_t prompt_tokens, cached_tokens, new_tokens, guessed, accepted;
 };
 struct openai_counts openai_counted(struct openai *s);
+void openai_counts_add(struct openai_counts *sum, const struct openai_counts *more);
 
 #endif

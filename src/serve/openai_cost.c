@@ -94,7 +94,7 @@ bool tokens_hold(struct openai *s, struct charge *c, size_t tokens, struct http_
 
 static void settle(struct openai *s, struct charge *c, struct served *did, const struct gas *g)
 {
-	did->model = did->model ? did->model : s->o.name;
+	did->model = did->model ? did->model : *openai_name(s) ? openai_name(s) : s->o.name;
 	did->adapter = did->adapter ? did->adapter : "";
 	did->requests = 1;
 	served_add_gas(did, g);
@@ -105,9 +105,11 @@ static void settle(struct openai *s, struct charge *c, struct served *did, const
 void ask_charge(struct ask *a)
 {
 	struct openai *s = a->s;
+	bool over = a->adapter >= 0 && s->o.adapters;
 
 	settle(s, &a->charge,
-	       &(struct served){ .adapter = a->adapter >= 0 && s->o.adapters ? a->model : NULL,
+	       &(struct served){ .model = over ? NULL : a->model,
+	                         .adapter = over ? a->model : NULL,
 	                         .tokens_in = a->prompt_tokens,
 	                         .tokens_out = a->new_tokens,
 	                         .cached = a->cached_tokens,

@@ -31,6 +31,10 @@ struct openai {
 	pthread_mutex_t lock;  /* of what follows */
 	bool closed;
 	uint64_t next_id;
+	char **names;         /* [n_names] that the model ever had; of its own now [n_own], of these */
+	size_t n_names;
+	const char **own;
+	size_t n_own;
 	struct openai_counts counts;
 	int pending;          /* choices of requests that are not over */
 	double answer_seconds; /* that one took lately, waiting not counted */
@@ -175,6 +179,10 @@ void openai_later(struct openai *s, struct http_later *l, const char *id, struct
  * −2 and a refusal: there is none such. */
 int openai_model(struct openai *s, const json_t *sent, const char **name, struct http_reply *r);
 int openai_adapter(struct openai *s, const char *name); /* −2: there is none such; NULL: the model */
+const char *openai_name(struct openai *s);               /* the model's; "" of one that has none of its own */
+bool openai_is_name(struct openai *s, const char *name); /* one of its own */
+/* All models that are served, this one or those that it is one of (serve/models.h): how many. */
+size_t openai_all(struct openai *s, struct openai **out);
 /* The engine's thread: the overlay of what is computed now, or NULL. */
 const struct overlay *openai_overlay(const struct openai *s);
 /* The engine is full, or something that it would take: 503 with retry-after. */

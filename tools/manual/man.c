@@ -160,6 +160,8 @@ static void put_files(FILE *f)
 		{ "\\fIDIR\\fR/rungs, rungs/round\\-\\fIN\\fR", "What its ways made, at first and of each file of more rows." },
 		{ "\\fISTUDY\\fR/study.json, trials/\\fINNNN\\fR", "Each decision of \\fBkungfu search\\fR; its trials, which are runs." },
 		{ "\\fIDOCS\\fR.db, .words\\-\\fIN\\fR, .vectors\\-\\fIN\\fR", "An index of \\fBkungfu index\\fR; they belong together." },
+		{ "names.yaml", "Names of models, each a path or \\fIpath\\fR, \\fIadapter\\fR and their history: what \\fBkungfu serve\\fR serves and \\fBkungfu promote\\fR moves." },
+		{ "keys.yaml", "Of \\fBserve \\-\\-api\\-key\\-file\\fR: names with their \\fIkey\\fR, \\fIbudget\\fR, \\fItop_logprobs\\fR, \\fIforced_logprobs\\fR. SIGHUP reads both anew." },
 		{ "learner.json, learner.safetensors", "What \\fBkungfu probe \\-\\-out\\fR keeps." },
 		{ "\\fIOUT\\fR.resume.json", "Beside \\fBgenerate \\-\\-out\\fR: what was asked for, so that it can go on." },
 	};
