@@ -1,6 +1,6 @@
 /* models: several models behind one address, each with names of its own: which of them a call means, and what they
- * tell together. A request means the model whose name, or whose adapter's, its `model` is (Ollama's NAME:latest is NAME); one
- * that names none, or none that is here, is the first's, as are calls about no model.
+ * tell together. A request means the model whose name, or whose adapter's, its `model` is (Ollama's NAME:latest is
+ * NAME); one that names none, or none that is here, is the first's, as are calls about no model.
  *
  * The engine's thread says which models there are while http's answers. */
 #ifndef SERVE_MODELS_H

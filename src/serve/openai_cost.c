@@ -5,13 +5,14 @@
  * the upper end of the interval. Joules and money are seconds times what a second of answering took lately, which is
  * known from the timing at the start on. Of vectors and labels, which go in passes of their own, a token takes what
  * tokens of them took lately; before the first of them that is not known, and is nothing. */
-#include "serve/openai_parts.h"
+#include "serve/openai_cost.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "serve/openai_parts.h"
 
 #define LATELY 0.2 /* weight of the last one */
 

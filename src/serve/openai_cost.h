@@ -16,8 +16,8 @@ struct charge {
 	bool open;
 };
 
-/* What a request may cost at most is held; false and a refusal: a budget of its key has no room. Then it is charged with
- * what it took, or given up, which may be told at any time. */
+/* What a request may cost at most is held; false and a refusal: a budget of its key has no room. Then it is charged
+ * with what it took, or given up, which may be told at any time. */
 bool ask_hold(struct ask *a, struct http_reply *r);
 bool tokens_hold(struct openai *s, struct charge *c, size_t tokens, struct http_reply *r);
 void ask_charge(struct ask *a);
