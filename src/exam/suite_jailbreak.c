@@ -18,8 +18,9 @@ static char *in_template(const struct suite *s, size_t i, const char *request, c
 
 static char *encoded(const struct suite *s, size_t i, const char *request, const char **form)
 {
-	const json_t *list = suite_own(s, "encodings");
-	const char *name = json_string_value(json_array_get(list, i % json_array_size(list)));
+	const json_t *list = suite_own(s, "encodings"), *one = json_array_get(list, i % json_array_size(list));
+	const char *name = json_string_value(json_object_get(one, "name")),
+	           *words = json_string_value(json_object_get(one, "words"));
 	const struct encoding *x = encoding_find(name);
 	struct buf text = BUF_INIT;
 
@@ -27,7 +28,7 @@ static char *encoded(const struct suite *s, size_t i, const char *request, const
 		BUG("share/safety.yaml: no encoding %s", name);
 	x->encode(&text, request, strlen(request));
 	*form = name;
-	char *made = suite_fill(json_string_value(suite_own(s, "encoding_prompt")), "encoding", name, "request",
+	char *made = suite_fill(json_string_value(suite_own(s, "encoding_prompt")), "encoding", words, "request",
 	                        buf_str(&text), NULL);
 	buf_release(&text);
 	return made;
