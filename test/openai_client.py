@@ -373,6 +373,23 @@ def tools(s):
         {"id": "123456789", "type": "function", "function": {"name": "g", "arguments": "{}"}}]},
         {"role": "tool", "tool_call_id": "123456789", "content": "7"}]}
     print(json.dumps(s.ask("/apply-template", told)[1]["prompt"]))
+    # the same in Responses, whole and as events, and in Ollama's
+    flat = [{"type": "function", **t["function"]} for t in both]
+    body = {"model": s.model, "tools": flat, "tool_choice": {"type": "function", "name": "g"},
+            "parallel_tool_calls": False, "input": [
+                {"role": "user", "content": "a"}, {"type": "function_call", "call_id": "1", "name": "g", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "1", "output": "7"}]}
+    j = s.ask("/v1/responses", body)[1]
+    print(j["status"], [(o["type"], o["name"], o["arguments"], o["status"]) for o in j["output"]], len(j["tools"]))
+    text = s.ask("/v1/responses", {**body, "stream": True})[1]
+    events = [json.loads(e.split("data: ")[1]) for e in text.split("\n\n") if e]
+    print(*[e["type"].replace("response.", "") for e in events if not e["type"].endswith("arguments.delta")],
+          "".join(e["delta"] for e in events if e["type"].endswith("arguments.delta")) ==
+          events[-1]["response"]["output"][0]["arguments"], {e.get("output_index", 0) for e in events})
+    body = {"model": s.model, "tools": both[1:], "options": {"num_predict": 60, "seed": 1}, "messages": [
+        {"role": "user", "content": "a"}, {"role": "assistant", "content": "", "tool_calls": [
+            {"function": {"name": "g", "arguments": {}}}]}, {"role": "tool", "content": "7", "tool_name": "g"}]}
+    print(s.ask("/api/chat", {**body, "stream": False})[0], len(s.ask_text("/api/chat", body).splitlines()) > 1)
     print(*[chat(tools=both, tool_choice=c, max_tokens=4, temperature=0, seed=1)["message"].get("tool_calls") for c in
             ("auto", "none")], chat(tools=both, tool_choice="none", max_tokens=4, temperature=0) ==
           chat(max_tokens=4, temperature=0))

@@ -79,6 +79,65 @@ def ollama_client(base, model):
         check("ollama ResponseError", False)
     except ollama.ResponseError as e:
         check("ollama ResponseError", e.status_code == 400, e.error)
+def tools(base, model):
+    """Calls whole, streamed, by the clients' own parsers, and what tools gave said back."""
+    import ollama, openai, pydantic, typing
+
+    class Weather(pydantic.BaseModel):
+        """Get the weather in a city."""
+        city: str = pydantic.Field(max_length=20)
+        unit: typing.Literal["celsius", "fahrenheit"]
+
+    c = openai.OpenAI(base_url=base, api_key="none", max_retries=0)
+    asked = [{"role": "user", "content": "What is the weather in Paris, in celsius?"}]
+    tool = openai.pydantic_function_tool(Weather)
+    same = dict(model=model, messages=asked, tools=[tool], tool_choice="required", parallel_tool_calls=False, temperature=0)
+    whole = c.chat.completions.parse(**same).choices[0]
+    call = whole.message.tool_calls[0]
+    check("a required call", whole.finish_reason == "tool_calls" and isinstance(call.function.parsed_arguments, Weather),
+          call.function.arguments)
+    with c.chat.completions.stream(**same) as stream:
+        kinds = [e.type for e in stream]
+        streamed = stream.get_final_completion().choices[0]
+    check("a streamed call is the whole one", "tool_calls.function.arguments.done" in kinds and
+          streamed.message.tool_calls[0].function.arguments == call.function.arguments, streamed.finish_reason)
+    again = asked + [whole.message.model_dump(exclude_none=True, include={"role", "content", "tool_calls"}),
+                     {"role": "tool", "tool_call_id": call.id, "content": "21 degrees"}]
+    said = c.chat.completions.create(model=model, messages=again, tools=[tool], temperature=0, max_tokens=40)
+    check("what a tool gave", said.choices[0].finish_reason in ("stop", "length", "tool_calls"), said.choices[0].message.content)
+    flat = {"type": "function", "strict": True, **{k: v for k, v in tool["function"].items() if k != "strict"}}
+    same = dict(model=model, input=asked, tools=[flat], tool_choice={"type": "function", "name": "Weather"},
+                parallel_tool_calls=False, temperature=0)
+    item = c.responses.create(**same).output[0]
+    events = list(c.responses.create(**same, stream=True))
+    check("responses: a call", item.type == "function_call" and item.arguments == call.function.arguments and
+          "".join(e.delta for e in events if e.type == "response.function_call_arguments.delta") == item.arguments and
+          events[-1].response.output[0].arguments == item.arguments, item.status)
+    said = c.responses.create(model=model, input=[*asked, {
+        "type": "function_call", "call_id": item.call_id, "name": item.name, "arguments": item.arguments},
+        {"type": "function_call_output", "call_id": item.call_id, "output": "21 degrees"}], tools=[flat], temperature=0,
+        max_output_tokens=40)
+    check("responses: what a tool gave", said.status in ("completed", "incomplete"), said.output_text)
+
+    def get_weather(city: str) -> str:
+        """Get the weather.
+
+        Args:
+            city: where
+        """
+    o = ollama.Client(host=base[:-len("/v1")])
+    few = {"temperature": 0, "num_predict": 60}
+    whole = o.chat(model=model, messages=asked, tools=[get_weather], options=few).message
+    parts = list(o.chat(model=model, messages=asked, tools=[get_weather], options=few, stream=True))
+    calls = [t.function for x in parts for t in x.message.tool_calls or []]
+    check("ollama: tools", [t.function for t in whole.tool_calls or []] == calls and
+          "".join(x.message.content or "" for x in parts) == (whole.content or ""), calls or whole.content)
+    back = [*asked, {"role": "assistant", "content": "", "tool_calls": [
+        {"function": {"name": "get_weather", "arguments": {"city": "Paris"}}}]},
+            {"role": "tool", "content": "21 degrees", "tool_name": "get_weather"}]
+    check("ollama: what a tool gave", o.chat(model=model, messages=back, tools=[get_weather], options=few).message.content)
+
+
 def beside(base, model, work):
     """Files, a tuning job whose result is a model, a batch."""
     import openai
@@ -186,6 +245,7 @@ def main():
         clients(said["address"], said["models"][0])
         responses(said["address"], said["models"][0])
         ollama_client(said["address"], said["models"][0])
+        tools(said["address"], said["models"][0])
         beside(said["address"], said["models"][0], work)
         if len(sys.argv) > 4:
             lm_eval(said["address"], said["models"][0], sys.argv[4], work)

@@ -2,7 +2,8 @@
  * or one where "stream" is false. They become requests of chat or of completions (ask_read). `options` are Ollama's,
  * with its defaults (temperature 0.8, top_k 40, top_p 0.9, repeat_penalty 1.1 over the last 64 tokens); one that is
  * not done here is refused by its name, and so is a prompt that does not fit, which Ollama cuts. Options of Ollama's
- * own machine (num_gpu, num_thread …) change no answer and are taken. */
+ * own machine (num_gpu, num_thread …) change no answer and are taken. Calls of tools are told when they are
+ * whole, with their arguments as an object. */
 #include "serve/openai_parts.h"
 
 #include <string.h>
@@ -157,6 +158,31 @@ static json_t *line_json(const struct ask *a, json_t *text, bool over)
 	return j;
 }
 
+/* Arguments are an object here, so a call that was cut is none; NULL. */
+static json_t *call_json(const struct called *call, size_t i)
+{
+	json_t *arguments = json_loadb(buf_str(&call->arguments), call->arguments.len, 0, NULL);
+
+	return arguments ? json_pack("{s:s, s:{s:i, s:s, s:o}}", "id", call->id, "function", "index", (int)i, "name",
+	                             call->name, "arguments", arguments) :
+	                   NULL;
+}
+
+/* Calls from..to into the line's message. */
+static void add_calls(const struct choice *c, size_t from, size_t to, json_t *line)
+{
+	json_t *list = json_array();
+
+	for (size_t i = from; i < to; i++) {
+		json_t *one = call_json(&c->calls[i], i);
+		if (one)
+			json_array_append_new(list, one);
+	}
+	if (json_array_size(list))
+		json_object_set(json_object_get(line, "message"), "tool_calls", list);
+	json_decref(list);
+}
+
 static void add_tokens(struct choice *c, json_t *line)
 {
 	if (c->tokens)
@@ -168,8 +194,10 @@ static void add_counts(const struct ask *a, json_t *j)
 {
 	double now = clock_seconds(), first = a->first > 0 ? a->first : now;
 	json_t *gas = ask_gas_json(a);
+	const char *finish = a->choices[0].finish;
 
-	json_object_set_new(j, "done_reason", json_string(a->choices[0].finish));
+	json_object_set_new(j, "done_reason",
+	                    json_string(!strcmp(finish, "tool_calls") ? "stop" : finish));
 	json_object_set_new(j, "total_duration", json_integer(nanoseconds(now - a->came)));
 	json_object_set_new(j, "load_duration", json_integer(nanoseconds(a->began - a->came)));
 	json_object_set_new(j, "prompt_eval_count", json_integer(a->prompt_tokens));
@@ -190,6 +218,23 @@ static void piece(struct choice *c, const char *text, size_t n)
 	ask_send(c->ask, "", line, "\n");
 }
 
+static void thought(struct choice *c, const char *text, size_t n)
+{
+	json_t *line = line_json(c->ask, json_string(""), false);
+
+	json_object_set_new(json_object_get(line, "message"), "thinking", jsonx_text(text, n));
+	ask_send(c->ask, "", line, "\n");
+}
+
+static void called(struct choice *c, size_t i)
+{
+	json_t *line = line_json(c->ask, json_string(""), false);
+
+	add_calls(c, i, i + 1, line);
+	add_tokens(c, line);
+	ask_send(c->ask, "", line, "\n");
+}
+
 static void done(struct choice *c) { (void)c; }
 
 static void end(struct ask *a)
@@ -206,6 +251,10 @@ static json_t *whole(struct ask *a)
 	struct choice *c = &a->choices[0];
 	json_t *j = line_json(a, jsonx_text(buf_str(&c->text), c->text.len), true);
 
+	add_calls(c, 0, c->n_calls, j);
+	if (c->thought.len)
+		json_object_set_new(json_object_get(j, "message"), "thinking",
+		                    jsonx_text(buf_str(&c->thought), c->thought.len));
 	add_tokens(c, j);
 	add_counts(a, j);
 	return j;
@@ -215,6 +264,8 @@ static const struct ask_form form = {
 	.type = "application/x-ndjson",
 	.plain = true,
 	.piece = piece,
+	.thought = thought,
+	.called = called,
 	.done = done,
 	.end = end,
 	.whole = whole,
@@ -264,6 +315,40 @@ static void start(struct openai *s, const struct http_request *q, json_t *asked,
 	ask_start(a, q);
 }
 
+/* Calls have no ids here, and what tools gave follows in their order: both get one. */
+static void give_ids(json_t *m, int *called, int *given)
+{
+	const json_t *name = json_object_get(m, "tool_name");
+	json_t *call;
+	size_t i;
+
+	json_array_foreach(json_object_get(m, "tool_calls"), i, call) {
+		++*called;
+		if (!json_object_get(call, "id"))
+			json_object_set_new(call, "id", json_sprintf("%09d", *called));
+		if (!json_object_get(call, "type"))
+			json_object_set_new(call, "type", json_string("function"));
+	}
+	if (strcmp(message_role(m), "tool") != 0)
+		return;
+	++*given;
+	if (!json_object_get(m, "tool_call_id"))
+		json_object_set_new(m, "tool_call_id", json_sprintf("%09d", *given));
+	if (json_is_string(name) && !json_object_get(m, "name"))
+		json_object_set(m, "name", (json_t *)(uintptr_t)name);
+}
+
+static json_t *with_ids(const json_t *messages)
+{
+	json_t *all = json_deep_copy(messages), *m;
+	int called = 0, given = 0;
+	size_t i;
+
+	json_array_foreach(all, i, m)
+		give_ids(m, &called, &given);
+	return all;
+}
+
 static void chat(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r)
 {
 	static const char *const known[] = { "model", "messages", "stream", "format", "options", "keep_alive", "tools",
@@ -283,7 +368,7 @@ static void chat(struct openai *s, const struct http_request *q, const json_t *s
 		    r->status < 400)
 			openai_error(r, 400, "unsupported_value", "messages",
 			             "'images' of a message are not served here");
-	asked = json_pack("{s:O}", "messages", messages);
+	asked = json_pack("{s:o}", "messages", with_ids(messages));
 	if (r->status < 400 && read_common(s, sent, asked, r) == 0)
 		start(s, q, asked, true, true, r);
 	else

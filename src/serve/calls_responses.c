@@ -4,6 +4,9 @@
  *     response.created, .in_progress, .output_item.added, .content_part.added, .output_text.delta …,
  *     .output_text.done, .content_part.done, .output_item.done, .completed or .incomplete
  *
+ * Of a call of a function: .output_item.added, .function_call_arguments.delta …, .function_call_arguments.done,
+ * .output_item.done; a message is an item then only if something is said. What the model thinks apart is not told.
+ *
  * Whatever would have to be kept here (previous_response_id, store: true, conversation, background) is refused by its
  * name, as are inputs that are no text. */
 #include "serve/openai_parts.h"
@@ -40,6 +43,7 @@ static const struct {
 	/* read below */
 	{ "input" },
 	{ "instructions" },
+	{ "tools" },
 	{ "text" },
 	{ "include" },
 	{ "truncation" },
@@ -87,14 +91,62 @@ static json_t *read_content(const json_t *content, struct http_reply *r)
 	return NULL;
 }
 
+/* A call that the model made: of the answer before it, if that is the last message. */
+static int add_call(json_t *messages, const json_t *item, struct http_reply *r)
+{
+	const json_t *id = json_object_get(item, "call_id"), *name = json_object_get(item, "name"),
+		     *arguments = json_object_get(item, "arguments");
+	json_t *last = json_array_get(messages, json_array_size(messages) - 1);
+	const char *role = json_string_value(json_object_get(last, "role"));
+
+	if (!json_is_string(id) || !json_is_string(name) || !json_is_string(arguments)) {
+		openai_error(r, 400, "invalid_type", "input",
+		             "a function_call of 'input' has call_id, name and arguments, "
+		             "texts");
+		return -1;
+	}
+	if (!role || strcmp(role, "assistant") != 0) {
+		last = json_pack("{s:s, s:n}", "role", "assistant", "content");
+		json_array_append_new(messages, last);
+	}
+	if (!json_object_get(last, "tool_calls"))
+		json_object_set_new(last, "tool_calls", json_array());
+	json_array_append_new(json_object_get(last, "tool_calls"),
+	                      json_pack("{s:O, s:s, s:{s:O, s:O}}", "id", id, "type", "function", "function", "name",
+	                                name, "arguments", arguments));
+	return 0;
+}
+
+/* What it gave. */
+static int add_output(json_t *messages, const json_t *item, struct http_reply *r)
+{
+	const json_t *id = json_object_get(item, "call_id");
+	json_t *content = read_content(json_object_get(item, "output"), r);
+
+	if (content && !json_is_string(id))
+		openai_error(r, 400, "invalid_type", "input", "a function_call_output of 'input' has no call_id");
+	if (content && json_is_string(id))
+		json_array_append_new(messages, json_pack("{s:s, s:O, s:O}", "role", "tool", "tool_call_id", id,
+		                                          "content", content));
+	json_decref(content);
+	return r->status >= 400 ? -1 : 0;
+}
+
 static int add_item(json_t *messages, const json_t *item, struct http_reply *r)
 {
 	const char *type = json_string_value(json_object_get(item, "type")),
 		   *role = json_string_value(json_object_get(item, "role"));
 
+	if (type && !strcmp(type, "function_call"))
+		return add_call(messages, item, r);
+	if (type && !strcmp(type, "function_call_output"))
+		return add_output(messages, item, r);
 	if (!json_is_object(item) || (type && strcmp(type, "message") != 0)) {
 		openai_error(r, 400, "unsupported_value", "input",
-		             "'input' has an item of type %.40s: messages are served here", type ? type : "none");
+		             "'input' has an item of type %.40s: messages, function_call and function_call_output are "
+		             "served "
+		             "here",
+		             type ? type : "none");
 		return -1;
 	}
 	if (!role) {
@@ -133,6 +185,29 @@ static int read_input(const json_t *sent, json_t *chat, struct http_reply *r)
 		if (add_item(messages, item, r) < 0)
 			return -1;
 	return 0;
+}
+
+/* Functions as chat has them, whose keys stand in an object of their own. */
+static void read_tools(const json_t *sent, json_t *chat)
+{
+	const json_t *tools = json_object_get(sent, "tools"), *tool;
+	json_t *list = json_array();
+	size_t i;
+
+	json_array_foreach((json_t *)(uintptr_t)tools, i, tool) {
+		const char *type = json_string_value(json_object_get(tool, "type"));
+		json_t *function = json_copy((json_t *)(uintptr_t)tool);
+		if (type && !strcmp(type, "function")) {
+			json_object_del(function, "type");
+			function = json_pack("{s:s, s:o}", "type", type, "function", function);
+		}
+		json_array_append_new(list, function);
+	}
+	if (json_is_array(tools))
+		json_object_set(chat, "tools", list);
+	else if (tools)
+		json_object_set(chat, "tools", (json_t *)(uintptr_t)tools);
+	json_decref(list);
 }
 
 /* {"format": …} as chat's response_format, which has what belongs to a schema in an object of its own. */
@@ -211,6 +286,7 @@ static json_t *read_request(const json_t *sent, struct http_reply *r)
 	if (r->status < 400 && refuse_state(sent, r) == 0 && read_input(sent, chat, r) == 0 &&
 	    read_include(sent, chat, r) == 0) {
 		read_format(sent, chat);
+		read_tools(sent, chat);
 		return chat;
 	}
 	json_decref(chat);
@@ -233,14 +309,45 @@ static json_t *part_json(const struct ask *a, const struct choice *c)
 	                 told, "sources", sources);
 }
 
-static json_t *item_json(const struct ask *a, const struct choice *c, bool begun)
+static json_t *item_json(const struct ask *a, const struct choice *c, const char *status)
 {
 	json_t *content = json_array();
 
-	if (begun)
+	if (status)
 		json_array_append_new(content, part_json(a, c));
 	return json_pack("{s:s, s:o, s:s, s:s, s:o}", "type", "message", "id", json_sprintf("msg_%s", a->id + 5),
-	                 "status", status_of(c), "role", "assistant", "content", content);
+	                 "status", status ? status : "in_progress", "role", "assistant", "content", content);
+}
+
+static json_t *call_json(const struct called *call, bool over)
+{
+	return json_pack("{s:s, s:o, s:s, s:s, s:o, s:s}", "type", "function_call", "id",
+	                 json_sprintf("fc_%s", call->id), "call_id", call->id, "name", call->name, "arguments",
+	                 over ? called_arguments(call) : json_string(""), "status",
+	                 !over       ? "in_progress" :
+	                 call->whole ? "completed" :
+	                               "incomplete");
+}
+
+/* Where the message stands among what is put out, −1: it has none yet; and the i-th call. */
+static int message_at(const struct ask *a) { return (int)json_integer_value(json_object_get(a->own, "message")); }
+
+static int call_at(const struct ask *a, size_t i)
+{
+	int message = message_at(a);
+
+	return (int)i + (message >= 0 && message <= (int)i);
+}
+
+static json_t *output_json(const struct ask *a, const struct choice *c)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < c->n_calls; i++)
+		json_array_append_new(list, call_json(&c->calls[i], true));
+	if (c->text.len || !c->n_calls)
+		json_array_insert_new(list, (size_t)MAX(message_at(a), 0), item_json(a, c, status_of(c)));
+	return list;
 }
 
 static json_t *usage_json(const struct ask *a)
@@ -264,7 +371,7 @@ static json_t *response_json(const struct ask *a)
 	json_object_set_new(j, "created_at", json_integer(a->created));
 	json_object_set_new(j, "model", json_string(a->model));
 	json_object_set_new(j, "status", json_string(over ? status_of(c) : "in_progress"));
-	json_object_set_new(j, "output", over ? json_pack("[o]", item_json(a, c, true)) : json_array());
+	json_object_set_new(j, "output", over ? output_json(a, c) : json_array());
 	json_object_set_new(j, "usage", over ? usage_json(a) : json_null());
 	json_object_set_new(j, "incomplete_details", over && !strcmp(c->finish, "length") ?
 	                                                     json_pack("{s:s}", "reason", "max_output_tokens") :
@@ -289,19 +396,29 @@ static void send(struct ask *a, const char *type, json_t *j)
 /* Where in the response it belongs, and one thing more, which is taken. */
 static json_t *at_json(const struct ask *a, const char *key, json_t *value)
 {
-	return json_pack("{s:o, s:i, s:i, s:o}", "item_id", json_sprintf("msg_%s", a->id + 5), "output_index", 0,
-	                 "content_index", 0, key, value);
+	return json_pack("{s:o, s:i, s:i, s:o}", "item_id", json_sprintf("msg_%s", a->id + 5), "output_index",
+	                 message_at(a), "content_index", 0, key, value);
+}
+
+static void begin_message(struct choice *c)
+{
+	struct ask *a = c->ask;
+
+	if (message_at(a) >= 0)
+		return;
+	json_object_set_new(a->own, "message", json_integer((json_int_t)c->n_calls));
+	json_object_set_new(a->own, "open", json_true());
+	send(a, "response.output_item.added",
+	     json_pack("{s:i, s:o}", "output_index", message_at(a), "item", item_json(a, c, NULL)));
+	send(a, "response.content_part.added", at_json(a, "part", part_json(a, c)));
 }
 
 static void begin(struct ask *a)
 {
-	const struct choice *c = &a->choices[0];
-
 	send(a, "response.created", json_pack("{s:o}", "response", response_json(a)));
 	send(a, "response.in_progress", json_pack("{s:o}", "response", response_json(a)));
-	send(a, "response.output_item.added",
-	     json_pack("{s:i, s:o}", "output_index", 0, "item", item_json(a, c, false)));
-	send(a, "response.content_part.added", at_json(a, "part", part_json(a, c)));
+	if (!a->call_form)
+		begin_message(&a->choices[0]);
 }
 
 /* The log-probabilities that are due, which are kept for the end too. */
@@ -317,23 +434,69 @@ static json_t *take_tokens(struct choice *c)
 
 static void piece(struct choice *c, const char *text, size_t n)
 {
+	begin_message(c);
 	json_t *j = at_json(c->ask, "delta", jsonx_text(text, n));
 
 	json_object_set_new(j, "logprobs", take_tokens(c));
 	send(c->ask, "response.output_text.delta", j);
 }
 
-static void done(struct choice *c)
+/* What was said is there: the answer ends, or it calls. */
+static void end_message(struct choice *c, const char *status)
 {
 	struct ask *a = c->ask;
 	json_t *told = json_object_get(a->own, "told"), *j;
 
+	if (!json_is_true(json_object_get(a->own, "open")))
+		return;
+	json_object_set_new(a->own, "open", json_false());
 	json_decref(take_tokens(c));
 	j = at_json(a, "text", jsonx_text(buf_str(&c->text), c->text.len));
 	json_object_set_new(j, "logprobs", told ? json_copy(told) : json_array());
 	send(a, "response.output_text.done", j);
 	send(a, "response.content_part.done", at_json(a, "part", part_json(a, c)));
-	send(a, "response.output_item.done", json_pack("{s:i, s:o}", "output_index", 0, "item", item_json(a, c, true)));
+	send(a, "response.output_item.done",
+	     json_pack("{s:i, s:o}", "output_index", message_at(a), "item", item_json(a, c, status)));
+}
+
+static void done(struct choice *c)
+{
+	if (!c->n_calls)
+		begin_message(c);
+	end_message(c, status_of(c));
+}
+
+/* Of a call, and one thing more, which is taken. */
+static json_t *at_call(const struct choice *c, size_t i, const char *key, json_t *value)
+{
+	return json_pack("{s:o, s:i, s:o}", "item_id", json_sprintf("fc_%s", c->calls[i].id), "output_index",
+	                 call_at(c->ask, i), key, value);
+}
+
+static void send_item(const struct choice *c, size_t i, const char *type, bool over)
+{
+	send(c->ask, type,
+	     json_pack("{s:i, s:o}", "output_index", call_at(c->ask, i), "item", call_json(&c->calls[i], over)));
+}
+
+static void call(struct choice *c, size_t i)
+{
+	end_message(c, "completed");
+	send_item(c, i, "response.output_item.added", false);
+}
+
+static void arguments(struct choice *c, size_t i, const char *text, size_t n)
+{
+	send(c->ask, "response.function_call_arguments.delta", at_call(c, i, "delta", jsonx_text(text, n)));
+}
+
+static void called(struct choice *c, size_t i)
+{
+	json_t *j = at_call(c, i, "arguments", called_arguments(&c->calls[i]));
+
+	json_object_set_new(j, "name", json_string(c->calls[i].name));
+	send(c->ask, "response.function_call_arguments.done", j);
+	send_item(c, i, "response.output_item.done", true);
 }
 
 static void end(struct ask *a)
@@ -353,6 +516,9 @@ static const struct ask_form form = {
 	.keeps = true,
 	.begin = begin,
 	.piece = piece,
+	.call = call,
+	.arguments = arguments,
+	.called = called,
 	.done = done,
 	.end = end,
 	.whole = whole,
@@ -379,10 +545,10 @@ static json_t *echo_json(const json_t *sent)
 		{ "instructions", "null" }, { "max_output_tokens", "null" }, { "metadata", "{}" },
 		{ "temperature", "1.0" },   { "top_p", "1.0" },              { "top_logprobs", "0" },
 		{ "user", "null" },         { "text", "{\"format\": {\"type\": \"text\"}}" },
-		{ "tool_choice", "\"auto\"" }, { "parallel_tool_calls", "true" },
+		{ "tool_choice", "\"auto\"" }, { "parallel_tool_calls", "true" }, { "tools", "[]" },
 	};
-	json_t *j = json_pack("{s:s, s:n, s:n, s:[], s:s, s:b, s:b}", "object", "response", "error",
-	                      "previous_response_id", "tools", "truncation", "disabled", "store", 0, "background", 0);
+	json_t *j = json_pack("{s:s, s:n, s:n, s:s, s:b, s:b}", "object", "response", "error",
+	                      "previous_response_id", "truncation", "disabled", "store", 0, "background", 0);
 
 	for (size_t i = 0; i < ARRAY_LEN(said); i++)
 		json_object_set_new(j, said[i].key,
@@ -404,7 +570,7 @@ static void responses(struct openai *s, const struct http_request *q, const json
 	a->form = &form;
 	snprintf(id, sizeof(id), "resp_%s", a->id + strlen("chatcmpl-"));
 	memcpy(a->id, id, sizeof(id));
-	a->own = json_pack("{s:o, s:i}", "echo", echo_json(sent), "sequence", 0);
+	a->own = json_pack("{s:o, s:i, s:i}", "echo", echo_json(sent), "sequence", 0, "message", -1);
 	if (a->logprobs)
 		json_object_set_new(a->own, "told", json_array());
 	ask_start(a, q);

@@ -66,6 +66,7 @@ enum { CALL_ID = 9 };
 struct called {
 	char id[CALL_ID + 1], *name;
 	struct buf arguments; /* JSON, an object once it is whole */
+	bool whole;
 };
 struct call_parser;
 

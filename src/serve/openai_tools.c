@@ -271,8 +271,8 @@ static void on_arguments(void *ctx, const char *text, size_t n)
 static void on_end(void *ctx, bool whole)
 {
 	struct choice *c = ctx;
-	(void)whole;
 
+	c->calls[c->n_calls - 1].whole = whole;
 	if (c->ask->stream && c->ask->form->called)
 		c->ask->form->called(c, c->n_calls - 1);
 }
