@@ -37,6 +37,8 @@ struct http {
 	size_t refs;                    /* its owner's, and of each in `later` */
 	bool stopped;                   /* what is replied to later goes nowhere */
 	struct watched *list;
+	int n_watched;
+	size_t bodies;                  /* bytes that are held of bodies; the daemon's thread */
 	struct http_later *later;
 };
 
@@ -83,12 +85,13 @@ void http_error(struct http_reply *r, int status, const char *code, const char *
 	json_decref(j);
 }
 
-/* How deep brackets stand in brackets; strings are passed over. */
-static int depth_of(const char *text, size_t n)
+/* How deep brackets stand in brackets, and about how many values there are; strings are passed over. */
+static int depth_of(const char *text, size_t n, size_t *values)
 {
 	int depth = 0, most = 0;
 	bool quoted = false;
 
+	*values = 1;
 	for (size_t i = 0; i < n; i++) {
 		if (quoted && text[i] == '\\')
 			i++;
@@ -98,6 +101,7 @@ static int depth_of(const char *text, size_t n)
 			depth++;
 		else if (!quoted && (text[i] == ']' || text[i] == '}'))
 			depth--;
+		*values += !quoted && strchr(",[{", text[i]) && text[i];
 		most = MAX(most, depth);
 	}
 	return most;
@@ -107,12 +111,15 @@ json_t *http_json(const struct http_request *q, struct http_reply *r)
 {
 	struct err e = ERR_INIT;
 	json_t *j = NULL;
-	int depth = depth_of(q->body, q->n_body);
+	size_t values;
+	int depth = depth_of(q->body, q->n_body, &values);
 
 	if (!q->n_body)
 		return json_object();
 	if (depth > HTTP_DEPTH)
 		err_set(&e, "the body is nested %d deep, at most %d are read", depth, HTTP_DEPTH);
+	else if (values > HTTP_VALUES)
+		err_set(&e, "the body has %zu values, at most %d are read", values, HTTP_VALUES);
 	else if ((j = jsonx_load(q->body, q->n_body, "the body", &e)) && !json_is_object(j))
 		err_set(&e, "the body is no JSON object");
 	if (!*e.msg)
@@ -377,7 +384,9 @@ static void watch(void *ctx, struct MHD_Connection *c, void **mine, enum MHD_Con
 		if (w->next)
 			w->next->at = &w->next;
 		h->list = w;
+		h->n_watched++;
 	} else if (w) {
+		h->n_watched--;
 		*w->at = w->next;
 		if (w->next)
 			w->next->at = w->at;
@@ -396,11 +405,15 @@ static bool is_gone(int fd)
 	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
+static int connections_most(const struct http *h) { return h->o.connections ? h->o.connections : HTTP_CONNECTIONS; }
+
 void http_tick(struct http *h)
 {
 	double now = clock_seconds(), patience = h->o.patience > 0 ? h->o.patience : HTTP_PATIENCE;
 
 	pthread_mutex_lock(&h->lock);
+	if (4 * h->n_watched > 3 * connections_most(h))
+		patience = fmin(patience, HTTP_HURRY);
 	for (struct watched *w = h->list; w; w = w->next)
 		if (now - w->since > patience || (now - w->since > GRACE && is_gone(w->fd)))
 			shutdown(w->fd, SHUT_RDWR);
@@ -643,6 +656,12 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const cha
 	return send_reply(h, c, &r, true);
 }
 
+static void drop_body(struct http *h, struct exchange *x)
+{
+	h->bodies -= x->body.len;
+	buf_release(&x->body);
+}
+
 static enum MHD_Result finish(struct http *h, struct MHD_Connection *c, const char *method, const char *path,
                               struct exchange *x)
 {
@@ -653,10 +672,24 @@ static enum MHD_Result finish(struct http *h, struct MHD_Connection *c, const ch
 	if (x->later)
 		return send_later(x);
 	h->o.answer(h->o.ctx, &q, &r);
+	drop_body(h, x);
 	if (x->later)
 		return send_later(x);
 	owes(h, c, clock_seconds());
 	return send_reply(h, c, &r, false);
+}
+
+/* n bytes of a body; MHD_NO: that ends the connection. */
+static enum MHD_Result take_body(struct http *h, struct exchange *x, const char *data, size_t *n, size_t most)
+{
+	size_t all = h->o.bodies_max ? h->o.bodies_max : HTTP_BODIES_MAX;
+
+	if (x->body.len + *n > most || (h->bodies + *n > all && x->body.len + *n > HTTP_BODY_SMALL))
+		return MHD_NO;
+	buf_add(&x->body, data, *n);
+	h->bodies += *n;
+	*n = 0;
+	return MHD_YES;
 }
 
 static enum MHD_Result handle(void *ctx, struct MHD_Connection *c, const char *path, const char *method,
@@ -668,24 +701,21 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *c, const char *p
 		return begin(ctx, c, method, path, version, state);
 	if (x->refused || *n == 0)
 		return x->refused ? MHD_YES : finish(ctx, c, method, path, x);
-	if (x->body.len + *n > body_max(ctx, form_type(ctx, c, method, path)))
-		return MHD_NO;
-	buf_add(&x->body, data, *n);
-	*n = 0;
-	return MHD_YES;
+	return take_body(ctx, x, data, n, body_max(ctx, form_type(ctx, c, method, path)));
 }
 
 static void done(void *ctx, struct MHD_Connection *c, void **state, enum MHD_RequestTerminationCode why)
 {
 	struct exchange *x = *state;
+	struct http *h = ctx;
 
 	(void)why;
 	if (x && x->later) {
 		leave_later(x);
-		owes(ctx, c, clock_seconds());
+		owes(h, c, clock_seconds());
 	}
 	if (x)
-		buf_release(&x->body);
+		drop_body(h, x);
 	mem_free(x);
 	*state = NULL;
 }
@@ -768,7 +798,7 @@ int http_start(struct http **out, const struct http_options *o, struct err *e)
 			MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle,
 			h,
 			MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd,
-			MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
+			MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections_most(h),
 			MHD_OPTION_PER_IP_CONNECTION_LIMIT,
 			(unsigned)(http_is_loopback(o->address) ? 0 : HTTP_PER_ADDRESS) /* 0: none */,
 			MHD_OPTION_STRICT_FOR_CLIENT, is_lenient(h) ? 0 : 1,

@@ -16,9 +16,11 @@
  *                  Transfer-Encoding, and any header twice that says where a body ends, is 400 and the end of the
  *                  connection: nobody before or behind us may see another request than we do
  *     head         lines end in CR LF, none is folded, no name has a space; else 400 and the end of the connection
+ *                  All bodies that are being read hold BODIES_MAX bytes at most: beyond that a connection whose body
+ *                  is larger than BODY_SMALL is closed
  *     connections  at most CONNECTIONS at once, others wait; beyond loopback PER_ADDRESS of one address, more are
  *                  closed. One that brings no whole request for PATIENCE seconds is cut off, however many bytes it
- *                  dribbles
+ *                  dribbles; for HURRY seconds where three quarters of the places are taken
  *
  * Every reply has nosniff, no-referrer, same-origin policies, no-store, and a Content-Security-Policy. It speaks
  * HTTP, not HTTPS: beyond this machine a proxy belongs before it. */
@@ -32,7 +34,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { HTTP_BODY_MAX = 1 << 20, HTTP_CONNECTIONS = 600, HTTP_PER_ADDRESS = 100, HTTP_PATIENCE = 30, HTTP_DEPTH = 64,
+enum { HTTP_BODY_MAX = 1 << 20, HTTP_BODIES_MAX = 256 << 20, HTTP_BODY_SMALL = 64 << 10, HTTP_CONNECTIONS = 600,
+       HTTP_PER_ADDRESS = 100, HTTP_PATIENCE = 30, HTTP_HURRY = 3, HTTP_DEPTH = 64, HTTP_VALUES = 1 << 20,
        HTTP_HEADERS = 8 };
 
 struct http_reply;
@@ -66,8 +69,10 @@ struct http_options {
 	int port;                       /* 0: any that is free */
 	const char *const *hosts;       /* [n_hosts] names beside the address, 127.0.0.1, localhost and [::1] */
 	size_t n_hosts;
+	int connections;                /* at once; 0: CONNECTIONS */
 	double patience;                /* seconds; 0: PATIENCE */
 	size_t body_max;                /* bytes of a body; 0: BODY_MAX */
+	size_t bodies_max;              /* of all that are being read; 0: BODIES_MAX */
 	/* Whether it may be asked; false: the reply says why not. NULL: all may. */
 	bool (*admit)(void *ctx, const struct http_request *q, struct http_reply *r);
 	void (*answer)(void *ctx, const struct http_request *q, struct http_reply *r);
@@ -92,7 +97,8 @@ void http_base(const char *address, int port, char out[96]);
 /* A parameter of what follows the path's ?, decoded; NULL where it is not there. */
 const char *http_query(const struct http_request *q, const char *name);
 
-/* The body, an object (no body: an empty one) nested HTTP_DEPTH deep at most; NULL: the reply says what it is. */
+/* The body, an object (no body: an empty one) nested HTTP_DEPTH deep at most, of HTTP_VALUES values, which take a
+ * hundred times their bytes; NULL: the reply says what it is. */
 json_t *http_json(const struct http_request *q, struct http_reply *r);
 
 /* A reply of JSON: {"error": {"message", "code"}}. */

@@ -424,10 +424,11 @@ static int read_prompts(struct reading *x)
 	bool many = json_is_array(prompt) && !is_ids(prompt);
 	int status = 0;
 
-	a->n_prompts = a->chat || !many ? 1 : json_array_size(prompt);
-	if (a->n_prompts == 0 || a->n_prompts > CHOICES)
-		return refuse(x, "invalid_value", "prompt", "'prompt' has %zu prompts; 1 to %d was wanted",
-		              a->n_prompts, CHOICES);
+	size_t n = a->chat || !many ? 1 : json_array_size(prompt);
+	if (n == 0 || n > CHOICES)
+		return refuse(x, "invalid_value", "prompt", "'prompt' has %zu prompts; 1 to %d was wanted", n,
+		              CHOICES);
+	a->n_prompts = n;
 	a->prompts = mem_array(a->n_prompts, sizeof(*a->prompts));
 	a->prompt_texts = mem_array(a->n_prompts, sizeof(*a->prompt_texts));
 	if (x->s->o.labels_alone)

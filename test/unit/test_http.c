@@ -1,8 +1,7 @@
 /* test_http: the wrapper, asked by a client of bare sockets. What would break: a page elsewhere that reads (a Host that
  * is not ours) or changes something (an Origin that is not ours), a body that is too large, whose end is said twice, or
  * that is no JSON; a request that never ends; a reply without its headers; a client that does not get its turn. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -30,32 +29,13 @@ static bool admit(void *ctx, const struct http_request *q, struct http_reply *r)
 	return false;
 }
 
-static int connected(const struct http *h)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)http_port(h)),
-		                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+static int connected(const struct http *h) { return socket_to(http_port(h)); }
 
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static void say(int fd, const char *text)
-{
-	if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
-		return; /* it was cut off: what is read says so */
-}
+static void say(int fd, const char *text) { socket_say(fd, text, strlen(text)); }
 
 static int ask(const struct http *h, const char *request, struct buf *reply)
 {
-	int fd = connected(h), status = 0;
-
-	say(fd, request);
-	socket_hear(fd, reply);
-	return sscanf(buf_str(reply), "HTTP/1.1 %d", &status) == 1 ? status : 0;
+	return socket_ask(http_port(h), request, strlen(request), reply);
 }
 
 #define POST "POST /x HTTP/1.1\r\nConnection: close\r\n"
@@ -195,6 +175,82 @@ static void test_many(struct test *t, const struct http *h)
 	buf_release(&reply);
 }
 
+/* Where there are so many, who says nothing is cut off soon, and who asks gets his turn. Bodies are held as far as
+ * there is room for all. */
+static void test_crowd(struct test *t)
+{
+	struct http_options o = { .address = "127.0.0.1", .connections = 8, .patience = 1e6, .bodies_max = 200 << 10,
+		                  .answer = echo };
+	struct buf reply = BUF_INIT, large = BUF_INIT;
+	struct err e = ERR_INIT;
+	struct http *h = NULL;
+	char text[256];
+	int fd[12];
+
+	test_case(t, "a crowd that says nothing is cut off sooner, bodies that never end are cut off beyond a bound");
+	CHECK_MSG(t, http_start(&h, &o, &e) == 0, "%s", e.msg);
+	if (!h)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		CHECK(t, (fd[i] = connected(h)) >= 0);
+	socket_say(fd[0], "G", 1);
+	snprintf(text, sizeof(text), requests[0].request, http_port(h));
+	int last = connected(h);
+	say(last, text);
+	char byte;
+	while (recv(last, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0) { /* until the library has seen the first ones */
+		held_pass(HTTP_HURRY + 1, 0);
+		http_tick(h);
+	}
+	socket_hear(last, &reply);
+	CHECK_MSG(t, strstr(buf_str(&reply), " 200 "), "%s", buf_str(&reply));
+	socket_hear(fd[0], &reply);
+	CHECK(t, !strstr(buf_str(&reply), " 200 "));
+	for (size_t i = 1; i < ARRAY_LEN(fd); i++)
+		close(fd[i]);
+
+	buf_addf(&large, POST "Host: localhost:%d\r\n" JSON "Content-Length: 150001\r\n\r\n{", http_port(h));
+	for (int i = 0; i < 150000 - 1; i++)
+		buf_addc(&large, ' ');
+	fd[0] = connected(h);
+	socket_say(fd[0], buf_str(&large), large.len);
+	buf_addc(&large, '}');
+	int status;
+	do /* until both have come, and one of them is cut off */
+		status = socket_ask(http_port(h), buf_str(&large), large.len, &reply);
+	while (status == 200 && recv(fd[0], &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN);
+	CHECK_MSG(t, status == 0 || status == 200, "%d", status);
+	snprintf(text, sizeof(text), POST "Host: localhost:%d\r\n" JSON TWO, http_port(h));
+	CHECK(t, ask(h, text, &reply) == 200);
+	close(fd[0]);
+	buf_release(&large);
+	buf_release(&reply);
+	http_stop(h);
+}
+
+/* What is a hundred times as large as what came is not made of it. */
+static void test_json(struct test *t)
+{
+	struct buf body = BUF_INIT;
+	struct http_reply r = { 200 };
+
+	test_case(t, "JSON of too many values is refused before it is read; in a text nothing is counted");
+	for (int i = 0; i < 3; i++) {
+		buf_clear(&body);
+		buf_adds(&body, "{\"a\": [\"");
+		for (int j = 0; j < (i == 0 ? HTTP_VALUES : 2 * HTTP_DEPTH); j++)
+			buf_adds(&body, i == 1 ? "\\\",[" : i == 0 ? "\",\"" : "[");
+		buf_adds(&body, "\"]}");
+		struct http_request q = { .body = buf_str(&body), .n_body = body.len };
+		json_t *j = http_json(&q, &r);
+		CHECK_MSG(t, i ? j != NULL : !j && strstr(buf_str(&r.body), "values, at most"), "%d", i);
+		json_decref(j);
+		buf_clear(&r.body);
+	}
+	buf_release(&r.body);
+	buf_release(&body);
+}
+
 static void test_address(struct test *t, const struct http *h)
 {
 	struct http_options taken = { .address = "127.0.0.1", .port = http_port(h), .answer = echo };
@@ -222,6 +278,8 @@ void test_http(struct test *t)
 		test_requests(t, h);
 		test_slow(t, h);
 		test_many(t, h);
+		test_crowd(t);
+		test_json(t);
 		test_address(t, h);
 	}
 	http_stop(h);

@@ -1,13 +1,10 @@
 /* test_http_later: replies that come later, from other threads: whole, in pieces, to clients that have left, and when
  * the server stops before they came. What would break: a reply that is lost, mixed with another's or sent twice, a
  * client that left and is not noticed, a stop that waits for ever. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../test.h"
@@ -92,17 +89,12 @@ static void *reply_all(void *ctx)
 
 static int request(const struct http *h, int number)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		                 .sin_port = htons((uint16_t)http_port(h)),
-		                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	char text[200];
+	int fd = socket_to(http_port(h));
 
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-		return fd;
 	snprintf(text, sizeof(text), "GET /x?n=%d HTTP/1.1\r\nHost: localhost:%d\r\nConnection: close\r\n\r\n", number,
 	         http_port(h));
-	(void)!send(fd, text, strlen(text), MSG_NOSIGNAL);
+	socket_say(fd, text, strlen(text));
 	return fd;
 }
 

@@ -142,8 +142,13 @@ static int serve(struct app *app, struct feedback *f, const struct serve *o, con
                  struct informed *informed, struct err *e)
 {
 	struct feedback_api *api = feedback_api_new(f, informed);
-	struct http_options how = { o->host, (int)o->port, &o->allow_host, o->allow_host ? 1 : 0, 0, 0,
-		                    feedback_api_admit, feedback_api_answer, api };
+	struct http_options how = { .address = o->host,
+		                    .port = (int)o->port,
+		                    .hosts = &o->allow_host,
+		                    .n_hosts = o->allow_host ? 1 : 0,
+		                    .admit = feedback_api_admit,
+		                    .answer = feedback_api_answer,
+		                    .ctx = api };
 	char token[TOKEN + 1], (*tokens)[TOKEN + 1] = mem_array(o->raters.n, sizeof(*tokens));
 	struct serve_session session = { 0 };
 	struct http *h = NULL;
