@@ -1,6 +1,8 @@
 """The same tasks by lm-eval and by kungfu, item by item: see tools/check-lm-eval.
 
 usage: check_lm_eval.py theirs MODEL DATA TASKS LIMIT OUT [SHOTS]     lm-eval's samples into OUT
+       check_lm_eval.py http PROGRAM MODEL DATA TASKS LIMIT OUT [SHOTS]       the same, of `PROGRAM serve MODEL`
+       check_lm_eval.py http-chat PROGRAM MODEL DATA TASKS LIMIT OUT [SHOTS]  the same of /v1/chat/completions
        check_lm_eval.py compare OURS THEIRS                           two folders of samples"""
 
 import glob
@@ -23,30 +25,57 @@ def local(config, data, name):
     return {**config, "dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
 
 
-def theirs(model, data, tasks, limit, out, shots=None):
+def positions(model):
+    """Its last token is only predicted by lm-eval: a document of ours has one more."""
+    with open(os.path.join(model, "config.json"), encoding="utf-8") as f:
+        return json.load(f)["max_position_embeddings"] - 1
+
+
+def theirs(model, *rest):
+    import torch
+    from lm_eval.models.huggingface import HFLM
+
+    torch.set_num_threads(2)
+    evaluate(HFLM(pretrained=model, dtype="float32", device="cpu", batch_size=1, max_length=positions(model)), False, *rest)
+
+
+def served(program, chat, model, *rest):
+    import signal
+    import subprocess
+
+    from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
+
+    server = subprocess.Popen([program, "serve", model, "--alias", "served", "--port", "0", "--json", "--ledger", "off", "--compute", "f32",
+                               "--cache-type-k", "f32", "--cache-type-v", "f32", "--ctx-size", str(positions(model) + 1), "--quiet"],
+                              stdout=subprocess.PIPE, text=True)
+    try:
+        base = json.loads(server.stdout.readline())["address"]
+        how = {"model": "served", "tokenizer": model, "tokenizer_backend": "huggingface", "num_concurrent": 4,
+               "max_length": positions(model)}
+        lm = (LocalChatCompletion(base_url=base + "/chat/completions", **{**how, "tokenizer_backend": None}) if chat else
+              LocalCompletionsAPI(base_url=base + "/completions", **how))
+        evaluate(lm, chat, *rest)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait()
+
+
+def evaluate(lm, chat, data, tasks, limit, out, shots=None):
     import tempfile
 
     os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp()
-    import torch
     from lm_eval import simple_evaluate
-    from lm_eval.api.task import ConfigurableTask
-    from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
     from lm_eval.tasks._yaml_loader import load_yaml
 
-    torch.set_num_threads(2)
     manager = TaskManager()
     configs = []
     for name in tasks.split(","):
         path = name if name.endswith(".yaml") else manager.task_index[name].yaml_path
         config = load_yaml(path, resolve_func=True)
         configs.append(config if name.endswith(".yaml") else local(config, data, name))
-    with open(os.path.join(model, "config.json"), encoding="utf-8") as f:
-        positions = json.load(f)["max_position_embeddings"]
-    # its last token is only predicted: a document of ours has one more
-    lm = HFLM(pretrained=model, dtype="float32", device="cpu", batch_size=1, max_length=positions - 1)
-    found = simple_evaluate(model=lm, tasks=configs, limit=limit, bootstrap_iters=100, log_samples=True,
-                            num_fewshot=shots)
+    found = simple_evaluate(model=lm, tasks=configs, limit=int(limit), bootstrap_iters=100, log_samples=True,
+                            num_fewshot=int(shots) if shots else None, apply_chat_template=chat)
     os.makedirs(out, exist_ok=True)
     for name, samples in found["samples"].items():
         with open(os.path.join(out, f"samples_{name}_theirs.jsonl"), "w", encoding="utf-8") as f:
@@ -105,6 +134,8 @@ def compare(ours, theirs_in):
 
 if __name__ == "__main__":
     if sys.argv[1] == "theirs":
-        theirs(*sys.argv[2:5], int(sys.argv[5]), sys.argv[6], int(sys.argv[7]) if len(sys.argv) > 7 else None)
+        theirs(*sys.argv[2:])
+    elif sys.argv[1] in ("http", "http-chat"):
+        served(sys.argv[2], sys.argv[1] == "http-chat", *sys.argv[3:])
     else:
         sys.exit(compare(*sys.argv[2:4]))

@@ -21,13 +21,14 @@
 
 enum { PARALLEL = 3, QUEUE = 40, CONTEXT = 64, STREAMS = 20, IN_A_ROW = 200 };
 
-struct served {
+struct bench {
 	struct test *t;
 	struct pool *pool;
 	struct device device;
 	struct model model;
 	struct session *session;
 	struct engine *engine;
+	struct keys *keys;
 	struct openai *openai;
 	struct http *http;
 	pthread_t thread;
@@ -38,7 +39,7 @@ struct served {
 /* As cmd_serve has it. */
 static void *turn(void *ctx)
 {
-	struct served *s = ctx;
+	struct bench *s = ctx;
 	struct err e = ERR_INIT;
 
 	while (!s->over || engine_busy(s->engine)) {
@@ -49,9 +50,9 @@ static void *turn(void *ctx)
 	return NULL;
 }
 
-static bool start(struct served *s)
+static bool start(struct bench *s)
 {
-	static const char *const keys[] = { "right" };
+	static const char *const given[] = { "right" };
 	struct err e = ERR_INIT;
 	struct session_size size = { .n_ctx = CONTEXT, .n_sequences = 2 * PARALLEL, .n_logits = PARALLEL };
 	char *path = io_join(test_golden(), "llama");
@@ -59,7 +60,8 @@ static bool start(struct served *s)
 	s->pool = pool_new(1);
 	s->device = device_cpu(kernels_get(NULL, &e), s->pool);
 	bool ok = model_open(&s->model, path, &e) == 0 && model_tokenizer(&s->model, &e) == 0 &&
-	          session_new(&s->session, &s->model, NULL, &s->device, &size, &e) == 0;
+	          session_new(&s->session, &s->model, NULL, &s->device, &size, &e) == 0 &&
+	          keys_new(&s->keys, &(struct keys_options){ .given = given, .n_given = 1 }, &e) == 0;
 	mem_free(path);
 	if (ok) {
 		s->engine = engine_new(s->session, s->model.tokenizer, s->pool);
@@ -67,7 +69,7 @@ static bool start(struct served *s)
 			.parallel = PARALLEL, .ranges = PARALLEL * session_ranges_full(s->session), .fair = true });
 		s->openai = openai_new(&(struct openai_options){
 			.engine = s->engine, .model = &s->model, .device = &s->device, .name = "llama", .path = "llama",
-			.keys = keys, .n_keys = 1, .context = CONTEXT, .parallel = PARALLEL, .queue = QUEUE });
+			.keys = s->keys, .context = CONTEXT, .parallel = PARALLEL, .queue = QUEUE });
 		ok = http_start(&s->http,
 		                &(struct http_options){ .address = "127.0.0.1", .admit = openai_admit,
 		                                        .answer = openai_answer, .ctx = s->openai },
@@ -78,7 +80,7 @@ static bool start(struct served *s)
 }
 
 /* A whole request; more: headers, each with its end. */
-static void request(const struct served *s, struct buf *out, const char *path, const char *more, const char *body,
+static void request(const struct bench *s, struct buf *out, const char *path, const char *more, const char *body,
                     size_t n)
 {
 	buf_clear(out);
@@ -87,7 +89,7 @@ static void request(const struct served *s, struct buf *out, const char *path, c
 	buf_add(out, body, n);
 }
 
-static int ask(struct served *s, const char *path, const char *body, size_t n)
+static int ask(struct bench *s, const char *path, const char *body, size_t n)
 {
 	struct buf out = BUF_INIT;
 
@@ -99,7 +101,7 @@ static int ask(struct served *s, const char *path, const char *body, size_t n)
 
 #define HONEST "{\"prompt\": [5, 17, 40], \"max_tokens\": 3, \"temperature\": 0}"
 
-static void check_honest(struct served *s)
+static void check_honest(struct bench *s)
 {
 	int status = ask(s, "/v1/completions", HONEST, strlen(HONEST));
 	const char *text = strstr(buf_str(&s->reply), "\"text\": "), *end = text ? strstr(text, "\", \"") : NULL;
@@ -152,7 +154,7 @@ static const struct { const char *body, *path; int status; } values[] = {
 	{ "{\"prompt\": \"a\"", NULL, 400 },
 };
 
-static void check_values(struct served *s)
+static void check_values(struct bench *s)
 {
 	test_case(s->t, "values that nobody asks for, schemas that explode");
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
@@ -165,7 +167,7 @@ static void check_values(struct served *s)
 }
 
 /* Bodies that are long: so many of a text between two others. */
-static void check_long(struct served *s)
+static void check_long(struct bench *s)
 {
 	static const struct { const char *before, *each, *after; int times, status; } bodies[] = {
 		{ "{\"prompt\": ", "[", "", 10000, 400 },
@@ -194,7 +196,7 @@ static void check_long(struct served *s)
 
 /* --- connections --- */
 
-static void check_keys(struct served *s)
+static void check_keys(struct bench *s)
 {
 	static const char *const keys[] = { "", "righ", "right1", "RIGHT", "Bearer right", "rightright" };
 	char text[256];
@@ -223,7 +225,7 @@ static int count(const char *text, const char *what)
 	return n;
 }
 
-static void check_connections(struct served *s)
+static void check_connections(struct bench *s)
 {
 	struct buf one = BUF_INIT, all = BUF_INIT;
 
@@ -257,7 +259,7 @@ static void check_connections(struct served *s)
 
 /* --- streams --- */
 
-static int stream(struct served *s)
+static int stream(struct bench *s)
 {
 	static const char body[] = "{\"prompt\": [5, 17, 40], \"max_tokens\": 40, \"stream\": true, "
 	                           "\"logit_bias\": {\"1\": -100}}";
@@ -270,7 +272,7 @@ static int stream(struct served *s)
 	return fd;
 }
 
-static void check_streams(struct served *s)
+static void check_streams(struct bench *s)
 {
 	int fd[STREAMS];
 	char byte;
@@ -289,7 +291,7 @@ static void check_streams(struct served *s)
 }
 
 /* More than may wait: each is answered, or told that it is too much. */
-static void check_crowd(struct served *s)
+static void check_crowd(struct bench *s)
 {
 	int fd[PARALLEL + QUEUE + 20], answered = 0, refused = 0;
 
@@ -308,7 +310,7 @@ static void check_crowd(struct served *s)
 }
 
 /* The end in the midst of streams: each of them ends, and what is asked afterwards is refused. */
-static void check_end(struct served *s)
+static void check_end(struct bench *s)
 {
 	struct buf text = BUF_INIT;
 	int fd[STREAMS];
@@ -332,7 +334,7 @@ static void check_end(struct served *s)
 
 void test_serve_hostile(struct test *t)
 {
-	struct served s = { .t = t, .honest = BUF_INIT, .reply = BUF_INIT };
+	struct bench s = { .t = t, .honest = BUF_INIT, .reply = BUF_INIT };
 
 	test_case(t, "it starts");
 	if (!start(&s))
@@ -347,6 +349,7 @@ void test_serve_hostile(struct test *t)
 	check_end(&s);
 	engine_free(s.engine);
 	openai_free(s.openai);
+	keys_free(s.keys);
 	session_free(s.session);
 	model_close(&s.model);
 	pool_free(s.pool);
