@@ -727,6 +727,13 @@ def guarded(s):
               events[-1]["choices"][0]["finish_reason"])
 
 
+def classified(s):
+    """What a classifier of the guard refuses, of a text and of tokens."""
+    for prompt in ("IS IT?", s.ask("/tokenize", {"content": "IS IT?"})[1]["tokens"]):
+        status, j = s.ask("/v1/completions", {"prompt": prompt, "max_tokens": 1})
+        print(status, j["error"]["code"], j["error"]["message"])
+
+
 def documents(s):
     """An index before a question: what is found, how it is told, what a request chooses; what is added meanwhile."""
     message = {"messages": [{"role": "user", "content": "wing flutter"}]}

@@ -483,7 +483,7 @@ static int lint_with(struct app *app, const struct options *o, const char *model
 	struct loaded l;
 	struct linting x = { .app = app, .o = o, .model = model };
 
-	if (guarding_open(&x.guarding, &o->guard, e) < 0)
+	if (guarding_open(&x.guarding, app, &o->guard, e) < 0)
 		return -1;
 	if (loaded_open_facts(&l, model, e) < 0) {
 		guarding_close(&x.guarding);

@@ -10,7 +10,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cmd/command.h"
+#include "cmd/guard_models.h"
 #include "cmd/text_rows.h"
 #include "guard/guard.h"
 
@@ -23,6 +23,8 @@ struct guard_command {
 	const char *rules, *column, *out, *fail_on;
 	bool whole, texts, all;
 	int64_t limit;
+	struct guard_models_options models;
+	const char *model, *adapter;
 };
 
 static const struct opt guard_opts[] = {
@@ -32,6 +34,11 @@ static const struct opt guard_opts[] = {
 	           "of rows: only this column (default: every text in a row)"),
 	OPT_FLAG("whole", struct guard_command, whole, "false", "the file is one text, not one a line"),
 	OPT_INT("limit", struct guard_command, limit, NULL, 1, 1e12, "only the first N texts or rows"),
+	OPT_GROUP("Models"),
+	GUARD_CLASSIFIER_OPTS("", struct guard_command, models),
+	OPT_STRING("model", struct guard_command, model, NULL, "MODEL", "whose perplexity --perplexity is"),
+	ADAPTER_OPT(struct guard_command, adapter),
+	GUARD_PERPLEXITY_OPTS("", struct guard_command, models),
 	OPT_GROUP("What is told"),
 	OPT_FLAG("all", struct guard_command, all, "false", "texts in which nothing is found are told too"),
 	OPT_FLAG("texts", struct guard_command, texts, "false", "--json has what was found, not its hash"),
@@ -48,6 +55,11 @@ struct job {
 	const struct guard_command *o;
 	struct guard *guard;
 	struct guard_scratch *scratch;
+	struct guard_models *models;   /* or NULL */
+	struct loaded causal;
+	bool has_causal;
+	struct err e;                  /* the first that models could not say */
+	bool failed;
 	struct text_rows texts;
 	bool is_rows;                  /* else lines */
 	struct io_writer file;
@@ -100,6 +112,8 @@ static json_t *look(struct job *j, const struct row *row, const char *at, const 
 	json_t *instead = NULL;
 
 	guard_look(j->scratch, json_string_value(text), json_string_length(text), &r);
+	if (!j->failed && guard_models_look(j->models, json_string_value(text), json_string_length(text), &r, &j->e))
+		j->failed = true;
 	j->bytes += json_string_length(text);
 	*v = MAX(*v, r.verdict);
 	tell(j, row, at, &r, json_string_value(text));
@@ -159,6 +173,8 @@ static int look_row(struct job *j, struct row *row, struct err *e)
 	if (j->o->column && !json_object_get(row->json, j->o->column))
 		return err_set(e, "%s:%zu: no column `%s`", row->file, row->line, j->o->column);
 	look_in(j, row, "", row->json, &v, 0);
+	if (j->failed)
+		return err_set(e, "%s:%zu: %s", row->file, row->line, j->e.msg);
 	j->n++;
 	j->of[v]++;
 	return v == GUARD_REFUSE ? 0 : put(j, row, e);
@@ -219,13 +235,37 @@ static int finish(const struct job *j, struct err *e)
 	               0;
 }
 
+/* Models that look too. */
+static int open_models(struct job *j, struct err *e)
+{
+	const struct guard_command *o = j->o;
+
+	if (o->model && loaded_open(&j->causal, o->model, o->adapter, e) < 0)
+		return -1;
+	j->has_causal = o->model != NULL;
+	if (o->model && (model_want_causal(&j->causal.model, e) < 0 ||
+	                 model_compute(j->app, &j->causal.model, "f32", PREPARE_SCORE, e) < 0))
+		return -1;
+	if (guard_models_open(&j->models, j->app, &o->models, NULL, e) < 0)
+		return -1;
+	if (o->model)
+		guard_models_causal(j->models, &j->causal);
+	return 0;
+}
+
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	const struct guard_command *o = options;
 	struct job j = { .app = app, .o = o };
 
+	if (!o->model != !(o->models.perplexity > 0))
+		return app_usage(&cmd_guard, "--perplexity X and --model MODEL go together");
+	if (o->adapter && !o->model)
+		return app_usage(&cmd_guard, "--adapter lies over --model");
 	app_catch_signals();
 	int status = guard_open(&j.guard, o->rules, e);
+	if (status == 0)
+		status = open_models(&j, e);
 	if (status == 0) {
 		j.scratch = guard_scratch_new(j.guard);
 		status = look_all(&j, p->positional[0], e);
@@ -235,6 +275,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 			io_writer_abort(&j.file);
 	}
 	text_rows_release(&j.texts);
+	guard_models_close(j.models);
+	if (j.has_causal)
+		loaded_close(&j.causal);
 	guard_scratch_free(j.scratch);
 	guard_close(j.guard);
 	return status;

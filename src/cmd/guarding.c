@@ -11,20 +11,43 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-int guarding_open(struct guarding *x, const struct guarding_options *o, struct err *e)
+static int open_all(struct guarding *x, struct app *app, const struct guarding_options *o, bool beside, struct err *e)
 {
 	*x = (struct guarding){ .o = o };
 	if (!o->rules && (o->log || o->outputs || o->log_texts))
 		return err_set(e, "--guard-log, --guard-log-texts and --guard-outputs go with --guard");
+	if (!o->rules && (o->models.classifier || o->models.perplexity > 0))
+		return err_set(e, "--guard-classifier and --guard-perplexity go with --guard");
 	if (o->log_texts && !o->log)
 		return err_set(e, "--guard-log-texts goes with --guard-log");
 	if (!o->rules)
 		return 0;
 	if (guard_open(&x->guard, o->rules, e) < 0)
 		return -1;
+	if (beside && o->models.classifier) {
+		x->pool = pool_new(1);
+		x->device = device_cpu(app->kernels, x->pool);
+	}
+	if (guard_models_open(&x->models, app, &o->models, x->pool ? &x->device : NULL, e) < 0) {
+		guard_close(x->guard);
+		x->guard = NULL;
+		pool_free(x->pool);
+		return -1;
+	}
+	pthread_mutex_init(&x->looking, NULL);
 	x->scratch = guard_scratch_new(x->guard);
 	pthread_mutex_init(&x->lock, NULL);
 	return 0;
+}
+
+int guarding_open(struct guarding *x, struct app *app, const struct guarding_options *o, struct err *e)
+{
+	return open_all(x, app, o, false, e);
+}
+
+int guarding_open_beside(struct guarding *x, struct app *app, const struct guarding_options *o, struct err *e)
+{
+	return open_all(x, app, o, true, e);
 }
 
 static int write_log(const struct guarding *x, const char *where, const struct guard_result *r, const char *text,
@@ -68,8 +91,13 @@ int guarding_text(struct guarding *x, const char *where, const char *text, size_
 	if (!x->guard)
 		return 0;
 	guard_look(x->scratch, text, n, &r);
+	int status = guard_models_look(x->models, text, n, &r, e);
+	if (status < 0) {
+		guard_result_release(&r);
+		return err_prefix(e, "%s", where);
+	}
 	tell(x, where, &r);
-	int status = write_log(x, where, &r, text, e);
+	status = write_log(x, where, &r, text, e);
 	if (status == 0 && r.verdict == GUARD_REFUSE) {
 		const struct guard_finding *f = guard_gravest(&r);
 		status = err_set(e, "%s: refused by the guard: %s at bytes %zu to %zu%s%s", where, f->rule, f->begin,
@@ -79,6 +107,20 @@ int guarding_text(struct guarding *x, const char *where, const char *text, size_
 		guard_redact(&r, text, n, redacted);
 	guard_result_release(&r);
 	return status;
+}
+
+void guarding_more(void *guarding, const char *text, size_t n, struct guard_result *r)
+{
+	struct guarding *x = guarding;
+	struct err e = ERR_INIT;
+
+	pthread_mutex_lock(&x->looking);
+	int status = guard_models_look(x->models, text, n, r, &e);
+	pthread_mutex_unlock(&x->looking);
+	if (status == 0)
+		return;
+	log_warn("%s: the text is refused", e.msg);
+	guard_add(r, "classifier.error", GUARD_REFUSE, 0, n, 1);
 }
 
 void guarding_told(void *guarding, const char *where, const char *text, const struct guard_result *r)
@@ -175,8 +217,13 @@ void guarding_close(struct guarding *x)
 	if (!x->guard)
 		return;
 	pthread_mutex_destroy(&x->lock);
+	pthread_mutex_destroy(&x->looking);
 	guard_scratch_free(x->scratch);
+	guard_models_close(x->models);
 	guard_close(x->guard);
+	pool_free(x->pool);
+	x->pool = NULL;
+	x->models = NULL;
 	x->scratch = NULL;
 	x->guard = NULL;
 }

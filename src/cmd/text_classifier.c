@@ -12,7 +12,21 @@
 #include "infer/labeller.h"
 #include "ladder/adapted.h"
 
-enum { MICRO_BATCH = 2048 };
+enum { MICRO_BATCH = 2048, AROUND = 16 /* tokens that may stand around a text's */ };
+
+struct text_judge {
+	struct text_classifier c;
+	struct app own, *app;          /* with the device that it computes on */
+	bool is_probe;
+	struct probing probe;
+	struct loaded l;
+	int label;
+};
+
+static const struct labels *labels_of(const struct text_judge *j)
+{
+	return j->is_probe ? &j->probe.learner.labels : j->l.model.labels;
+}
 
 static int find_label(const struct labels *l, const char *name, const char *model, struct err *e)
 {
@@ -31,46 +45,34 @@ static int find_label(const struct labels *l, const char *name, const char *mode
 }
 
 /* z: [n][labels] → p. */
-static int take(const struct text_classifier *c, const struct labels *l, const float *z, size_t n, double *p,
-                struct err *e)
+static void take(const struct text_judge *j, const float *z, size_t n, double *p)
 {
-	int at = find_label(l, c->label, c->model, e);
+	const struct labels *l = labels_of(j);
 	double *chance = mem_array((size_t)l->n, sizeof(*chance));
 
-	for (size_t i = 0; i < n && at >= 0; i++) {
+	for (size_t i = 0; i < n; i++) {
 		labels_probabilities(l, z + i * (size_t)l->n, chance);
-		p[i] = chance[at];
+		p[i] = chance[j->label];
 	}
 	mem_free(chance);
-	return at < 0 ? -1 : 0;
 }
 
 /* --- a folder of probe --- */
 
-static int by_probe(struct app *app, const struct text_classifier *c, const char *dir, const char *const *text,
-                    size_t n, double *p, struct err *e)
+static int by_probe(struct text_judge *j, const char *const *text, size_t n, float *z, struct err *e)
 {
 	struct rows r = { .items = mem_array(n, sizeof(struct row)), .n = n };
 	struct answers asked = { 0 };
-	struct probing x;
 
 	for (size_t i = 0; i < n; i++)
 		r.items[i] = (struct row){ json_pack("{s:s}", "text", text[i]), "answers", i + 1 };
 	r.shape = shape_of(r.items[0].json);
-	int status = probing_open(&x, app, dir, c->compute, e);
+	int status = answers_ask(&asked, &r, e);
 	if (status == 0)
-		status = answers_ask(&asked, &r, e);
+		status = probing_rows(&j->probe, j->app, &r, MICRO_BATCH, e);
 	if (status == 0)
-		status = probing_rows(&x, app, &r, MICRO_BATCH, e);
-	if (status == 0) {
-		float *z = mem_array(n * (size_t)x.learner.labels.n, sizeof(*z));
-		status = probing_outputs(&x, app, &asked.rows, z, e);
-		if (status == 0)
-			status = take(c, &x.learner.labels, z, n, p, e);
-		mem_free(z);
-	}
+		status = probing_outputs(&j->probe, j->app, &asked.rows, z, e);
 	answers_release(&asked);
-	probing_close(&x);
 	rows_release(&r);
 	return status;
 }
@@ -89,8 +91,9 @@ static int encode(const struct model *m, const char *text, struct arena *mem, st
 	return status;
 }
 
-static int label_all(struct app *app, struct loaded *l, const char *const *text, size_t n, float *z, struct err *e)
+static int by_model(struct text_judge *j, const char *const *text, size_t n, float *z, struct err *e)
 {
+	struct loaded *l = &j->l;
 	struct arena mem = ARENA_INIT;
 	struct document *docs = mem_array(n, sizeof(*docs));
 	const struct document **list = mem_array(n, sizeof(*list));
@@ -104,7 +107,7 @@ static int label_all(struct app *app, struct loaded *l, const char *const *text,
 		list[i] = &docs[i];
 	}
 	if (status == 0)
-		status = labeller_new(&labeller, &l->model, loaded_overlay(l), app->device, MICRO_BATCH, longest, e);
+		status = labeller_new(&labeller, &l->model, loaded_overlay(l), j->app->device, MICRO_BATCH, longest, e);
 	if (status == 0)
 		status = labeller_run(labeller, list, n, z, NULL, NULL, e);
 	labeller_free(labeller);
@@ -114,35 +117,86 @@ static int label_all(struct app *app, struct loaded *l, const char *const *text,
 	return status;
 }
 
-static int by_model(struct app *app, const struct text_classifier *c, const char *const *text, size_t n, double *p,
+static int open_model(struct text_judge *j, struct err *e)
+{
+	struct loaded *l = &j->l;
+
+	if (loaded_open(l, j->c.model, NULL, e) < 0)
+		return -1;
+	int status = l->model.labels ? 0 : err_set(e, "%s: a model without a head that classifies", j->c.model);
+	if (status == 0)
+		status = model_compute(j->app, &l->model, j->c.compute, PREPARE_SCORE, e);
+	if (status == 0)
+		status = model_tokenizer_whole(&l->model, e);
+	if (status < 0)
+		loaded_close(l);
+	return status;
+}
+
+/* --- both --- */
+
+int text_judge_open(struct text_judge **out, struct app *app, const struct text_classifier *c, struct device *device,
                     struct err *e)
 {
-	struct loaded l;
+	struct text_judge *j = mem_alloc(sizeof(*j));
+	char *learner = adapted_learner(c->model);
 
-	if (loaded_open(&l, c->model, NULL, e) < 0)
+	*j = (struct text_judge){ .c = *c, .own = *app, .app = &j->own, .is_probe = learner != NULL };
+	if (device)
+		j->own.device = device;
+	int status = learner ? probing_open(&j->probe, j->app, learner, c->compute, e) : open_model(j, e);
+	if (status < 0 && learner)
+		probing_close(&j->probe);
+	mem_free(learner);
+	if (status < 0) {
+		mem_free(j);
 		return -1;
-	int status = l.model.labels ? 0 : err_set(e, "%s: a model without a head that classifies", c->model);
-	if (status == 0)
-		status = model_compute(app, &l.model, c->compute, PREPARE_SCORE, e);
-	if (status == 0)
-		status = model_tokenizer_whole(&l.model, e);
-	if (status == 0) {
-		float *z = mem_array(n * (size_t)l.model.labels->n, sizeof(*z));
-		status = label_all(app, &l, text, n, z, e);
-		if (status == 0)
-			status = take(c, l.model.labels, z, n, p, e);
-		mem_free(z);
 	}
-	loaded_close(&l);
+	if ((j->label = find_label(labels_of(j), c->label, c->model, e)) < 0) {
+		text_judge_close(j);
+		return -1;
+	}
+	*out = j;
+	return 0;
+}
+
+int text_judge_run(struct text_judge *j, const char *const *text, size_t n, double *p, struct err *e)
+{
+	float *z = mem_array(n * (size_t)labels_of(j)->n + 1, sizeof(*z));
+	int status = !n ? 0 : j->is_probe ? by_probe(j, text, n, z, e) : by_model(j, text, n, z, e);
+
+	if (status == 0)
+		take(j, z, n, p);
+	mem_free(z);
 	return status;
+}
+
+size_t text_judge_bytes(const struct text_judge *j)
+{
+	int32_t most = j->is_probe ? (j->probe.has_model ? j->probe.how.max_length : 0) : j->l.model.config.n_ctx;
+
+	return most > 0 ? (size_t)MAX(most - AROUND, 1) : 0;
+}
+
+void text_judge_close(struct text_judge *j)
+{
+	if (!j)
+		return;
+	if (j->is_probe)
+		probing_close(&j->probe);
+	else
+		loaded_close(&j->l);
+	mem_free(j);
 }
 
 int classify_texts(struct app *app, const struct text_classifier *c, const char *const *text, size_t n, double *p,
                    struct err *e)
 {
-	char *learner = adapted_learner(c->model);
-	int status = !n ? 0 : learner ? by_probe(app, c, learner, text, n, p, e) : by_model(app, c, text, n, p, e);
+	struct text_judge *j;
 
-	mem_free(learner);
+	if (text_judge_open(&j, app, c, NULL, e) < 0)
+		return -1;
+	int status = text_judge_run(j, text, n, p, e);
+	text_judge_close(j);
 	return status;
 }

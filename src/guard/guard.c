@@ -83,12 +83,6 @@ static void add(struct guard_result *r, const char *rule, enum guard_verdict ver
 	r->findings[r->n++] = (struct guard_finding){ rule, verdict, begin, end, confidence, path };
 }
 
-void guard_add(struct guard_result *r, const char *rule, enum guard_verdict verdict, size_t begin, size_t end,
-               double confidence)
-{
-	add(r, rule, verdict, begin, end, confidence, "");
-}
-
 /* "encoding.base64" of a row of the table. */
 static const char *rule_of(const struct guard *g, const struct encoding *by)
 {
@@ -201,6 +195,14 @@ static int by_place(const void *a, const void *b)
 	if (x->end != y->end)
 		return x->end < y->end ? -1 : 1;
 	return strcmp(x->rule, y->rule);
+}
+
+void guard_add(struct guard_result *r, const char *rule, enum guard_verdict verdict, size_t begin, size_t end,
+               double confidence)
+{
+	add(r, rule, verdict, begin, end, confidence, "");
+	if (r->n)
+		qsort(r->findings, r->n, sizeof(*r->findings), by_place);
 }
 
 void guard_look(struct guard_scratch *s, const char *text, size_t n, struct guard_result *r)

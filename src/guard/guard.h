@@ -41,6 +41,8 @@ struct guard_result {
 
 /* file: rules over the built-in ones, or NULL; "builtin" means these too. −1: file, line and what is wrong there. */
 int guard_open(struct guard **g, const char *file, struct err *e);
+/* The same of a file's text, n bytes; NULL: the built-in ones alone. name: the file's, for sentences. */
+int guard_open_text(struct guard **g, const char *text, size_t n, const char *name, struct err *e);
 void guard_close(struct guard *g);
 size_t guard_rules(const struct guard *g); /* how many */
 

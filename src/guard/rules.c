@@ -189,37 +189,44 @@ static bool is_alone(const struct yaml_node *root)
 	return false;
 }
 
-static int open_all(struct guard *g, const char *file, struct err *e)
+/* text: over the built-in ones, or NULL. */
+static int open_all(struct guard *g, const char *text, size_t n, const char *name, struct err *e)
 {
 	static const char own[] = "the built-in guard.yaml";
-	struct yaml_node *asked = NULL;
-	struct buf text = BUF_INIT;
-	int status = 0;
+	struct yaml_node *asked = text ? yaml_tree(&g->mem, text, n, name, e) : NULL;
+	int status = text && !asked ? -1 : 0;
 
-	if (file && strcmp(file, "builtin") != 0) {
-		status = io_read(&text, file, e);
-		asked = status == 0 ? yaml_tree(&g->mem, buf_str(&text), text.len, file, e) : NULL;
-		status = asked ? 0 : -1;
-	}
-	buf_release(&text);
 	if (status == 0 && !(asked && is_alone(asked))) {
 		const struct yaml_node *root = yaml_tree(&g->mem, guard_builtin, strlen(guard_builtin), own, e);
 		status = root ? read_file(g, root, own, e) : -1;
 	}
 	if (status == 0 && asked)
-		status = read_file(g, asked, arena_strdup(&g->mem, file), e);
+		status = read_file(g, asked, arena_strdup(&g->mem, name), e);
 	name_others(g);
 	return status == 0 ? compile(g, e) : -1;
 }
 
-int guard_open(struct guard **g, const char *file, struct err *e)
+int guard_open_text(struct guard **g, const char *text, size_t n, const char *name, struct err *e)
 {
 	*g = mem_alloc(sizeof(**g));
-	if (open_all(*g, file, e) == 0)
+	if (open_all(*g, text, n, name, e) == 0)
 		return 0;
 	guard_close(*g);
 	*g = NULL;
 	return -1;
+}
+
+int guard_open(struct guard **g, const char *file, struct err *e)
+{
+	struct buf text = BUF_INIT;
+	bool asked = file && strcmp(file, "builtin") != 0;
+
+	*g = NULL;
+	int status = asked ? io_read(&text, file, e) : 0;
+	if (status == 0)
+		status = guard_open_text(g, asked ? buf_str(&text) : NULL, text.len, file, e);
+	buf_release(&text);
+	return status;
 }
 
 size_t guard_rules(const struct guard *g) { return g->n_set[0] + g->n_set[1]; }

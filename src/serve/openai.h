@@ -73,6 +73,8 @@ struct openai_options {
 	/* What looks at texts that come in, and at answers too; NULL: nobody. What it finds is told, in any thread. */
 	const struct guard *guard;
 	bool guard_outputs;
+	/* Adds what models say of the text; or NULL. In any thread. */
+	void (*guard_more)(void *ctx, const char *text, size_t n, struct guard_result *r);
 	void (*guard_told)(void *ctx, const char *where, const char *text, const struct guard_result *r);
 	void *guard_ctx;
 };

@@ -10,6 +10,13 @@
 static const char *const keys[] = { "messages", "prompt", "input", "system", "suffix",       "query",
 	                            "documents", "text",  "texts", "tools",  "instructions" };
 
+static void find(struct openai *s, struct guard_scratch *scratch, const char *text, size_t n, struct guard_result *r)
+{
+	guard_look(scratch, text, n, r);
+	if (s->o.guard_more)
+		s->o.guard_more(s->o.guard_ctx, text, n, r);
+}
+
 static void told(struct openai *s, const char *where, const char *text, const struct guard_result *r)
 {
 	if (r->verdict != GUARD_ALLOW && s->o.guard_told)
@@ -24,7 +31,7 @@ static bool look(struct openai *s, const char *key, const json_t *value, json_t 
 	struct guard_result found;
 	struct buf redacted = BUF_INIT;
 
-	guard_look(s->guard_in, text, n, &found);
+	find(s, s->guard_in, text, n, &found);
 	told(s, key, text, &found);
 	bool refused = found.verdict == GUARD_REFUSE;
 	if (refused) {
@@ -125,7 +132,7 @@ void choice_guard(struct choice *c)
 
 	if (!a->s->guard_out)
 		return;
-	guard_look(a->s->guard_out, buf_str(&c->text), c->text.len, &found);
+	find(a->s, a->s->guard_out, buf_str(&c->text), c->text.len, &found);
 	told(a->s, "an answer", buf_str(&c->text), &found);
 	if (found.verdict == GUARD_REFUSE)
 		c->finish = "content_filter";

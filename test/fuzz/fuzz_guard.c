@@ -1,5 +1,5 @@
 /* fuzz: any bytes are looked at by the built-in rules, within bounds, and every place that is told lies in them. An
- * expression that is accepted finds what its set says is there; another is refused by a sentence. */
+ * expression that is accepted finds what its set says is there; another is refused by a sentence, and so are rules. */
 #include <stdint.h>
 #include <string.h>
 
@@ -68,6 +68,26 @@ static void expression(const char *data, size_t n)
 	mem_free(pattern);
 }
 
+/* Rules of the bytes, alone, on the bytes. */
+static void rules(const char *data, size_t n)
+{
+	struct buf text = BUF_INIT;
+	struct err e = ERR_INIT;
+	struct guard *g;
+
+	buf_adds(&text, "builtin: false\n");
+	buf_add(&text, data, MIN(n, (size_t)1000));
+	if (guard_open_text(&g, buf_str(&text), text.len, "r.yaml", &e) == 0) {
+		struct guard_scratch *s = guard_scratch_new(g);
+		look(s, data, MIN(n, (size_t)1000));
+		guard_scratch_free(s);
+		guard_close(g);
+	} else if (!e.msg[0]) {
+		BUG("rules are refused without a sentence");
+	}
+	buf_release(&text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static struct guard *g;
@@ -81,5 +101,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	canonical((const char *)data, n);
 	look(s, (const char *)data, n);
 	expression((const char *)data, n);
+	rules((const char *)data, n);
 	return 0;
 }

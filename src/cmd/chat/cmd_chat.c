@@ -44,6 +44,7 @@ static const struct opt chat_opts[] = {
 	FOUR_BIT_OPTS(struct chat_options, four_bit),
 	CACHE_OPTS(struct chat_options, cache),
 	GUARD_OUTPUT_OPTS(struct chat_options, guard),
+	GUARD_PERPLEXITY_OPTS("guard-", struct chat_options, guard.models),
 	COMMON_OPTS(struct chat_options, common),
 	OPT_END
 };
@@ -609,7 +610,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (status == 0)
 		status = model_compute(app, &c.l.model, o->compute, PREPARE_GENERATE, e);
 	if (status == 0)
-		status = guarding_open(&c.guarding, &o->guard, e);
+		status = guarding_open(&c.guarding, app, &o->guard, e);
+	if (status == 0)
+		guard_models_causal(c.guarding.models, &c.l);
 	if (status == 0)
 		status = begin(&c, e);
 	if (status == 0 && (app->plans || o->common.max_gas))

@@ -59,6 +59,7 @@ static const struct opt generate_opts[] = {
 	OPT_CHOICE("color", struct generate_command, color, "auto", "auto|always|never",
 	           "colours; auto: in a terminal"),
 	GUARD_OUTPUT_OPTS(struct generate_command, guard),
+	GUARD_PERPLEXITY_OPTS("guard-", struct generate_command, guard.models),
 	OPT_GROUP("Speed"),
 	PROFILE_OPTS(struct generate_command, profiling, "the current folder"),
 	COMMON_OPTS(struct generate_command, common),
@@ -417,7 +418,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		if (!opt_given(p, "temperature"))
 			opt_put(p, "temperature", VOTE_TEMPERATURE);
 	}
-	if (guarding_open(&o->guarding, &o->guard, e) < 0) {
+	if (guarding_open(&o->guarding, app, &o->guard, e) < 0) {
 		json_decref(o->kept_documents);
 		return -1;
 	}
@@ -439,6 +440,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		status = o->out ? generate_rows_by_learner(app, o, dir, e) :
 		                  generate_by_learner(app, o, p->positional[0], dir, 0, e);
 	} else if (status == 0 && !said && (status = open_model(app, o, &l, p->positional[0], e)) == 0) {
+		guard_models_causal(o->guarding.models, &l);
 		status = sampling_tell(&l.model, p, e);
 		if (status == 0)
 			status = model_compute(app, &l.model, o->compute, PREPARE_GENERATE, e);

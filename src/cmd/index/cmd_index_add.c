@@ -33,7 +33,7 @@ static int fill(struct app *app, const struct add *o, struct index *x, struct op
 	struct index_adding a = { .app = app, .index = x, .guarding = &guarding, .commit_bytes = INDEX_COMMIT,
 		                  .memory = index_memory(o->memory) };
 	double began = 0;
-	int status = guarding_open(&guarding, &o->guard, e);
+	int status = guarding_open(&guarding, app, &o->guard, e);
 	if (status == 0)
 		status = index_embedder_of(&embedder, app, x, o->embedder, o->compute, o->micro_batch_tokens, e);
 

@@ -92,7 +92,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return app_usage(&cmd_index_build, "--overlap %lld is no less than --chunk-tokens %lld",
 		                 (long long)o->overlap, (long long)o->chunk_tokens);
 	struct guarding guarding;
-	int status = guarding_open(&guarding, &o->guard, e);
+	int status = guarding_open(&guarding, app, &o->guard, e);
 	if (status == 0)
 		status = build(app, o, &x, &guarding, p, e);
 	index_embedder_close(&x);

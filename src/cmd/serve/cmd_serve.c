@@ -330,7 +330,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	app_catch_hangup();
 	v.models = models_new();
 	v.engine = engine_new(NULL, NULL, NULL);
-	int status = open_keys(&v, e) < 0 || guarding_open(&v.guarding, &o->guard, e) < 0 ? -1 :
+	int status = open_keys(&v, e) < 0 || guarding_open_beside(&v.guarding, app, &o->guard, e) < 0 ? -1 :
 	                                                                                    open_models(&v, path, e);
 	if (status == 0)
 		status = listen_to(&v, e);

@@ -271,6 +271,7 @@ int serving_start(struct serving *v, struct err *e)
 		.read_span = metering_read_span,
 		.guard = v->of->guarding.guard,
 		.guard_outputs = o->guard.outputs,
+		.guard_more = v->of->guarding.models ? guarding_more : NULL,
 		.guard_told = guarding_told,
 		.guard_ctx = &v->of->guarding,
 	};
