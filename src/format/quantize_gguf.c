@@ -134,6 +134,8 @@ void quantize_put_keys(const struct quantize_how *how, struct gguf_meta *meta)
 		gguf_put_u32(meta, "quantize.imatrix.chunks_count", (uint32_t)how->imatrix->chunks);
 }
 
+bool quantize_is_key(const char *key) { return !strncmp(key, "quantize.imatrix.", strlen("quantize.imatrix.")); }
+
 /* Replaced, of one file that was several, or of how the other was aligned. */
 static bool is_dropped(const char *key)
 {
@@ -149,7 +151,7 @@ static bool is_dropped(const char *key)
 static void put_meta(struct gguf_meta *meta, const struct gguf *g, const struct quantize_how *how)
 {
 	for (size_t i = 0; i < g->n_kv; i++)
-		if (!is_dropped(g->kv[i].key))
+		if (!is_dropped(g->kv[i].key) && !(how->imatrix && quantize_is_key(g->kv[i].key)))
 			gguf_put_kv(meta, &g->kv[i]);
 	gguf_put_u32(meta, "general.quantization_version", GGUF_QUANTIZATION_VERSION);
 	gguf_put_u32(meta, "general.file_type", how->wish->mixture->file_type);

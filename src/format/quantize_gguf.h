@@ -37,7 +37,8 @@ void quantize_list_release(struct quantize_list *l);
 
 /* A matrix's weights, or NULL; expert: of a stack. */
 const float *quantize_weights(const struct quantize_how *how, const char *name, size_t cols, size_t expert);
-/* The keys that say which importance matrix was used. */
+/* The keys that say which importance matrix was used. Of a source that has some, they are of how it was made. */
 void quantize_put_keys(const struct quantize_how *how, struct gguf_meta *meta);
+bool quantize_is_key(const char *key);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/text.h"
+#include "format/quantize_gguf.h"
 #include "model/config.h"
 #include "model/weights.h"
 #include "token/gguf_known.h"
@@ -380,7 +381,7 @@ static int make_meta(const struct export_gguf_list *l, struct gguf_meta *meta, c
 	const struct gguf *g = &m->source.gguf;
 
 	for (size_t i = 0; m->source.is_gguf && i < g->n_kv; i++)
-		if (!is_of_form(g->kv[i].key))
+		if (!is_of_form(g->kv[i].key) && !(how->pack && quantize_is_key(g->kv[i].key)))
 			gguf_put_kv(meta, &g->kv[i]);
 	if (!m->source.is_gguf) {
 		gguf_put_str(meta, "general.architecture", l->as.arch->gguf);
