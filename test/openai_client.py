@@ -420,7 +420,7 @@ def responses(s):
     print("".join(e["delta"] for e in events if e["type"].endswith("text.delta")) == part["text"] ==
           events[-1]["response"]["output"][0]["content"][0]["text"])
     for more in ({"store": True}, {"previous_response_id": "x"}, {"truncation": "auto"}, {"max_output_tokens": 0},
-                 {"input": [{"type": "function_call"}]}, {"input": []}, {"include": ["x"]}, {"text": {"verbosity": "low"}}):
+                 {"input": [{"type": "computer_call"}]}, {"input": []}, {"include": ["x"]}, {"text": {"verbosity": "low"}}):
         status, j = s.ask("/v1/responses", {**body, **more})
         print(status, j["error"]["code"], j["error"]["param"])
 
