@@ -108,7 +108,8 @@ static void go(struct call_parser *p, enum state to)
 /* The first n bytes that are held are text, or of the thought; what follows is looked at again. */
 static void say(struct call_parser *p, size_t n)
 {
-	buf_add(&p->out, p->raw.data + p->from, n);
+	if (n)
+		buf_add(&p->out, p->raw.data + p->from, n);
 	p->at = p->from += n;
 }
 
@@ -423,9 +424,11 @@ void call_parser_add(struct call_parser *p, const char *text, size_t n)
 
 void call_parser_end(struct call_parser *p, bool cut)
 {
-	size_t spaces = strspn(buf_str(&p->raw), " \n\t\r");
+	size_t spaces = 0;
 	bool text = p->state == START || p->state == TEXT, call = p->state == OPEN || p->state == CALL;
 
+	while (spaces < p->raw.len && is_space(p->raw.data[spaces]))
+		spaces++;
 	if (p->state == ARGUMENTS)
 		tell_end(p, false);
 	if (p->state == THOUGHT || ((text || call) && (!cut || spaces == p->raw.len)))
