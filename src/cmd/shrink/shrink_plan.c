@@ -108,14 +108,15 @@ static int plan_gptq(struct planning *p, struct err *e)
 {
 	struct shrinking *s = p->s;
 	struct moments *m = &s->moments;
-	double cubic, seconds = 0, once, widest = 0;
+	double cubic, seconds = 0, once = 0, widest = 0;
 
-	if (time_factor(p, &cubic, e) < 0 ||
-	    moments_begin(m, &s->source.model, s->app->device, shrink_longest(&s->learn), 0, shrink_moments_bytes(s),
-	                  e) < 0)
+	if (time_factor(p, &cubic, e) < 0)
 		return -1;
+	int status = moments_begin(m, &s->source.model, s->app->device, shrink_longest(&s->learn), 0,
+	                           shrink_moments_bytes(s), e);
 	int groups = (s->source.model.config.n_layers + m->end - 1) / m->end;
-	int status = time_texts(p, &m->pass, &once, e);
+	if (status == 0)
+		status = time_texts(p, &m->pass, &once, e);
 	for (size_t i = 0; i < m->n; i++) {
 		double n = (double)m->items[i].cols;
 		seconds += (double)m->items[i].parts * n * n * n * cubic;
