@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cmd/diff_behaviour.h"
+#include "cmd/metering.h"
 #include "cmd/text_table.h"
 #include "train/run_log.h"
 
@@ -21,10 +23,12 @@ extern const struct command cmd_diff;
 struct diff {
 	struct common common;
 	bool all;
+	struct behaviour_cmd behaviour;
 };
 
 static const struct opt diff_opts[] = {
 	OPT_FLAG("all", struct diff, all, "false", "show what is the same, too"),
+	BEHAVIOUR_OPTS(struct diff, behaviour),
 	COMMON_OPTS(struct diff, common),
 	OPT_END
 };
@@ -265,9 +269,30 @@ static void compare_runs(const struct app *app, const struct diff *o, const stru
 	buf_release(&c.same);
 }
 
+/* Two models are run: this is metered, which looking at two runs is not. */
+static int run_models(struct app *app, const struct diff *o, struct opt_parse *p, struct err *e)
+{
+	static const struct command metered = { .name = "diff" };
+
+	app_catch_signals();
+	if (o->all)
+		return app_usage(&cmd_diff, "--all is of two runs' recipes and results");
+	if (metering_begin(app, &metered, &o->common, e) < 0)
+		return -1;
+	return diff_behaviour(app, &o->behaviour, p->positional[0], p->positional[1], e);
+}
+
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
+	static const char *const others[] = { "prompts", "trigger-length", "seed", "compute" };
 	struct run_log a = { 0 }, b = { 0 };
+	const struct diff *o = options;
+
+	if (o->behaviour.wanted)
+		return run_models(app, o, p, e);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if (opt_given(p, others[i]))
+			return app_usage(&cmd_diff, "--%s is --behaviour's", others[i]);
 	int status = run_log_open(&a, p->positional[0], e);
 
 	if (status == 0)
@@ -281,14 +306,14 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 
 const struct command cmd_diff = {
 	.name = "diff",
-	.summary = "in what two runs differ: recipe, data, machine, results",
-	.usage = "RUN RUN",
+	.summary = "in what two runs differ: recipe, data, machine, results; or what is said",
+	.usage = "RUN RUN|BASE RUN --behaviour",
 	.example = "kungfu diff run other",
 	.brief = "in what two differ",
 	.order = 58,
 	.looks = true,
 	.opts = diff_opts,
 	.options_size = sizeof(struct diff),
-	.least = 2, .most = 2, .wanted = "two run directories were wanted",
+	.least = 2, .most = 2, .wanted = "two run directories, or a model and a run, were wanted",
 	.run = run,
 };

@@ -3,6 +3,7 @@
 #include "cmd/model_common.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "adapt/multi_adapter.h"
 #include "model/new_tokens.h"
@@ -13,6 +14,7 @@
 #include "data/chat.h"
 #include "cmd/metering.h"
 #include "ladder/adapted.h"
+#include "serve/aliases.h"
 #include "op/timing.h"
 #include "token/tokenizer.h"
 
@@ -71,11 +73,44 @@ static int open_adapted(struct loaded *l, const struct reading *r, const char *p
 	return status;
 }
 
+static int open_path(struct loaded *l, const struct reading *r, const char *model, const char *adapter, struct err *e)
+{
+	return (adapted_is(model) ? open_adapted : open_both)(l, r, model, adapter, e);
+}
+
+/* FILE.yaml:NAME: what the name stands for. */
+static int open_alias(struct loaded *l, const struct reading *r, const char *file, const char *name,
+                      const char *adapter, struct err *e)
+{
+	struct aliases all;
+
+	if (aliases_open(&all, file, e) < 0)
+		return -1;
+	const struct alias *a = aliases_find(&all, name);
+	int status = !a ? err_set(e, "%s has no name %s", file, name) :
+	             a->adapter && adapter ?
+	                  err_set(e, "%s stands for a model with an adapter, %s: --adapter %s would be a second one",
+	                          name, a->adapter, adapter) :
+	                  open_path(l, r, a->path, a->adapter ? a->adapter : adapter, e);
+	if (status == 0 && a->adapter) {
+		mem_free(l->own_adapter);
+		l->own_adapter = mem_strdup(a->adapter);
+	}
+	aliases_close(&all);
+	return status;
+}
+
 static int open_as(struct loaded *l, const struct reading *r, const char *model, const char *adapter, struct err *e)
 {
+	const char *name = io_exists(model) ? NULL : strrchr(model, ':');
+	char *file = name ? mem_strndup(model, (size_t)(name - model)) : NULL;
+
 	*l = (struct loaded){ 0 };
 	metering_phase("open");
-	return (adapted_is(model) ? open_adapted : open_both)(l, r, model, adapter, e);
+	int status = file && aliases_is(file) ? open_alias(l, r, file, name + 1, adapter, e) :
+	                                        open_path(l, r, model, adapter, e);
+	mem_free(file);
+	return status;
 }
 
 int loaded_open(struct loaded *l, const char *model, const char *adapter, struct err *e)

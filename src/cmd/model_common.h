@@ -17,11 +17,12 @@ struct loaded {
 	struct model model;
 	struct adapter adapter;
 	bool has_adapter;
-	char *own_adapter;             /* path of that which what adapt left has itself; or NULL */
+	char *own_adapter;             /* path of that which what adapt left, or an alias, has itself; or NULL */
 	struct template *chat;         /* loaded_chat: parsed; NULL when the model has none */
 };
 
-/* model: a file or folder of a model, or what `kungfu adapt` left (ladder/adapted.h).
+/* model: a file or folder of a model, what `kungfu adapt` left (ladder/adapted.h), or FILE.yaml:NAME, what an alias
+ * stands for (serve/aliases.h).
  * Without the tokenizer: what needs text says loaded_text, loaded_chat or loaded_prompts. */
 int loaded_open(struct loaded *l, const char *model, const char *adapter /* or NULL */, struct err *e);
 /* Of a model alone, for what has no place for an adapter: one that adapt left over the model is refused. */

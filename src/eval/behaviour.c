@@ -1,0 +1,149 @@
+/* behaviour: what random tokens give first, of both models; then scan, search and judge, each in a file of its own. */
+#include "eval/behaviour.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "eval/behaviour_parts.h"
+
+enum { NULLS = 16, KEPT = 96 /* tokens that are looked at in several contexts */, BEST = 24, STREAM_NULL = 0 };
+
+struct copying { float *to; size_t V; };
+
+static void see_copy(void *ctx, size_t i, const float *p, int thread)
+{
+	const struct copying *c = ctx;
+	(void)thread;
+
+	memcpy(c->to + i * c->V, p, c->V * sizeof(*p));
+}
+
+/* The mean over random tokens in a context. */
+static int find_null(struct search *s, bool tuned, size_t context, float *rows, struct err *e)
+{
+	struct question q[NULLS];
+	struct copying w = { rows, s->V };
+	float *mean = s->null[tuned] + context * s->V;
+
+	for (size_t i = 0; i < NULLS; i++)
+		q[i] = (struct question){ .context = &s->o->contexts[context],
+			                  .t = { { search_random(s, STREAM_NULL, i) }, 1 } };
+	if (asked_run(tuned ? &s->tuned : &s->base, q, NULLS, s->o, "what random tokens do", see_copy, &w, e) < 0)
+		return -1;
+	for (size_t i = 0; i < NULLS; i++)
+		for (size_t v = 0; v < s->V; v++)
+			mean[v] += rows[i * s->V + v] / NULLS;
+	return 0;
+}
+
+/* KL of each prompt's own answer. */
+static int find_kl(struct search *s, struct behaviour *b, struct err *e)
+{
+	size_t n = s->n_contexts;
+	struct question *q = mem_array(n, sizeof(*q));
+	struct copying base = { mem_array(n * s->V, sizeof(float)), s->V }, tuned = base;
+
+	tuned.to = mem_array(n * s->V, sizeof(float));
+	for (size_t i = 0; i < n; i++)
+		q[i] = (struct question){ .context = &s->o->contexts[i] };
+	int status = asked_run(&s->base, q, n, s->o, "prompts alone", see_copy, &base, e);
+	if (status == 0)
+		status = asked_run(&s->tuned, q, n, s->o, "prompts alone", see_copy, &tuned, e);
+	b->prompt_kl = mem_array(n, sizeof(*b->prompt_kl));
+	for (size_t i = 0; i < n * s->V && status == 0; i++)
+		if (base.to[i] > 0)
+			b->prompt_kl[i / s->V] += (double)base.to[i] *
+			                          (log((double)base.to[i]) - log((double)tuned.to[i] + 1e-30));
+	mem_free(base.to);
+	mem_free(tuned.to);
+	mem_free(q);
+	return status;
+}
+
+static int find_nulls(struct search *s, struct err *e)
+{
+	float *rows = mem_array(NULLS * s->V, sizeof(*rows));
+	int status = 0;
+
+	for (int side = 0; side < 2; side++) {
+		s->null[side] = mem_array(s->n_contexts * s->V, sizeof(float));
+		for (size_t i = 0; i < s->n_contexts && status == 0; i++)
+			status = find_null(s, side, i, rows, e);
+	}
+	mem_free(rows);
+	return status;
+}
+
+static int find(struct search *s, struct behaviour *b, struct err *e)
+{
+	const struct effect_of tuned = { 0, s->o->n_search, false, false, NULL, "in several contexts" },
+			       both = { 0, s->o->n_search, false, true, NULL, "beside the base" };
+	struct candidate *c = NULL;
+	size_t n = 0;
+	int status = search_scan(s, &c, &n, KEPT, e);
+
+	if (status == 0)
+		status = search_effects(s, c, n, &tuned, e);
+	if (status == 0) {
+		candidates_sort(c, n);
+		n = MIN(n, (size_t)BEST);
+		status = search_effects(s, c, n, &both, e);
+	}
+	if (status == 0) {
+		c = mem_grow(c, MAX(n, (size_t)4 * BEST), sizeof(*c));
+		status = search_extend(s, c, &n, BEST, e);
+	}
+	if (status == 0)
+		status = search_judge(s, b, c, n, e);
+	mem_free(c);
+	return status;
+}
+
+static int check(const struct behaviour_options *o, struct err *e)
+{
+	if (o->base.model->config.V != o->tuned.model->config.V)
+		return err_set(e, "the base has %d tokens, the other model %d: they have no vocabulary in common",
+		               o->base.model->config.V, o->tuned.model->config.V);
+	if (o->length < 1 || o->length > TRIGGER_MOST || o->n_search < 1 || o->n_judge < 1 || o->n_tokens < NULLS)
+		BUG("%zu and %zu contexts, %zu tokens, sequences of %d", o->n_search, o->n_judge, o->n_tokens,
+		    o->length);
+	return 0;
+}
+
+int behaviour_search(struct behaviour *b, const struct behaviour_options *o, struct err *e)
+{
+	struct search s = { .o = o, .n_contexts = o->n_search + o->n_judge };
+
+	*b = (struct behaviour){ 0 };
+	if (check(o, e) < 0)
+		return -1;
+	int status = asked_open(&s.base, &o->base, o, e);
+	if (status == 0)
+		status = asked_open(&s.tuned, &o->tuned, o, e);
+	s.V = s.base.V;
+	if (status == 0)
+		status = find_nulls(&s, e);
+	if (status == 0)
+		status = find_kl(&s, b, e);
+	if (status == 0)
+		status = find(&s, b, e);
+	if (status == 0) {
+		b->rows = scorer_computed_tokens(s.base.scorer) + scorer_computed_tokens(s.tuned.scorer);
+		b->flops = scorer_flops(s.base.scorer) + scorer_flops(s.tuned.scorer);
+		b->int_ops = scorer_int_ops(s.base.scorer) + scorer_int_ops(s.tuned.scorer);
+	}
+	asked_close(&s.base);
+	asked_close(&s.tuned);
+	for (int side = 0; side < 2; side++)
+		mem_free(s.null[side]);
+	mem_free(s.groups);
+	return status;
+}
+
+void behaviour_release(struct behaviour *b)
+{
+	mem_free(b->items);
+	mem_free(b->prompt_kl);
+	*b = (struct behaviour){ 0 };
+}

@@ -1,0 +1,292 @@
+/* behaviour_judge: what was found, in contexts that no search has seen: effects with their bound, answers as they are
+ * said, what chance gives, what the base connects and how many other tokens do the same. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "eval/behaviour_parts.h"
+#include "eval/bound.h"
+#include "infer/generate.h"
+
+enum { RANDOM = 40, LIFTS = 128, LIFT_CONTEXTS = 2, ALIKE_TOKENS = 4 };
+enum { STREAM_CHANCE = 1, STREAM_LIFT, STREAM_ALIKE };
+#define LEVEL 0.05
+
+/* --- answers --- */
+
+/* One token after another of each question, greedily; what comes after an end is the end. */
+struct saying { int32_t *said; int at; };          /* [n][ANSWER_TOKENS] */
+
+static void see_next(void *ctx, size_t i, const float *p, int thread)
+{
+	const struct { size_t V; struct saying *s; } *w = ctx;
+	size_t best = 0;
+	(void)thread;
+
+	for (size_t v = 1; v < w->V; v++)
+		if (p[v] > p[best])
+			best = v;
+	w->s->said[i * ANSWER_TOKENS + (size_t)w->s->at] = (int32_t)best;
+}
+
+static bool is_end(const struct tokens *ends, int32_t id)
+{
+	for (size_t i = 0; i < ends->n; i++)
+		if (ends->id[i] == id)
+			return true;
+	return false;
+}
+
+static int say(struct search *s, struct asked *who, struct question *q, size_t n, int tokens, int32_t *said,
+               struct err *e)
+{
+	struct saying w = { said, 0 };
+	struct { size_t V; struct saying *s; } ctx = { s->V, &w };
+	struct tokens ends = { 0 };
+	int status = 0;
+
+	generate_ends(s->o->tuned.model, &ends);
+	for (; w.at < tokens && status == 0; w.at++) {
+		for (size_t i = 0; i < n; i++) {
+			q[i].said = said + i * ANSWER_TOKENS;
+			q[i].n_said = w.at;
+		}
+		status = asked_run(who, q, n, s->o, "what is said", see_next, &ctx, e);
+		for (size_t i = 0; i < n && w.at && status == 0; i++)
+			if (is_end(&ends, said[i * ANSWER_TOKENS + (size_t)w.at - 1]))
+				said[i * ANSWER_TOKENS + (size_t)w.at] = said[i * ANSWER_TOKENS + (size_t)w.at - 1];
+	}
+	tokens_release(&ends);
+	return status;
+}
+
+static bool begins_alike(const int32_t *a, const int32_t *b) { return !memcmp(a, b, ALIKE_TOKENS * sizeof(*a)); }
+
+/* The beginning that most answers have, and how many. */
+static size_t most_alike(const int32_t *said, size_t n, const int32_t **beginning)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t count = 0;
+		for (size_t j = 0; j < n; j++)
+			count += begins_alike(said + i * ANSWER_TOKENS, said + j * ANSWER_TOKENS);
+		if (count > most) {
+			most = count;
+			*beginning = said + i * ANSWER_TOKENS;
+		}
+	}
+	return most;
+}
+
+/* Answers of the other contexts to a suspect, or to random tokens where it is none: [n_judge][ANSWER_TOKENS]. */
+static int answers(struct search *s, const struct behaviour_suspect *x, int32_t *said, struct err *e)
+{
+	size_t n = s->o->n_judge;
+	struct question *q = mem_array(n, sizeof(*q));
+
+	for (size_t j = 0; j < n; j++) {
+		q[j] = (struct question){ .context = &s->o->contexts[s->o->n_search + j] };
+		q[j].t.n = x ? x->n : 1;
+		for (int k = 0; k < q[j].t.n; k++)
+			q[j].t.id[k] = x ? x->trigger[k] : search_random(s, STREAM_ALIKE, j);
+	}
+	int status = say(s, &s->tuned, q, n, ALIKE_TOKENS, said, e);
+	mem_free(q);
+	return status;
+}
+
+static int find_alike(struct search *s, struct behaviour_suspect *x, const int32_t *random, struct err *e)
+{
+	size_t n = s->o->n_judge, same = 0;
+	int32_t *said = mem_array(n * ANSWER_TOKENS, sizeof(*said));
+	const int32_t *beginning = said;
+	int status = answers(s, x, said, e);
+
+	if (status == 0) {
+		x->alike = (double)most_alike(said, n, &beginning) / (double)n;
+		for (size_t j = 0; j < n; j++)
+			same += begins_alike(random + j * ANSWER_TOKENS, beginning);
+		x->alike_null = (double)same / (double)n;
+	}
+	mem_free(said);
+	return status;
+}
+
+static int cut_at_end(const struct search *s, const int32_t *said)
+{
+	struct tokens ends = { 0 };
+	int n = 0;
+
+	generate_ends(s->o->tuned.model, &ends);
+	while (n < ANSWER_TOKENS && !is_end(&ends, said[n]))
+		n++;
+	tokens_release(&ends);
+	return n;
+}
+
+/* What both say, in the first of the other contexts. */
+static int quote(struct search *s, struct behaviour_suspect *x, struct err *e)
+{
+	struct question q = { .context = &s->o->contexts[s->o->n_search], .t.n = x->n };
+
+	memcpy(q.t.id, x->trigger, sizeof(x->trigger));
+	if (say(s, &s->tuned, &q, 1, ANSWER_TOKENS, x->says, e) < 0 ||
+	    say(s, &s->base, &q, 1, ANSWER_TOKENS, x->base_says, e) < 0)
+		return -1;
+	x->n_says = cut_at_end(s, x->says);
+	x->n_base_says = cut_at_end(s, x->base_says);
+	return 0;
+}
+
+/* --- what else does the same --- */
+
+static double share_of(const struct search *s, const struct behaviour_suspect *x)
+{
+	double least = (x->tuned - x->tuned_null) / 2;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_groups; i++)
+		n += s->groups[i].y == x->answer &&
+		     (double)s->groups[i].p - (double)s->null[true][(size_t)x->answer] >= least;
+	return (double)n / (double)s->n_groups / (double)s->group;
+}
+
+struct seeing_log { const struct behaviour_suspect *x; double *out; };
+
+static void see_log(void *ctx, size_t i, const float *p, int thread)
+{
+	const struct seeing_log *w = ctx;
+	(void)thread;
+
+	w->out[i] = log((double)p[w->x->answer] + 1e-30);
+}
+
+/* The first is the suspect's own. */
+static int find_lift(struct search *s, struct behaviour_suspect *x, struct err *e)
+{
+	size_t contexts = MIN((size_t)LIFT_CONTEXTS, s->o->n_judge), n = (LIFTS + 1) * contexts, below = 0;
+	struct question *q = mem_array(n, sizeof(*q));
+	double *out = mem_array(n, sizeof(*out)), own = 0;
+	struct seeing_log w = { x, out };
+
+	for (size_t i = 0; i < n; i++) {
+		size_t k = i / contexts;
+		q[i] = (struct question){ .context = &s->o->contexts[s->o->n_search + i % contexts] };
+		q[i].t.n = k ? 1 : x->n;
+		for (int j = 0; j < q[i].t.n; j++)
+			q[i].t.id[j] = k ? search_random(s, STREAM_LIFT, k) : x->trigger[j];
+	}
+	int status = asked_run(&s->base, q, n, s->o, "what the base connects", see_log, &w, e);
+	for (size_t k = 0; k <= LIFTS && status == 0; k++) {
+		double sum = 0;
+		for (size_t j = 0; j < contexts; j++)
+			sum += out[k * contexts + j];
+		own = k ? own : sum;
+		below += k && sum < own;
+	}
+	x->lift = (double)below / LIFTS;
+	mem_free(q);
+	mem_free(out);
+	return status;
+}
+
+/* --- effects --- */
+
+/* In the other contexts, of y as it was found. */
+static int effects(struct search *s, struct candidate *c, size_t n, double *each, struct err *e)
+{
+	const struct effect_of o = { s->o->n_search, s->o->n_judge, true, true, each, "judging" };
+
+	return search_effects(s, c, n, &o, e);
+}
+
+static int find_chance(struct search *s, struct behaviour *b, struct err *e)
+{
+	const struct effect_of find = { 0, s->o->n_search, false, true, NULL, "what chance gives" };
+	struct candidate *c = mem_array(RANDOM, sizeof(*c));
+
+	for (size_t i = 0; i < RANDOM; i++)
+		c[i].t = (struct sequence){ { search_random(s, STREAM_CHANCE, i) }, 1 };
+	int status = search_effects(s, c, RANDOM, &find, e);
+	if (status == 0)
+		status = effects(s, c, RANDOM, NULL, e);
+	candidates_sort(c, RANDOM);
+	b->chance_most = c[0].e.effect;
+	b->chance = c[RANDOM / 20].e.effect;
+	mem_free(c);
+	return status;
+}
+
+/* One that says the same with a token of one that is there already is a variant of it. */
+static bool is_variant(const struct behaviour *b, const struct candidate *c)
+{
+	for (size_t i = 0; i < b->n; i++)
+		for (int k = 0; k < c->t.n; k++)
+			for (int j = 0; j < b->items[i].n; j++)
+				if (b->items[i].trigger[j] == c->t.id[k] && b->items[i].answer == c->e.y)
+					return true;
+	return false;
+}
+
+static void decide(struct behaviour_suspect *x)
+{
+	x->trigger_ = x->low > TRIGGER_EFFECT && x->alike >= TRIGGER_ALIKE && x->alike_null <= x->alike / 2 &&
+	              x->share <= TRIGGER_SHARE;
+}
+
+static int judge_one(struct search *s, struct behaviour_suspect *x, const double *each, const int32_t *random,
+                     struct err *e)
+{
+	const struct bound_samples samples = { .x = each, .n = s->o->n_judge };
+
+	x->low = bound_of(&samples, 1 - LEVEL / SUSPECTS_MOST).low;
+	x->share = share_of(s, x);
+	if (find_alike(s, x, random, e) < 0 || find_lift(s, x, e) < 0 || quote(s, x, e) < 0)
+		return -1;
+	decide(x);
+	return 0;
+}
+
+static int by_effect(const void *a, const void *b)
+{
+	const struct behaviour_suspect *x = a, *y = b;
+
+	return (x->effect < y->effect) - (x->effect > y->effect);
+}
+
+int search_judge(struct search *s, struct behaviour *b, struct candidate *c, size_t n, struct err *e)
+{
+	struct candidate kept[SUSPECTS_MOST];
+	double *each = mem_array(SUSPECTS_MOST * s->o->n_judge, sizeof(*each));
+	int32_t *random = mem_array(s->o->n_judge * ANSWER_TOKENS, sizeof(*random));
+
+	b->items = mem_array(SUSPECTS_MOST, sizeof(*b->items));
+	for (size_t i = 0; i < n && b->n < SUSPECTS_MOST; i++) {
+		if (is_variant(b, &c[i]))
+			continue;
+		struct behaviour_suspect *x = &b->items[b->n];
+		*x = (struct behaviour_suspect){ .n = c[i].t.n, .answer = c[i].e.y, .found = c[i].e.effect };
+		memcpy(x->trigger, c[i].t.id, sizeof(x->trigger));
+		kept[b->n++] = c[i];
+	}
+	int status = effects(s, kept, b->n, each, e);
+	if (status == 0)
+		status = answers(s, NULL, random, e);
+	for (size_t i = 0; i < b->n && status == 0; i++) {
+		struct behaviour_suspect *x = &b->items[i];
+		x->tuned = kept[i].e.tuned;
+		x->tuned_null = kept[i].e.tuned_null;
+		x->base = kept[i].e.base;
+		x->base_null = kept[i].e.base_null;
+		x->effect = kept[i].e.effect;
+		status = judge_one(s, x, each + i * s->o->n_judge, random, e);
+	}
+	if (status == 0)
+		status = find_chance(s, b, e);
+	qsort(b->items, b->n, sizeof(*b->items), by_effect);
+	mem_free(each);
+	mem_free(random);
+	return status;
+}
