@@ -214,7 +214,7 @@ def names(s):
     going.start()
     open(file, "w").write("prod: rwkv\nvectors: bert\nmail: {path: llama, adapter: %s/llama-ia3}\n" % golden)
     s.process.send_signal(signal.SIGHUP)
-    while "names are read: 3 of 3 models" not in open("log").read():
+    while "names are read: 3, of 3 models" not in open("log").read():
         time.sleep(0.05)
     going.join()
     print("moved", listed(), len(events) > 0)
@@ -223,7 +223,7 @@ def names(s):
     print("gone", s.ask("/v1/completions", {"model": "small", "prompt": "a"})[0])
     open(file, "w").write("prod: rwkv\n")
     s.process.send_signal(signal.SIGHUP)
-    while "names are read: 1 of 1 models" not in open("log").read():
+    while "names are read: 1, of 1 models" not in open("log").read():
         time.sleep(0.05)
     print("left", listed(), len(said("prod")) > 0)
 

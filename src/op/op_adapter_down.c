@@ -205,7 +205,7 @@ static void down_cost(const struct tape *t, const struct node *n, const struct l
 }
 
 const struct op op_row_adapter_down = {
-	.name = "adapter_down", .shape = down_shape, .cost = down_cost, .forward = down_forward
+	.name = "adapter_down", .shape = down_shape, .cost = down_cost, .forward = down_forward, .guides = true
 };
 
 uint32_t op_adapter_down(struct tape *t, uint32_t x, uint32_t a, const struct routing *to, const size_t *first,

@@ -86,6 +86,7 @@ struct op {
 	uint32_t inplace;
 	bool cheap;               /* pointwise: always recomputed in backward rather than kept */
 	bool starts_gradient;     /* a loss: needs no gradient from above */
+	bool guides;              /* numbers in its output say to others where to look: see op/timing.h */
 	/* Records a small random case for the generic tests; how many there are: sample_count. The op's inputs are made
 	 * with tape_param or tape_weight. Returns the output tensor whose gradient is tested. NULL for ops that only
 	 * backward uses. */

@@ -72,7 +72,7 @@ static uint32_t find_kind(struct timed *t, uint64_t key)
 /* Whole numbers say to others where to look: they must be there. */
 static bool guides(const struct plan *p, const struct node *n)
 {
-	bool whole_numbers = false;
+	bool whole_numbers = n->op->guides;
 
 	for (int j = 0; j < NODE_OUTPUTS; j++)
 		whole_numbers |= n->out[j] && p->tensors[n->out[j]].dtype == DTYPE_I32;

@@ -5,8 +5,10 @@
  *                     · work(node at `mean`) / work(node at the measured batch)
  *
  * Nodes are of one kind when op, phase and all their tensors' types and shapes agree: the layers of a model. So a layer
- * or two are run, not thirty. The arena is mapped and touched only where these nodes write: no more than the job itself
- * will take. Results are thrown away. */
+ * or two are run, not thirty; but all nodes are whose outputs say to others where to look (whole numbers, op.guides).
+ * The arena is mapped and touched only where these nodes write: no more than the job itself will take. Results are
+ * thrown away.
+ */
 #ifndef OP_TIMING_H
 #define OP_TIMING_H
 
