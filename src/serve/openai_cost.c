@@ -61,6 +61,10 @@ static void longest(const struct ask *a, const struct tokens *prompt, size_t *in
 {
 	size_t context = (size_t)a->s->o.context;
 
+	if (a->s->o.labels_alone) { /* nothing of it goes through the model */
+		*in = *out = 0;
+		return;
+	}
 	*in = prompt->n ? prompt->n : context; /* one that is not written yet */
 	*out = MIN(a->max_new_tokens, context - MIN(*in, context));
 }

@@ -83,9 +83,9 @@ static void read_again(struct server *v)
 {
 	struct err e = ERR_INIT;
 
-	if (keys_read(v->keys, &e) < 0)
+	if (v->o->key_file && keys_read(v->keys, &e) < 0)
 		log_warn("keys stay as they are: %s", e.msg);
-	else
+	else if (v->o->key_file)
 		log_say("keys are read: %zu", keys_count(v->keys));
 	if (v->names)
 		names_read(v);

@@ -267,7 +267,7 @@ void names_read(struct server *v)
 			if (g.list[i].serving == old[k])
 				change_adapters(&g.list[i]);
 	change_list(v, &g);
-	log_say("names are read: %zu of %zu models", g.file.n, g.n);
+	log_say("names are read: %zu, of %zu models", g.file.n, g.n);
 	groups_close(&g);
 }
 
