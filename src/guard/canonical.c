@@ -118,8 +118,7 @@ void canonical_make(struct canonical *c, const char *text, size_t n, const struc
 	if (n > CANONICAL_BYTES_MAX)
 		BUG("%zu bytes of a text", n);
 	*c = (struct canonical){ .n = 0 };
-	for (size_t i = 0; i < n; i++)
-		mapped_put(&raw, text + i, 1, (uint32_t)i, (uint32_t)i + 1);
+	mapped_original(&raw, text, n);
 	struct canonical_text *t = add(c);
 	t->end = n;
 	fill(&m, t, &raw);

@@ -133,6 +133,10 @@ static bool next(struct reading *r)
 	r->at += r->k;
 	if (r->at >= r->in->s.len)
 		return false;
+	r->c = (uint8_t)r->in->s.data[r->at];
+	r->k = 1;
+	if (r->c < 0x80)
+		return true;
 	r->k = utf8_decode(r->in->s.data + r->at, r->in->s.len - r->at, &r->c);
 	if (!r->k) {
 		r->k = 1;

@@ -1,4 +1,4 @@
-/* guard: every text of the canonical ones is searched by both sets of expressions, clean and folded, in one pass each;
+/* guard: every text of the canonical ones is searched by both sets of expressions, clean and folded;
  * of those that match somewhere the matches are found one after another. A match counts when its check holds and a
  * word stands near. The work of finding is bounded as the canonicalizer's is. */
 #include "guard/guard.h"

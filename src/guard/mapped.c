@@ -4,16 +4,32 @@
 
 #include "base/mem.h"
 
+static void add(struct mapped *m, const char *bytes, size_t n)
+{
+	buf_add(&m->s, bytes, n);
+	if (m->s.len > m->cap) {
+		m->cap = MAX(m->s.len, MAX((size_t)64, m->cap * 2));
+		m->from = mem_grow(m->from, m->cap, sizeof(*m->from));
+		m->to = mem_grow(m->to, m->cap, sizeof(*m->to));
+	}
+}
+
+void mapped_original(struct mapped *m, const char *text, size_t n)
+{
+	size_t at = m->s.len;
+
+	add(m, text, n);
+	for (size_t i = 0; i < n; i++) {
+		m->from[at + i] = (uint32_t)i;
+		m->to[at + i] = (uint32_t)i + 1;
+	}
+}
+
 void mapped_put(struct mapped *m, const char *bytes, size_t n, uint32_t from, uint32_t to)
 {
 	size_t at = m->s.len;
 
-	buf_add(&m->s, bytes, n);
-	if (m->s.len > m->cap) {
-		m->cap = MAX(m->s.len, m->cap * 2);
-		m->from = mem_grow(m->from, m->cap, sizeof(*m->from));
-		m->to = mem_grow(m->to, m->cap, sizeof(*m->to));
-	}
+	add(m, bytes, n);
 	for (; at < m->s.len; at++) {
 		m->from[at] = from;
 		m->to[at] = to;

@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "guard/regex_parts.h"
 
-enum { STATES = 8192, NUMBERS_MOST = 1 << 22, SLOTS = 4 * STATES };
+enum { ALONE = 500, PART_STEPS = 1800, STATES = 8192, NUMBERS_MOST = 1 << 22, SLOTS = 4 * STATES };
 enum kind { KIND_NONE, KIND_WORD, KIND_OTHER, KIND_LINE };
 
 #define NO_MOVE UINT32_MAX
@@ -24,11 +24,15 @@ struct expression {
 	struct program forward, backward;
 };
 
+/* Several expressions beside each other, or one of many steps alone. */
+struct part { struct program all; bool alone; };
+
 struct regex_set {
 	struct arena mem;
 	struct expression *one;
 	size_t n;
-	struct program all;
+	struct part *part;             /* [n_parts] each expression is in one of them */
+	size_t n_parts;
 };
 
 /* --- automata --- */
@@ -244,6 +248,20 @@ static bool is_dead(const struct automaton *a, uint32_t state) { return !a->anyw
 
 /* --- sets --- */
 
+/* Where an expression of so many steps goes: the first part with room. A state of an automaton is where all its
+ * expressions are at once, so those that count far make more states together than are kept, and alone few. */
+static struct program *part_for(struct regex_set *s, size_t steps)
+{
+	bool alone = steps > ALONE;
+
+	for (size_t i = 0; i < s->n_parts && !alone; i++)
+		if (!s->part[i].alone && s->part[i].all.n + steps <= PART_STEPS)
+			return &s->part[i].all;
+	s->part = mem_grow(s->part, s->n_parts + 1, sizeof(*s->part));
+	s->part[s->n_parts] = (struct part){ .alone = alone };
+	return &s->part[s->n_parts++].all;
+}
+
 struct regex_set *regex_set_new(void) { return mem_alloc(sizeof(struct regex_set)); }
 
 int regex_set_add(struct regex_set *s, const char *pattern, struct err *e)
@@ -255,15 +273,17 @@ int regex_set_add(struct regex_set *s, const char *pattern, struct err *e)
 		return -1;
 	if (regex_nullable(t))
 		return err_set(e, "'%.80s' matches where nothing stands", pattern);
-	if (program_add(&x.forward, t, 0, e) < 0 || program_add(&x.backward, t, 0, e) < 0 ||
-	    program_add(&s->all, t, (uint32_t)s->n, e) < 0) {
+	if (program_add(&x.forward, t, 0, e) < 0 || program_add(&x.backward, t, 0, e) < 0) {
 		program_release(&x.forward);
 		program_release(&x.backward);
 		return -1;
 	}
+	struct program *part = part_for(s, x.forward.n);
+	if (program_add(part, t, (uint32_t)s->n, e) < 0)
+		BUG("an expression that fits alone, and not in a part: %s", e->msg);
 	program_seal(&x.forward);
 	program_seal(&x.backward);
-	program_seal(&s->all);
+	program_seal(part);
 	s->one = mem_grow(s->one, s->n + 1, sizeof(*s->one));
 	s->one[s->n++] = x;
 	return (int)s->n - 1;
@@ -277,8 +297,10 @@ void regex_set_free(struct regex_set *s)
 		program_release(&s->one[i].forward);
 		program_release(&s->one[i].backward);
 	}
+	for (size_t i = 0; i < s->n_parts; i++)
+		program_release(&s->part[i].all);
+	mem_free(s->part);
 	mem_free(s->one);
-	program_release(&s->all);
 	arena_release(&s->mem);
 	mem_free(s);
 }
@@ -289,7 +311,7 @@ struct trio {
 
 struct regex_scratch {
 	const struct regex_set *set;
-	struct automaton *all;
+	struct automaton **part;       /* [set->n_parts] made when they are wanted, as the next */
 	struct trio *one; /* made when they are wanted */
 };
 
@@ -298,6 +320,7 @@ struct regex_scratch *regex_scratch_new(const struct regex_set *s)
 	struct regex_scratch *x = mem_alloc(sizeof(*x));
 
 	x->set = s;
+	x->part = mem_array(s->n_parts + 1, sizeof(*x->part));
 	x->one = mem_array(s->n + 1, sizeof(*x->one));
 	return x;
 }
@@ -306,7 +329,9 @@ void regex_scratch_free(struct regex_scratch *x)
 {
 	if (!x)
 		return;
-	automaton_free(x->all);
+	for (size_t i = 0; i < x->set->n_parts; i++)
+		automaton_free(x->part[i]);
+	mem_free(x->part);
 	for (size_t i = 0; i < x->set->n; i++) {
 		automaton_free(x->one[i].first);
 		automaton_free(x->one[i].back);
@@ -316,24 +341,35 @@ void regex_scratch_free(struct regex_scratch *x)
 	mem_free(x);
 }
 
-bool regex_set_search(struct regex_scratch *x, const char *text, size_t n, bool *found, uint64_t *work, uint64_t most)
+static void search_part(struct automaton *a, const char *text, size_t n, bool *found, uint64_t *work, uint64_t most)
 {
-	const struct program *p = &x->set->all;
-
-	memset(found, 0, x->set->n * sizeof(*found));
-	if (!x->set->n)
-		return true;
-	if (!x->all)
-		x->all = automaton_new(p, true);
-	struct automaton *a = x->all;
+	const struct program *p = a->p;
+	const size_t classes = (size_t)p->n_classes + 1;
 	uint32_t at = start(a, KIND_NONE);
-	for (size_t i = 0; i <= n && *work <= most; i++, ++*work) {
+
+	*work += n;
+	for (size_t i = 0; i <= n; i++) {
 		int class = i < n ? p->class_of[(uint8_t)text[i]] : p->n_classes;
-		struct move m = take(a, &at, class, work);
+		struct move m = a->move[at * classes + (size_t) class];
+		if (m.to == NO_MOVE) {
+			if (*work > most)
+				return;
+			m = make_move(a, &at, class, work);
+		}
 		if (m.ends)
 			for (uint32_t k = 0; k < a->numbers[m.ends - 1]; k++)
 				found[a->numbers[m.ends + k]] = true;
 		at = m.to;
+	}
+}
+
+bool regex_set_search(struct regex_scratch *x, const char *text, size_t n, bool *found, uint64_t *work, uint64_t most)
+{
+	memset(found, 0, x->set->n * sizeof(*found));
+	for (size_t k = 0; k < x->set->n_parts && *work <= most; k++) {
+		if (!x->part[k])
+			x->part[k] = automaton_new(&x->set->part[k].all, true);
+		search_part(x->part[k], text, n, found, work, most);
 	}
 	return *work <= most;
 }

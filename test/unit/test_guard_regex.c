@@ -161,8 +161,38 @@ static void forgotten(struct test *t)
 	buf_release(&text);
 }
 
+/* Expressions that count far are searched for alone, the others some at a time: each has its own number still. */
+static void parts(struct test *t)
+{
+	static const char *const patterns[] = { "x[a-z]{200}1", "y[a-z]{200}2", "z[ab]{250,256}3", "q4",
+		                                "w[a-z]{200}5", "v[a-z]{200}6", "u[a-z]{200}7", "t[a-z]{200}8",
+		                                "s[a-z]{200}9", "r[a-z]{200}0", "[ab]{256}[cd]{256}!" };
+	struct regex_set *s = regex_set_new();
+	bool found[ARRAY_LEN(patterns)];
+	uint64_t work = 0;
+
+	test_case(t, "a set in several parts");
+	for (size_t i = 0; i < ARRAY_LEN(patterns); i++)
+		CHECK(t, regex_set_add(s, patterns[i], NULL) == (int)i);
+	struct regex_scratch *x = regex_scratch_new(s);
+	for (size_t i = 0; i < ARRAY_LEN(patterns) - 1; i++) {
+		struct buf text = BUF_INIT;
+		buf_addc(&text, patterns[i][0]);
+		while (i != 3 && text.len <= (i == 2 ? 250u : 200u))
+			buf_addc(&text, i == 2 ? 'b' : 'k');
+		buf_addc(&text, patterns[i][strlen(patterns[i]) - 1]);
+		regex_set_search(x, text.data, text.len, found, &work, UINT64_MAX);
+		for (size_t k = 0; k < ARRAY_LEN(patterns); k++)
+			CHECK_MSG(t, found[k] == (k == i), "%s in the text of %s", patterns[k], patterns[i]);
+		buf_release(&text);
+	}
+	regex_scratch_free(x);
+	regex_set_free(s);
+}
+
 void test_guard_regex(struct test *t)
 {
+	parts(t);
 	matches(t);
 	refused(t);
 	sets(t);
