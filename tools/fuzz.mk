@@ -9,7 +9,11 @@
 
 FUZZ_RUNS ?= 1000000
 FUZZ_ONLY ?= $(patsubst fuzz_%,%,$(basename $(notdir $(wildcard test/fuzz/fuzz_*.c))))
-FUZZ_REPLAY := $(patsubst test/fuzz/fuzz_%.c,$(BUILD)/fuzz/replay-%,$(wildcard test/fuzz/fuzz_*.c))
+FUZZ_REPLAY := $(patsubst test/fuzz/fuzz_%.c,$(BUILD)/fuzz/replay-%,$(filter-out test/fuzz/fuzz_serve.c,$(wildcard test/fuzz/fuzz_*.c)))
+
+# Sources that the library is without. Of the server's they are many, so that target is not in make check.
+$(BUILD)/fuzz/replay-multipart $(BUILD)/libfuzzer/fuzz-multipart: src/serve/multipart.c
+$(BUILD)/fuzz/replay-serve $(BUILD)/libfuzzer/fuzz-serve: $(filter-out src/serve/calls_% src/serve/feedback%,$(wildcard src/serve/*.c))
 
 # --- replay ---
 check-now: $(FUZZ_REPLAY)
@@ -19,7 +23,7 @@ $(BUILD)/fuzz/libkungfu.a: $(KERNEL_OBJ) force
 
 $(BUILD)/fuzz/replay-%: test/fuzz/fuzz_%.c test/fuzz/driver.c $(HELD_SRC) $(BUILD)/fuzz/libkungfu.a
 	$(if $(V),,@echo "  LD $@")
-	$(Q)$(CC) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(SANITIZE) $(LDFLAGS) $(HELD_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	$(Q)$(CC) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(SANITIZE) $(LDFLAGS) $(HELD_LDFLAGS) -o $@ $(filter %.c,$^) $(filter %.a,$^) $(ALL_LDLIBS)
 
 # --- libFuzzer ---
 FUZZ_CLANG ?= clang
@@ -30,7 +34,7 @@ $(LIBFUZZER)/libkungfu.a: force
 	+@$(MAKE) --no-print-directory BUILD=$(LIBFUZZER) CC=$(FUZZ_CLANG) OPT=-O1 CFLAGS="$(SANITIZE) -fsanitize=fuzzer-no-link" $@
 
 $(LIBFUZZER)/fuzz-%: test/fuzz/fuzz_%.c $(HELD_SRC) $(LIBFUZZER)/libkungfu.a
-	$(FUZZ_CLANG) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(SANITIZE) -fsanitize=fuzzer $(LDFLAGS) $(HELD_LDFLAGS) -o $@ $^ $(ALL_LDLIBS)
+	$(FUZZ_CLANG) $(filter-out -O%,$(ALL_CFLAGS)) -O1 $(SANITIZE) -fsanitize=fuzzer $(LDFLAGS) $(HELD_LDFLAGS) -o $@ $(filter %.c,$^) $(filter %.a,$^) $(ALL_LDLIBS)
 
 fuzz: $(FUZZ_ONLY:%=fuzz-run-%)
 

@@ -93,15 +93,15 @@ static int depth_of(const char *text, size_t n, size_t *values)
 
 	*values = 1;
 	for (size_t i = 0; i < n; i++) {
-		if (quoted && text[i] == '\\')
+		char c = text[i];
+		if (quoted && c == '\\')
 			i++;
-		else if (text[i] == '"')
+		else if (c == '"')
 			quoted = !quoted;
-		else if (!quoted && (text[i] == '[' || text[i] == '{'))
-			depth++;
-		else if (!quoted && (text[i] == ']' || text[i] == '}'))
-			depth--;
-		*values += !quoted && strchr(",[{", text[i]) && text[i];
+		if (quoted)
+			continue;
+		*values += c == ',' || c == '[' || c == '{';
+		depth += (c == '[' || c == '{') - (c == ']' || c == '}');
 		most = MAX(most, depth);
 	}
 	return most;

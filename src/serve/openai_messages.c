@@ -56,9 +56,12 @@ int conversation_read(struct openai *s, const json_t *sent, struct conversation 
 	else if (!s->o.chat && !s->o.raw)
 		err_set(&e, "the model has no chat template; /v1/completions takes a text as it is");
 	else if (conversation_make(x, NULL, sent, messages, 0, &e) == 0 &&
-	         (s->o.raw ? check_raw(x, &e) : s->o.before ? put_before(s, x, &e) : 0) == 0)
-		return openai_give_tools(s, sent, x, r);
-	openai_error(r, 400, "invalid_messages", "messages", "%s", e.msg);
+	         (s->o.raw ? check_raw(x, &e) : s->o.before ? put_before(s, x, &e) : 0) == 0 &&
+	         openai_give_tools(s, sent, x, r) == 0)
+		return 0;
+	if (*e.msg)
+		openai_error(r, 400, "invalid_messages", "messages", "%s", e.msg);
+	conversation_release(x);
 	return -1;
 }
 
