@@ -224,7 +224,7 @@ static int read_yaml(struct reading *r, const char *text, size_t n, struct err *
 	const char *name;
 	int status = all ? 0 : -1;
 
-	if (all && !json_is_object(all))
+	if (all && !json_is_object(all) && !json_is_null(all))
 		status = err_set(e, "%s: names with their keys were wanted", r->k->o.file);
 	json_object_foreach (all, name, value)
 		if (status == 0 && (status = read_name(r, name, value, e)) < 0)
@@ -491,10 +491,16 @@ static void refuse(const struct keys *k, const struct holder *h, enum period p, 
 	bool beside = h->used[p][kind] + most <= budget; /* what others hold is what is missing */
 	*why = (struct key_refusal){ .renews = most <= budget && (beside || p != TOTAL),
 		                     .seconds = beside ? 1 : p == TOTAL ? 0 : renews_in(p) };
-	snprintf(why->text, sizeof(why->text),
-	         "The request may take %s, and of the budget of this key, %s %s%s, %s are used or held by its other "
-	         "requests; max_tokens makes it smaller",
-	         wanted, all, p == TOTAL ? "in " : "a ", period_names[p], used);
+	if (most > budget)
+		snprintf(why->text, sizeof(why->text),
+		         "The request may take %s, more than the whole budget of this key, %s %s%s; max_tokens makes "
+		         "it smaller",
+		         wanted, all, p == TOTAL ? "in " : "a ", period_names[p]);
+	else
+		snprintf(why->text, sizeof(why->text),
+		         "The request may take %s, and of the budget of this key, %s %s%s, %s are used or held by its "
+		         "other requests; max_tokens makes it smaller",
+		         wanted, all, p == TOTAL ? "in " : "a ", period_names[p], used);
 }
 
 static double known(double x) { return isfinite(x) ? x : 0; }

@@ -119,6 +119,7 @@ static void test_refused(struct bench *b)
 		{ "a: {key: x, forced_logprobs: 0}", "true or false" },
 		{ "a: x\nb: x", "a and b have the same key" },
 		{ "{}", "has no key" },
+		{ "# nobody yet\n", "has no key" },
 	};
 
 	test_case(b->t, "mistakes are sentences");
