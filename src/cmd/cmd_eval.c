@@ -91,7 +91,7 @@ static const struct opt eval_opts[] = {
 	EVAL_TASKS_OPTS(struct eval, tasks),
 	EVAL_SUITE_OPTS(struct eval, suite),
 	OPT_FLAG("compare", struct eval, compare, "false",
-	         "two models over --tasks until it is decided; without --tasks two folders of --log-samples"),
+	         "two models over --tasks or --data until it is decided; else two folders of --log-samples"),
 	OPT_STRING("cluster-by", struct eval, cluster_by, NULL, "COLUMN",
 	           "--compare: rows with the same there are kin, as questions to one passage"),
 	OPT_GROUP("How"),
@@ -691,6 +691,72 @@ static int judge_two(struct app *app, const struct eval *o, const struct opt_par
 	return status;
 }
 
+/* How one of two models is asked the rows. */
+static int set_row_options(const struct eval *o, struct loaded *l, const struct rows *r, struct evaluate_options *eo,
+                           struct err *e)
+{
+	*eo = (struct evaluate_options){ .micro_batch_tokens = (int32_t)o->micro_batch_tokens,
+		                         .apply_chat_template = o->apply_chat_template };
+	if (o->max_new_tokens != OPT_UNSET_INT)
+		eo->max_new_tokens = (int32_t)o->max_new_tokens;
+	if (l->model.labels)
+		return err_set(e, "%s classifies: --compare is of models that say tokens", l->model.source.path);
+	if (set_lengths(o, l, r->shape->judged == JUDGED_TEXTS, eo, e) < 0)
+		return -1;
+	return evaluate_wants_template(r, eo) ? loaded_chat(l, e) : 0;
+}
+
+/* The same two over rows. */
+static int judge_two_on_rows(struct app *app, const struct eval *o, const struct opt_parse *p, const struct rows *r,
+                             struct err *e)
+{
+	const char *a = p->positional[0], *b = p->positional[p->n_positional - 1];
+	struct rows some = *r;
+	struct loaded l[2];
+
+	if (r->n == 0)
+		return err_set(e, "%s holds no rows", o->data);
+	if (o->limit != OPT_UNSET_INT)
+		some.n = MIN(r->n, (size_t)o->limit);
+	if (open_tasked(&l[0], app, o, a, NULL, e) < 0)
+		return -1;
+	metering_in("data", o->data, r->hash);
+	int status = open_tasked(&l[1], app, o, b, o->adapter, e);
+	if (status == 0) {
+		struct eval_live_rows rows = { .data = o->data, .rows = &some, .cluster_by = o->cluster_by,
+			                       .side = { { a, NULL, &l[0] }, { b, o->adapter, &l[1] } } };
+		for (int s = 0; s < 2 && status == 0; s++)
+			status = set_row_options(o, &l[s], r, &rows.how[s], e);
+		if (status == 0)
+			status = eval_live_rows(app, &rows, e);
+		loaded_close(&l[1]);
+	}
+	loaded_close(&l[0]);
+	return status;
+}
+
+static int compare_rows_or_usage(struct app *app, const struct eval *o, struct opt_parse *p, struct err *e)
+{
+	static const char *const others[] = { "group-by", "details", "instruction", "examples", "num-fewshot",
+		                              "fewshot-out", "label-words", "query-template", "calibrate", "variants",
+		                              "extract", "self-consistency", "temperature", "documents",
+		                              "fewshot-prompt", "output-path" };
+	struct rows rows = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if (opt_given(p, others[i]))
+			return app_usage(&cmd_eval, "--compare of two models goes without --%s", others[i]);
+	if (p->n_positional + (o->adapter != NULL) < 2)
+		return app_usage(&cmd_eval, "--compare wants two models, or one and --adapter");
+	if (app->plans)
+		return err_set(e, "what two models take is not told beforehand: they end when it is decided");
+	int status = rows_load(&rows, o->data, e);
+	if (status == 0)
+		status = judge_two_on_rows(app, o, p, &rows, e);
+	rows_release(&rows);
+	return status;
+}
+
 /* What of files is kept of --tasks and --suite, and how the one model is named. */
 static int judge_exams(struct app *app, const struct eval *o, struct opt_parse *p, const char *what, struct err *e)
 {
@@ -767,8 +833,10 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	struct rows rows = { 0 };
 
 	app_catch_signals();
+	if (o->compare && o->data && !o->tasks.tasks)
+		return compare_rows_or_usage(app, o, p, e);
 	if (o->compare && !o->tasks.tasks && p->n_positional != 2)
-		return app_usage(&cmd_eval, "--compare wants two folders of --log-samples, or --tasks");
+		return app_usage(&cmd_eval, "--compare wants two folders of --log-samples, or --tasks or --data");
 	if (o->compare && !o->tasks.tasks)
 		return eval_compare(app, p->positional[0], p->positional[1], o->cluster_by, e);
 	if (o->cluster_by && !o->compare)
