@@ -662,6 +662,39 @@ def tuning(s):
     print("long", s.ask("%s/%s/resume" % (jobs, long["id"]), {})[0], long["id"])
 
 
+def methods(s):
+    """A job of dpo and one of reinforcement, to their ends: what they leave answers, and so do their checkpoints."""
+    jobs, say = "/v1/fine_tuning/jobs", [{"role": "user", "content": "2+2="}]
+    pair = {"input": {"messages": say}, "preferred_output": [{"role": "assistant", "content": "4"}],
+            "non_preferred_output": [{"role": "assistant", "content": "no"}]}
+    asked = {"prompt": "2+2=", "answer": "4"}
+    started = []
+    for kind, row, more, hyper in (("dpo", pair, {}, {"beta": 0.2, "save_steps": 1}),
+                                   ("reinforcement", asked, {"grader": {"type": "length"}},
+                                    {"num_generations": 2, "max_completion_length": 3})):
+        file = upload(s, kind + ".jsonl", "fine-tune", 2 * (json.dumps(row) + "\n").encode())[1]
+        method = {"type": kind, kind: {**more, "hyperparameters": {"n_epochs": 2, "batch_size": 2, **hyper}}}
+        status, job = s.ask(jobs, {"model": s.model, "training_file": file["id"], "method": method, "seed": 1})
+        assert status == 200, job
+        started.append((kind, job))
+    for kind, job in started:
+        job = wait_for(s, jobs + "/" + job["id"], "status", "succeeded", "failed", "cancelled")
+        all_events = s.ask("%s/%s/events?limit=1000" % (jobs, job["id"]))[1]["data"]
+        print(kind, job["status"], job["error"] or "", job["method"][kind]["hyperparameters"]["n_epochs"],
+              sorted(next(e["data"] for e in all_events if e["data"])))
+        paged, after, more = [], "", True
+        while more:
+            page = s.ask("%s/%s/events?limit=2%s" % (jobs, job["id"], after))[1]
+            paged, after, more = paged + page["data"], "&after=" + page["last_id"], page["has_more"]
+        print("events", paged == all_events, len({e["id"] for e in paged}) == len(paged))
+        points = s.ask("%s/%s/checkpoints" % (jobs, job["id"]))[1]["data"]
+        print("checkpoints", [p["step_number"] for p in points],
+              points[0]["fine_tuned_model_checkpoint"] == job["fine_tuned_model"],
+              all(p["metrics"]["step"] == p["step_number"] for p in points),
+              [s.ask("/v1/chat/completions", {"model": p["fine_tuned_model_checkpoint"], "messages": say,
+                                              "max_tokens": 2})[0] for p in points])
+
+
 def batches(s):
     lines = upload(s, "lines.jsonl", "batch", lines_of(3) + lines_of(1, temperature=9).replace(b"r0", b"r3"))[1]
     ask = lambda f, **more: s.ask("/v1/batches", {"input_file_id": f["id"], "endpoint": "/v1/completions",

@@ -5,6 +5,8 @@
  *     n_epochs, batch_size      as they are; "auto": tune's own
  *     learning_rate_multiplier  times what tune would take (method, optimizer and objective), 1 for "auto"
  *     beta                      --beta of dpo
+ *     save_steps                checkpoints that are kept, one each so many steps; "auto": tune's own
+ *     num_generations, max_completion_length   of reinforcement, which are those of tune
  *     grader                    string_check with eq: --reward exact; or {"type": NAME} of a reward that needs nothing
  *                               more (exact, number, length, repetition)
  *
@@ -116,29 +118,40 @@ static int number_of(struct asking *x, const char *key, double least, double mos
 	return 0;
 }
 
+#define OF_ALL "n_epochs", "batch_size", "learning_rate_multiplier", "save_steps"
+
 static int read_hyper(struct asking *x)
 {
-	static const char *const known[] = { "n_epochs", "batch_size", "learning_rate_multiplier", NULL },
-				 *const of_dpo[] = { "n_epochs", "batch_size", "learning_rate_multiplier", "beta",
-		                                     NULL };
-	double epochs, batch, rate, beta = NAN;
+	static const char *const of_sft[] = { OF_ALL, NULL }, *const of_dpo[] = { OF_ALL, "beta", NULL },
+				 *const of_grpo[] = { OF_ALL, "num_generations", "max_completion_length", NULL },
+				 *const *const of[] = { of_sft, of_dpo, of_grpo };
+	double epochs, batch, rate, save, beta = NAN, answers = NAN, length = NAN;
 
-	if ((x->hyper && check_keys(x, x->hyper, x->method == 1 ? of_dpo : known) < 0) ||
+	if ((x->hyper && check_keys(x, x->hyper, of[x->method]) < 0) ||
 	    number_of(x, "n_epochs", 1, EPOCHS_MOST, true, &epochs) < 0 ||
 	    number_of(x, "batch_size", 1, BATCH_MOST, true, &batch) < 0 ||
 	    number_of(x, "learning_rate_multiplier", 1e-6, 1e6, false, &rate) < 0 ||
-	    (x->method == 1 && number_of(x, "beta", 1e-6, 1e6, false, &beta) < 0))
+	    number_of(x, "save_steps", 1, 1e9, true, &save) < 0 ||
+	    (x->method == 1 && number_of(x, "beta", 1e-6, 1e6, false, &beta) < 0) ||
+	    (x->method == 2 && (number_of(x, "num_generations", 2, 1024, true, &answers) < 0 ||
+	                        number_of(x, "max_completion_length", 1, 1 << 20, true, &length) < 0)))
 		return -1;
 	if (isfinite(epochs))
 		arg(x, "num-train-epochs", json_sprintf("%.0f", epochs));
 	if (isfinite(batch))
 		arg(x, "batch-size", json_sprintf("%.0f", batch));
+	if (isfinite(save))
+		arg(x, "save-steps", json_sprintf("%.0f", save));
 	if (isfinite(rate))
 		arg(x, "learning-rate",
 		    json_sprintf("%.9g", rate * method_learning_rate("lora") * optimizer_find("adamw")->rate *
 		                                 objective_find(methods[x->method].objective)->rate));
 	if (isfinite(beta))
 		arg(x, "beta", json_sprintf("%.9g", beta));
+	if (isfinite(answers))
+		arg(x, "num-generations", json_sprintf("%.0f", answers));
+	if (isfinite(length))
+		arg(x, "max-completion-length", json_sprintf("%.0f", length));
 	return 0;
 }
 
@@ -290,11 +303,12 @@ static json_t *job_of(const struct asking *x)
 		json_pack("{s:s, s:O, s:n, s:n, s:n, s:n, s:[], s:[], s:n, s:s}", "object", "fine_tuning.job", "model",
 	                  json_object_get(x->sent, "model"), "fine_tuned_model", "finished_at", "trained_tokens",
 	                  "error", "result_files", "integrations", "estimated_finish", "organization_id", "kungfu");
-	json_t *h = json_object(), *method = json_pack("{s:s}", "type", methods[x->method].type);
+	json_t *h = x->hyper ? json_copy((json_t *)x->hyper) : json_object(),
+	       *method = json_pack("{s:s}", "type", methods[x->method].type);
 
 	for (size_t i = 0; i < ARRAY_LEN(hyper); i++) {
-		json_t *said = json_object_get(x->hyper, hyper[i]);
-		json_object_set_new(h, hyper[i], said ? json_incref(said) : json_string("auto"));
+		if (!json_object_get(h, hyper[i]))
+			json_object_set_new(h, hyper[i], json_string("auto"));
 	}
 	json_object_set_new(method, methods[x->method].type, json_pack("{s:O}", "hyperparameters", h));
 	json_object_set_new(j, "hyperparameters", h);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #include "base/mem.h"
 #include "serve/beside.h"
 #include "serve/openai_parts.h"
+#include "train/checkpoint.h"
 
 enum { NICE = 10, ARGS = 64 };
 
@@ -104,15 +106,53 @@ static json_t *read_events(const struct job *j)
 	return list;
 }
 
-/* Its result is a model from now on. */
+/* An adapter in a folder is a model from now on; false: none is there. */
+static bool name_adapter(struct tuning *t, const struct job *j, const char *name, const char *dir)
+{
+	char *config = io_join(dir, "adapter_config.json");
+	bool there = io_exists(config);
+
+	mem_free(config);
+	if (there && t->s->o.adapters && !strcmp(text_of(j->own, "base"), t->s->o.name))
+		adapters_name(t->s->o.adapters, name, dir);
+	return there;
+}
+
+/* The checkpoints of its run that are adapters, as models too: the newest first; of a job that runs, or waits to, none,
+ * as older ones go. */
+static json_t *name_checkpoints(struct tuning *t, const struct job *j)
+{
+	struct err e = ERR_INIT;
+	char *run = io_join(j->dir, "run");
+	json_t *list = json_array();
+	long *steps = NULL;
+	size_t n = 0;
+
+	if (!is(j, "running") && !is(j, "queued") && io_is_dir(run) && checkpoint_list(run, &steps, &n, &e) == 0)
+		for (size_t i = n; i--;) {
+			char *name = mem_printf("%s:ckpt-step-%ld", text_of(j->own, "name"), steps[i]),
+			     *dir = checkpoint_path(run, steps[i]);
+			struct stat st;
+			if (stat(dir, &st) == 0 && name_adapter(t, j, name, dir))
+				json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "name", name, "step",
+				                                      (json_int_t)steps[i], "time",
+				                                      (json_int_t)st.st_mtime));
+			mem_free(name);
+			mem_free(dir);
+		}
+	mem_free(steps);
+	mem_free(run);
+	return list;
+}
+
+/* Its result is a model from now on, and what its run kept. */
 static void attach(struct tuning *t, const struct job *j)
 {
-	char *run = io_join(j->dir, "run"), *config = io_join(run, "adapter_config.json");
+	char *run = io_join(j->dir, "run");
 
-	if (t->s->o.adapters && is(j, "succeeded") && io_exists(config) &&
-	    !strcmp(text_of(j->own, "base"), t->s->o.name))
-		adapters_name(t->s->o.adapters, text_of(j->job, "fine_tuned_model"), run);
-	mem_free(config);
+	if (is(j, "succeeded"))
+		name_adapter(t, j, text_of(j->job, "fine_tuned_model"), run);
+	json_decref(name_checkpoints(t, j));
 	mem_free(run);
 }
 
@@ -283,6 +323,13 @@ static void start_locked(struct tuning *t, size_t i)
 
 static void metric_locked(struct job *j, const json_t *line)
 {
+	static const struct {
+		const char *ours, *theirs;
+		bool training;
+	} told[] = { { "loss", "train_loss", true },
+		     { "reward", "train_mean_reward", true },
+		     { "eval_loss", "valid_loss" },
+		     { "eval_reward", "valid_mean_reward" } };
 	const json_t *step = json_object_get(line, "step"), *loss = json_object_get(line, "loss"),
 		     *eval = json_object_get(line, "eval_loss"), *tokens = json_object_get(line, "num_tokens");
 	const json_t *shown = json_is_number(loss) ? loss : eval;
@@ -294,7 +341,11 @@ static void metric_locked(struct job *j, const json_t *line)
 	if (shown == loss)
 		j->step = (long)json_integer_value(step);
 	json_t *data = json_pack("{s:I}", "step", json_integer_value(step));
-	json_object_set_new(data, shown == loss ? "train_loss" : "valid_loss", json_real(json_number_value(shown)));
+	for (size_t i = 0; i < ARRAY_LEN(told); i++) {
+		const json_t *value = json_object_get(line, told[i].ours);
+		if (json_is_number(value) && told[i].training == (shown == loss))
+			json_object_set_new(data, told[i].theirs, json_real(json_number_value(value)));
+	}
 	char *message = mem_printf("Step %lld: %s loss=%.4f", (long long)json_integer_value(step),
 	                           shown == loss ? "training" : "validation", json_number_value(shown));
 	event_locked(j, "info", data, message);
@@ -541,28 +592,60 @@ char *tuning_run(struct tuning *t, const char *id)
 	return run;
 }
 
-/* The result, as OpenAI has the last step's checkpoint: losses of the last events. */
-json_t *tuning_checkpoints(struct tuning *t, const char *id)
+/* What events told until a step, each number as it was last. */
+static json_t *metrics_until(const json_t *events, json_int_t step)
 {
-	json_t *job = tuning_get(t, id), *events = job ? tuning_events(t, id) : NULL, *list = job ? json_array() : NULL;
 	json_t *metrics = json_object(), *event, *value;
 	const char *key;
 	size_t i;
 
-	json_array_foreach (events, i, event)
-		json_object_foreach (json_object_get(event, "data"), key, value)
+	json_array_foreach ((json_t *)events, i, event) {
+		json_t *data = json_object_get(event, "data");
+		if (json_integer_value(json_object_get(data, "step")) > step)
+			continue;
+		json_object_foreach (data, key, value)
 			if (!json_object_get(metrics, key))
 				json_object_set(metrics, key, value);
-	if (job && !strcmp(text_of(job, "status"), "succeeded"))
+	}
+	return metrics;
+}
+
+static json_t *checkpoint_json(const json_t *events, const char *id, const char *model, json_int_t step,
+                               json_int_t time)
+{
+	return json_pack("{s:s, s:o, s:I, s:s, s:s, s:I, s:o}", "object", "fine_tuning.job.checkpoint", "id",
+	                 json_sprintf("ftckpt-%s-%lld", id + 6, (long long)step), "created_at", time,
+	                 "fine_tuned_model_checkpoint", model, "fine_tuning_job_id", id, "step_number", step, "metrics",
+	                 metrics_until(events, step));
+}
+
+json_t *tuning_checkpoints(struct tuning *t, const char *id)
+{
+	json_t *list = NULL, *kept = NULL, *events = NULL, *one;
+	size_t i;
+
+	pthread_mutex_lock(&t->lock);
+	struct job *j = find_locked(t, id);
+	json_int_t last = -1;
+	if (j) {
+		list = json_array();
+		kept = name_checkpoints(t, j);
+		events = read_events(j);
+	}
+	if (j && is(j, "succeeded")) {
+		last = j->step;
 		json_array_append_new(list,
-		                      json_pack("{s:s, s:o, s:O, s:s, s:s, s:O?, s:O}", "object",
-		                                "fine_tuning.job.checkpoint", "id", json_sprintf("ftckpt-%s", id + 6),
-		                                "created_at", json_object_get(job, "finished_at"),
-		                                "fine_tuned_model_checkpoint", text_of(job, "fine_tuned_model"),
-		                                "fine_tuning_job_id", id, "step_number",
-		                                json_object_get(metrics, "step"), "metrics", metrics));
-	json_decref(metrics);
+		                      checkpoint_json(events, id, text_of(j->job, "fine_tuned_model"), last,
+		                                      json_integer_value(json_object_get(j->job, "finished_at"))));
+	}
+	pthread_mutex_unlock(&t->lock);
+	json_array_foreach (kept, i, one) {
+		json_int_t step = json_integer_value(json_object_get(one, "step"));
+		if (step != last) /* that is the result */
+			json_array_append_new(list, checkpoint_json(events, id, text_of(one, "name"), step,
+			                                            json_integer_value(json_object_get(one, "time"))));
+	}
+	json_decref(kept);
 	json_decref(events);
-	json_decref(job);
 	return list;
 }

@@ -36,7 +36,8 @@ json_t *tuning_get(struct tuning *t, const char *id);           /* new; NULL: th
 json_t *tuning_list(struct tuning *t);                          /* new; the newest first */
 /* To one of cancelled, paused, queued (a paused one goes on). 0; 1: its status, *now, does not allow it; −1: none. */
 int tuning_turn_to(struct tuning *t, const char *id, const char *status, json_t **now);
-/* The newest first; new. NULL: there is no such job. */
+/* The newest first; new. NULL: there is no such job. Checkpoints are the result and those that the run has kept, each a
+ * model by its fine_tuned_model_checkpoint; of a job that runs none are told. */
 json_t *tuning_events(struct tuning *t, const char *id);
 json_t *tuning_checkpoints(struct tuning *t, const char *id);
 char *tuning_run(struct tuning *t, const char *id);             /* its run directory; mem_free */
