@@ -463,7 +463,7 @@ static int check_context(struct reading *x)
 {
 	struct err e = ERR_INIT;
 
-	return ask_too_long(x->a, &e) ?
+	return !x->a->documents && ask_too_long(x->a, &e) ? /* with documents when they are there */
 	               refuse(x, "context_length_exceeded", x->a->chat ? "messages" : "prompt", "%s", e.msg) :
 	               0;
 }
