@@ -798,7 +798,9 @@ def documents(s):
     for more in ({"documents": [{"text": "x"}]}, {"num_documents": 0}, {"documents": False, "num_documents": 2},
                  {"messages": [{"role": "system", "content": "x"}]}, {"max_tokens": 120}):
         print(*chat(**more))
-    print(*code(s.ask("/v1/completions", {"prompt": "a", "documents": True})),
+    text = s.complete("wing flutter", max_tokens=3, documents=True)
+    print("text", len(text["choices"][0]["sources"]), "sources" in s.complete("wing flutter")["choices"][0])
+    print(*code(s.ask("/v1/completions", {"prompt": ["a"], "documents": True})),
           s.ask("/v1/completions", {"prompt": "a", "documents": False})[0], s.ask("/props")[1]["documents"])
     with open("more.jsonl", "w") as f:
         f.write('{"_id": "z", "text": "wing flutter flutter"}\n')

@@ -31,6 +31,7 @@ struct openai_documents {
 	void *ctx;
 	size_t num;                          /* unless a request says another, 1 … most */
 	int most;
+	bool of_texts;                       /* before a prompt of completions too, where it does not say otherwise */
 	const char *path, *retriever;        /* for eyes */
 };
 

@@ -437,6 +437,10 @@ static int read_prompts(struct reading *x)
 		return refuse(x, "unsupported_parameter", "tools", "'tools' are not served beside documents");
 	if (a->chat && a->documents)
 		return conversation_read(x->s, x->sent, &a->talk, x->r);
+	if (a->documents) {
+		a->talk.messages = json_pack("[{s:s, s:O}]", "role", "user", "content", prompt);
+		return check_before(x, prompt);
+	}
 	if (a->chat)
 		return read_conversation(x);
 	for (size_t i = 0; i < a->n_prompts && status == 0; i++)

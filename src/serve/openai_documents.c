@@ -37,14 +37,18 @@ int ask_documents_read(struct ask *a, const json_t *sent, struct http_reply *r)
 		return refuse(r, "invalid_type", "documents",
 		              "'documents' is true or false here: whether the server's index is asked; texts of your "
 		              "own belong into the messages");
-	if ((json_is_true(wish) || counted) && !(a->chat && d))
-		return refuse(r, "unsupported_value", json_is_true(wish) ? "documents" : "num_documents",
-		              d ? "Documents stand before the question of a conversation: /v1/chat/completions" :
-		                  "No documents are served here (kungfu serve --documents docs.db)");
+	bool wanted = json_is_true(wish) || counted;
+	if (wanted && !d)
+		return refuse(r, "unsupported_value", counted ? "num_documents" : "documents",
+		              "No documents are served here (kungfu serve --documents docs.db)");
 	if (json_is_false(wish) && counted)
 		return refuse(r, "invalid_value", "num_documents", "'num_documents' beside 'documents' false");
-	if (!a->chat || !d || json_is_false(wish))
+	if (!d || json_is_false(wish) || !(wanted || a->chat || d->of_texts))
 		return 0;
+	if (!a->chat && (!json_is_string(json_object_get(sent, "prompt")) || a->echo))
+		return refuse(r, "unsupported_value", a->echo ? "echo" : "prompt",
+		              "Documents stand before one text; 'documents': false continues %s without them",
+		              a->echo ? "and echoes" : "others");
 	a->documents = d->num;
 	return counted ? read_number(a, num, r) : 0;
 }
@@ -73,6 +77,17 @@ static int place(struct ask *a, struct ask_refusal *why)
 	return 0;
 }
 
+/* What is asked, as it is now. */
+static int write(struct ask *a, struct err *e)
+{
+	if (a->chat)
+		return conversation_ids(a->s, &a->talk, &a->prompts[0], NULL, e);
+	char *text = conversation_question(a->talk.messages);
+	int status = openai_text_ids(a->s, text, strlen(text), &a->prompts[0], e);
+	mem_free(text);
+	return status;
+}
+
 int ask_documents_place(struct ask *a, struct ask_refusal *why)
 {
 	struct openai *s = a->s;
@@ -85,9 +100,10 @@ int ask_documents_place(struct ask *a, struct ask_refusal *why)
 		s->o.open_span(&span);
 	status = place(a, why);
 	if (status == 0) {
-		*why = (struct ask_refusal){ 400, "invalid_messages", "messages" };
+		*why = (struct ask_refusal){ 400, a->chat ? "invalid_messages" : "invalid_value",
+			                     a->chat ? "messages" : "prompt" };
 		pthread_mutex_lock(&s->calls); /* the template is one call's at a time */
-		status = conversation_ids(s, &a->talk, &a->prompts[0], NULL, &why->e);
+		status = write(a, &why->e);
 		pthread_mutex_unlock(&s->calls);
 	}
 	if (status == 0 && ask_too_long(a, &why->e)) {

@@ -54,6 +54,8 @@ static void send_choice(struct choice *c, json_t *delta, const char *text, size_
 		json_object_set_new(choice, "delta", delta);
 	else
 		json_object_set_new(choice, "text", jsonx_text(text, n));
+	if (finish)
+		choice_put_sources(c, a->chat ? delta : choice);
 	json_object_set_new(choice, "logprobs", logprobs_json(a, &c->tokens));
 	json_object_set_new(choice, "finish_reason", finish ? json_string(finish) : json_null());
 	json_object_set_new(j, "choices", json_pack("[o]", choice));
@@ -110,11 +112,7 @@ static void arguments(struct choice *c, size_t i, const char *text, size_t n)
 
 static void done(struct choice *c)
 {
-	json_t *delta = c->ask->chat ? json_object() : NULL;
-
-	if (delta)
-		choice_put_sources(c, delta);
-	send_choice(c, delta, "", 0, c->finish);
+	send_choice(c, c->ask->chat ? json_object() : NULL, "", 0, c->finish);
 }
 
 static void end(struct ask *a)
@@ -156,8 +154,7 @@ static json_t *choice_json(struct choice *c)
 	json_t *j = json_pack("{s:i}", "index", c->index), *text = jsonx_text(buf_str(&c->text), c->text.len);
 	json_t *message = a->chat ? message_json(c, text) : NULL;
 
-	if (message)
-		choice_put_sources(c, message);
+	choice_put_sources(c, message ? message : j);
 	json_object_set_new(j, a->chat ? "message" : "text", a->chat ? message : text);
 	json_object_set_new(j, "logprobs", logprobs_json(a, &c->tokens));
 	json_object_set_new(j, "finish_reason", json_string(c->finish));

@@ -185,9 +185,11 @@ static int open_session(struct serving *v, struct err *e)
 	if (session_new(&v->session, &v->l.model, overlay_of(v), v->of->app->device, &size, e) < 0 ||
 	    drafting_open(&v->drafting, v->of->app, &v->of->o->draft, &v->l.model, &size, e) < 0)
 		return -1;
-	return sources_wanted(&v->sources) ? serve_documents_open(&v->documents, &v->sources, v->of->app,
-	                                                          v->l.model.tokenizer, e) :
-	                                     0;
+	if (sources_wanted(&v->sources) &&
+	    serve_documents_open(&v->documents, &v->sources, v->of->app, v->l.model.tokenizer, e) < 0)
+		return -1;
+	v->documents.how.of_texts = v->adapted.open;
+	return 0;
 }
 
 static void copy_names(struct serving *v, const char *const *names, const char *const *paths, size_t n)
