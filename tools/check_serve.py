@@ -236,6 +236,33 @@ def lm_eval(base, model, rows, work):
     check("lm-eval's items", len(theirs) == 10 and not any(theirs.values()), sum(map(abs, theirs.values())))
 
 
+def documents(work):
+    """An index before a question, as openai-python reads it: sources, annotations of its own type, events."""
+    import openai
+    rows, index = os.path.join(work, "notes.jsonl"), os.path.join(work, "notes.db")
+    with open(rows, "w") as f:
+        f.write('{"_id": "a", "title": "Wings", "text": "a wing may flutter"}\n{"_id": "b", "text": "hot flutter"}\n')
+    subprocess.run([PROGRAM, "index", "build", rows, "--out", index, "--quiet", "--ledger", "off"], check=True,
+                   stdout=subprocess.DEVNULL)
+    server = subprocess.Popen([PROGRAM, "serve", MODEL, "--port", "0", "--json", "--ledger", "off", "--documents", index,
+                               "--documents-template", "{documents} {question}"], stdout=subprocess.PIPE, text=True)
+    try:
+        said = json.loads(server.stdout.readline())
+        client = openai.OpenAI(base_url=said["address"], api_key="none")
+        asked = {"model": said["models"][0], "messages": [{"role": "user", "content": "wing flutter"}], "max_tokens": 40,
+                 "extra_body": {"grammar": 'root ::= "\u00e9 [1] and [2]"'}}
+        message = client.chat.completions.create(**asked).choices[0].message
+        check("documents: sources", [s["id"] for s in message.sources] == ["a", "b"])
+        check("documents: annotations", [(a.type, a.url_citation.title, message.content[a.url_citation.start_index:
+                                          a.url_citation.end_index]) for a in message.annotations] ==
+              [("url_citation", "Wings", "[1]"), ("url_citation", "b", "[2]")])
+        last = [e.choices[0].delta for e in client.chat.completions.create(**asked, stream=True) if e.choices][-1]
+        check("documents: streamed", last.sources == message.sources and len(last.annotations) == 2)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait()
+
+
 def main():
     work = tempfile.mkdtemp()
     server = subprocess.Popen([PROGRAM, "serve", MODEL, "--port", "0", "--json", "--ledger", "off", "--compute", "f32",
@@ -247,6 +274,7 @@ def main():
         ollama_client(said["address"], said["models"][0])
         tools(said["address"], said["models"][0])
         beside(said["address"], said["models"][0], work)
+        documents(work)
         if len(sys.argv) > 4:
             lm_eval(said["address"], said["models"][0], sys.argv[4], work)
     finally:
