@@ -600,7 +600,7 @@ def upload(s, name, purpose, data, boundary="xx"):
 
 
 def wait_for(s, path, key, *values):
-    for _ in range(3000):
+    for _ in range(15000):  # a niced process may wait long on a busy machine
         j = s.ask(path)[1]
         if j.get(key) in values:
             return j

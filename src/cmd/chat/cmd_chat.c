@@ -602,7 +602,10 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (loaded_open_4bit(&c.l, app, &o->four_bit, p->positional[0], NULL, e) < 0)
 		return -1;
 	json_t *documents;
+	char *before = NULL;
 	int status = sources_adapted(&o->documents, p->positional[0], &documents, e);
+	if (status == 0)
+		status = in_context_adapted(&o->context, p->positional[0], &before, NULL, e);
 	for (size_t i = 0; i < o->adapters.n && status == 0; i++)
 		status = new_tokens_load(&c.l.model, o->adapters.items[i], e);
 	if (status == 0)
@@ -620,6 +623,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (status == 0)
 		status = talk(&c);
 	end(&c);
+	mem_free(before);
 	json_decref(documents);
 	loaded_close(&c.l);
 	return status;
