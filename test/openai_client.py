@@ -366,7 +366,7 @@ def tools(s):
             tool("g")]
     for choice in ({"type": "function", "function": {"name": "g"}},
                    {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [tool("g")]}}):
-        c = chat(tools=both, tool_choice=choice, parallel_tool_calls=False)
+        c = chat(tools=both, tool_choice=choice, parallel_tool_calls=False, seed=1)
         f = c["message"]["tool_calls"][0]["function"]
         print(c["finish_reason"], f["name"], json.loads(f["arguments"]))
     told = {"tools": both, "messages": [*messages, {"role": "assistant", "tool_calls": [
@@ -796,8 +796,13 @@ def documents(s):
     line = s.ask("/api/chat", {"model": s.model, **message, "stream": False, "options": {"num_predict": 2}})[1]
     print("others", part["text"] == said["content"], part["sources"] == line["sources"] == said["sources"])
     for more in ({"documents": [{"text": "x"}]}, {"num_documents": 0}, {"documents": False, "num_documents": 2},
-                 {"messages": [{"role": "system", "content": "x"}]}, {"max_tokens": 120}):
+                 {"messages": [{"role": "system", "content": "x"}]}, {"max_tokens": 2000}):
         print(*chat(**more))
+    tool = {"type": "function", "function": {"name": "g", "parameters": {"properties": {}, "additionalProperties": False}}}
+    called = [chat(tools=[tool], tool_choice="required", num_documents=1, max_tokens=60, seed=i)["choices"][0]["message"]
+              for i in range(8)]
+    print("called", all("tool_calls" in m or m["content"].startswith("<think>"[:len(m["content"])]) for m in called),
+          {len(m["sources"]) for m in called})
     text = s.complete("wing flutter", max_tokens=3, documents=True)
     print("text", len(text["choices"][0]["sources"]), "sources" in s.complete("wing flutter")["choices"][0])
     print(*code(s.ask("/v1/completions", {"prompt": ["a"], "documents": True})),
@@ -833,7 +838,8 @@ def adapted(s):
     print("twice", twice if isinstance(twice, tuple) else len(twice["choices"]))
     print("ids", *[x if isinstance(x, tuple) else len(x["choices"]) for x in
                    (ask("/v1/completions", prompt=[1, 2]), ask(response_format={"type": "json_object"}),
-                    ask(logprobs=True))], s.ask("/v1/embeddings", {"input": "a"})[0])
+                    ask(logprobs=True), ask(tools=[{"type": "function", "function": {"name": "g"}}], max_tokens=1))],
+          s.ask("/v1/embeddings", {"input": "a"})[0])
 
 
 def main():

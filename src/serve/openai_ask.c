@@ -406,13 +406,23 @@ static int take_prompt(struct reading *x, const json_t *one, size_t i)
 	return 0;
 }
 
+/* With documents it is written once more, when they are there. */
 static int read_conversation(struct reading *x)
 {
+	struct ask *a = x->a;
+	struct tokens plain = { 0 };
 	struct buf text = BUF_INIT;
-	int status = openai_conversation(x->s, x->sent, &x->a->prompts[0], &text, x->r);
+	struct err e = ERR_INIT;
+	int status = conversation_read(x->s, x->sent, &a->talk, x->r);
 
+	if (status == 0 &&
+	    conversation_ids(x->s, &a->talk, a->documents ? &plain : &a->prompts[0], &text, &e) < 0)
+		status = refuse(x, "invalid_messages", "messages", "%s", e.msg);
 	if (status == 0)
-		status = ask_tools(x->a, x->sent, &text, x->r);
+		status = ask_tools(a, x->sent, &text, x->r);
+	if (!a->documents)
+		conversation_release(&a->talk);
+	tokens_release(&plain);
 	buf_release(&text);
 	return status;
 }
@@ -433,11 +443,7 @@ static int read_prompts(struct reading *x)
 	a->prompt_texts = mem_array(a->n_prompts, sizeof(*a->prompt_texts));
 	if (x->s->o.labels_alone)
 		return 0;
-	if (a->documents && json_array_size(json_object_get(x->sent, "tools")))
-		return refuse(x, "unsupported_parameter", "tools", "'tools' are not served beside documents");
-	if (a->chat && a->documents)
-		return conversation_read(x->s, x->sent, &a->talk, x->r);
-	if (a->documents) {
+	if (a->documents && !a->chat) {
 		a->talk.messages = json_pack("[{s:s, s:O}]", "role", "user", "content", prompt);
 		return check_before(x, prompt);
 	}
