@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "base/term.h"
 #include "base/text.h"
-#include "chart/chart.h"
+#include "cmd/chart_point.h"
 #include "cmd/trial.h"
 
 enum { SCORES_MOST = 6, LINES = 20 };
@@ -211,15 +211,6 @@ static void place_gas(const struct evaluations *f, const struct place *p, char o
 		clock_human(gas, out);
 }
 
-static double *pair(struct arena *mem, double a, double b)
-{
-	double *out = arena_array(mem, 2, sizeof(*out));
-
-	out[0] = a;
-	out[1] = b;
-	return out;
-}
-
 static void draw(struct evaluations *f, struct chart *c)
 {
 	struct chart_series *s = arena_array(&f->mem, 2 * f->n, sizeof(*s));
@@ -233,20 +224,15 @@ static void draw(struct evaluations *f, struct chart *c)
 		             .series = s, .n_series = 2 * f->n, .marks = marks, .n_marks = f->n };
 	for (size_t i = 0; i < f->n; i++) {
 		const struct place *p = &f->items[i];
-		double x = p->score[0].value, y = p->score[1].value, wide = 1.96 * p->score[0].error,
-		       far = 1.96 * p->score[1].error;
-		int color = (int)(i % 8) + 1;
 		char gas[32];
 		place_gas(f, p, gas);
-		s[i] = (struct chart_series){ .name = arena_printf(&f->mem, "%s%s", p->name,
-		                                                   p->front ? ", on the front" : ""),
-			                      .x = pair(&f->mem, x, x), .y = pair(&f->mem, y, y),
-			                      .low = far > 0 ? pair(&f->mem, y - far, y - far) : NULL,
-			                      .high = far > 0 ? pair(&f->mem, y + far, y + far) : NULL,
-			                      .n = 1, .points = true, .bars = far > 0, .color = color };
-		s[f->n + i] = (struct chart_series){ .x = pair(&f->mem, x - wide, x + wide), .y = pair(&f->mem, y, y),
-			                             .n = wide > 0 ? 2 : 0, .unsaid = true, .color = color };
-		marks[i] = (struct chart_mark){ x, y, arena_strdup(&f->mem, gas) };
+		const struct chart_point point = {
+			.name = arena_printf(&f->mem, "%s%s", p->name, p->front ? ", on the front" : ""),
+			.x = p->score[0].value, .y = p->score[1].value, .wide = 1.96 * p->score[0].error,
+			.far = 1.96 * p->score[1].error, .least_x = -INFINITY, .color = (int)(i % 8) + 1
+		};
+		chart_point(&point, &s[i], &s[f->n + i], &f->mem);
+		marks[i] = (struct chart_mark){ point.x, point.y, arena_strdup(&f->mem, gas) };
 	}
 }
 

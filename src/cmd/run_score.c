@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cmd/chart_point.h"
 
 static const char *const metrics[] = { "eval_acc", "eval_rewards/accuracies", "eval_loss" };
 
@@ -85,36 +86,7 @@ static size_t places_by(struct place *out, const struct run_log *runs, size_t n,
 	return found;
 }
 
-static double *pair(struct arena *mem, double a, double b)
-{
-	double *out = arena_array(mem, 2, sizeof(*out));
-
-	out[0] = a;
-	out[1] = b;
-	return out;
-}
-
 static double height(const struct place *p, bool gain) { return gain ? p->score.gain : p->score.value; }
-
-/* The point with its bar upwards. */
-static struct chart_series point_of(const struct place *p, int color, bool gain, struct arena *mem)
-{
-	double y = height(p, gain), far = 1.96 * p->score.error;
-
-	return (struct chart_series){ .name = p->run->path, .x = pair(mem, p->kl, p->kl), .y = pair(mem, y, y),
-		                      .low = far > 0 ? pair(mem, y - far, y - far) : NULL,
-		                      .high = far > 0 ? pair(mem, y + far, y + far) : NULL,
-		                      .n = 1, .points = true, .bars = far > 0, .color = color };
-}
-
-/* Its bar to the sides, a line of the same colour. */
-static struct chart_series side_of(const struct place *p, int color, bool gain, struct arena *mem)
-{
-	double y = height(p, gain), wide = 1.96 * p->kl_error;
-
-	return (struct chart_series){ .x = pair(mem, fmax(p->kl - wide, 0), p->kl + wide), .y = pair(mem, y, y),
-		                      .n = wide > 0 ? 2 : 0, .unsaid = true, .color = color };
-}
 
 size_t run_score_chart(struct chart *c, const struct run_log *runs, size_t n, struct arena *mem)
 {
@@ -133,9 +105,11 @@ size_t run_score_chart(struct chart *c, const struct run_log *runs, size_t n, st
 		return 0;
 	c->y_label = gain ? arena_printf(mem, "gain of %s", places[0].score.metric) : places[0].score.metric;
 	for (size_t i = 0; i < found; i++) {
-		int color = (int)(i % 8) + 1;
-		series[i] = point_of(&places[i], color, gain, mem);
-		series[found + i] = side_of(&places[i], color, gain, mem);
+		const struct place *p = &places[i];
+		const struct chart_point point = { .name = p->run->path, .x = p->kl, .y = height(p, gain),
+			                           .wide = 1.96 * p->kl_error, .far = 1.96 * p->score.error,
+			                           .color = (int)(i % 8) + 1 };
+		chart_point(&point, &series[i], &series[found + i], mem);
 	}
 	c->n_series = 2 * found;
 	return found;
