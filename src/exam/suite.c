@@ -174,13 +174,12 @@ char *suite_fill(const char *form, ...)
 
 /* --- a task --- */
 
-/* --limit: evenly over all of them, since sets stand in order of their kinds. Takes docs. */
-static json_t *some_of(json_t *docs, int64_t limit)
+json_t *suite_evenly(json_t *docs, size_t most)
 {
-	size_t n = json_array_size(docs), most = (size_t)limit;
+	size_t n = json_array_size(docs);
 	json_t *some;
 
-	if (!limit || n <= most)
+	if (n <= most)
 		return docs;
 	some = json_array();
 	for (size_t i = 0; i < most; i++)
@@ -235,7 +234,7 @@ int suite_add(struct suite *s, const struct suite_new *n, struct err *e)
 	struct exams *x = &s->exams;
 	struct exam_own *own = arena_alloc(&s->mem, sizeof(*own));
 	struct measuring *m = arena_alloc(&s->mem, sizeof(*m));
-	json_t *docs = some_of(n->docs, s->from.limit), *config;
+	json_t *docs = suite_evenly(n->docs, s->from.limit ? (size_t)s->from.limit : SIZE_MAX), *config;
 	size_t rows = json_array_size(docs);
 
 	if (!rows) {

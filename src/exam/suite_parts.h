@@ -32,6 +32,9 @@ extern const struct suite_measured suite_judged[4];
 /* A task more; nothing where there are no rows. */
 int suite_add(struct suite *s, const struct suite_new *n, struct err *e);
 
+/* So many of them, evenly over all, since sets stand in order of their kinds. Takes docs. */
+json_t *suite_evenly(json_t *docs, size_t most);
+
 /* What is built in under a key; it is there. */
 const json_t *suite_own(const struct suite *s, const char *key);
 /* Rows of a file of --suite-data, there or up to two folders below, by its name. *rows NULL: there is none. */

@@ -142,17 +142,6 @@ static json_t *read_rows(struct training *t, const struct rows *r)
 	return docs;
 }
 
-static json_t *evenly(json_t *docs, size_t most)
-{
-	size_t n = json_array_size(docs);
-	json_t *some = json_array();
-
-	for (size_t i = 0; i < MIN(n, most); i++)
-		json_array_append(some, json_array_get(docs, n > most ? i * n / most : i));
-	json_decref(docs);
-	return some;
-}
-
 static int open_part(struct suite *s, struct err *e)
 {
 	struct training *t;
@@ -171,7 +160,7 @@ static int open_part(struct suite *s, struct err *e)
 	if (json_array_size(all) < r.n)
 		log_say("%s: %zu of %zu rows go on for fewer than %d words, and cannot show that they were learnt by "
 		        "heart", s->from.training_data, r.n - json_array_size(all), r.n, GRAM);
-	const struct suite_new n = { .name = "training_data", .docs = evenly(all, ASKED_MOST), .measure = measure,
+	const struct suite_new n = { .name = "training_data", .docs = suite_evenly(all, ASKED_MOST), .measure = measure,
 		                     .plain = !shape_templated(r.shape, r.items[0].json, false),
 		                     .max_new_tokens = NEW_TOKENS,
 		                     .metrics = { { "overlap", false }, { "extracted", false } } };
