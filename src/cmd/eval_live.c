@@ -189,25 +189,36 @@ static int run_task(struct live_run *v, size_t task, json_t *tasks, struct err *
 
 /* --- all --- */
 
-static void summarize(const struct live_run *v, const struct eval_live_side side[2], json_t *tasks)
+void eval_live_end(struct app *app, const struct eval_live_side side[2], const struct eval_live_work *w, json_t *facts)
 {
-	const struct exam_run_options *a = &v->side[0].run, *b = &v->side[1].run;
+	double seconds = clock_seconds() - w->began;
 	char time[32], gas[400];
 
-	metering_count(a->tokens + b->tokens, a->new_tokens + b->new_tokens, a->scored_tokens + b->scored_tokens,
-	               a->flops + b->flops, a->int_ops + b->int_ops);
-	json_t *j = json_pack("{s:s, s:s, s:O, s:I, s:I, s:f}", "a", side[0].name, "b", side[1].name, "tasks", tasks,
-	                      "tokens", (json_int_t)(a->tokens + b->tokens), "new_tokens",
-	                      (json_int_t)(a->new_tokens + b->new_tokens), "seconds", clock_seconds() - v->began);
-	json_object_set_new(j, "adapter", side[1].adapter ? jsonx_path(side[1].adapter) : json_null());
-	app_summary(v->app, j);
-	if (v->app->json)
+	metering_count(w->tokens, w->new_tokens, w->scored_tokens, w->flops, w->int_ops);
+	json_t *j = json_pack("{s:s, s:s, s:o}", "a", side[0].name, "b", side[1].name, "adapter",
+	                      side[1].adapter ? jsonx_path(side[1].adapter) : json_null());
+	json_object_update(j, facts);
+	json_object_set_new(j, "tokens", json_integer(w->tokens));
+	json_object_set_new(j, "new_tokens", json_integer(w->new_tokens));
+	json_object_set_new(j, "seconds", json_real(seconds));
+	json_decref(facts);
+	app_summary(app, j);
+	if (app->json)
 		return;
-	clock_human(clock_seconds() - v->began, time);
-	app_print("  %lld tokens in %s\n", (long long)(a->tokens + b->tokens + a->new_tokens + b->new_tokens), time);
+	clock_human(seconds, time);
+	app_print("  %lld tokens in %s\n", (long long)(w->tokens + w->new_tokens), time);
 	metering_text(gas);
 	if (gas[0])
 		app_print("  %s\n", gas);
+}
+
+static struct eval_live_work work_of(const struct live_run *v)
+{
+	const struct exam_run_options *a = &v->side[0].run, *b = &v->side[1].run;
+
+	return (struct eval_live_work){ a->tokens + b->tokens, a->new_tokens + b->new_tokens,
+		                        a->scored_tokens + b->scored_tokens, a->flops + b->flops,
+		                        a->int_ops + b->int_ops, v->began };
 }
 
 int eval_live(struct app *app, const struct eval_tasks *t, const struct eval_live_side side[2], const char *cluster_by,
@@ -231,8 +242,10 @@ int eval_live(struct app *app, const struct eval_tasks *t, const struct eval_liv
 	metering_phase("evaluate");
 	for (size_t i = 0; i < v.side[0].n_asked && status == 0; i++)
 		status = run_task(&v, i, tasks, e);
-	if (status == 0)
-		summarize(&v, side, tasks);
+	if (status == 0) {
+		const struct eval_live_work w = work_of(&v);
+		eval_live_end(app, side, &w, json_pack("{s:O}", "tasks", tasks));
+	}
 	json_decref(tasks);
 	for (int s = 0; s < 2; s++)
 		eval_running_release(&v.side[s]);

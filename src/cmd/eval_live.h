@@ -11,6 +11,11 @@ struct eval_live_side { const char *name, *adapter; struct loaded *l; };
 int eval_live(struct app *app, const struct eval_tasks *t, const struct eval_live_side side[2], const char *cluster_by,
               struct err *e);
 
+/* What both did. */
+struct eval_live_work { int64_t tokens, new_tokens, scored_tokens; double flops, int_ops, began; };
+/* The end of either: counted, and facts (taken) in the summary beside the models' names. */
+void eval_live_end(struct app *app, const struct eval_live_side side[2], const struct eval_live_work *w, json_t *facts);
+
 /* The same of rows (eval_live_rows.c). */
 struct eval_live_rows {
 	const char *data;              /* the file's name */

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -23,8 +22,7 @@ struct comparing {
 	const json_t **line[2];        /* [rows] owned, of the rows in that order */
 	size_t n_lines[2], n;          /* of each side; of both */
 	int side;                      /* that answers now */
-	struct evaluation sum;         /* tokens and operations */
-	double began;
+	struct eval_live_work work;
 };
 
 static void keep_line(void *ctx, json_t *line)
@@ -41,12 +39,12 @@ static int tell(void *ctx, const struct evaluate_progress *p)
 
 	(void)p;
 	metering_tick();
-	if (clock_seconds() - c->began >= 2 && !app_interrupted())
+	if (clock_seconds() - c->work.began >= 2 && !app_interrupted())
 		log_live("%zu of %zu rows at most  %s", c->n, c->o->rows->n, metering_live());
 	return app_interrupted();
 }
 
-static void add_up(struct evaluation *sum, const struct evaluation *v)
+static void add_up(struct eval_live_work *sum, const struct evaluation *v)
 {
 	sum->tokens += v->tokens;
 	sum->new_tokens += v->new_tokens;
@@ -74,7 +72,7 @@ static int answer_block(struct comparing *c, size_t n, struct err *e)
 		how.progress = tell;
 		how.ctx = c;
 		status = evaluate(&v, &subject, &some, &how, e);
-		add_up(&c->sum, &v);
+		add_up(&c->work, &v);
 		evaluation_release(&v);
 		if (status == 0 && c->n_lines[c->side] != c->n + n)
 			status = err_set(e, "%s: these rows are not judged one by one", c->o->data);
@@ -99,9 +97,7 @@ static int clusters(const struct comparing *c, size_t **out, struct err *e)
 static int report(struct comparing *c, bool decided, struct err *e)
 {
 	struct eval_pairs p = { c->line[0], c->line[1], NULL, c->n, c->o->rows->n };
-	const struct eval_live_side *side = c->o->side;
 	json_t *metrics = json_object();
-	char time[32], gas[400];
 
 	if (c->o->cluster_by && clusters(c, &p.cluster, e) < 0) {
 		mem_free(p.cluster);
@@ -114,22 +110,10 @@ static int report(struct comparing *c, bool decided, struct err *e)
 	for (size_t i = 0; i < ARRAY_LEN(measures); i++)
 		if (json_object_get(c->line[0][0], measures[i]))
 			eval_contest(c->app, &p, measures[i], "none", metrics);
-	const struct evaluation *v = &c->sum;
-	metering_count(v->tokens, v->new_tokens, v->scored_tokens, v->flops, v->int_ops);
-	json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:b, s:o, s:I, s:I, s:f}", "a", side[0].name, "b", side[1].name,
-	                      "rows", (json_int_t)c->o->rows->n, "answered", (json_int_t)c->n, "stopped", (int)decided,
-	                      "metrics", metrics, "tokens", (json_int_t)v->tokens, "new_tokens",
-	                      (json_int_t)v->new_tokens, "seconds", clock_seconds() - c->began);
-	json_object_set_new(j, "adapter", side[1].adapter ? jsonx_path(side[1].adapter) : json_null());
-	app_summary(c->app, j);
+	eval_live_end(c->app, c->o->side, &c->work,
+	              json_pack("{s:I, s:I, s:b, s:o}", "rows", (json_int_t)c->o->rows->n, "answered",
+	                        (json_int_t)c->n, "stopped", (int)decided, "metrics", metrics));
 	mem_free(p.cluster);
-	if (c->app->json)
-		return 0;
-	clock_human(clock_seconds() - c->began, time);
-	app_print("  %lld tokens in %s\n", (long long)(v->tokens + v->new_tokens), time);
-	metering_text(gas);
-	if (gas[0])
-		app_print("  %s\n", gas);
 	return 0;
 }
 
@@ -146,7 +130,7 @@ static bool is_decided(const struct comparing *c)
 int eval_live_rows(struct app *app, const struct eval_live_rows *o, struct err *e)
 {
 	const struct rng_key key = { .seed = SEED, .purpose = RNG_SHUFFLE };
-	struct comparing c = { .app = app, .o = o, .began = clock_seconds() };
+	struct comparing c = { .app = app, .o = o, .work.began = clock_seconds() };
 	size_t all = o->rows->n;
 	bool decided = false;
 	int status = 0;
