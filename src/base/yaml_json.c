@@ -215,3 +215,10 @@ json_t *yaml_json_file(const char *path, struct err *e)
 	buf_release(&b);
 	return made;
 }
+
+bool yaml_is_named(const char *path)
+{
+	const char *end = strrchr(io_basename(path), '.');
+
+	return end && (!strcmp(end, ".yaml") || !strcmp(end, ".yml"));
+}

@@ -9,6 +9,7 @@
 #define BASE_YAML_JSON_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 
@@ -17,5 +18,6 @@
 /* New; NULL and "where line 3: …". An empty text is null. */
 json_t *yaml_json(const char *text, size_t n, const char *where, struct err *e);
 json_t *yaml_json_file(const char *path, struct err *e);
+bool yaml_is_named(const char *path); /* .yaml, .yml */
 
 #endif

@@ -13,12 +13,7 @@
 #include "base/mem.h"
 #include "base/yaml_json.h"
 
-bool aliases_is(const char *path)
-{
-	const char *end = strrchr(io_basename(path), '.');
-
-	return end && (!strcmp(end, ".yaml") || !strcmp(end, ".yml")) && !io_is_dir(path);
-}
+bool aliases_is(const char *path) { return yaml_is_named(path) && !io_is_dir(path); }
 
 /* --- reading --- */
 

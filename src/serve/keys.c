@@ -211,13 +211,6 @@ static int read_name(struct reading *r, const char *name, const json_t *v, struc
 	return n ? 0 : err_set(e, "it has no key");
 }
 
-static bool is_yaml(const char *path)
-{
-	const char *end = strrchr(path, '.');
-
-	return end && (!strcmp(end, ".yaml") || !strcmp(end, ".yml"));
-}
-
 static int read_yaml(struct reading *r, const char *text, size_t n, struct err *e)
 {
 	json_t *all = yaml_json(text, n, r->k->o.file, e), *value;
@@ -261,7 +254,7 @@ static int read_all(struct reading *r, struct err *e)
 
 	for (size_t i = 0; i < o->n_given; i++)
 		add_key(r, o->given[i], NULL, &no_limits);
-	if (status == 0 && o->file && is_yaml(o->file))
+	if (status == 0 && o->file && yaml_is_named(o->file))
 		status = read_yaml(r, buf_str(&text), text.len, e);
 	else if (status == 0)
 		read_lines(r, buf_str(&text), text.len);
