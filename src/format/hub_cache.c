@@ -35,12 +35,12 @@ static char *hub_cache_dir(void)
 	return env_get("HOME") ? io_join(env_get("HOME"), ".cache/huggingface/hub") : NULL;
 }
 
-char *hub_cache_repo(const char *name)
+char *hub_cache_repo(const char *name, bool dataset)
 {
 	char *dir = hub_cache_dir();
 	const char *slash = strchr(name, '/');
-	char *repo = dir ? mem_printf("%s/models--%.*s--%.*s", dir, (int)(slash - name), name,
-	                              (int)strspn(slash + 1, letters), slash + 1) :
+	char *repo = dir ? mem_printf("%s/%s--%.*s--%.*s", dir, dataset ? "datasets" : "models", (int)(slash - name),
+	                              name, (int)strspn(slash + 1, letters), slash + 1) :
 	                   NULL;
 
 	mem_free(dir);
@@ -96,7 +96,7 @@ char *hub_resolve(const char *model, struct err *e)
 	if (io_exists(model) || !hub_is_name(model))
 		return mem_strdup(model);
 	const char *colon = strchr(model, ':');
-	char *repo = hub_cache_repo(model), *path = repo ? snapshot(repo, colon ? colon + 1 : "", e) : NULL;
+	char *repo = hub_cache_repo(model, false), *path = repo ? snapshot(repo, colon ? colon + 1 : "", e) : NULL;
 
 	mem_free(repo);
 	if (!path)

@@ -9,7 +9,8 @@
 #include "base/err.h"
 
 bool hub_is_name(const char *text);     /* ORG/NAME, or ORG/NAME:FILE */
-char *hub_cache_repo(const char *name); /* the model's folder in it, which need not be there; mem_free, or NULL */
+/* A model's folder in it, or a data set's, which need not be there; mem_free, or NULL: there is no home. */
+char *hub_cache_repo(const char *name, bool dataset);
 /* The path that a model's name means: itself where such a file or folder is there, or where it is no name of a hub's;
  * else the snapshot of main in the cache, or the one GGUF or the FILE in it. mem_free; NULL and a sentence. */
 char *hub_resolve(const char *model, struct err *e);

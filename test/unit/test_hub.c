@@ -24,6 +24,8 @@
 #define COMMIT "0123456789abcdef0123456789abcdef01234567"
 
 enum { BIG = 300000, FILES = 4 };
+static const char *const data_names[FILES] = { "data/train.jsonl", "data/train.parquet", "test.csv.gz",
+	                                       "README.md" };
 
 /* What the imitation does wrong. */
 struct faults {
@@ -35,6 +37,7 @@ struct faults {
 	bool elsewhere;   /* files are redirected to the other port */
 	bool same;        /* files are redirected within the hub */
 	const char *name; /* a file of this name is in the list too */
+	bool data;        /* it has a data set, not a model */
 };
 
 struct imitation {
@@ -81,6 +84,8 @@ static void answer(int fd, int status, const char *more, const char *body, size_
 	send_all(fd, body, sent);
 }
 
+static const char *name_of(const struct imitation *m, size_t i) { return m->f.data ? data_names[i] : names[i]; }
+
 static void send_list(struct imitation *m, int fd)
 {
 	struct buf b = BUF_INIT;
@@ -88,7 +93,8 @@ static void send_list(struct imitation *m, int fd)
 	for (int i = 0; i < FILES; i++) {
 		char hex[65];
 		hash_of(m, i, hex);
-		buf_addf(&b, "%s{\"rfilename\": \"%s\", \"size\": %zu, ", i ? ", " : "", names[i], m->size[i]);
+		buf_addf(&b, "%s{\"rfilename\": \"%s\", \"size\": %zu, ", i ? ", " : "", name_of(m, (size_t)i),
+		         m->size[i]);
 		if (i == 1)
 			buf_addf(&b, "\"blobId\": \"x\", \"lfs\": {\"sha256\": \"%s\", \"size\": %zu}}", hex,
 			         m->size[i]);
@@ -107,13 +113,13 @@ static void send_file(struct imitation *m, int fd, int which, const char *path, 
 	const char *range = strstr(request, "\r\nRange: bytes=");
 	size_t from = range ? strtoul(range + 15, NULL, 10) : 0, i = 0;
 	char more[1200] = "";
-	while (i < FILES && !strstr(path, names[i]))
+	while (i < FILES && !strstr(path, name_of(m, i)))
 		i++;
 	if (i == FILES) {
 		answer(fd, 404, "", "", 0, 0);
 		return;
 	}
-	if (i == 0 && strstr(path, names[2]))
+	if (i == 0 && strstr(path, name_of(m, 2)))
 		i = 2;
 	if (which == 0 && (m->f.elsewhere || (m->f.same && !strstr(path, "/cdn")))) {
 		snprintf(more, sizeof(more), "Location: http://127.0.0.1:%d/cdn%s\r\n", m->port[m->f.elsewhere], path);
@@ -156,9 +162,10 @@ static void serve(struct imitation *m, int fd, int which)
 		answer(fd, 500, "", "", 0, 0);
 	else if (m->f.status)
 		answer(fd, m->f.status, "", "no", 2, 2);
-	else if (!strncmp(path, "/api/models/org/name/revision/main?blobs=true", 1000))
+	else if (!strcmp(path, m->f.data ? "/api/datasets/org/name/revision/main?blobs=true" :
+	                                   "/api/models/org/name/revision/main?blobs=true"))
 		send_list(m, fd);
-	else if (strstr(path, "/org/name/resolve/" COMMIT "/"))
+	else if (strstr(path, m->f.data ? "/datasets/org/name/resolve/" COMMIT "/" : "/org/name/resolve/" COMMIT "/"))
 		send_file(m, fd, which, path, request);
 	else
 		answer(fd, 404, "", "", 0, 0);
@@ -276,6 +283,26 @@ static void test_plain(struct test *t)
 	CHECK(t, pull(&again, "README.md", &e) == 0 && again.files == 1 && again.fetched == 1);
 	mem_free(again.path);
 	CHECK(t, pull(&again, "nothing", &e) < 0 && strstr(e.msg, "no file nothing; it has config.json"));
+	mem_free(r.path);
+	end(&m);
+	mem_free(dir);
+}
+
+static void test_dataset(struct test *t)
+{
+	struct imitation m;
+	struct hub_result r;
+	struct err e = ERR_INIT;
+	char *dir = cache("data");
+	struct hub_wish w = { .name = "org/name", .dataset = true, .revision = "main", .connections = 2 };
+
+	test_case(t, "a data set: the files that rows are read from");
+	begin(&m, (struct faults){ .data = true });
+	CHECK_MSG(t, hub_pull(&w, &r, &e) == 0, "%s", e.msg);
+	if (r.path) {
+		CHECK(t, r.files == 2 && strstr(r.path, "/datasets--org--name/snapshots/" COMMIT));
+		CHECK(t, has(r.path, data_names[0], m.text[0], m.size[0]) && has(r.path, data_names[2], m.text[2], 20));
+	}
 	mem_free(r.path);
 	end(&m);
 	mem_free(dir);
@@ -425,6 +452,7 @@ void test_hub(struct test *t)
 	CHECK_MSG(t, pull(&r, NULL, &e) < 0 && strstr(e.msg, "onnect"), "%s", e.msg);
 	mem_free(dir);
 	test_plain(t);
+	test_dataset(t);
 	test_mended(t);
 	test_token(t);
 	test_refused(t);

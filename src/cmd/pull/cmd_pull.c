@@ -1,5 +1,5 @@
 /* pull: a model from a hub into the cache that Hugging Face's tools share; other commands then take its name as MODEL.
- */
+ * Of datasets/ORG/NAME the files that rows are read from; their folder is told. */
 #include <string.h>
 
 #include "base/human.h"
@@ -11,7 +11,7 @@
 
 extern const struct command cmd_pull;
 
-#define WANTED "a model's name was wanted: ORG/NAME, or ORG/NAME:FILE"
+#define WANTED "a model's name was wanted: ORG/NAME, ORG/NAME:FILE, or datasets/ORG/NAME of a data set"
 
 struct pull {
 	struct common common;
@@ -23,7 +23,8 @@ struct pull {
 static const struct opt pull_opts[] = {
 	OPT_STRING("revision", struct pull, revision, "main", "NAME", "a branch, a tag or a commit"),
 	OPT_LIST("include", struct pull, include, "PATTERN",
-	         "only files of such names, as *.safetensors; may be given again (default: what a model is read from)"),
+	         "only files of such names, as *.safetensors; may be given again (default: what a model, or rows, are "
+	         "read from)"),
 	OPT_INT("connections", struct pull, connections, "4", 1, 16, "files that are fetched beside each other"),
 	COMMON_OPTS(struct pull, common), OPT_END
 };
@@ -44,7 +45,8 @@ static void show(const struct app *app, const struct hub_result *r)
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	const struct pull *o = options;
-	const char *name = p->positional[0], *colon = strchr(name, ':');
+	bool dataset = !strncmp(p->positional[0], "datasets/", 9);
+	const char *name = p->positional[0] + (dataset ? 9 : 0), *colon = strchr(name, ':');
 	struct hub_result r;
 
 	if (!hub_is_name(name))
@@ -54,6 +56,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	for (size_t i = 0; i < o->include.n; i++)
 		include[i] = o->include.items[i];
 	struct hub_wish w = { .name = repo,
+		              .dataset = dataset,
 		              .file = colon ? colon + 1 : NULL,
 		              .revision = o->revision,
 		              .include = o->include.n ? include : NULL,
@@ -70,8 +73,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 
 const struct command cmd_pull = {
 	.name = "pull",
-	.summary = "a model from a hub, into the cache that others read too",
-	.usage = "ORG/NAME[:FILE] [options]",
+	.summary = "a model or data set from a hub, into the cache that others read too",
+	.usage = "[datasets/]ORG/NAME[:FILE] [options]",
 	.example = "kungfu pull HuggingFaceTB/SmolLM2-135M-Instruct",
 	.brief = "a model from a hub",
 	.order = 5,

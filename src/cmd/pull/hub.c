@@ -80,7 +80,7 @@ static int begin(struct hub *h, const struct hub_wish *w, struct err *e)
 	h->token = read_token();
 	if (h->token && strpbrk(h->token, "\r\n"))
 		return err_set(e, "HF_TOKEN has a line end");
-	h->repo = hub_cache_repo(w->name);
+	h->repo = hub_cache_repo(w->name, w->dataset);
 	if (!h->repo)
 		return err_set(e, "there is no HOME, HF_HOME or HF_HUB_CACHE to keep a model in");
 	h->http = http_new(e);
@@ -151,6 +151,21 @@ static bool is_usual(const char *name, bool safetensors)
 	return !safetensors && fnmatch("pytorch_model*.bin", name, 0) == 0;
 }
 
+/* What rows are read from (data/rows.h). */
+static bool has_rows(const char *name)
+{
+	static const char *const kinds[] = { ".jsonl", ".json", ".csv", ".tsv", ".txt" };
+	char *plain = mem_strdup(name);
+	bool has = false;
+
+	if (text_ends(plain, ".gz"))
+		plain[strlen(plain) - 3] = 0;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		has |= text_ends(plain, kinds[i]);
+	mem_free(plain);
+	return has && name[0] != '.';
+}
+
 static bool is_wanted(const struct hub_wish *w, const char *name, bool safetensors)
 {
 	if (w->file)
@@ -158,7 +173,7 @@ static bool is_wanted(const struct hub_wish *w, const char *name, bool safetenso
 	for (const char *const *p = w->include; p && *p; p++)
 		if (fnmatch(*p, name, 0) == 0)
 			return true;
-	return !w->include && is_usual(name, safetensors);
+	return !w->include && (w->dataset ? has_rows(name) : is_usual(name, safetensors));
 }
 
 static void escape_path(struct buf *out, const char *name)
@@ -182,7 +197,7 @@ static int add_file(struct hub *h, const json_t *item, struct err *e)
 	if (!is_hex(hash, large ? 64 : 40) || !json_is_integer(size) || json_integer_value(size) < 0)
 		return err_set(e, "%s: the hub says no hash or size of %.100s", h->endpoint, name);
 	struct hub_file *f = &h->file[h->n++];
-	buf_addf(&url, "%s/%s/resolve/%s/", h->endpoint, h->w->name, h->commit);
+	buf_addf(&url, "%s/%s%s/resolve/%s/", h->endpoint, h->w->dataset ? "datasets/" : "", h->w->name, h->commit);
 	escape_path(&url, name);
 	*f = (struct hub_file){ .name = mem_strdup(name),
 		                .url = buf_detach(&url, NULL),
@@ -206,6 +221,7 @@ static int nothing_wanted(const struct hub *h, const json_t *list, struct err *e
 	err_set(e, "%s has %s%s; it has %s", h->w->name,
 	        h->w->file    ? "no file " :
 	        h->w->include ? "no file that --include takes" :
+	        h->w->dataset ? "no .jsonl, .json, .csv, .tsv or .txt" :
 	                        "several models: name a FILE",
 	        h->w->file ? h->w->file : "", buf_str(&names));
 	buf_release(&names);
@@ -227,7 +243,7 @@ static int choose(struct hub *h, const json_t *list, struct err *e)
 		config |= !strcmp(name, "config.json");
 		only = text_ends(name, ".gguf") && !ggufs++ ? name : only;
 	}
-	bool gguf = !h->w->file && !h->w->include && !safetensors && ggufs;
+	bool gguf = !h->w->file && !h->w->include && !h->w->dataset && !safetensors && ggufs;
 	if (gguf && ggufs > 1)
 		return nothing_wanted(h, list, e);
 	json_array_foreach (list, i, item) {
@@ -241,7 +257,7 @@ static int choose(struct hub *h, const json_t *list, struct err *e)
 static int list_files(struct hub *h, struct err *e)
 {
 	struct buf url = BUF_INIT;
-	buf_addf(&url, "%s/api/models/%s/revision/", h->endpoint, h->w->name);
+	buf_addf(&url, "%s/api/%s/%s/revision/", h->endpoint, h->w->dataset ? "datasets" : "models", h->w->name);
 	escape_path(&url, h->w->revision);
 	buf_adds(&url, "?blobs=true");
 	struct transfer t = { .url = buf_str(&url), .token = h->token, .fd = -1 };

@@ -1,4 +1,5 @@
-/* hub: a model's files from a Hugging Face-compatible hub into the cache that its tools share (format/hub_cache.h).
+/* hub: a model's or a data set's files from a Hugging Face-compatible hub into the cache that its tools share
+ * (format/hub_cache.h).
  *
  * The hub says which files a revision has, how long they are and by which hash they are known: SHA-256 of large ones,
  * git's SHA-1 of the others. A file that the cache has is not fetched again; one that was cut goes on; what arrives
@@ -13,9 +14,10 @@
 
 struct hub_wish {
 	const char *name;           /* ORG/NAME */
+	bool dataset;               /* of that name, not a model */
 	const char *file;           /* one file, or NULL */
 	const char *revision;       /* a branch, tag or commit */
-	const char *const *include; /* patterns, NULL-terminated; NULL: what a model is read from */
+	const char *const *include; /* patterns, NULL-terminated; NULL: what a model is read from, or rows */
 	size_t connections;
 };
 
