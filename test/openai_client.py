@@ -376,7 +376,7 @@ def tools(s):
     # the same in Responses, whole and as events, and in Ollama's
     flat = [{"type": "function", **t["function"]} for t in both]
     body = {"model": s.model, "tools": flat, "tool_choice": {"type": "function", "name": "g"},
-            "parallel_tool_calls": False, "input": [
+            "parallel_tool_calls": False, "temperature": 0, "input": [
                 {"role": "user", "content": "a"}, {"type": "function_call", "call_id": "1", "name": "g", "arguments": "{}"},
                 {"type": "function_call_output", "call_id": "1", "output": "7"}]}
     j = s.ask("/v1/responses", body)[1]
