@@ -83,7 +83,9 @@ def answers(s):
     last = s.complete(ids[:3], max_tokens=1, logprobs=5, logit_bias={str(ids[3]): 100})["choices"][0]["logprobs"]
     print("scored", [len(p) for p in probabilities], probabilities[0][0], probabilities[0][:3] == probabilities[1][:3],
           abs(probabilities[0][3] - last["token_logprobs"][0]) < 1e-5,
-          [len(c["logprobs"]["tokens"]) for c in s.complete([ids], max_tokens=0, echo=True, logprobs=1)["choices"]])
+          [len(c["logprobs"]["tokens"]) for c in s.complete([ids], max_tokens=0, echo=True, logprobs=1)["choices"]],
+          # one more also where the answer ends at once
+          len(s.complete([ids], max_tokens=1, echo=True, logprobs=1, logit_bias={"2": 100})["choices"][0]["logprobs"]["tokens"]))
     prompts = ["The plan is %d" % i for i in range(20)]
     alone, beside = [words(s.complete(p, max_tokens=6)) for p in prompts], [None] * len(prompts)
 

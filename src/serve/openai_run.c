@@ -28,7 +28,8 @@ static void token(void *ctx, int32_t id, const float *logits)
 
 	if (!c->ask->first)
 		c->ask->first = clock_seconds();
-	if (!c->ask->logprobs || ends(c->ask->s, id))
+	/* with echo lm-eval takes the last of all tokens for the one that it asked for, also where that is an end */
+	if (!c->ask->logprobs || (ends(c->ask->s, id) && !c->ask->echo))
 		return;
 	choice_token(c, id, logits);
 }
