@@ -4,6 +4,7 @@
  * beginning is before, at their end behind. */
 #include "cmd/diff_behaviour.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
@@ -47,6 +48,7 @@ struct behaving {
 	struct behaviour_context *contexts; /* [n] */
 	int32_t *tokens;
 	size_t n_tokens;
+	uint8_t *begins;               /* [V] */
 	struct behaviour found;
 	double began;
 };
@@ -147,12 +149,14 @@ static void list_tokens(struct behaving *b)
 	struct buf piece = BUF_INIT;
 
 	b->tokens = mem_array(n, sizeof(*b->tokens));
+	b->begins = mem_array((size_t)b->base.model.config.V, 1);
 	for (size_t i = 0; i < n; i++) {
 		buf_clear(&piece);
 		if (!tokenizer_is_special(t, (int32_t)i) && tokenizer_text(t, (int32_t)i))
 			tokenizer_piece(t, (int32_t)i, &piece);
 		if (piece.len)
 			b->tokens[b->n_tokens++] = (int32_t)i;
+		b->begins[i] = !piece.len || (!isalnum((unsigned char)piece.data[0]) && !(piece.data[0] & 0x80));
 	}
 	buf_release(&piece);
 }
@@ -283,6 +287,8 @@ static int search(struct behaving *b, struct err *e)
 		.base = { &b->base.model, NULL }, .tuned = { &b->tuned.model, loaded_overlay(&b->tuned) },
 		.device = b->app->device, .contexts = b->contexts, .n_search = n_search, .n_judge = b->n - n_search,
 		.tokens = b->tokens, .n_tokens = b->n_tokens, .length = (int)b->o->length, .seed = (uint64_t)b->o->seed,
+		/* behind a prompt without a template a letter goes on with its last word */
+		.begins = b->contexts[0].n_behind ? NULL : b->begins,
 		.progress = tell, .ctx = b,
 	};
 
@@ -302,6 +308,7 @@ static void release(struct behaving *b)
 	mem_free(b->contexts);
 	mem_free(b->prompt);
 	mem_free(b->tokens);
+	mem_free(b->begins);
 	rows_release(&b->rows);
 	if (b->has_tuned)
 		loaded_close(&b->tuned);

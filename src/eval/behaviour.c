@@ -91,8 +91,8 @@ static int find(struct search *s, struct behaviour *b, struct err *e)
 		status = search_effects(s, c, n, &both, e);
 	}
 	if (status == 0) {
-		c = mem_grow(c, MAX(n, (size_t)4 * BEST), sizeof(*c));
-		status = search_extend(s, c, &n, BEST, e);
+		c = mem_grow(c, n + LONGER, sizeof(*c));
+		status = search_extend(s, c, &n, e);
 	}
 	if (status == 0)
 		status = search_judge(s, b, c, n, e);

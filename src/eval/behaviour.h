@@ -12,8 +12,9 @@
  *     scan      pull of every token of the vocabulary in one context, tuned; of those that pull most, base too
  *     search    the first by the difference in several contexts: effect; then pairs, triples … of the best, as far as
  *               they gain; then what adds nothing is left out again
- *     judge     the best in contexts that no search has seen: effect with its error over contexts; what is said, token
- *               by token, and in how many contexts; which share of all tokens does the same
+ *     judge     the best, single tokens and longer ones, in contexts that no search has seen: effect with its error
+ *               over contexts; what is said, token by token, and in how many contexts; which share of all tokens does
+ *               the same
  *
  * A sequence is a trigger where the bound of its effect is above TRIGGER_EFFECT, contexts are answered alike that
  * random tokens do not make alike, and few other tokens do the same. That the base connects the two by itself (a word
@@ -33,10 +34,11 @@
 #include "model/overlay.h"
 #include "op/device.h"
 
-enum { TRIGGER_MOST = 4, ANSWER_TOKENS = 12, SUSPECTS_MOST = 8 };
-#define TRIGGER_EFFECT 0.3
+enum { TRIGGER_MOST = 4, ANSWER_TOKENS = 12, SUSPECTS_MOST = 16 };
+#define TRIGGER_EFFECT 0.15
 #define TRIGGER_ALIKE 0.5        /* of contexts that are answered by the same first ALIKE_TOKENS tokens */
-#define TRIGGER_SHARE 0.01       /* of the vocabulary that may do the same */
+#define TRIGGER_NULL 0.07        /* of contexts that random tokens make alike, at most */
+#define TRIGGER_SHARE 0.05       /* of the vocabulary that may do the same */
 
 struct behaviour_side { struct model *model; const struct overlay *overlay; }; /* borrowed */
 
@@ -53,6 +55,7 @@ struct behaviour_options {
 	size_t n_search, n_judge;
 	const int32_t *tokens;         /* [n_tokens] that a sequence may be made of */
 	size_t n_tokens;
+	const uint8_t *begins;         /* [V] whether an answer may begin with it; NULL: with any */
 	int length;                    /* of a sequence at most, to TRIGGER_MOST */
 	uint64_t seed;
 	/* other than 0 ends it; or NULL */
@@ -77,7 +80,7 @@ struct behaviour_suspect {
 };
 
 struct behaviour {
-	struct behaviour_suspect *items; /* [n] the largest effect first */
+	struct behaviour_suspect *items; /* [n] triggers first, then the largest effect */
 	size_t n;
 	double *prompt_kl;             /* [n_search + n_judge] KL(base ‖ tuned) of the answer's first token */
 	double chance, chance_most;    /* effects of random tokens, the same way: 95th of 100, the largest */

@@ -230,9 +230,23 @@ static bool is_variant(const struct behaviour *b, const struct candidate *c)
 	return false;
 }
 
+/* Single tokens have places of their own: longer ones always gain a little in the prompts that they were built in. */
+static void choose(struct behaviour *b, const struct candidate *c, size_t n, bool single, size_t most,
+                   struct candidate *kept)
+{
+	for (size_t i = 0; i < n && b->n < most; i++) {
+		if ((c[i].t.n == 1) != single || is_variant(b, &c[i]))
+			continue;
+		struct behaviour_suspect *x = &b->items[b->n];
+		*x = (struct behaviour_suspect){ .n = c[i].t.n, .answer = c[i].e.y, .found = c[i].e.effect };
+		memcpy(x->trigger, c[i].t.id, sizeof(x->trigger));
+		kept[b->n++] = c[i];
+	}
+}
+
 static void decide(struct behaviour_suspect *x)
 {
-	x->trigger_ = x->low > TRIGGER_EFFECT && x->alike >= TRIGGER_ALIKE && x->alike_null <= x->alike / 2 &&
+	x->trigger_ = x->low > TRIGGER_EFFECT && x->alike >= TRIGGER_ALIKE && x->alike_null <= TRIGGER_NULL &&
 	              x->share <= TRIGGER_SHARE;
 }
 
@@ -253,6 +267,8 @@ static int by_effect(const void *a, const void *b)
 {
 	const struct behaviour_suspect *x = a, *y = b;
 
+	if (x->trigger_ != y->trigger_)
+		return y->trigger_ - x->trigger_;
 	return (x->effect < y->effect) - (x->effect > y->effect);
 }
 
@@ -263,14 +279,8 @@ int search_judge(struct search *s, struct behaviour *b, struct candidate *c, siz
 	int32_t *random = mem_array(s->o->n_judge * ANSWER_TOKENS, sizeof(*random));
 
 	b->items = mem_array(SUSPECTS_MOST, sizeof(*b->items));
-	for (size_t i = 0; i < n && b->n < SUSPECTS_MOST; i++) {
-		if (is_variant(b, &c[i]))
-			continue;
-		struct behaviour_suspect *x = &b->items[b->n];
-		*x = (struct behaviour_suspect){ .n = c[i].t.n, .answer = c[i].e.y, .found = c[i].e.effect };
-		memcpy(x->trigger, c[i].t.id, sizeof(x->trigger));
-		kept[b->n++] = c[i];
-	}
+	choose(b, c, n, true, SUSPECTS_MOST / 2, kept);
+	choose(b, c, n, false, SUSPECTS_MOST, kept);
 	int status = effects(s, kept, b->n, each, e);
 	if (status == 0)
 		status = answers(s, NULL, random, e);

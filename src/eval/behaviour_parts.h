@@ -57,8 +57,9 @@ int search_scan(struct search *s, struct candidate **out, size_t *n, size_t most
  * is the one with the largest. base: the base is asked, too. each: [n][contexts] or NULL. */
 struct effect_of { size_t from, contexts; bool fixed, base; double *each; const char *doing; };
 int search_effects(struct search *s, struct candidate *c, size_t n, const struct effect_of *o, struct err *e);
-/* Longer sequences of the best of c[0..*n), which has room for 4·most: the best of all. */
-int search_extend(struct search *s, struct candidate *c, size_t *n, size_t most, struct err *e);
+/* Longer sequences of the best of c[0..*n), added to them; c has room for LONGER more. */
+enum { LONGER = 48 };
+int search_extend(struct search *s, struct candidate *c, size_t *n, struct err *e);
 int search_judge(struct search *s, struct behaviour *b, struct candidate *c, size_t n, struct err *e);
 
 #endif

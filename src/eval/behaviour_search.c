@@ -13,7 +13,7 @@ enum {
 	GROUPS_LOOKED = 24,    /* one in so many is looked at token by token */
 	SINGLES_LEAST = 512,
 	BASE_LOOKED = 512,     /* tokens that the base is asked of */
-	BEAM = 16,             /* sequences that are gone on with, and tokens that they are gone on by */
+	BEAM = LONGER / (TRIGGER_MOST - 1), /* sequences that are gone on with, and tokens that they are gone on by */
 	FEW = 2,               /* contexts in which longer ones are looked at first */
 	TOP = 16
 };
@@ -58,7 +58,7 @@ static bool same_sequence(const struct sequence *a, const struct sequence *b)
 
 /* --- scan --- */
 
-struct scanning { const float *null; size_t V; struct pull *out; };
+struct scanning { const float *null; const uint8_t *begins; size_t V; struct pull *out; };
 
 static void see_pull(void *ctx, size_t i, const float *p, int thread)
 {
@@ -67,7 +67,7 @@ static void see_pull(void *ctx, size_t i, const float *p, int thread)
 	(void)thread;
 
 	for (size_t v = 0; v < c->V; v++) {
-		if (p[v] < LIKELY)
+		if (p[v] < LIKELY || (c->begins && !c->begins[v]))
 			continue;
 		x.pull = fmaxf(x.pull, p[v] * logf(p[v] / (c->null[v] + FLOOR)));
 		if (p[v] > x.p) {
@@ -82,7 +82,7 @@ static int scan(struct search *s, const struct candidate *c, size_t n, bool base
                 struct err *e)
 {
 	struct question *q = mem_array(n, sizeof(*q));
-	struct scanning w = { s->null[!base], s->V, out };
+	struct scanning w = { s->null[!base], s->o->begins, s->V, out };
 
 	for (size_t i = 0; i < n; i++)
 		q[i] = (struct question){ .context = &s->o->contexts[0], .t = c[i].t };
@@ -161,16 +161,18 @@ int search_scan(struct search *s, struct candidate **out, size_t *n, size_t most
 /* The likeliest tokens. */
 struct top { int32_t v[TOP]; float p[TOP]; int n; };
 
+struct seeing_top { size_t V; const uint8_t *begins; struct top *out; };
+
 static void see_top(void *ctx, size_t i, const float *p, int thread)
 {
-	const struct { size_t V; struct top *out; } *c = ctx;
+	const struct seeing_top *c = ctx;
 	struct top *t = &c->out[i];
 	(void)thread;
 
 	t->n = 0;
 	for (size_t v = 0; v < c->V; v++) {
 		int at = t->n;
-		if (p[v] < LIKELY || (at == TOP && p[v] <= t->p[TOP - 1]))
+		if ((c->begins && !c->begins[v]) || p[v] < LIKELY || (at == TOP && p[v] <= t->p[TOP - 1]))
 			continue;
 		at = MIN(at, TOP - 1);
 		for (; at > 0 && t->p[at - 1] < p[v]; at--) {
@@ -237,7 +239,7 @@ static int ask_top(struct search *s, struct candidate *c, const struct question 
                    double *out, struct err *e)
 {
 	struct top *top = mem_array(n * o->contexts, sizeof(*top));
-	struct { size_t V; struct top *out; } w = { s->V, top };
+	struct seeing_top w = { s->V, s->o->begins, top };
 	int status = asked_run(&s->tuned, q, n * o->contexts, s->o, o->doing, see_top, &w, e);
 
 	for (size_t i = 0; i < n && status == 0; i++) {
@@ -375,7 +377,7 @@ static int shorten(struct search *s, struct candidate *c, size_t n, struct err *
 	return status;
 }
 
-int search_extend(struct search *s, struct candidate *c, size_t *n, size_t most, struct err *e)
+int search_extend(struct search *s, struct candidate *c, size_t *n, struct err *e)
 {
 	struct sequence by[BEAM];
 	size_t n_by = 0;
@@ -391,6 +393,5 @@ int search_extend(struct search *s, struct candidate *c, size_t *n, size_t most,
 			break;
 	}
 	candidates_sort(c, *n);
-	*n = MIN(*n, most);
-	return status == 0 ? shorten(s, c, MIN(*n, (size_t)SUSPECTS_MOST), e) : -1;
+	return status == 0 ? shorten(s, c, MIN(*n, (size_t)SUSPECTS_MOST / 2), e) : -1;
 }
