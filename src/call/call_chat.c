@@ -246,6 +246,8 @@ void call_chat_of(struct call_chat *c, const struct text_codec *codec)
 		c->form = call_form_by_name("generic");
 	else if (tools || text)
 		c->form = call_form_of(tools ? tools : text);
+	if (c->form && c->form->thought && (tools || text))
+		c->thoughts = strstr(tools ? tools : text, c->form->thought_end);
 }
 
 void call_chat_fit(const struct call_chat *c, const struct text_codec *codec, struct conversation *x)

@@ -16,6 +16,7 @@ enum call_way { CALL_VARIABLE, CALL_XML_TOOLS, CALL_SYSTEM_TOOLS, CALL_DESCRIBED
 struct call_chat {
 	enum call_way way;
 	const struct call_form *form; /* NULL: it is not known */
+	bool thoughts;                /* the template has its thoughts too */
 };
 
 /* The codec has a template. */

@@ -280,7 +280,7 @@ static void write_auto(const struct writing *w)
 		if (!f->styles[n].alone)
 			a->mark[a->n_marks++] = (struct mark){ buf_str(&head[n]), then[n] };
 	}
-	if (f->thought && !f->kept)
+	if (f->thought && w->r->thoughts && !f->kept)
 		a->mark[a->n_marks++] = (struct mark){ f->thought, "thought-0" };
 	write_automaton(a, w->out);
 	for (size_t k = 0; k < n; k++) {
@@ -319,16 +319,17 @@ static void write_root(const struct writing *w)
 {
 	const struct call_form *f = w->r->form;
 	struct automaton *a = mem_alloc(sizeof(*a));
+	bool thoughts = f->thought && (w->r->thoughts || w->r->thinks);
 
 	*a = (struct automaton){ .name = "thought", .may_end = !w->r->required };
-	buf_addf(w->out, "root ::= %s", f->thought && w->r->thinks ? "thought-0" : "begin");
-	if (f->thought && !w->r->thinks) {
+	buf_addf(w->out, "root ::= %s", thoughts && w->r->thinks ? "thought-0" : "begin");
+	if (thoughts && !w->r->thinks) {
 		buf_adds(w->out, " | ws ");
 		gbnf_quote(w->out, f->thought, strlen(f->thought));
 		buf_adds(w->out, " thought-0");
 	}
 	buf_adds(w->out, "\n");
-	if (f->thought) {
+	if (thoughts) {
 		a->mark[a->n_marks++] = (struct mark){ f->thought_end, "begin" };
 		write_automaton(a, w->out);
 	}

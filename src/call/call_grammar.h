@@ -1,6 +1,6 @@
 /* call_grammar: which answers a request with tools may have, as GBNF.
  *
- *     required    a call at once (behind a thought, where the form has thoughts)
+ *     required    a call at once (behind a thought, where form and template have some)
  *     auto        any text, in which from a call's head on only a call goes on; behind calls only further ones
  *
  * A call's arguments are JSON of its tool's schema (grammar/schema.h), and of any object where it has none. So a call
@@ -24,7 +24,8 @@ struct call_rules {
 	const struct call_tool *tools; /* [n_tools] that may be called, at least 1 */
 	size_t n_tools;
 	bool required, parallel; /* parallel: more than one call */
-	bool thinks;             /* the prompt ends where a thought has begun */
+	bool thoughts;           /* a thought may come first, where the form has them */
+	bool thinks;             /* the prompt ends where one has begun */
 };
 
 /* May it be a tool's name? */

@@ -105,11 +105,13 @@ int openai_conversation(struct openai *s, const json_t *sent, struct tokens *ids
 	struct conversation x = { 0 };
 	struct err e = ERR_INIT;
 
-	if (conversation_read(s, sent, &x, r) < 0)
-		return -1;
-	int status = conversation_ids(s, &x, ids, text, &e);
+	int status = conversation_read(s, sent, &x, r);
+	bool read = status == 0;
+
+	if (read)
+		status = conversation_ids(s, &x, ids, text, &e);
 	conversation_release(&x);
-	if (status < 0)
+	if (read && status < 0)
 		openai_error(r, 400, "invalid_messages", "messages", "%s", e.msg);
 	return status;
 }

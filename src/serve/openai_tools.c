@@ -53,6 +53,9 @@ static int check_tool(const json_t *tools, size_t i, struct http_reply *r)
 	if (type && !json_is_null(type) && (!json_is_string(type) || strcmp(json_string_value(type), "object") != 0))
 		return refuse(r, "tools", "'tools': the parameters of '%s' are of another type than object",
 		              name_of(tool));
+	const json_t *strict = json_object_get(function_of(tool), "strict");
+	if (strict && !json_is_null(strict) && !json_is_boolean(strict))
+		return refuse(r, "tools", "'tools': 'strict' of '%s' is not true or false", name_of(tool));
 	for (size_t k = 0; k < i; k++)
 		if (!strcmp(name_of(json_array_get(tools, k)), name_of(tool)))
 			return refuse(r, "tools", "'tools' has '%s' twice", name_of(tool));
@@ -231,6 +234,7 @@ static int write_grammar(struct openai *s, const json_t *tools, const struct wan
 			list[rules->n_tools++] = (struct call_tool){ name_of(tool), schema_of(tool, made) };
 	}
 	rules->form = chat_of(s)->form;
+	rules->thoughts = chat_of(s)->thoughts;
 	rules->tools = list;
 	rules->required = w->required;
 	int status = call_grammar(rules, gbnf, e);

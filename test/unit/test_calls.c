@@ -213,7 +213,7 @@ static struct grammar *compile(const struct call_form *f, bool required, bool pa
 {
 	json_t *add = json_loads(add_schema, 0, NULL), *say = json_loads(say_schema, 0, NULL);
 	struct call_tool tools[] = { { "add", add }, { "say", say } };
-	struct call_rules r = { f, tools, ARRAY_LEN(tools), required, parallel, thinks };
+	struct call_rules r = { f, tools, ARRAY_LEN(tools), required, parallel, true, thinks };
 	struct buf gbnf = BUF_INIT;
 	struct grammar *g = call_grammar(&r, &gbnf, e) == 0 ? grammar_new(buf_str(&gbnf), gbnf.len, v, e) : NULL;
 
@@ -429,7 +429,7 @@ static void check_refused(struct test *t)
 {
 	json_t *bad = json_loads("{\"type\": \"object\", \"properties\": {\"x\": {\"not\": {}}}}", 0, NULL);
 	struct call_tool tool = { "f", bad };
-	struct call_rules r = { call_form_by_name("hermes"), &tool, 1, false, true, false };
+	struct call_rules r = { call_form_by_name("hermes"), &tool, 1, false, true, false, false };
 	struct buf gbnf = BUF_INIT;
 	struct err e = ERR_INIT;
 
