@@ -19,7 +19,7 @@
 #include "base/mem.h"
 #include "serve/microhttpd.h"
 
-enum { GRACE = 1 }; /* seconds for a reply to one that has closed its side */
+enum { GRACE = 1 /* second for a reply to one that has closed its side */, LARGE = 1 << 20 /* bytes of a body */ };
 
 /* A connection that is open, and since when it owes a whole request. */
 struct watched {
@@ -658,8 +658,12 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const cha
 
 static void drop_body(struct http *h, struct exchange *x)
 {
-	h->bodies -= x->body.len;
+	size_t n = x->body.len;
+
+	h->bodies -= n;
 	buf_release(&x->body);
+	if (n > LARGE) /* with what was made of it */
+		mem_trim();
 }
 
 static enum MHD_Result finish(struct http *h, struct MHD_Connection *c, const char *method, const char *path,
