@@ -3,7 +3,7 @@
 usage: check_lm_eval.py theirs MODEL DATA TASKS LIMIT OUT [SHOTS]     lm-eval's samples into OUT
        check_lm_eval.py http PROGRAM MODEL DATA TASKS LIMIT OUT [SHOTS]       the same, of `PROGRAM serve MODEL`
        check_lm_eval.py http-chat PROGRAM MODEL DATA TASKS LIMIT OUT [SHOTS]  the same of /v1/chat/completions
-       check_lm_eval.py compare OURS THEIRS                           two folders of samples"""
+       check_lm_eval.py compare OURS THEIRS WAY                       two folders of samples; WAY: one of those words"""
 
 import glob
 import json
@@ -99,14 +99,16 @@ def same(a, b):
         return str(a) == str(b)
 
 
-def compare(ours, theirs_in):
+def compare(ours, theirs_in, way):
+    """Of conversations over HTTP the server writes the prompt, so lm-eval's is another text."""
+    prompts = way != "http-chat"
     bad = 0
     for path in sorted(glob.glob(os.path.join(theirs_in, "samples_*_theirs.jsonl"))):
         name = os.path.basename(path)[len("samples_"):-len("_theirs.jsonl")]
         a, b = samples(ours, name), samples(theirs_in, name)
         wrong = {"prompt": 0, "target": 0, "reply": 0, "metric": 0, "doc": 0}
         for x, y in zip(a, b):
-            wrong["prompt"] += x["prompt_hash"] != y["prompt_hash"]
+            wrong["prompt"] += prompts and x["prompt_hash"] != y["prompt_hash"]
             wrong["target"] += x["target_hash"] != y["target_hash"]
             wrong["doc"] += x["doc_hash"] != y["doc_hash"]
             wrong["reply"] += not same(x["filtered_resps"], y["filtered_resps"])
@@ -117,7 +119,7 @@ def compare(ours, theirs_in):
               (f"{missing} missing" if missing else "") if sum(wrong.values()) + missing else
               f"{name}: {len(b)} samples, all the same")
         for x, y in zip(a, b):
-            if not same(x["filtered_resps"], y["filtered_resps"]) or x["prompt_hash"] != y["prompt_hash"]:
+            if not same(x["filtered_resps"], y["filtered_resps"]) or prompts and x["prompt_hash"] != y["prompt_hash"]:
                 print("  ours  ", json.dumps(x["arguments"])[:300], x["filtered_resps"])
                 print("  theirs", json.dumps(y["arguments"], default=str)[:300], y["filtered_resps"])
                 break
@@ -138,4 +140,4 @@ if __name__ == "__main__":
     elif sys.argv[1] in ("http", "http-chat"):
         served(sys.argv[2], sys.argv[1] == "http-chat", *sys.argv[3:])
     else:
-        sys.exit(compare(*sys.argv[2:4]))
+        sys.exit(compare(*sys.argv[2:5]))
