@@ -168,6 +168,7 @@ int shrink_recipe(struct shrinking *s, const char *type, const char *dir, struct
 		{ "out", dir }, { "method", "full" }, { "objective", "distill" }, { "beta", "0" }, { "qat", type },
 		{ "qat-imatrix", s->imatrix }, { "forgetting", "false" }, { "lr-scheduler-type", "cosine" },
 	};
+	*r = (struct recipe){ 0 };
 	int status = opt_begin(p, recipe_opts, r, e);
 
 	for (size_t i = 0; i < ARRAY_LEN(given) && status == 0; i++)
