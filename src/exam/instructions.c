@@ -66,6 +66,7 @@ static int number_arg(const struct check *c, const char *key, size_t *out)
 	const json_t *v = json_object_get(c->args, key);
 	double x = json_number_value(v);
 
+	*out = 0;
 	if (!json_is_number(v) || x < 1 || x > 1e9 || x != (double)(size_t)x)
 		return err_set(c->e, "kwargs: %s: a whole number above 0 was wanted", key);
 	*out = (size_t)x;
