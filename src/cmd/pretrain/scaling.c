@@ -9,8 +9,9 @@
  * rate of nearly nothing, as the law wants it. Tokens that are read again count as Muennighoff et al. 2023 do. What is
  * there of the ladder is not run again. OUT/scaling.json and OUT/scaling.svg have runs, law and check.
  *
- * A budget of time becomes operations by what steps of each of these shapes take here, once: PREPARED/budget.json has
- * it, so that a ladder which goes on elsewhere is the same. Opening, evaluations and saving are within it. */
+ * A budget of time becomes operations by what steps of each of these shapes take here, once, and what the ladder left
+ * of it the check's by those of its shape: PREPARED/budget.json has both, so that what goes on elsewhere is the same.
+ * Opening, evaluations and saving are within it. */
 #include <math.h>
 #include <string.h>
 
@@ -39,7 +40,8 @@ struct scaling {
 	struct opt_parse *p;
 	const char *out, *budget;
 	struct recipe asked;           /* as it was before a shape was chosen */
-	double flops, unique;
+	double flops, check, unique;   /* of all, of the run that checks; tokens */
+	double seconds;                /* of a budget of time, else NAN */
 	struct pretrain_speed speed[SIZE_DEPTH_MOST + 1]; /* zero: not measured */
 	int depth[RUNS];
 	struct scaling_point point[RUNS];
@@ -153,22 +155,30 @@ static int climb(struct scaling *s, struct err *e)
 
 /* --- a budget of time --- */
 
-/* Adds what a run takes. */
-static int add_seconds(struct scaling *s, int depth, double flops, double most, double *sum, struct err *e)
+/* Of the shape that takes so many operations: steps, and what comes before them. */
+static int measure_depth(struct scaling *s, int depth, double flops, double most, struct err *e)
 {
 	struct pretrain_speed *speed = &s->speed[depth];
 	const char *dir = arena_printf(&s->o->mem, "%s/" PREPARED "/ladder/measured", s->out);
-	const struct log_sink *was = log_lend(&log_nothing);
+	const struct log_sink *was;
 	struct scaling_point unused;
-	int status = 0;
 
-	if (!(speed->flops > 0))
-		status = choose(s, depth, flops, dir, &unused, e) < 0 ||
-		         pretrain_measure(s->app, s->o, s->p, dir, most, speed, e) < 0 ? -1 : 0;
+	if (speed->flops > 0)
+		return 0;
+	was = log_lend(&log_nothing);
+	int status = choose(s, depth, flops, dir, &unused, e) < 0 ||
+	             pretrain_measure(s->app, s->o, s->p, dir, most, speed, e) < 0 ? -1 : 0;
 	log_lend(was);
-	if (!status)
-		*sum += beside_steps * flops / speed->flops + speed->open;
 	return status;
+}
+
+/* Adds what a run takes. */
+static int add_seconds(struct scaling *s, int depth, double flops, double most, double *sum, struct err *e)
+{
+	if (measure_depth(s, depth, flops, most, e) < 0)
+		return -1;
+	*sum += beside_steps * flops / s->speed[depth].flops + s->speed[depth].open;
+	return 0;
 }
 
 /* What ladder and check of so many operations take. */
@@ -184,45 +194,80 @@ static int seconds_of(struct scaling *s, double flops, double most, double *sum,
 	return add_seconds(s, depth_of(flops / 2, 1), flops / 2, most, sum, e);
 }
 
-static int measure_flops(struct scaling *s, double seconds, struct err *e)
-{
-	double most = fmin(fmax(seconds / 500, 0.1), 10), taken, left = seconds - (clock_seconds() - s->o->began);
+static double left(const struct scaling *s) { return s->seconds - (clock_seconds() - s->o->began); }
 
-	s->flops = fmax(left, 0) * usual_rate_of_thread * pool_threads(s->app->pool);
+static double measuring_most(const struct scaling *s) { return fmin(fmax(s->seconds / 500, 0.1), 10); }
+
+static int too_short(const struct scaling *s, struct err *e)
+{
+	return err_set(e, "--budget %s: what comes before the first step takes as long", s->budget);
+}
+
+static int measure_flops(struct scaling *s, struct err *e)
+{
+	double taken;
+
+	s->flops = left(s) * usual_rate_of_thread * pool_threads(s->app->pool);
 	for (int round = 0; round < ROUNDS; round++) {
-		if (!(left > 0))
-			return err_set(e, "--budget %s: what comes before the first step takes as long", s->budget);
-		if (seconds_of(s, s->flops, most, &taken, e) < 0)
+		if (!(s->flops > 0))
+			return too_short(s, e);
+		if (seconds_of(s, s->flops, measuring_most(s), &taken, e) < 0)
 			return -1;
-		left = seconds - (clock_seconds() - s->o->began);
-		s->flops *= left / taken;
+		s->flops *= left(s) / taken;
 	}
-	return s->flops > 0 ? 0 : err_set(e, "--budget %s: measuring the ladder's steps takes as long", s->budget);
+	return s->flops > 0 ? 0 : too_short(s, e);
+}
+
+static char *budget_path(const struct scaling *s)
+{
+	return arena_printf(&s->o->mem, "%s/" PREPARED "/budget.json", s->out);
+}
+
+static int keep_budget(const struct scaling *s, struct err *e)
+{
+	json_t *j = json_pack("{s:f, s:o}", "flops", s->flops, "check", jsonx_number(s->check));
+	int status = jsonx_write_file(budget_path(s), j, e);
+
+	json_decref(j);
+	return status;
 }
 
 /* --flops, or what --budget is enough for: measured once, then as it was written. */
 static int read_flops(struct scaling *s, struct err *e)
 {
-	char *path = arena_printf(&s->o->mem, "%s/" PREPARED "/budget.json", s->out);
-	double seconds;
-
-	if (pretrain_seconds(s->o, &seconds, e) < 0 || isnan(seconds))
-		return isnan(seconds) ? 0 : -1;
+	s->check = s->flops / 2;
+	if (pretrain_seconds(s->o, &s->seconds, e) < 0)
+		return -1;
+	if (isnan(s->seconds))
+		return 0;
 	s->budget = s->o->budget;
 	s->o->budget = NULL; /* each run has its operations */
-	if (io_exists(path)) {
-		json_t *j = jsonx_load_file(path, e);
+	s->check = NAN;
+	if (io_exists(budget_path(s))) {
+		json_t *j = jsonx_load_file(budget_path(s), e), *check = json_object_get(j, "check");
 		s->flops = json_number_value(json_object_get(j, "flops"));
+		s->check = json_is_number(check) ? json_number_value(check) : NAN;
 		json_decref(j);
-		return !j ? -1 : s->flops > 0 ? 0 : err_set(e, "%s: no flops in it", path);
+		return !j ? -1 : s->flops > 0 ? 0 : err_set(e, "%s: no flops in it", budget_path(s));
 	}
-	if (measure_flops(s, seconds, e) < 0)
+	if (measure_flops(s, e) < 0)
 		return -1;
 	log_say("--budget %s: %.3g operations, half of them for the ladder", s->budget, s->flops);
-	json_t *j = json_pack("{s:f}", "flops", s->flops);
-	int status = jsonx_write_file(path, j, e);
-	json_decref(j);
-	return status;
+	return keep_budget(s, e);
+}
+
+/* What the ladder left of a budget of time, in operations of the best depth. */
+static int read_check(struct scaling *s, int best, struct err *e)
+{
+	double seconds;
+
+	if (!isnan(s->check))
+		return 0;
+	if (measure_depth(s, best, s->flops / 2, measuring_most(s), e) < 0)
+		return -1;
+	seconds = fmax(left(s) - s->speed[best].open, 0.02 * s->seconds);
+	s->check = seconds / beside_steps * s->speed[best].flops;
+	return keep_budget(s, e);
 }
 
 /* --- what it says --- */
@@ -246,7 +291,7 @@ static int choose_best(struct scaling *s, struct err *e)
 		best = depth;
 	}
 	log_lend(was);
-	if (choose(s, best, s->flops / 2, s->out, &s->checked, e) < 0)
+	if (read_check(s, best, e) < 0 || choose(s, best, s->check, s->out, &s->checked, e) < 0)
 		return -1;
 	s->expected = scaling_expect(&s->fit, s->checked.n, s->checked.tokens);
 	return 0;
@@ -255,14 +300,14 @@ static int choose_best(struct scaling *s, struct err *e)
 static void tell(const struct scaling *s)
 {
 	const struct scaling_fit *f = &s->fit;
-	struct scaling_advice a = scaling_advise(f, s->flops / 2);
+	struct scaling_advice a = scaling_advise(f, s->check);
 	char n[3][32], tokens[3][32];
 
 	app_print("loss(N, D) = %.3f + %.3g/N^%.3f + %.3g/D^%.3f, of %zu runs, off by %.2f %%\n", f->law.e, f->law.a,
 	          f->law.alpha, f->law.b, f->law.beta, s->n, 100 * f->error);
 	app_print("95 %%: E %.3f to %.3f, alpha %.3f to %.3f, beta %.3f to %.3f\n", f->e.low, f->e.high, f->alpha.low,
 	          f->alpha.high, f->beta.low, f->beta.high);
-	app_print("%.3g operations: %s parameters (%s to %s) on %s tokens (%s to %s)\n", s->flops / 2,
+	app_print("%.3g operations: %s parameters (%s to %s) on %s tokens (%s to %s)\n", s->check,
 	          human_count(a.n.value, n[0]), human_count(a.n.low, n[1]), human_count(a.n.high, n[2]),
 	          human_count(a.tokens.value, tokens[0]), human_count(a.tokens.low, tokens[1]),
 	          human_count(a.tokens.high, tokens[2]));
