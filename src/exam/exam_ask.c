@@ -415,8 +415,7 @@ int exam_ask(const struct exam *t, const struct exam_how *how, struct exam_asked
 	return status;
 }
 
-/* Its first request; requests are in the order of rows. */
-static size_t first_of(const struct exam_asked *a, size_t row)
+size_t exam_first_of(const struct exam_asked *a, size_t row)
 {
 	size_t low = 0, high = a->n;
 
@@ -436,7 +435,7 @@ void exam_asked_some(const struct exam_asked *a, const size_t *rows, size_t n, s
 
 	*out = (struct exam_asked){ .task = a->task, .n_docs = a->n_docs };
 	for (size_t i = 0; i < n; i++)
-		for (size_t q = first_of(a, rows[i]); q < a->n && a->items[q].doc == rows[i]; q++) {
+		for (size_t q = exam_first_of(a, rows[i]); q < a->n && a->items[q].doc == rows[i]; q++) {
 			if (out->n == cap)
 				out->items = mem_grow(out->items, cap = MAX(256, 2 * cap), sizeof(*out->items));
 			out->items[out->n++] = a->items[q];

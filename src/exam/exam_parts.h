@@ -47,6 +47,11 @@ json_t *exam_choices(const struct exam *t, const struct exam_field *f, const jso
 /* A column or a template; "" where there is none. */
 json_t *exam_words(const struct exam_field *f, const json_t *doc, struct err *e);
 
+/* --- what is asked: exam_ask.c --- */
+
+/* The number of a row's first request; requests are in the order of rows. */
+size_t exam_first_of(const struct exam_asked *a, size_t row);
+
 /* --- answers: exam_filter.c --- */
 
 int exam_filter_open(struct exam_filter **out, const json_t *config, struct err *e);

@@ -93,21 +93,6 @@ static void put_hashes(const struct exam_request *q, const json_t *doc, const js
 	mem_free(text);
 }
 
-/* The row's first request: they are in the rows' order. */
-static size_t first_of(const struct exam_asked *a, size_t doc)
-{
-	size_t low = 0, high = a->n;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		if (a->items[middle].doc < doc)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 json_t *exam_sample(const struct exam_scores *s, size_t f, size_t i, struct err *e)
 {
 	const struct exam_asked *a = s->asked;
@@ -121,7 +106,7 @@ json_t *exam_sample(const struct exam_scores *s, size_t f, size_t i, struct err 
 		json_decref(names);
 		return NULL;
 	}
-	first = first_of(a, i);
+	first = exam_first_of(a, i);
 	for (end = first; end < a->n && a->items[end].doc == i; end++)
 		;
 	json_t *target_text = text_of(target);
