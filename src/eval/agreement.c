@@ -233,6 +233,8 @@ int agreement_run(struct agreement *a, const struct agreement_models *m, const s
 		status = run_all(a, &s, m, items, n, &sums, progress, ctx, e);
 	if (status == 0)
 		conclude(a, &sums, n);
+	if (m->kl_of)
+		memcpy(m->kl_of, sums.kl, n * sizeof(*m->kl_of));
 	release_passes(&s);
 	mem_free(all);
 	return status;

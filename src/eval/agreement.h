@@ -28,6 +28,7 @@ struct agreement_models {
 	struct model *first, *second;
 	struct device *device;
 	struct pool *pool;
+	double *kl_of;              /* or NULL: [n] filled with the sum of each document's divergences */
 };
 
 /* Tokens that fit into a document so that the logits of both stay within a few hundred megabytes. */

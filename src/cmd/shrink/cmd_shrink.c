@@ -36,12 +36,13 @@
 #include "cmd/text_table.h"
 #include "cmd/tune_common.h"
 #include "eval/evaluate.h"
+#include "feedback/resample.h"
 #include "token/tokenizer.h"
 #include "train/run_dir.h"
 
 extern const struct command cmd_shrink;
 
-enum { JUDGED_TEXTS_OWN = 16 };
+enum { JUDGED_TEXTS_OWN = 16, DRAWS = 2000 };
 
 static const struct opt shrink_opts[] = {
 	OPT_GROUP("What to write"),
@@ -270,7 +271,8 @@ static int compare(struct shrinking *s, struct step *x, struct err *e)
 
 	if (loaded_open_alone(&written, x->path, e) < 0)
 		return -1;
-	struct agreement_models both = { &s->source.model, &written.model, s->app->device, s->app->pool };
+	x->kl_of = mem_array(s->judge.n, sizeof(*x->kl_of));
+	struct agreement_models both = { &s->source.model, &written.model, s->app->device, s->app->pool, x->kl_of };
 	int status = agreement_run(&x->a, &both, s->judge.items, s->judge.n, show_comparing, s, e);
 	log_live_end();
 	if (status == 0)
@@ -278,6 +280,34 @@ static int compare(struct shrinking *s, struct step *x, struct err *e)
 	loaded_close(&written);
 	model_forget(&s->source.model);
 	return status;
+}
+
+struct two { const double *first, *second; size_t n; };
+
+static double ratio(const void *ctx, const uint32_t *times)
+{
+	const struct two *of = ctx;
+	double first = 0, second = 0;
+
+	for (size_t i = 0; i < of->n; i++) {
+		first += of->first[i] * (times ? times[i] : 1);
+		second += of->second[i] * (times ? times[i] : 1);
+	}
+	return second > 0 ? first / second : NAN;
+}
+
+/* The divergence as a share of plain rounding's, by the bootstrap over texts, which both have read. */
+static struct estimate share_of(const struct shrinking *s, const struct step *x)
+{
+	const struct step *plain = x;
+
+	while (plain->rung != RUNG_ROUND)
+		plain--;
+	struct two both = { x->kl_of, plain->kl_of, s->judge.n };
+	struct resample draws = { DRAWS, (uint64_t)s->o->seed };
+	struct bounds b = resample(ratio, &both, both.n, &draws);
+	bool several = both.n > 1;
+	return (struct estimate){ b.value, NAN, several ? b.low : NAN, several ? b.high : NAN, both.n };
 }
 
 /* By the farther end of the interval; one window has none. */
@@ -310,6 +340,7 @@ static int climb(struct shrinking *s, const char *type, enum rung rung, struct e
 	if (status < 0 || s->stopped || compare(s, x, e) < 0)
 		return status < 0 || !s->stopped ? -1 : 0;
 	x->meets = meets(&s->goal, &x->a);
+	x->share = share_of(s, x);
 	log_live_end();
 	log_say("%s, %s: KL %.5f, perplexity times %.4f", type, rung_names[rung], x->a.kl.mean, x->a.change.mean);
 	return 0;
@@ -390,6 +421,7 @@ static json_t *step_json(const struct shrinking *s, const struct step *x)
 	                      jsonx_number(x->gas.energy.joules));
 
 	put_estimate(j, "kl_divergence", &x->a.kl);
+	put_estimate(j, "kl_of_rounding", &x->share);
 	put_estimate(j, "same_top", &x->a.same_top);
 	put_estimate(j, "perplexity", &x->a.second);
 	put_estimate(j, "perplexity_ratio", &x->a.change);
@@ -415,7 +447,7 @@ static void cell_span(struct table *t, const char *format, const struct estimate
 
 static void show(const struct shrinking *s)
 {
-	struct table t = { .columns = s->o->task ? 8 : 7, .right = 1 << 2 };
+	struct table t = { .columns = s->o->task ? 9 : 8, .right = 1 << 2 };
 	struct buf out = BUF_INIT;
 	char text[32];
 
@@ -423,6 +455,7 @@ static void show(const struct shrinking *s)
 	table_cell(&t, "rung");
 	table_cell(&t, "size");
 	table_cell(&t, "KL to the source");
+	table_cell(&t, "of round's");
 	table_cell(&t, "perplexity, times");
 	if (s->o->task)
 		table_cell(&t, "%s", s->score);
@@ -434,6 +467,7 @@ static void show(const struct shrinking *s)
 		table_cell(&t, "%s", rung_names[x->rung]);
 		table_cell(&t, "%s", human_bytes(x->bytes, text));
 		cell_span(&t, "%.5f", &x->a.kl);
+		cell_span(&t, "%.3f", &x->share);
 		cell_span(&t, "%.4f", &x->a.change);
 		if (s->o->task)
 			cell_span(&t, "%.3f", &x->task);
@@ -511,8 +545,10 @@ static int run_all(struct shrinking *s, struct err *e)
 
 static void release(struct shrinking *s)
 {
-	for (size_t i = 0; i < s->n; i++)
+	for (size_t i = 0; i < s->n; i++) {
 		mem_free(s->steps[i].path);
+		mem_free(s->steps[i].kl_of);
+	}
 	for (size_t i = 0; i < s->n_types; i++)
 		mem_free(s->types[i]);
 	set_release(&s->learn);

@@ -35,6 +35,8 @@ struct step {
 	char *path;
 	size_t bytes;
 	struct agreement a;
+	double *kl_of;                     /* [judge.n] Σ of each text */
+	struct estimate share;             /* of the divergence of plain rounding, as long as both are of one type */
 	struct estimate task;
 	struct gas gas;
 	bool meets;
