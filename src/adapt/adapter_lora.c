@@ -705,7 +705,7 @@ static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embe
 
 	if (!s)
 		return y;
-	uint32_t low = nn_served(g, o, op_embed(g->tape, nn_param(g, o, s->a), source));
+	uint32_t low = nn_served(g, o, nn_rows(g, nn_param(g, o, s->a), source));
 	if (s->scale != 0)
 		y = op_linear(g->tape, &(struct linear){ .x = low, .w = nn_param(g, o, s->b), .residual = y,
 		                                         .scale = s->scale });

@@ -64,15 +64,12 @@ static int flatten(const struct adapter *a, const struct model *m, struct adapte
 	return a->own ? prompt_encoder_flatten(a, m, PROMPT_ROWS, flat, e) : 1;
 }
 
-static uint32_t lookup(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t table)
+static uint32_t virtual_rows(struct graph *g, const struct overlay *o, uint32_t y)
 {
-	if (source != EMBED_IDS)
-		return TENSOR_NONE;
-	return soft_prompt_embed(g, o, w, source, table,
-	                         o->ctx ? prompt_encoder_record(g, o, o->ctx) : nn_param(g, o, 0));
+	return soft_prompt_embed(g, o, y, o->ctx ? prompt_encoder_record(g, o, o->ctx) : nn_param(g, o, 0));
 }
 
-static const struct overlay_hooks hooks = { .lookup = lookup };
+static const struct overlay_hooks hooks = { .virtual_rows = virtual_rows, .by_row = true };
 
 const struct adapter_type adapter_p_tuning = {
 	.name = "p_tuning",

@@ -261,10 +261,12 @@ static int load(struct adapter *a, const struct model *m, const json_t *config, 
 
 /* --- use --- */
 
-static uint32_t lookup(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t table)
+/* Their rows stay zeros; a projection is recorded here, once for all layers. */
+static uint32_t virtual_rows(struct graph *g, const struct overlay *o, uint32_t y)
 {
-	g->prefix = o->ctx && !g->prefix ? prompt_encoder_record(g, o, o->ctx) : g->prefix;
-	return soft_prompt_embed(g, o, w, source, table, TENSOR_NONE);
+	if (o->ctx)
+		*nn_made(g, o) = prompt_encoder_record(g, o, o->ctx);
+	return y;
 }
 
 static int flatten(const struct adapter *a, const struct model *m, struct adapter *flat, struct err *e)
@@ -275,13 +277,13 @@ static int flatten(const struct adapter *a, const struct model *m, struct adapte
 static void attention(struct graph *g, const struct overlay *o, uint32_t *k, uint32_t *v)
 {
 	size_t width = (size_t)g->model->config.G * (size_t)g->model->config.D, at = 2 * (size_t)g->layer * width;
-	uint32_t p = g->prefix ? g->prefix : nn_param(g, o, 0);
+	uint32_t p = *nn_made(g, o) ? *nn_made(g, o) : nn_param(g, o, 0);
 
-	*k = op_virtual_rows(g->tape, *k, p, g->model->config.V, at);
-	*v = op_virtual_rows(g->tape, *v, p, g->model->config.V, at + width);
+	*k = soft_prompt_put(g, o, *k, p, at);
+	*v = soft_prompt_put(g, o, *v, p, at + width);
 }
 
-static const struct overlay_hooks hooks = { .lookup = lookup, .attention = attention };
+static const struct overlay_hooks hooks = { .virtual_rows = virtual_rows, .attention = attention, .by_row = true };
 
 const struct adapter_type adapter_prefix_tuning = {
 	.name = "prefix_tuning",

@@ -109,12 +109,12 @@ static int load(struct adapter *a, const struct model *m, const json_t *config, 
 	return soft_prompt_load(a, m, PROMPT_ROWS, &keys, config, s, dir, e);
 }
 
-static uint32_t lookup(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t table)
+static uint32_t virtual_rows(struct graph *g, const struct overlay *o, uint32_t y)
 {
-	return soft_prompt_embed(g, o, w, source, table, nn_param(g, o, 0));
+	return soft_prompt_embed(g, o, y, nn_param(g, o, 0));
 }
 
-static const struct overlay_hooks hooks = { .lookup = lookup };
+static const struct overlay_hooks hooks = { .virtual_rows = virtual_rows, .by_row = true };
 
 const struct adapter_type adapter_prompt_tuning = {
 	.name = "prompt_tuning",

@@ -8,7 +8,7 @@
  * Other kinds lie under that, each an overlay that serves its rows alone: what it adds is masked where it goes
  * up as a term of a product (overlay_hooks.by_row), as far as a product has room for terms; of the rest (a weight that
  * is another one, a product that is scaled) both are computed, with it and without, and each row's chosen
- * (overlay.apart).
+ * (overlay.apart). Virtual tokens have numbers of their own, each adapter others, and stand before its texts alone.
  *
  * Only what is multiplied with differs from one adapter alone, not the order of terms, and a term of 0 adds nothing:
  * hence the same bits. */
@@ -57,9 +57,6 @@ static const struct adapter_factors *pair_like(const struct part *p, const struc
 /* 0 times what is no finite number is not 0: one adapter's would reach the rows of the others. */
 static int check(const struct adapter *a, const struct model *m, const char *name, struct err *e)
 {
-	if (a->overlay.virtual_tokens)
-		return err_set(e, "%s: its virtual tokens stand before every sequence of a session, so it is not "
-		                  "served beside other adapters", name);
 	if (a->parent)
 		return err_set(e, "%s: it lies over another adapter, and is not served beside others: kungfu merge "
 		                  "--combination-type cat makes one of both", name);
@@ -213,7 +210,7 @@ static uint32_t embed(struct graph *g, const struct overlay *o, int w, enum embe
 
 	if (!p)
 		return y;
-	uint32_t all = op_embed(g->tape, nn_param(g, o, p->a), source);
+	uint32_t all = nn_rows(g, nn_param(g, o, p->a), source);
 	uint32_t low = op_adapter_down(g->tape, all, TENSOR_NONE, NULL, p->first, s->n);
 	return op_linear(g->tape, &(struct linear){ .x = low, .w = nn_param(g, o, p->b), .residual = y });
 }
@@ -225,7 +222,7 @@ static const struct adapter_type type_several = { .name = "several", .hooks = &h
 static void take(struct adapter *out, const struct model *m, struct adapter *adapters, const struct part *parts)
 {
 	struct several *s = out->own;
-	int masked = 0;
+	int masked = 0, virtual = 0;
 
 	out->taken = arena_array(&out->mem, s->n, sizeof(*out->taken));
 	for (size_t i = 0; i < s->n; i++) {
@@ -235,8 +232,11 @@ static void take(struct adapter *out, const struct model *m, struct adapter *ada
 		*a = adapters[i];
 		adapters[i] = (struct adapter){ 0 };
 		a->overlay.serves = (int)i;
-		a->overlay.apart = !is_masked(a, m) || masked == LINEAR_TERMS - 1;
-		masked += !a->overlay.apart;
+		bool adds = !a->overlay.virtual_tokens; /* to products */
+		a->overlay.apart = !is_masked(a, m) || (adds && masked == LINEAR_TERMS - 1);
+		masked += adds && !a->overlay.apart;
+		a->overlay.virtual_before = virtual;
+		virtual += a->overlay.virtual_tokens;
 		a->overlay.under = out->overlay.under;
 		out->overlay.under = &a->overlay;
 		out->n_taken++;
@@ -290,6 +290,7 @@ void multi_adapter_unmake(struct adapter *out, struct adapter *adapters)
 		o = &adapters[o->serves].overlay;
 		o->serves = -1;
 		o->apart = false;
+		o->virtual_before = 0;
 		o->under = NULL;
 	}
 	out->n_taken = 0;

@@ -9,7 +9,7 @@
  * (session_use). A row's results are, bit for bit, those that it has with its adapter alone, or with none.
  * names[i] stands in sentences. Numbers of pairs of low rank are copied; other adapters are taken, and are nothing
  * afterwards: multi_adapter_unmake gives them back. One that is all zeros is none: its number is nobody's. Refused are
- * virtual tokens, numbers of an adapter's own for what it adds to, and what is not finite.
+ * numbers of an adapter's own for what it adds to, and what is not finite.
  * Released by adapter_release; it is neither trained nor saved, and computes logits alone. */
 int multi_adapter_make(struct adapter *out, const struct model *m, struct adapter *adapters, const char *const *names,
                        size_t n, struct err *e);

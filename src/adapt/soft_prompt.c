@@ -179,17 +179,16 @@ void soft_prompt_rows(const struct model *m, const int32_t *ids, size_t n, float
 
 /* --- use --- */
 
-uint32_t soft_prompt_embed(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t table,
-                           uint32_t p)
+uint32_t soft_prompt_put(struct graph *g, const struct overlay *o, uint32_t y, uint32_t p, size_t column)
+{
+	return op_virtual_rows(g->tape, y, p, g->model->config.V + o->virtual_before, column);
+}
+
+uint32_t soft_prompt_embed(struct graph *g, const struct overlay *o, uint32_t y, uint32_t p)
 {
 	double scale = embedding_scale(g->model);
 
-	if (source != EMBED_IDS || w != model_weight_by_name(g->model, g->model->config.arch->embedding))
-		return TENSOR_NONE;
-	uint32_t y = op_embed_spare(g->tape, table, (size_t)o->virtual_tokens);
-	if (!p)
-		return y;
 	if (scale != 1)
 		p = op_scale(g->tape, p, (float)(1 / scale));
-	return op_virtual_rows(g->tape, y, p, g->model->config.V, 0);
+	return soft_prompt_put(g, o, y, p, 0);
 }

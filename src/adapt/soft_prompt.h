@@ -50,8 +50,9 @@ void soft_prompt_draw(const struct model *m, uint64_t seed, int32_t *ids, size_t
 /* The rows [n, C] that these tokens have in the embedding, as transformers' module gives them. */
 void soft_prompt_rows(const struct model *m, const int32_t *ids, size_t n, float *rows);
 
-/* A lookup hook's: the embedding's rows, with those of the tensor p [n, C] where virtual tokens are. */
-uint32_t soft_prompt_embed(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t table,
-                           uint32_t p);
+/* y (N,C), with rows of the tensor p, from a column of it on, where the overlay's virtual tokens are. */
+uint32_t soft_prompt_put(struct graph *g, const struct overlay *o, uint32_t y, uint32_t p, size_t column);
+/* The hook virtual_rows: p [n, C] is rows of the embedding. */
+uint32_t soft_prompt_embed(struct graph *g, const struct overlay *o, uint32_t y, uint32_t p);
 
 #endif

@@ -229,7 +229,8 @@ uint32_t token_rows_lookup(const struct token_rows *t, struct graph *g, const st
 
 	if (!s || s->slot < 0)
 		return TENSOR_NONE;
-	return op_embed_some(g->tape, table, nn_fixed(g, o, s->slot), nn_param(g, o, s->param), source);
+	return op_embed_some(g->tape, table, nn_fixed(g, o, s->slot), nn_param(g, o, s->param), source,
+	                     nn_spare(g, source));
 }
 
 void token_rows_linear(const struct token_rows *t, struct graph *g, const struct overlay *o, int w, struct linear *l)

@@ -399,6 +399,7 @@ static void begin(struct batcher *b, struct slot *slot, const struct beginning *
 	int sequence = sequence_of(b, slot);
 
 	take_over(b, slot, from);
+	session_use(b->s, sequence, r->asked.adapter);
 	slot->most = (int)MIN(r->asked.n + r->asked.generate.max_new_tokens, (size_t)session_limit(b->s));
 	slot->waits_for_room = !make_room(b, sequence, slot->most);
 	if (slot->waits_for_room) { /* nothing is held meanwhile */
@@ -406,7 +407,6 @@ static void begin(struct batcher *b, struct slot *slot, const struct beginning *
 		slot->fed = 0;
 		return;
 	}
-	session_use(b->s, sequence, r->asked.adapter);
 	session_invoke(b->s, sequence, r->asked.ids, r->asked.n);
 	if (!slot->sampler.logit)
 		sampler_init(&slot->sampler, session_vocabulary(b->s));

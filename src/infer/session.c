@@ -131,8 +131,64 @@ static void bind_cache(const struct session *s, struct run *r)
 	}
 }
 
+/* --- leads --- */
+
+const struct session_lead *session_lead(const struct session *s, int adapter)
+{
+	static const struct session_lead none;
+
+	for (int i = 0; i < s->n_leads; i++)
+		if (s->leads[i].adapter < 0 || s->leads[i].adapter == adapter)
+			return &s->leads[i];
+	return &none;
+}
+
+int session_leading(const struct session *s, int sequence) { return session_lead(s, s->adapter[sequence])->n; }
+
+/* The sequence that holds a lead alone. */
+static int holder(const struct session *s, const struct session_lead *l) { return s->n + (int)(l - s->leads); }
+
+static int longest_lead(const struct session *s)
+{
+	int most = 0;
+
+	for (int i = 0; i < s->n_leads; i++)
+		most = MAX(most, s->leads[i].n);
+	return most;
+}
+
+static int count_soft(const struct overlay *o)
+{
+	int n = 0;
+
+	for (; o; o = o->under)
+		n += o->virtual_tokens > 0;
+	return n;
+}
+
+/* Virtual tokens are those of the overlays now; none is computed yet. */
+static int set_leads(struct session *s, const struct overlay *o, struct err *e)
+{
+	if (count_soft(o) > s->most_leads)
+		return err_set(e, "%d adapters with virtual tokens beside each other: there is room for %d",
+		               count_soft(o), s->most_leads);
+	for (int i = 0; i < s->n_leads; i++)
+		sequence_truncate(&s->sequences, s->n + i, 0);
+	s->n_leads = 0;
+	for (; o; o = o->under)
+		if (o->virtual_tokens)
+			s->leads[s->n_leads++] = (struct session_lead){
+				o->serves, s->model->config.V + o->virtual_before, o->virtual_tokens
+			};
+	return longest_lead(s) + s->n_ctx <= s->sequences.n_ctx ? 0 :
+	       err_set(e, "%d virtual tokens before a context of %d: there are %d positions, a smaller context leaves "
+	                  "room", longest_lead(s), s->n_ctx, s->sequences.n_ctx);
+}
+
 static int start(struct session *s, const struct overlay *o, struct err *e)
 {
+	if (set_leads(s, o, e) < 0)
+		return -1;
 	s->overlay = o;
 	s->invocations = overlays_invocations(o);
 	record(s, o);
@@ -172,6 +228,7 @@ int session_new(struct session **out, struct model *m, const struct overlay *o, 
 {
 	const struct config *c = &m->config;
 	int n_ctx = size->n_ctx, n = size->n_sequences ? size->n_sequences : 1, virtual = overlays_virtual(o);
+	int leads = MAX(count_soft(o), size->n_soft);
 
 	if (model_want_causal(m, e) < 0)
 		return -1;
@@ -180,13 +237,15 @@ int session_new(struct session **out, struct model *m, const struct overlay *o, 
 	if (virtual && virtual > c->n_ctx - 2)
 		return err_set(e, "the adapter's %d virtual tokens leave no room for a prompt and an answer: the model "
 		                  "has %d positions", virtual, c->n_ctx);
-	n_ctx = MIN(n_ctx, overlays_context(o, m)) + virtual;
-	if (n < 1 || n > SESSION_ROWS || n > INT32_MAX / ROUND_UP(n_ctx, KV_RANGE))
+	int own = MIN(n_ctx, overlays_context(o, m));
+	n_ctx = MIN(own + MAX(virtual, size->soft_tokens), c->n_ctx);
+	if (n < 1 || n > SESSION_ROWS || n + leads > INT32_MAX / ROUND_UP(n_ctx, KV_RANGE))
 		return err_set(e, "%d sequences of %d tokens are more than a session can hold", n, n_ctx);
 	struct session *s = mem_alloc(sizeof(*s));
-	*s = (struct session){ .model = m, .device = d, .n = n, .virtual_tokens = virtual,
+	*s = (struct session){ .model = m, .device = d, .n = n, .n_ctx = own, .most_leads = leads,
 		               .n_logits = size->n_logits };
-	n += virtual > 0;
+	s->leads = mem_array((size_t)leads, sizeof(*s->leads));
+	n += leads;
 	s->size = (struct memory_size){ .G = (size_t)c->G,
 		                        .D = (size_t)c->D,
 		                        .types = size->cache,
@@ -210,8 +269,6 @@ int session_new(struct session **out, struct model *m, const struct overlay *o, 
 
 int session_lay(struct session *s, const struct overlay *o, struct err *e)
 {
-	if (s->virtual_tokens || overlays_virtual(o))
-		BUG("virtual tokens come or go");
 	model_pass_release(&s->net);
 	s->n_layers = 0;
 	for (int i = 0; i < s->sequences.n_memories; i++)
@@ -235,6 +292,7 @@ void session_free(struct session *s)
 	for (int i = 0; i < MEMORIES; i++)
 		memory_release(&s->memories[i]);
 	mem_free(s->layers);
+	mem_free(s->leads);
 	mem_free(s->adapter);
 	mem_free(s->invoked);
 	mem_free(s->order);
@@ -254,10 +312,10 @@ static int check_room(const struct session *s, int sequence, size_t n, struct er
 {
 	int length = session_length(s, sequence);
 
-	if (n <= (size_t)(session_limit(s) - length))
+	if (n <= (size_t)(s->n_ctx - length))
 		return 0;
 	return err_set(e, "the context is full: %d tokens are in it and %zu are to be added, it holds %d", length, n,
-	               session_limit(s));
+	               s->n_ctx);
 }
 
 static int check_parts(const struct session *s, const struct session_part *parts, int n, struct err *e)
@@ -297,7 +355,7 @@ static int32_t invoked_at(const struct session *s, int sequence)
 {
 	int at = s->invoked[sequence];
 
-	return at == 0 || at == NEVER ? at : at + s->virtual_tokens;
+	return at == 0 || at == NEVER ? at : at + session_leading(s, sequence);
 }
 
 /* A part's rows, which are a tree of their own. */
@@ -370,17 +428,19 @@ static int step(struct session *s, struct session_part *parts, int n, struct err
 	return 0;
 }
 
-/* The virtual tokens, into the sequence that holds them alone. */
-static int feed_virtual(struct session *s, struct err *e)
+/* Virtual tokens, into the sequence that holds them alone. */
+static int feed_lead(struct session *s, const struct session_lead *l, struct err *e)
 {
-	int most = s->net.pass.batch.cap.rows, status = 0;
-	int32_t *ids = mem_array((size_t)s->virtual_tokens, sizeof(*ids));
+	int most = s->net.pass.batch.cap.rows, status = 0, at = holder(s, l);
+	int32_t *ids = mem_array((size_t)l->n, sizeof(*ids));
 
-	for (int i = 0; i < s->virtual_tokens; i++)
-		ids[i] = s->model->config.V + i;
-	for (int i = s->sequences.length[s->n]; i < s->virtual_tokens && status == 0; i = s->sequences.length[s->n])
-		status = step(s, &(struct session_part){ .sequence = s->n, .ids = ids + i,
-		                                         .n = MIN(s->virtual_tokens - i, most) }, 1, e);
+	for (int i = 0; i < l->n; i++)
+		ids[i] = l->first + i;
+	s->adapter[at] = l->adapter;
+	s->invoked[at] = 0;
+	for (int i = s->sequences.length[at]; i < l->n && status == 0; i = s->sequences.length[at])
+		status = step(s, &(struct session_part){ .sequence = at, .ids = ids + i, .n = MIN(l->n - i, most) }, 1,
+		              e);
 	mem_free(ids);
 	return status;
 }
@@ -388,11 +448,13 @@ static int feed_virtual(struct session *s, struct err *e)
 /* An empty sequence begins. */
 static int begin(struct session *s, int sequence, struct err *e)
 {
-	if (!s->virtual_tokens || s->sequences.length[sequence])
+	const struct session_lead *l = session_lead(s, s->adapter[sequence]);
+
+	if (!l->n || s->sequences.length[sequence])
 		return 0;
-	if (feed_virtual(s, e) < 0)
+	if (feed_lead(s, l, e) < 0)
 		return -1;
-	sequence_branch(&s->sequences, sequence, s->n, s->virtual_tokens);
+	sequence_branch(&s->sequences, sequence, holder(s, l), l->n);
 	return 0;
 }
 
@@ -464,9 +526,11 @@ static int base_tokens(const struct session *s, int sequence)
 /* Of a sequence that was left with so many tokens: a part of the virtual ones is nothing to go on from. */
 static int settle(struct session *s, int sequence, int left)
 {
-	if (left < s->virtual_tokens)
+	int lead = session_leading(s, sequence);
+
+	if (left < lead)
 		left = sequence_truncate(&s->sequences, sequence, 0);
-	return MAX(left - s->virtual_tokens, 0);
+	return MAX(left - lead, 0);
 }
 
 int session_branch(struct session *s, int sequence, int parent, int length)
@@ -478,7 +542,7 @@ int session_branch(struct session *s, int sequence, int parent, int length)
 	s->adapter[sequence] = s->adapter[parent];
 	s->invoked[sequence] = length > s->invoked[parent] ? s->invoked[parent] : uninvoked(s, s->adapter[parent]);
 	if (length)
-		length += s->virtual_tokens;
+		length += session_leading(s, sequence);
 	return settle(s, sequence, sequence_branch(&s->sequences, sequence, parent, length));
 }
 
@@ -489,7 +553,7 @@ int session_truncate(struct session *s, int sequence, int length)
 	if (length <= s->invoked[sequence])
 		s->invoked[sequence] = uninvoked(s, s->adapter[sequence]);
 	if (length)
-		length += s->virtual_tokens;
+		length += session_leading(s, sequence);
 	return settle(s, sequence, sequence_truncate(&s->sequences, sequence, length));
 }
 
@@ -529,8 +593,8 @@ void session_forget(struct session *s)
 {
 	for (int i = 0; i < s->n; i++)
 		session_drop(s, i);
-	if (s->virtual_tokens)
-		sequence_truncate(&s->sequences, s->n, 0);
+	for (int i = 0; i < s->n_leads; i++)
+		sequence_truncate(&s->sequences, s->n + i, 0);
 }
 
 /* May what a sequence holds go on with that one? */
@@ -547,8 +611,11 @@ void session_use(struct session *s, int sequence, int adapter)
 	if (!continues(s, sequence, adapter))
 		BUG("sequence %d has tokens of adapter %d, it cannot go on with %d", sequence, s->adapter[sequence],
 		    adapter);
-	if (s->adapter[sequence] != adapter)
+	if (s->adapter[sequence] != adapter) {
+		if (!session_length(s, sequence)) /* it may have a lead */
+			sequence_truncate(&s->sequences, sequence, 0);
 		s->invoked[sequence] = uninvoked(s, adapter);
+	}
 	s->adapter[sequence] = adapter;
 }
 
@@ -573,7 +640,7 @@ bool session_same_keys(const struct session *a, const struct session *b)
 	const struct cache_types *x = &a->size.types, *y = &b->size.types;
 
 	return a->model == b->model && x->k == y->k && x->v == y->v && begins_as_base(a) && begins_as_base(b) &&
-	       !a->virtual_tokens && !b->virtual_tokens;
+	       !a->n_leads && !b->n_leads;
 }
 
 void session_copy(struct session *to, int sequence, const struct session *from, int from_sequence)
@@ -591,16 +658,16 @@ void session_copy(struct session *to, int sequence, const struct session *from, 
 int session_length(const struct session *s, int sequence)
 {
 	check_sequence(s, sequence);
-	return MAX(s->sequences.length[sequence] - s->virtual_tokens, 0);
+	return MAX(s->sequences.length[sequence] - session_leading(s, sequence), 0);
 }
 
 const int32_t *session_ids(const struct session *s, int sequence)
 {
 	check_sequence(s, sequence);
-	return sequence_ids(&s->sequences, sequence) + s->virtual_tokens;
+	return sequence_ids(&s->sequences, sequence) + session_leading(s, sequence);
 }
 
-int session_limit(const struct session *s) { return s->sequences.n_ctx - s->virtual_tokens; }
+int session_limit(const struct session *s) { return s->n_ctx; }
 
 size_t session_vocabulary(const struct session *s) { return (size_t)s->model->config.V; }
 
@@ -616,19 +683,24 @@ int session_ranges(const struct session *s) { return sequences_held(&s->sequence
 
 int session_ranges_full(const struct session *s)
 {
-	return ranges_of(s->sequences.n_ctx) + ranges_of(s->virtual_tokens);
+	int n = ranges_of(s->sequences.n_ctx);
+
+	for (int i = 0; i < s->n_leads; i++)
+		n += ranges_of(s->leads[i].n);
+	return n;
 }
 
 int session_wants(const struct session *s, int sequence, int length)
 {
-	int lead = s->virtual_tokens, wants = 0;
+	const struct session_lead *l = session_lead(s, s->adapter[sequence]);
+	int wants = 0;
 
 	check_sequence(s, sequence);
-	if (s->sequences.length[sequence] || !lead)
-		return sequence_wants(&s->sequences, sequence, length + lead);
-	if (!s->sequences.length[s->n])
-		wants = ranges_of(lead);
-	return wants + ranges_of(length + lead) - lead / KV_RANGE;
+	if (s->sequences.length[sequence] || !l->n)
+		return sequence_wants(&s->sequences, sequence, length + l->n);
+	if (!s->sequences.length[holder(s, l)])
+		wants = ranges_of(l->n);
+	return wants + ranges_of(length + l->n) - l->n / KV_RANGE;
 }
 
 size_t session_range_bytes(const struct session *s)
@@ -659,9 +731,13 @@ void session_bytes(const struct session *s, size_t *work, size_t *cache)
 
 size_t session_fill_bytes(const struct session *s, int n, int shared, int length)
 {
-	int lead = s->virtual_tokens, once = (shared + lead) / KV_RANGE, all = length + lead,
+	int lead = longest_lead(s), once = (shared + lead) / KV_RANGE, all = length + lead,
 	    each = (all + KV_RANGE - 1) / KV_RANGE - once, own = lead % KV_RANGE > 0;
 	size_t sum = 0;
+
+	for (int i = 0; i < s->n_leads; i++)
+		own += ranges_of(s->leads[i].n);
+	own -= ranges_of(lead);            /* whose whole ranges are among those that are shared */
 
 	for (int i = 0; i < s->sequences.n_memories; i++)
 		sum += memory_resident(&s->memories[i], own + once + n * each, all % KV_RANGE ? n : 0, all % KV_RANGE);
@@ -682,10 +758,10 @@ static void pretend(struct session *s, int n, int rows, int length)
 	int32_t *ids = mem_array((size_t)rows, sizeof(*ids));
 	struct session_part *parts = mem_array((size_t)n, sizeof(*parts));
 
-	length += s->virtual_tokens;
 	for (int k = 0; k < n; k++) {
-		sequence_reserve(&s->sequences, k, length);
-		s->sequences.length[k] = length;
+		int all = length + session_leading(s, k);
+		sequence_reserve(&s->sequences, k, all);
+		s->sequences.length[k] = all;
 		parts[k] = (struct session_part){ .sequence = k, .ids = ids, .n = rows, .wanted = true };
 	}
 	put_parts(s, parts, n);
@@ -704,8 +780,8 @@ int session_time(struct session *s, int n, int rows, int length, double *seconds
 
 	for (int k = 0; k < s->n; k++)
 		used += session_length(s, k);
-	if (used || n < 1 || n > s->n || length < 0 || length + rows > session_limit(s) || n * rows > session_rows(s))
-		BUG("%d sequences of %d tokens after %d, in a session of %d", n, rows, length, session_limit(s));
+	if (used || n < 1 || n > s->n || length < 0 || length + rows > s->n_ctx || n * rows > session_rows(s))
+		BUG("%d sequences of %d tokens after %d, in a session of %d", n, rows, length, s->n_ctx);
 	pretend(s, n, rows, length);
 	struct live live = batch_live(&s->net.pass.batch);
 	struct timing_options how = { .batch = &s->net.pass.batch,

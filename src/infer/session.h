@@ -7,8 +7,9 @@
  * about. Tokens that were fed stay until they are truncated, so that a conversation's next turn computes only what is
  * new (session_keep).
  *
- * An adapter's virtual tokens (overlay.virtual_tokens) stand before every sequence's own and are the session's matter:
- * computed once for all sequences, when the first is fed, and counted in none of the lengths and limits below. */
+ * An adapter's virtual tokens (overlay.virtual_tokens) stand before the own ones of every sequence of that adapter and
+ * are the session's matter: computed once for all of them, when the first is fed, and counted in none of the lengths
+ * and limits below. */
 #ifndef INFER_SESSION_H
 #define INFER_SESSION_H
 
@@ -27,6 +28,9 @@ struct session_size {
 	int n_sequences;               /* 0: one */
 	struct cache_types cache;
 	int n_logits;                  /* tokens of a step whose logits may be wanted; 0: one of each sequence */
+	/* room for adapters with virtual tokens that are laid later: how many, of how many tokens each; 0: for those
+	 * that are there */
+	int n_soft, soft_tokens;
 };
 
 /* o: the topmost overlay (an adapter's, a trainer's), or NULL. Model, overlays and device are borrowed until
@@ -36,8 +40,9 @@ int session_new(struct session **s, struct model *m, const struct overlay *o, st
                 const struct session_size *size, struct err *e);
 void session_free(struct session *s);
 /* Another topmost overlay, or NULL, between two steps: what the sequences hold stays. So no adapter whose tokens any
- * of them has may be another one afterwards. Neither may have virtual tokens. After −1 the session computes nothing
- * until one was laid. The sequences' adapters are as they were said (session_use). */
+ * of them has may be another one afterwards. Virtual tokens are computed anew, and more of them than there is room for
+ * are an error. After −1 the session computes nothing until one was laid. The sequences' adapters are as they were
+ * said (session_use). */
 int session_lay(struct session *s, const struct overlay *o, struct err *e);
 
 /* Feeds tokens (n ≥ 1) to a sequence, after those it has; logits [V] of the last one are borrowed until the next

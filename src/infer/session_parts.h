@@ -14,13 +14,21 @@ struct session_layer {                 /* one attention, or one state, as it was
 	int memory, at;                /* which memory keeps its tokens, as which of its layers */
 };
 
+struct session_lead {                  /* virtual tokens before the tokens of all sequences of an adapter */
+	int adapter;                   /* −1: of all sequences */
+	int32_t first;                 /* their numbers: first, first + 1, … */
+	int n;
+};
+
 struct session {
 	struct model *model;
 	struct device *device;
 	int n;                         /* sequences */
-	int virtual_tokens;            /* before the tokens of each */
-	/* those, and one more that holds the virtual tokens alone, of which all others are branches; lengths are with
-	 * them */
+	int n_ctx;                     /* most tokens of one, without its lead */
+	struct session_lead *leads;    /* [n_leads], at most most_leads */
+	int n_leads, most_leads;
+	/* those, and one more for each lead, which holds that alone (n + i) and of which all with it are branches;
+	 * lengths are with leads */
 	struct sequences sequences;
 	struct memory_size size;       /* of a memory, without layers and window */
 	struct memory memories[MEMORIES];
@@ -40,6 +48,10 @@ struct session {
 	struct live work;              /* of all steps */
 };
 
+/* What stands before a sequence of that adapter; one of n 0 where nothing does. */
+const struct session_lead *session_lead(const struct session *s, int adapter);
+/* How many tokens that are before a sequence's own. */
+int session_leading(const struct session *s, int sequence);
 /* session_feed of tokens that invoke nothing: as the sequence's adapter is, they go on. There is room for them. */
 int session_put(struct session *s, int sequence, const int32_t *ids, size_t n, const float **logits, struct err *e);
 

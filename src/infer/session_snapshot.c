@@ -2,7 +2,7 @@
  *
  *     a line      KUNGFU-SEQUENCE
  *     a line      an object: format, architecture and its sizes, types of the cache, arithmetic, tokens
- *     ids         int32 each, an adapter's virtual tokens first
+ *     ids         int32 each, an adapter's virtual tokens first, as the only one beside the model has them
  *     ranges      in order, in each what every memory has of it: a byte, 1 or 0: nothing; then its pieces
  *     32 letters  the hash (XXH3-128) of all before them
  *
@@ -26,8 +26,9 @@
 enum { SNAPSHOT_FORMAT = 1, PROBE = 16, HASH = 32 };
 #define MAGIC "KUNGFU-SEQUENCE\n"
 
-static json_t *describe(const struct session *s, int tokens)
+static json_t *describe(const struct session *s, int sequence, int tokens)
 {
+	int lead = session_leading(s, sequence);
 	const struct config *c = &s->model->config;
 	const struct cache_types *t = &s->size.types;
 
@@ -36,8 +37,8 @@ static json_t *describe(const struct session *s, int tokens)
 	                      "vocabulary", c->V, "cache_type_k", dtypes[t->k].name, "cache_type_v",
 	                      dtypes[t->v].name, "compute", compute_name(s->model->compute), "tokens", tokens);
 
-	if (s->virtual_tokens)
-		json_object_set_new(j, "virtual_tokens", json_integer(s->virtual_tokens));
+	if (lead)
+		json_object_set_new(j, "virtual_tokens", json_integer(lead));
 	return j;
 }
 
@@ -86,15 +87,17 @@ static int acts_from(const struct session *s, int sequence)
 static int put_all(struct writing *w, const struct session *s, int sequence, struct err *e)
 {
 	int n = s->sequences.length[sequence];
-	json_t *j = describe(s, n);
+	json_t *j = describe(s, sequence, n);
 	if (s->invocations)
 		json_object_set_new(j, "invoked", json_integer(acts_from(s, sequence)));
 	char *line = jsonx_line(j), *head = mem_printf("%s%s\n", MAGIC, line), hex[HASH + 1];
 
 	w->hash = hash_begin();
 	int status = put(w, head, strlen(head), e);
+	for (int i = 0; i < n && i < session_leading(s, sequence) && status == 0; i++)
+		status = put(w, &(int32_t){ s->model->config.V + i }, sizeof(int32_t), e);
 	if (status == 0)
-		status = put(w, sequence_ids(&s->sequences, sequence), (size_t)n * sizeof(int32_t), e);
+		status = put(w, session_ids(s, sequence), (size_t)session_length(s, sequence) * sizeof(int32_t), e);
 	for (int i = 0; i * KV_RANGE < n; i++)
 		for (int k = 0; k < s->sequences.n_memories && status == 0; k++)
 			status = put_range(w, &s->memories[k], sequence_range(&s->sequences, sequence, i),
@@ -153,9 +156,10 @@ static json_t *read_head(const struct mapping *m, size_t *end, struct err *e)
 }
 
 /* Everything but the number of tokens is as this session would write it. */
-static int compare_head(const struct session *s, const json_t *head, int *tokens, int *invoked, struct err *e)
+static int compare_head(const struct session *s, int sequence, const json_t *head, int *tokens, int *invoked,
+                        struct err *e)
 {
-	json_t *mine = describe(s, 0);
+	json_t *mine = describe(s, sequence, 0);
 	const char *key;
 	json_t *value;
 	int status = 0;
@@ -175,16 +179,18 @@ static int compare_head(const struct session *s, const json_t *head, int *tokens
 	*invoked = from ? (int)json_integer_value(from) : -1;
 	if (status == 0 && *invoked >= 0 && !s->invocations)
 		status = err_set(e, "it has tokens of an adapter that was invoked, this session has no such adapter");
-	int virtual = (int)json_integer_value(json_object_get(head, "virtual_tokens"));
-	if (status == 0 && virtual != s->virtual_tokens)
-		status = err_set(e, "virtual_tokens is %d, this session has %d", virtual, s->virtual_tokens);
+	int virtual = (int)json_integer_value(json_object_get(head, "virtual_tokens")),
+	    lead = session_leading(s, sequence);
+	if (status == 0 && virtual != lead)
+		status = err_set(e, "virtual_tokens is %d, this session has %d", virtual, lead);
 	if (status == 0 && (*tokens < 0 || *tokens > s->sequences.n_ctx))
 		status = err_set(e, "it has %d tokens, the context holds %d", *tokens, s->sequences.n_ctx);
 	return status;
 }
 
-static int read_ids(const struct session *s, struct reading *r, struct err *e)
+static int read_ids(const struct session *s, int sequence, struct reading *r, struct err *e)
 {
+	int lead = session_leading(s, sequence);
 	size_t bytes = (size_t)r->tokens * sizeof(*r->ids);
 	const void *from = cursor_bytes(&r->c, bytes);
 
@@ -193,8 +199,8 @@ static int read_ids(const struct session *s, struct reading *r, struct err *e)
 	if (bytes)
 		memcpy(r->ids, from, bytes);
 	for (int i = 0; i < r->tokens; i++)
-		if (i < s->virtual_tokens ? r->ids[i] != s->model->config.V + i
-		                          : r->ids[i] < 0 || r->ids[i] >= s->model->config.V)
+		if (i < lead ? r->ids[i] != s->model->config.V + i
+		             : r->ids[i] < 0 || r->ids[i] >= s->model->config.V)
 			return err_set(e, "token %d is %d, the model has 0 to %d", i, r->ids[i],
 			               s->model->config.V - 1);
 	return 0;
@@ -278,7 +284,7 @@ static int read_ranges(struct session *s, int sequence, struct reading *r, struc
 static int fill(struct session *s, int sequence, struct reading *r, struct err *e)
 {
 	struct sequences *q = &s->sequences;
-	int lead = s->virtual_tokens;
+	int lead = session_leading(s, sequence);
 	const float *unused;
 
 	r->first = MIN(r->tokens, ROUND_UP(lead, PROBE) + PROBE); /* keys lie in panels of so many */
@@ -306,7 +312,7 @@ static int fill(struct session *s, int sequence, struct reading *r, struct err *
 static int invoke_again(struct session *s, int sequence, const struct reading *r, struct err *e)
 {
 	int kept = session_truncate(s, sequence, MIN(r->invoked, session_length(s, sequence)));
-	int lead = s->virtual_tokens, rest = r->tokens - lead - kept;
+	int lead = session_leading(s, sequence), rest = r->tokens - lead - kept;
 	const float *unused;
 
 	s->invoked[sequence] = r->invoked;
@@ -318,14 +324,14 @@ static int load(struct session *s, int sequence, const struct mapping *file, str
 	struct reading r = { 0 };
 	size_t at;
 	json_t *head = read_head(file, &at, e);
-	int status = head ? compare_head(s, head, &r.tokens, &r.invoked, e) : -1;
+	int status = head ? compare_head(s, sequence, head, &r.tokens, &r.invoked, e) : -1;
 
 	json_decref(head);
 	if (status < 0)
 		return -1;
 	r.c = cursor_make(file->data + at, file->size - HASH - at);
 	r.ids = mem_array((size_t)r.tokens, sizeof(*r.ids));
-	status = read_ids(s, &r, e);
+	status = read_ids(s, sequence, &r, e);
 	if (r.invoked >= 0 && status == 0)
 		s->invoked[sequence] = r.invoked;
 	if (status == 0)

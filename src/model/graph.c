@@ -153,6 +153,8 @@ uint32_t nn_fixed(struct graph *g, const struct overlay *o, int item)
 	return *tensor;
 }
 
+uint32_t *nn_made(struct graph *g, const struct overlay *o) { return &laid_of(g, o)->made; }
+
 uint32_t nn_served(struct graph *g, const struct overlay *o, uint32_t u)
 {
 	size_t columns = tape_tensor(g->tape, u)->dim[1], first[ADAPTERS_MOST + 1];
@@ -548,6 +550,31 @@ static uint32_t embedded(struct graph *g, int i, enum embed_source source, uint3
 	return y;
 }
 
+static const struct overlay *top(const struct graph *g) { return g->n_laid ? g->laid[g->n_laid - 1].overlay : NULL; }
+
+size_t nn_spare(const struct graph *g, enum embed_source source)
+{
+	return source == EMBED_IDS ? (size_t)overlays_virtual_rows(top(g)) : 0;
+}
+
+uint32_t nn_rows(struct graph *g, uint32_t table, enum embed_source source)
+{
+	return op_embed_some(g->tape, table, TENSOR_NONE, TENSOR_NONE, source, nn_spare(g, source));
+}
+
+/* Whoever it is that looks tokens up: the rows of virtual ones are their overlay's own. */
+static uint32_t with_virtual_rows(struct graph *g, int weight, enum embed_source source, uint32_t y)
+{
+	if (source != EMBED_IDS || weight != model_weight_by_name(g->model, g->model->config.arch->embedding))
+		return y;
+	for (int k = 0; k < g->n_laid; k++) {
+		const struct overlay *o = g->laid[k].overlay;
+		if (o->hooks && o->hooks->virtual_rows)
+			y = o->hooks->virtual_rows(g, o, y);
+	}
+	return y;
+}
+
 uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source)
 {
 	int i = model_weight(g->model, weight, g->layer);
@@ -555,15 +582,15 @@ uint32_t nn_embed(struct graph *g, const char *weight, enum embed_source source)
 	if (i < 0)
 		BUG("%s: no such weight", weight);
 	uint32_t table = weight_tensor(g, i), rows = own_rows(g, i, source, table);
-	uint32_t plain = rows ? rows : op_embed(g->tape, table, source), y = embedded(g, i, source, plain);
+	uint32_t plain = rows ? rows : nn_rows(g, table, source), y = embedded(g, i, source, plain);
 	for (int k = next_apart(g, -1); k < g->n_laid; k = next_apart(g, k)) {
 		table = weight_tensor(g, i);
 		rows = own_rows(g, i, source, table);
-		uint32_t from = rows ? rows : replaces(g, k, i) ? op_embed(g->tape, table, source) : plain;
+		uint32_t from = rows ? rows : replaces(g, k, i) ? nn_rows(g, table, source) : plain;
 		uint32_t own = embedded(g, i, source, from);
 		y = choose(g, k, own == plain ? TENSOR_NONE : own, y);
 	}
-	return y;
+	return with_virtual_rows(g, i, source, y);
 }
 
 static uint32_t after_norm(struct graph *g, int weight, uint32_t x, uint32_t y)

@@ -21,6 +21,7 @@ struct laid {
 	struct linear_term term[LINEAR_TERMS];
 	uint32_t more;                     /* what is added to it as it is */
 	bool after;
+	uint32_t made;                     /* nn_made */
 };
 
 struct graph {
@@ -42,7 +43,6 @@ struct graph {
 	/* A recurrent state of `numbers` that the layer has for itself: [places, numbers], see op/state.h. */
 	uint32_t (*states)(void *ctx, size_t numbers);
 	void *caches_ctx;
-	uint32_t prefix;                   /* an overlay's own, of virtual tokens, from the embedding to the blocks */
 	uint32_t carried;                  /* the architecture's own, from block to block; none before the first */
 	/* Set before graph_hidden: a mixture's layers add up how they spread tokens over experts (op_router_load). */
 	bool balances;
@@ -72,6 +72,11 @@ uint32_t nn_weight(struct graph *g, const char *spec);
 /* an overlay's parameter as a tensor; the same one wherever it is used */
 uint32_t nn_param(struct graph *g, const struct overlay *o, int param);
 uint32_t nn_fixed(struct graph *g, const struct overlay *o, int item); /* of o->fixed */
+/* Where an overlay keeps a tensor that it made for a later hook; TENSOR_NONE at first. */
+uint32_t *nn_made(struct graph *g, const struct overlay *o);
+/* The rows of a table by the batch's tokens, types or positions; zeros for virtual tokens, which are nn_spare more. */
+uint32_t nn_rows(struct graph *g, uint32_t table, enum embed_source source);
+size_t nn_spare(const struct graph *g, enum embed_source source);
 /* u (rows of the batch, or target rows) where the row is one that the overlay serves and it is invoked, else 0 */
 uint32_t nn_served(struct graph *g, const struct overlay *o, uint32_t u);
 uint32_t nn_linear(struct graph *g, uint32_t x, const char *weight, const char *bias /* or NULL */,

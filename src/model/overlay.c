@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/mem.h"
+
 void overlay_init(struct overlay *o, const struct model *m)
 {
 	*o = (struct overlay){ .head = HEAD_AS_EMBEDDING, .serves = -1 };
@@ -95,14 +97,35 @@ int overlays_context(const struct overlay *o, const struct model *m)
 	return m->config.n_ctx - overlays_virtual(o);
 }
 
+const struct overlay *overlays_before(const struct overlay *o, int adapter)
+{
+	const struct overlay *found = NULL;
+
+	for (; o; o = o->under) {
+		if (!o->virtual_tokens || (o->serves >= 0 && o->serves != adapter))
+			continue;
+		if (found)
+			BUG("two overlays with virtual tokens");
+		found = o;
+	}
+	return found;
+}
+
 int overlays_virtual(const struct overlay *o)
+{
+	int most = 0;
+
+	for (const struct overlay *x = o; x; x = x->under)
+		if (x->virtual_tokens && overlays_before(o, x->serves))
+			most = MAX(most, x->virtual_tokens);
+	return most;
+}
+
+int overlays_virtual_rows(const struct overlay *o)
 {
 	int n = 0;
 
-	for (; o; o = o->under) {
-		if (n && o->virtual_tokens)
-			BUG("two overlays with virtual tokens");
+	for (; o; o = o->under)
 		n += o->virtual_tokens;
-	}
 	return n;
 }

@@ -30,6 +30,9 @@ struct overlay_hooks {
 	/* Rows (N,C) instead of those that would be looked up in `table`; TENSOR_NONE: look them up. The topmost that
 	 * answers is taken. */
 	uint32_t (*lookup)(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t table);
+	/* y, the rows (N,C) of the model's tokens as all have made them, with those of its virtual tokens in their
+	 * place (op_virtual_rows); they are zeros. Asked of all, one that is apart too: the rows are its own. */
+	uint32_t (*virtual_rows)(struct graph *g, const struct overlay *o, uint32_t y);
 	/* The rows y (N,C) of an embedding. */
 	uint32_t (*embed)(struct graph *g, const struct overlay *o, int w, enum embed_source source, uint32_t y);
 	/* Before a linear layer's product, the head's too: may change l->x and l->w, and fill in terms that are added,
@@ -50,8 +53,8 @@ struct overlay_hooks {
 	 * itself. */
 	uint32_t (*sublayer)(struct graph *g, const struct overlay *o, enum sublayer kind, uint32_t x, uint32_t h,
 	                     uint32_t y);
-	/* All that it adds goes through nn_served, so that it may serve some rows alone; and whether that
-	 * changes the order in which it, or what others do, is added up, and so bits. */
+	/* All that it adds goes through nn_served, or to rows of its virtual tokens, so that it may serve some rows
+	 * alone; and whether that changes the order in which it, or what others do, is added up, and so bits. */
 	bool by_row, other_order;
 };
 
@@ -81,9 +84,11 @@ struct overlay {
 	 * can be so, at the price of one more product */
 	bool apart;
 	struct invocation invocation;      /* all before it has the base's keys and values (by_row is wanted) */
-	/* how many tokens stand before every document and sequence: numbers V, V + 1, …, whose rows, or keys and
-	 * values, are the hooks' own. Nobody counts them among a document's tokens, predicts or can draw them. */
+	/* how many tokens stand before every document and sequence that it serves: numbers V + virtual_before on, whose
+	 * rows, or keys and values, are the hooks' own. Nobody counts them among a document's tokens, predicts or can
+	 * draw them. */
 	int virtual_tokens;
+	int virtual_before;            /* virtual tokens of others beside it, which have the numbers before its own */
 	/* what it does differs by document (dropout): while it is trained, those that begin alike share nothing */
 	bool unshared;
 	const struct overlay_hooks *hooks; /* or NULL */
@@ -105,13 +110,16 @@ bool overlays_read(const struct overlay *o, const struct model *m, int weight);
 /* whether a tied model's head is a parameter, so that its embedding is an embedding alone */
 bool overlays_own_head(const struct overlay *o);
 bool overlays_unshared(const struct overlay *o);
-int overlays_virtual(const struct overlay *o);   /* virtual tokens before every document; of one overlay at most */
+/* The one whose virtual tokens stand before a text of adapter `adapter` (segment.adapter), or NULL. */
+const struct overlay *overlays_before(const struct overlay *o, int adapter);
+int overlays_virtual(const struct overlay *o);   /* the most virtual tokens before a document */
+int overlays_virtual_rows(const struct overlay *o); /* virtual tokens of all: V + so many numbers are there */
 /* From which of a text's n tokens on its rows are other ones than the model's: of adapter `adapter`
  * (segment.adapter), or of one that serves all. 0: all are; n: none is. `overlay`: a struct overlay, the topmost, as
  * forest_options has it. */
 int32_t overlays_invoked(const void *overlay, int adapter, const int32_t *ids, int32_t n);
 bool overlays_invocations(const struct overlay *o); /* whether any of them has such tokens */
-/* positions that are left for a text's own tokens */
+/* positions that are left for a text's own tokens, whatever its adapter */
 int overlays_context(const struct overlay *o, const struct model *m);
 
 #endif

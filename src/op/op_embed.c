@@ -205,8 +205,7 @@ static uint32_t embed_sample(struct tape *t, struct batch *b, struct rng_stream 
 	};
 	batch_sample(b, rng, cases[i].N, (int)(cases[i].V + cases[i].spare));
 	uint32_t table = tape_param(t, "table", 2, (size_t[]){ cases[i].V, cases[i].C });
-	return cases[i].spare ? op_embed_spare(t, table, cases[i].spare)
-	                      : op_embed(t, table, (enum embed_source)cases[i].source);
+	return op_embed_some(t, table, TENSOR_NONE, TENSOR_NONE, (enum embed_source)cases[i].source, cases[i].spare);
 }
 
 const struct op op_row_embed = {
@@ -216,17 +215,12 @@ const struct op op_row_embed = {
 
 uint32_t op_embed(struct tape *t, uint32_t table, enum embed_source source)
 {
-	return op_embed_some(t, table, TENSOR_NONE, TENSOR_NONE, source);
+	return op_embed_some(t, table, TENSOR_NONE, TENSOR_NONE, source, 0);
 }
 
-uint32_t op_embed_spare(struct tape *t, uint32_t table, size_t spare)
+uint32_t op_embed_some(struct tape *t, uint32_t table, uint32_t slot, uint32_t rows, enum embed_source source,
+                       size_t spare)
 {
-	struct embed_attr attr = { .source = EMBED_IDS, .spare = spare };
-	return tape_record(t, &op_row_embed, (uint32_t[]){ table, TENSOR_NONE, TENSOR_NONE }, 3, &attr, sizeof(attr));
-}
-
-uint32_t op_embed_some(struct tape *t, uint32_t table, uint32_t slot, uint32_t rows, enum embed_source source)
-{
-	struct embed_attr attr = { .source = source };
+	struct embed_attr attr = { .source = source, .spare = spare };
 	return tape_record(t, &op_row_embed, (uint32_t[]){ table, slot, rows }, 3, &attr, sizeof(attr));
 }

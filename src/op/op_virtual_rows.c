@@ -1,14 +1,14 @@
 /* virtual_rows: what an adapter's virtual tokens are, in the place of what the model made of their rows.
  *
- *     y[i] = p[s[i] − first][column … column + C)    where s[i] ≥ first, s the tokens of the batch's rows
+ *     y[i] = p[s[i] − first][column … column + C)    where first ≤ s[i] < first + n, s the tokens of the rows
  *     y[i] = x[i]                                    else                               x, y (N,C), p (n,P) f32
  *
  *     dp[v] (+)= Σ over rows i with s[i] = first + v, ascending, of dy[i], in those columns alone
- *     dx[i] = 0 where s[i] ≥ first, else dy[i]
+ *     dx[i] = 0 where it was p's, else dy[i]
  *
  * Soft prompts (Lester et al. 2021) are such rows of the embedding; prefixes (Li and Liang 2021) such keys and values,
- * of which p has all layers' beside each other. The node that stores dp zeroes all of it first. A token ≥ first + n
- * is a mistake of the caller. */
+ * of which p has all layers' beside each other. Other adapters' virtual tokens have other numbers, each a node of its
+ * own. The node that stores dp zeroes all of it first. */
 #include "op/ops.h"
 
 #include <string.h>
@@ -53,13 +53,14 @@ static int virtual_shape(struct tape *t, struct node *n, struct err *e)
 static struct work work_of(const struct run *r, const struct virtual_attr *a, uint32_t rows, uint32_t p)
 {
 	const struct tensor *table = run_tensor(r, p);
-	struct work w = { .r = r, .ids = r->batch->ids, .first = a->first, .N = (size_t)r->batch->n_rows,
-		          .C = run_tensor(r, rows)->dim[1], .n = table->dim[0], .P = table->dim[1] };
 
-	for (size_t i = 0; i < w.N; i++)
-		if (w.ids[i] >= w.first && (size_t)(w.ids[i] - w.first) >= w.n)
-			BUG("row %zu asks for row %d of %s, which has %zu", i, w.ids[i] - w.first, table->name, w.n);
-	return w;
+	return (struct work){ .r = r, .ids = r->batch->ids, .first = a->first, .N = (size_t)r->batch->n_rows,
+		              .C = run_tensor(r, rows)->dim[1], .n = table->dim[0], .P = table->dim[1] };
+}
+
+static bool is_virtual(const struct work *w, size_t i)
+{
+	return w->ids[i] >= w->first && (size_t)(w->ids[i] - w->first) < w->n;
 }
 
 static void put_rows(void *ctx, size_t item, int thread)
@@ -70,9 +71,9 @@ static void put_rows(void *ctx, size_t item, int thread)
 
 	for (size_t i = item * ITEM_ROWS; i < end; i++) {
 		float *y = w->y + i * w->C;
-		if (w->ids[i] >= w->first && w->p)
+		if (is_virtual(w, i) && w->p)
 			memcpy(y, w->p + (size_t)(w->ids[i] - w->first) * w->P, bytes);
-		else if (w->ids[i] >= w->first)
+		else if (is_virtual(w, i))
 			memset(y, 0, bytes);
 		else if (y != w->x + i * w->C)
 			memcpy(y, w->x + i * w->C, bytes);
@@ -107,7 +108,7 @@ static void sum_rows(void *ctx, size_t item, int thread)
 	(void)thread;
 
 	for (size_t i = 0; i < w->N; i++) {
-		if (w->ids[i] < w->first)
+		if (!is_virtual(w, i))
 			continue;
 		float *d = w->y + (size_t)(w->ids[i] - w->first) * w->P + begin;
 		w->r->kernels->add(d, d, w->x + i * w->C + begin, n);
@@ -174,7 +175,7 @@ static uint32_t virtual_sample(struct tape *t, struct batch *b, struct rng_strea
 	};
 	size_t C = cases[i].C, dim[2] = { (size_t)cases[i].N, C };
 
-	batch_sample(b, rng, cases[i].N, cases[i].V + (int)cases[i].n);
+	batch_sample(b, rng, cases[i].N, cases[i].V + (int)cases[i].n + 2); /* two are another's */
 	uint32_t p = tape_param(t, "p", 2, (size_t[]){ cases[i].n, cases[i].P });
 	uint32_t y = op_virtual_rows(t, tape_param(t, "x", 2, dim), p, cases[i].V, cases[i].column);
 	if (!cases[i].twice)

@@ -15,12 +15,12 @@ enum { SPLIT_PARTS = 8 };
 enum { EXPERTS_MOST = 1024 };      /* of a layer; as many as topk.h takes */
 
 uint32_t op_embed(struct tape *t, uint32_t table /* V,C any dtype */, enum embed_source source);          /* N,C */
-/* The same of tokens, of which `spare` more than the table has are there: their rows are zeros. */
-uint32_t op_embed_spare(struct tape *t, uint32_t table, size_t spare);
-/* x, but of each token first + i with i < n columns [column, column + C) of row i of p. */
+/* x, but of each token first + i with 0 ≤ i < n columns [column, column + C) of row i of p. */
 uint32_t op_virtual_rows(struct tape *t, uint32_t x /* N,C */, uint32_t p /* n,P */, int32_t first, size_t column);
-/* The same where slot (V) is 0; elsewhere row slot − 1 of rows (K,C). */
-uint32_t op_embed_some(struct tape *t, uint32_t table, uint32_t slot, uint32_t rows, enum embed_source source);
+/* The same where slot (V) is 0, or none; elsewhere row slot − 1 of rows (K,C). `spare` more numbers than the table has
+ * may be there: their rows are zeros. */
+uint32_t op_embed_some(struct tape *t, uint32_t table, uint32_t slot, uint32_t rows, enum embed_source source,
+                       size_t spare);
 /* f(x·Wᵀ + bias) of n rows that are none of the batch's */
 enum dense_f { DENSE_LINEAR, DENSE_RELU, DENSE_TANH };
 uint32_t op_dense(struct tape *t, uint32_t x /* n,I */, uint32_t w /* O,I */, uint32_t bias /* O */,

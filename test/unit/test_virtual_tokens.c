@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "adapt/adapter.h"
+#include "adapt/multi_adapter.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "data/forest.h"
@@ -136,6 +136,65 @@ static void test_session(struct bench *b, const char *type, const char *n)
 	adapter_release(&a);
 }
 
+/* --- adapters that come --- */
+
+static void check_lay(struct bench *b, struct session *s, struct adapter *soft, const float *want, size_t V)
+{
+	static const char *const names[] = { "one", "two" };
+	struct err e = ERR_INIT;
+	struct adapter all;
+
+	if (!bench_fine(b, multi_adapter_make(&all, &b->model, soft, names, 2, &e), &e))
+		return;
+	if (bench_fine(b, session_lay(s, &all.overlay, &e), &e)) {
+		for (int k = -1; k < 2; k++) {
+			session_use(s, k + 1, k);
+			CHECK_MSG(b->t, !memcmp(feed(b, s, k + 1, k < 0 ? TOKENS - 1 : 0, k < 0 ? 1 : TOKENS),
+			                        want + (size_t)(k + 1) * V, V * sizeof(*want)),
+			          "adapter %d came: other bits than alone", k);
+		}
+		CHECK(b->t, session_length(s, 2) == TOKENS && session_limit(s) == CONTEXT);
+	}
+	multi_adapter_unmake(&all, soft);
+}
+
+/* The model's own sequence goes on while they come; too many, or too long ones, are a sentence. */
+static void test_lay(struct bench *b)
+{
+	static const char *const few[] = { "num-virtual-tokens", "5", NULL };
+	static const char *const more[] = { "num-virtual-tokens", "6", NULL };
+	struct session_size size = { .n_ctx = CONTEXT, .n_sequences = 3, .n_soft = 2, .soft_tokens = 6 };
+	size_t V = (size_t)b->model.config.V;
+	float *want = arena_array(&b->mem, 3 * V, sizeof(*want));
+	struct err e = ERR_INIT;
+	struct adapter soft[2];
+	struct session *s = NULL;
+
+	test_case(b->t, "%s: adapters with virtual tokens come to a session", b->model.config.arch->name);
+	bench_fine(b, adapter_new_named(&soft[0], "prompt_tuning", &b->model, few, 1, &e), &e);
+	bench_fine(b, adapter_new_named(&soft[1], "prefix_tuning", &b->model, more, 2, &e), &e);
+	for (int k = -1; k < 2; k++) {
+		bench_fine(b, session_new(&s, &b->model, k < 0 ? NULL : &soft[k].overlay, &b->device, &size, &e), &e);
+		memcpy(want + (size_t)(k + 1) * V, feed(b, s, 0, 0, TOKENS), V * sizeof(*want));
+		session_free(s);
+	}
+	bench_fine(b, session_new(&s, &b->model, NULL, &b->device, &size, &e), &e);
+	session_use(s, 0, -1);
+	feed(b, s, 0, 0, TOKENS - 1);
+	check_lay(b, s, soft, want, V);
+	CHECK(b->t, session_lay(s, NULL, &e) == 0);
+	session_free(s);
+	size.soft_tokens = 5;
+	size.n_ctx = b->model.config.n_ctx - 5;
+	bench_fine(b, session_new(&s, &b->model, NULL, &b->device, &size, &e), &e);
+	CHECK_MSG(b->t, session_lay(s, &soft[1].overlay, &e) < 0 &&
+	                        strstr(e.msg, "6 virtual tokens before a context of 123: there are 128 positions"),
+	          "%s", e.msg);
+	session_free(s);
+	for (int k = 0; k < 2; k++)
+		adapter_release(&soft[k]);
+}
+
 void test_virtual_tokens(struct test *t)
 {
 	static const char *const models[] = { "llama", "gpt2", "gemma3", "llama.gguf" };
@@ -146,6 +205,8 @@ void test_virtual_tokens(struct test *t)
 			continue;
 		if (i == 0)
 			test_forest(&b);
+		if (i < 2)
+			test_lay(&b);
 		test_session(&b, "prompt_tuning", "7");
 		test_session(&b, "prompt_tuning", "80");
 		test_session(&b, "prefix_tuning", "64");

@@ -11,6 +11,7 @@
 #include "serve/beside.h"
 
 enum { CONTEXT = 4096 };
+enum { SOFT = 8, SOFT_TOKENS = 256 };  /* adapters with virtual tokens that may come, and the tokens of one */
 
 char *serving_name(const char *path)
 {
@@ -171,6 +172,8 @@ static int open_session(struct serving *v, struct err *e)
 	struct session_size size = { .n_ctx = serving_context(v),
 		                     /* as many again keep beginnings */
 		                     .n_sequences = MIN(2 * (int)v->of->o->parallel, SESSION_ROWS),
+		                     .n_soft = v->adapters ? SOFT : 0,
+		                     .soft_tokens = v->of->o->adapter_dir ? SOFT_TOKENS : 0,
 		                     .n_logits = (int)v->of->o->parallel * (1 + drafting_most(&v->of->o->draft)),
 		                     .cache = cache_types(&v->of->o->cache) };
 
