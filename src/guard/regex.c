@@ -4,6 +4,9 @@
  * that assertions know both sides, and tells which expressions end before it. A state's moves are computed once and
  * kept; when more than STATES are kept, all are forgotten.
  *
+ * Of a set those expressions alone are looked for that a text has what they need for (regex_filter.h), each by itself:
+ * a state of several together is where all of them are at once, of which there are more than are kept.
+ *
  * A match is found in three passes, each linear: forward from anywhere to the first place where one ends; back from
  * there to the leftmost place where one that ends there begins; forward again to the longest end. */
 #include "guard/regex.h"
@@ -13,9 +16,9 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "guard/regex_parts.h"
+#include "guard/regex_filter.h"
 
-enum { ALONE = 500, PART_STEPS = 1800, STATES = 8192, NUMBERS_MOST = 1 << 22, SLOTS = 4 * STATES };
+enum { STATES = 8192, NUMBERS_MOST = 1 << 22, SLOTS = 4 * STATES };
 enum kind { KIND_NONE, KIND_WORD, KIND_OTHER, KIND_LINE };
 
 #define NO_MOVE UINT32_MAX
@@ -24,15 +27,11 @@ struct expression {
 	struct program forward, backward;
 };
 
-/* Several expressions beside each other, or one of many steps alone. */
-struct part { struct program all; bool alone; };
-
 struct regex_set {
 	struct arena mem;
-	struct expression *one;
+	struct expression *one;        /* [n] */
+	struct need *need;             /* [n] */
 	size_t n;
-	struct part *part;             /* [n_parts] each expression is in one of them */
-	size_t n_parts;
 };
 
 /* --- automata --- */
@@ -51,7 +50,8 @@ struct automaton {
 	bool anywhere; /* a match may begin at any place */
 	struct state state[STATES];
 	size_t n;
-	struct move *move; /* [STATES][n_classes + 1] */
+	struct move *move; /* [STATES][1 << shift], of which n_classes + 1 are in use */
+	int shift;
 	uint32_t *numbers;
 	size_t n_numbers, cap_numbers;
 	uint32_t slot[SLOTS];           /* 0, or 1 + a state */
@@ -66,7 +66,9 @@ static struct automaton *automaton_new(const struct program *p, bool anywhere)
 
 	a->p = p;
 	a->anywhere = anywhere;
-	a->move = mem_array((size_t)STATES * (size_t)(p->n_classes + 1), sizeof(*a->move));
+	while (1 << a->shift < p->n_classes + 1)
+		a->shift++;
+	a->move = mem_array((size_t)STATES << a->shift, sizeof(*a->move));
 	a->list = mem_array(p->n + 1, sizeof(*a->list));
 	a->stack = mem_array(2 * p->n + 2, sizeof(*a->stack));
 	a->reach = mem_array(p->n + 1, sizeof(*a->reach));
@@ -120,7 +122,7 @@ static uint32_t state_of(struct automaton *a, const uint32_t *list, size_t n, en
 			return a->slot[slot] - 1;
 	}
 	a->state[a->n] = (struct state){ keep_numbers(a, list, n), n, h, behind };
-	struct move *m = a->move + a->n * (size_t)(a->p->n_classes + 1);
+	struct move *m = a->move + (a->n << a->shift);
 	for (int i = 0; i <= a->p->n_classes; i++)
 		m[i].to = NO_MOVE;
 	a->slot[slot] = (uint32_t)++a->n;
@@ -226,13 +228,13 @@ static struct move make_move(struct automaton *a, uint32_t *from, int class, uin
 		if (!i || a->list[i] != a->list[i - 1])
 			a->list[unique++] = a->list[i];
 	m.to = state_of(a, a->list, unique, kind_of(c));
-	a->move[*from * (size_t)(p->n_classes + 1) + (size_t) class] = m;
+	a->move[((size_t)*from << a->shift) + (size_t) class] = m;
 	return m;
 }
 
 static inline struct move take(struct automaton *a, uint32_t *from, int class, uint64_t *work)
 {
-	struct move m = a->move[*from * (size_t)(a->p->n_classes + 1) + (size_t) class];
+	struct move m = a->move[((size_t)*from << a->shift) + (size_t) class];
 
 	return m.to == NO_MOVE ? make_move(a, from, class, work) : m;
 }
@@ -247,20 +249,6 @@ static uint32_t start(struct automaton *a, enum kind behind)
 static bool is_dead(const struct automaton *a, uint32_t state) { return !a->anywhere && !a->state[state].n; }
 
 /* --- sets --- */
-
-/* Where an expression of so many steps goes: the first part with room. A state of an automaton is where all its
- * expressions are at once, so those that count far make more states together than are kept, and alone few. */
-static struct program *part_for(struct regex_set *s, size_t steps)
-{
-	bool alone = steps > ALONE;
-
-	for (size_t i = 0; i < s->n_parts && !alone; i++)
-		if (!s->part[i].alone && s->part[i].all.n + steps <= PART_STEPS)
-			return &s->part[i].all;
-	s->part = mem_grow(s->part, s->n_parts + 1, sizeof(*s->part));
-	s->part[s->n_parts] = (struct part){ .alone = alone };
-	return &s->part[s->n_parts++].all;
-}
 
 struct regex_set *regex_set_new(void) { return mem_alloc(sizeof(struct regex_set)); }
 
@@ -278,14 +266,12 @@ int regex_set_add(struct regex_set *s, const char *pattern, struct err *e)
 		program_release(&x.backward);
 		return -1;
 	}
-	struct program *part = part_for(s, x.forward.n);
-	if (program_add(part, t, (uint32_t)s->n, e) < 0)
-		BUG("an expression that fits alone, and not in a part: %s", e->msg);
 	program_seal(&x.forward);
 	program_seal(&x.backward);
-	program_seal(part);
 	s->one = mem_grow(s->one, s->n + 1, sizeof(*s->one));
-	s->one[s->n++] = x;
+	s->need = mem_grow(s->need, s->n + 1, sizeof(*s->need));
+	s->one[s->n] = x;
+	regex_need(&s->need[s->n++], &s->mem, t);
 	return (int)s->n - 1;
 }
 
@@ -297,10 +283,8 @@ void regex_set_free(struct regex_set *s)
 		program_release(&s->one[i].forward);
 		program_release(&s->one[i].backward);
 	}
-	for (size_t i = 0; i < s->n_parts; i++)
-		program_release(&s->part[i].all);
-	mem_free(s->part);
 	mem_free(s->one);
+	mem_free(s->need);
 	arena_release(&s->mem);
 	mem_free(s);
 }
@@ -311,7 +295,7 @@ struct trio {
 
 struct regex_scratch {
 	const struct regex_set *set;
-	struct automaton **part;       /* [set->n_parts] made when they are wanted, as the next */
+	struct regex_filter *filter;
 	struct trio *one; /* made when they are wanted */
 };
 
@@ -320,7 +304,7 @@ struct regex_scratch *regex_scratch_new(const struct regex_set *s)
 	struct regex_scratch *x = mem_alloc(sizeof(*x));
 
 	x->set = s;
-	x->part = mem_array(s->n_parts + 1, sizeof(*x->part));
+	x->filter = regex_filter_new(s->need, s->n);
 	x->one = mem_array(s->n + 1, sizeof(*x->one));
 	return x;
 }
@@ -329,9 +313,7 @@ void regex_scratch_free(struct regex_scratch *x)
 {
 	if (!x)
 		return;
-	for (size_t i = 0; i < x->set->n_parts; i++)
-		automaton_free(x->part[i]);
-	mem_free(x->part);
+	regex_filter_free(x->filter);
 	for (size_t i = 0; i < x->set->n; i++) {
 		automaton_free(x->one[i].first);
 		automaton_free(x->one[i].back);
@@ -341,35 +323,59 @@ void regex_scratch_free(struct regex_scratch *x)
 	mem_free(x);
 }
 
-static void search_part(struct automaton *a, const char *text, size_t n, bool *found, uint64_t *work, uint64_t most)
+/* The automata of an expression. */
+static struct trio *trio_of(struct regex_scratch *x, int number)
+{
+	const struct expression *e = &x->set->one[number];
+	struct trio *t = &x->one[number];
+
+	if (!t->first) {
+		t->first = automaton_new(&e->forward, true);
+		t->back = automaton_new(&e->backward, false);
+		t->longest = automaton_new(&e->forward, false);
+	}
+	return t;
+}
+
+/* The first place from *at on where a match ends; false: none does, or the work came to more than `most`. */
+static bool first_end(struct automaton *a, uint32_t *state, const char *text, size_t n, size_t *at, uint64_t *work,
+                      uint64_t most)
 {
 	const struct program *p = a->p;
-	const size_t classes = (size_t)p->n_classes + 1;
-	uint32_t at = start(a, KIND_NONE);
+	const struct move *moves = a->move;
+	const int shift = a->shift;
+	uint32_t now = *state;
+	size_t i = *at;
+	bool ends = false;
 
-	*work += n;
-	for (size_t i = 0; i <= n; i++) {
-		int class = i < n ? p->class_of[(uint8_t)text[i]] : p->n_classes;
-		struct move m = a->move[at * classes + (size_t) class];
+	for (; i <= n && !ends; i++) {
+		size_t class = i < n ? p->class_of[(uint8_t)text[i]] : (size_t)p->n_classes;
+		struct move m = moves[((size_t)now << shift) + class];
 		if (m.to == NO_MOVE) {
 			if (*work > most)
-				return;
-			m = make_move(a, &at, class, work);
+				break;
+			m = make_move(a, &now, (int)class, work);
 		}
-		if (m.ends)
-			for (uint32_t k = 0; k < a->numbers[m.ends - 1]; k++)
-				found[a->numbers[m.ends + k]] = true;
-		at = m.to;
+		now = m.to;
+		ends = m.ends != 0;
 	}
+	*work += i - *at;
+	*at = ends ? i - 1 : i;
+	*state = now;
+	return ends;
 }
 
 bool regex_set_search(struct regex_scratch *x, const char *text, size_t n, bool *found, uint64_t *work, uint64_t most)
 {
-	memset(found, 0, x->set->n * sizeof(*found));
-	for (size_t k = 0; k < x->set->n_parts && *work <= most; k++) {
-		if (!x->part[k])
-			x->part[k] = automaton_new(&x->set->part[k].all, true);
-		search_part(x->part[k], text, n, found, work, most);
+	*work += n;
+	regex_filter_look(x->filter, text, n, found);
+	for (size_t k = 0; k < x->set->n; k++) {
+		if (!found[k])
+			continue;
+		struct automaton *a = trio_of(x, (int)k)->first;
+		uint32_t state = start(a, KIND_NONE);
+		size_t at = 0;
+		found[k] = *work <= most && first_end(a, &state, text, n, &at, work, most);
 	}
 	return *work <= most;
 }
@@ -413,21 +419,10 @@ static void whole_characters(const char *text, size_t n, size_t *begin, size_t *
 bool regex_find(struct regex_scratch *x, int number, const char *text, size_t n, size_t from, size_t *begin,
                 size_t *end, uint64_t *work)
 {
-	const struct expression *e = &x->set->one[number];
-	struct trio *t = &x->one[number];
-
-	if (!t->first) {
-		t->first = automaton_new(&e->forward, true);
-		t->back = automaton_new(&e->backward, false);
-		t->longest = automaton_new(&e->forward, false);
-	}
+	struct trio *t = trio_of(x, number);
 	uint32_t state = start(t->first, kind_of(from ? (uint8_t)text[from - 1] : -1));
-	for (size_t i = from; i <= n; i++, ++*work) {
-		int class = i < n ? e->forward.class_of[(uint8_t)text[i]] : e->forward.n_classes;
-		struct move m = take(t->first, &state, class, work);
-		state = m.to;
-		if (!m.ends)
-			continue;
+
+	for (size_t i = from; first_end(t->first, &state, text, n, &i, work, UINT64_MAX); i++) {
 		if (!longest(t->back, text, n, i, from, begin, work))
 			continue; /* longer than a match may be */
 		*end = i;

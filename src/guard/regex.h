@@ -30,8 +30,9 @@ void regex_set_free(struct regex_set *s);
 
 struct regex_scratch *regex_scratch_new(const struct regex_set *s);
 void regex_scratch_free(struct regex_scratch *x);
-/* Which of them match somewhere in the text: found[number]. A pass for some at a time. *work: bytes and states looked
- * at are added; false: that came to more than `most`, and the rest was not looked at. */
+/* Which of them match somewhere in the text: found[number]. A pass for all, and one for each that the text has what it
+ * needs for. *work: bytes and states looked at are added; false: that came to more than `most`, and the rest was not
+ * looked at. */
 bool regex_set_search(struct regex_scratch *x, const char *text, size_t n, bool *found, uint64_t *work, uint64_t most);
 /* The first match of one of them that begins at `from` or later. */
 bool regex_find(struct regex_scratch *x, int number, const char *text, size_t n, size_t from, size_t *begin,

@@ -161,8 +161,8 @@ static void forgotten(struct test *t)
 	buf_release(&text);
 }
 
-/* Expressions that count far are searched for alone, the others some at a time: each has its own number still. */
-static void parts(struct test *t)
+/* Expressions of which each is found where it is, and no other is. */
+static void many(struct test *t)
 {
 	static const char *const patterns[] = { "x[a-z]{200}1", "y[a-z]{200}2", "z[ab]{250,256}3", "q4",
 		                                "w[a-z]{200}5", "v[a-z]{200}6", "u[a-z]{200}7", "t[a-z]{200}8",
@@ -171,7 +171,7 @@ static void parts(struct test *t)
 	bool found[ARRAY_LEN(patterns)];
 	uint64_t work = 0;
 
-	test_case(t, "a set in several parts");
+	test_case(t, "a set of many that count far");
 	for (size_t i = 0; i < ARRAY_LEN(patterns); i++)
 		CHECK(t, regex_set_add(s, patterns[i], NULL) == (int)i);
 	struct regex_scratch *x = regex_scratch_new(s);
@@ -190,9 +190,50 @@ static void parts(struct test *t)
 	regex_set_free(s);
 }
 
+/* What a text has nothing of is not looked for: a pass for all is all the work. */
+static void needs(struct test *t)
+{
+	static const char *const patterns[] = { "(secret|key)[0-9]*=", "\\b[0-9]{3}-?[0-9]{4}\\b",
+		                                "(?i)BEGIN (RSA )?KEY", "[a-f0-9]{20}",
+		                                "(指示|命令).{0,20}無視|vergiss" };
+	static const struct { const char *text; int number; } cases[] = {
+		{ "the secret = 5", -1 },
+		{ "Secret=", -1 },
+		{ "my key12=", 0 },
+		{ "555-1234", 1 },
+		{ "555-12a34", -1 },
+		{ "begin rsa Key", 2 },
+		{ "bead bead bead bead", -1 },
+		{ "beadbeadbeadbeadbead", 3 },
+		{ "Vergiss", -1 },
+		{ "vergiss", 4 },
+		{ "命令を無視", 4 },
+		{ "無視", -1 },
+	};
+	struct regex_set *s = regex_set_new();
+	bool found[ARRAY_LEN(patterns)];
+	test_case(t, "what an expression needs");
+	for (size_t i = 0; i < ARRAY_LEN(patterns); i++)
+		CHECK(t, regex_set_add(s, patterns[i], NULL) == (int)i);
+	struct regex_scratch *x = regex_scratch_new(s);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint64_t work = 0;
+		regex_set_search(x, cases[i].text, strlen(cases[i].text), found, &work, UINT64_MAX);
+		for (int k = 0; k < (int)ARRAY_LEN(patterns); k++)
+			CHECK_MSG(t, found[k] == (k == cases[i].number), "%s in %s", patterns[k], cases[i].text);
+	}
+	uint64_t work = 0;
+	const char *plain = "Nothing of this kind stands in 12 words of prose, however many they are.";
+	regex_set_search(x, plain, strlen(plain), found, &work, UINT64_MAX);
+	CHECK(t, work == strlen(plain));
+	regex_scratch_free(x);
+	regex_set_free(s);
+}
+
 void test_guard_regex(struct test *t)
 {
-	parts(t);
+	many(t);
+	needs(t);
 	matches(t);
 	refused(t);
 	sets(t);

@@ -1,0 +1,29 @@
+/* regex_need: what a text must have for an expression to match somewhere in it, cheap to look for: of each of a few
+ * lists one string (capitals and small letters alike), and so many bytes of a kind, in all and beside each other. */
+#ifndef GUARD_REGEX_NEED_H
+#define GUARD_REGEX_NEED_H
+
+#include "guard/regex_parts.h"
+
+enum { NEED_LISTS = 3, NEED_KINDS = 8 };
+
+struct strings { const char **s; size_t n; };
+
+/* Bytes of a kind: how many a match has at least, and how many beside each other. */
+struct amounts { uint32_t count[NEED_KINDS], run[NEED_KINDS]; };
+
+struct need {
+	struct strings list[NEED_LISTS]; /* [n] of each one string, small letters */
+	size_t n;
+	struct amounts least;
+};
+
+/* Strings live in mem. */
+void regex_need(struct need *n, struct arena *mem, const struct tree *t);
+
+/* Digits alone, with a to f, with letters, with these and what keys are written in, with what telephones and addresses
+ * of machines are written in, with capitals. */
+bool need_is_kind(int k, uint8_t c);
+static inline uint8_t need_small(uint8_t c) { return c >= 'A' && c <= 'Z' ? c | 32 : c; }
+
+#endif
