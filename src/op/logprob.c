@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "op/batch_sample.h"
 #include "quant/panels.h"
 
 enum { ROW_GRAIN = 14, ZERO_PIECE = 65536, CAP_FLOPS = 20 /* a logit: tanh and its slope */ };
@@ -829,3 +830,29 @@ float logprob_of_logits(const struct kernels *k, const float *z, size_t V, size_
 }
 
 size_t logprob_room(size_t V) { return 2 * tiles_of(V) + LOGPROB_TILE; }
+
+struct linear logprob_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i, float *cap)
+{
+	static const struct { int N; size_t V, C, r[2]; bool frozen, bias; float scale, cap;
+	} cases[LOGPROB_SAMPLES] = {
+		{ 1, 2, 3, { 0 }, false, false, 0 },      { 33, 67, 5, { 0 }, false, false, 0 },
+		{ 96, 31, 9, { 0 }, true, false, 0 },     { 90, 41, 5, { 3 }, true, false, 0 },
+		{ 21, 19, 4, { 6 }, false, false, 0 },    { 33, 67, 5, { 2 }, true, true, 0.5F },
+		{ 40, 30, 6, { 0 }, false, true, 1.5F },
+		{ 50, 40, 6, { 2, 3 }, true, true, 4, 1.5F }, { 40, 30, 6, { 0 }, false, true, 8, 2 },
+	};
+	size_t dim[2] = { cases[i].V, cases[i].C };
+
+	batch_sample(b, rng, cases[i].N, (int)cases[i].V);
+	size_t R = (size_t)b->n_targets;
+	struct linear l = { .x = tape_param(t, "x", 2, (size_t[]){ R, cases[i].C }), .scale = cases[i].scale };
+	l.w = cases[i].frozen ? tape_weight(t, "head", DTYPE_F32, 2, dim) : tape_param(t, "head", 2, dim);
+	for (int k = 0; k < 2 && cases[i].r[k]; k++) {
+		l.term[k].u = tape_param(t, "u", 2, (size_t[]){ R, cases[i].r[k] });
+		l.term[k].up = tape_param(t, "up", 2, (size_t[]){ cases[i].V, cases[i].r[k] });
+	}
+	if (cases[i].bias)
+		l.bias = tape_param(t, "bias", 1, dim);
+	*cap = cases[i].cap;
+	return l;
+}

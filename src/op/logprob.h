@@ -142,4 +142,8 @@ void logprob_sums(const struct logprob *w);
 float logprob_of_logits(const struct kernels *k, const float *z, size_t V, size_t token, float *room);
 size_t logprob_room(size_t V);
 
+/* For tests (op.sample): a head with its target rows, case i. */
+enum { LOGPROB_SAMPLES = 9 };
+struct linear logprob_sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i, float *cap);
+
 #endif

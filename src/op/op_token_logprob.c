@@ -28,8 +28,6 @@
  * itself is logprob.c's. */
 #include "op/logprob.h"
 
-#include "op/batch_sample.h"
-
 static bool keeps_block(const struct node *n)
 {
 	bool keeps = n->out[OUT_DBIAS];
@@ -72,27 +70,10 @@ static void backward(struct tape *t, uint32_t i)
 
 static uint32_t sample(struct tape *t, struct batch *b, struct rng_stream *rng, int i)
 {
-	static const struct { int N; size_t V, C, r[2]; bool frozen, bias; float scale, cap;
-	} cases[] = {
-		{ 1, 2, 3, { 0 }, false, false, 0 },      { 33, 67, 5, { 0 }, false, false, 0 },
-		{ 96, 31, 9, { 0 }, true, false, 0 },     { 90, 41, 5, { 3 }, true, false, 0 },
-		{ 21, 19, 4, { 6 }, false, false, 0 },    { 33, 67, 5, { 2 }, true, true, 0.5F },
-		{ 40, 30, 6, { 0 }, false, true, 1.5F },
-		{ 50, 40, 6, { 2, 3 }, true, true, 4, 1.5F }, { 40, 30, 6, { 0 }, false, true, 8, 2 },
-	};
-	size_t dim[2] = { cases[i].V, cases[i].C };
+	float cap;
+	struct linear l = logprob_sample(t, b, rng, i, &cap);
 
-	batch_sample(b, rng, cases[i].N, (int)cases[i].V);
-	size_t R = (size_t)b->n_targets;
-	struct linear l = { .x = tape_param(t, "x", 2, (size_t[]){ R, cases[i].C }), .scale = cases[i].scale };
-	l.w = cases[i].frozen ? tape_weight(t, "head", DTYPE_F32, 2, dim) : tape_param(t, "head", 2, dim);
-	for (int k = 0; k < 2 && cases[i].r[k]; k++) {
-		l.term[k].u = tape_param(t, "u", 2, (size_t[]){ R, cases[i].r[k] });
-		l.term[k].up = tape_param(t, "up", 2, (size_t[]){ cases[i].V, cases[i].r[k] });
-	}
-	if (cases[i].bias)
-		l.bias = tape_param(t, "bias", 1, dim);
-	return op_token_logprob(t, &l, cases[i].cap);
+	return op_token_logprob(t, &l, cap);
 }
 
 const struct op op_row_token_logprob = {
@@ -107,7 +88,7 @@ const struct op op_row_token_logprob = {
 	.int8 = logprob_int8,
 	.in_f32 = logprob_in_f32,
 	.sample = sample,
-	.sample_count = 9,
+	.sample_count = LOGPROB_SAMPLES,
 };
 
 uint32_t op_token_logprob_z(struct tape *t, const struct linear *l, float cap, float z_loss, uint32_t *stat)
