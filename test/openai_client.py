@@ -398,9 +398,23 @@ def tools(s):
     for more in ({"tool_choice": "required"}, {"tools": both, "tool_choice": "must"}, {"tools": [tool("a b")]},
                  {"tools": [{"type": "custom", "custom": {"name": "x"}}]}, {"tools": both + both[:1]},
                  {"tools": both, "tool_choice": {"type": "function", "function": {"name": "h"}}},
-                 {"tools": both, "response_format": {"type": "json_object"}},
                  {"tools": [tool("f", parameters={"type": "object", "properties": {"x": {"not": {}}}})]}):
         print(*chat(**more))
+    # beside a format: a call, or a text of it; never both, nothing else; whole as streamed
+    kinds, more = set(), {"tools": both[:1], "parallel_tool_calls": False, "max_tokens": 400, "response_format": {
+        "type": "json_schema", "json_schema": {"schema": {
+            "type": "object", "properties": {"x": {"enum": [1, 2]}}, "required": ["x"], "additionalProperties": False}}}}
+    for seed in range(12):
+        c = chat(seed=seed, **more)
+        calls, text = c["message"].get("tool_calls"), c["message"]["content"]
+        events = s.stream("/v1/chat/completions", {"messages": messages, "seed": seed, **more})
+        deltas = [e["choices"][0]["delta"] for e in events]
+        same = "".join(d.get("content") or "" for d in deltas) == (text or "") and bool(calls) == any(
+            "tool_calls" in d for d in deltas)
+        fine = not text and all(json.loads(t["function"]["arguments"]).keys() == {"a"} for t in calls) if calls else \
+            json.loads(text)["x"] in (1, 2)
+        kinds.add((bool(calls), same and (fine or c["finish_reason"] == "length")))
+    print("beside", sorted(kinds), bool(chat(tool_choice="required", seed=1, **more)["message"].get("tool_calls")))
     print(chat(tools=[tool("f", strict=False, parameters={"type": "object", "properties": {"x": {"not": {}}}})],
                max_tokens=4)["finish_reason"], s.ask("/v1/completions", {"prompt": "a", "tools": both})[1]["error"]["param"])
 

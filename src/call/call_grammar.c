@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "grammar/chars.h"
+#include "grammar/gbnf.h"
 #include "grammar/grammar.h"
 #include "grammar/schema.h"
 
@@ -153,13 +154,22 @@ static void write_automaton(struct automaton *a, struct buf *out)
 
 /* --- calls --- */
 
+struct writing {
+	const struct call_rules *r;
+	struct buf *out;
+	char (*arguments)[16];        /* [n_tools] rules */
+	const char *space, *only;     /* white space within a call's text, and before its arguments */
+};
+
 /* A form's text of one tool, up to the number of bytes. */
-static void write_text(struct buf *out, const char *text, size_t n, const char *name, const char *arguments)
+static void write_text(const struct writing *w, const char *text, size_t n, const char *name, const char *arguments)
 {
+	struct buf *out = w->out;
+
 	for (size_t i = 0, k; i < n; i = k) {
 		k = i + (text[i] == ' ' ? 1 : 2);
 		if (text[i] == ' ') {
-			buf_adds(out, " ws");
+			buf_addf(out, "%s %s", n - i > 2 && !memcmp(text + i, " %a", 3) ? w->only : "", w->space);
 		} else if (text[i] != '%') {
 			for (k = i; k < n && text[k] != ' ' && text[k] != '%';)
 				k++;
@@ -173,16 +183,10 @@ static void write_text(struct buf *out, const char *text, size_t n, const char *
 			buf_addc(out, ' ');
 			gbnf_quote(out, name, strlen(name));
 		} else {
-			buf_addf(out, " %s", arguments);
+			buf_addf(out, "%s %s", i && text[i - 1] == ' ' ? "" : w->only, arguments);
 		}
 	}
 }
-
-struct writing {
-	const struct call_rules *r;
-	struct buf *out;
-	char (*arguments)[16]; /* [n_tools] rules */
-};
 
 /* A choice of all tools' texts. */
 static void write_tools(const struct writing *w, const char *rule, size_t style, const char *text)
@@ -190,7 +194,7 @@ static void write_tools(const struct writing *w, const char *rule, size_t style,
 	buf_addf(w->out, "%s-%zu ::=", rule, style);
 	for (size_t i = 0; i < w->r->n_tools; i++) {
 		buf_adds(w->out, i ? " |" : "");
-		write_text(w->out, text, strlen(text), w->r->tools[i].name, w->arguments[i]);
+		write_text(w, text, strlen(text), w->r->tools[i].name, w->arguments[i]);
 	}
 	buf_adds(w->out, "\n");
 }
@@ -209,24 +213,24 @@ static void write_style(const struct writing *w, size_t k)
 	buf_addf(w->out, "behind-%zu ::= first-%zu", k, k);
 	if (w->r->parallel && !f->single)
 		buf_addf(w->out, " (further-%zu){0,%d}", k, CALLS);
-	write_text(w->out, s->close, strlen(s->close), "", "");
+	write_text(w, s->close, strlen(s->close), "", "");
 	buf_addf(w->out, "\ncalls-%zu ::=", k);
-	write_text(w->out, first, n, "", "");
-	buf_addf(w->out, " behind-%zu\n", k);
+	write_text(w, first, n, "", "");
+	buf_addf(w->out, "%s behind-%zu\n", s->alone ? "" : w->only, k);
 	mem_free(first);
 	mem_free(further);
 	buf_release(&head);
 }
 
-/* head-S: behind a head, a call or what a silent mark that begins as the head goes on with. */
-static void write_head(const struct writing *w, size_t k, const char *head)
+/* head-S: behind a head, a call or what a silent mark that begins as the head goes on with, then `next`. */
+static void write_head(const struct writing *w, size_t k, const char *head, const char *next)
 {
 	buf_addf(w->out, "head-%zu ::= behind-%zu", k, k);
 	for (const char *const *s = w->r->form->silent; !w->r->required && s && *s; s++)
 		if (!strncmp(*s, head, strlen(head))) {
 			buf_adds(w->out, " | ");
 			gbnf_quote(w->out, *s + strlen(head), strlen(*s + strlen(head)));
-			buf_adds(w->out, " free-0");
+			buf_addf(w->out, " %s", next);
 		}
 	buf_adds(w->out, "\n");
 }
@@ -275,7 +279,7 @@ static void write_auto(const struct writing *w)
 	*a = (struct automaton){ .name = "free", .may_end = true };
 	for (; f->styles[n].call; n++) {
 		call_style_head(&f->styles[n], &head[n]);
-		write_head(w, n, buf_str(&head[n]));
+		write_head(w, n, buf_str(&head[n]), "free-0");
 		snprintf(then[n], sizeof(then[n]), "head-%zu", n);
 		if (!f->styles[n].alone)
 			a->mark[a->n_marks++] = (struct mark){ buf_str(&head[n]), then[n] };
@@ -315,22 +319,50 @@ static void write_required(const struct writing *w)
 	buf_adds(w->out, "\n");
 }
 
+/* Calls, or a text of the format. */
+static void write_formatted(const struct writing *w)
+{
+	const struct call_form *f = w->r->form;
+	struct buf head = BUF_INIT;
+
+	gbnf_rename(w->r->format, "f-", w->out);
+	if (f->lead) {
+		call_style_head(&f->styles[0], &head);
+		write_head(w, 0, buf_str(&head), "! f-root");
+		buf_adds(w->out, "\nbegin ::= head-0\n");
+		buf_release(&head);
+		return;
+	}
+	buf_adds(w->out, "\nbegin ::= ");
+	for (const char *const *s = f->silent; s && *s; s++) {
+		buf_adds(w->out, s == f->silent ? "(wide (" : " | ");
+		gbnf_quote(w->out, *s, strlen(*s));
+	}
+	buf_adds(w->out, f->silent ? ") !)* (f-root" : "(f-root");
+	for (size_t k = 0; f->styles[k].call; k++)
+		buf_addf(w->out, " | wide calls-%zu", k);
+	buf_adds(w->out, ")\n");
+}
+
+/* start: a thought may come first. Beside a format all that is no text is told from it by its first mark. */
 static void write_root(const struct writing *w)
 {
 	const struct call_form *f = w->r->form;
 	struct automaton *a = mem_alloc(sizeof(*a));
-	bool thoughts = f->thought && (w->r->thoughts || w->r->thinks);
+	bool formatted = w->r->format && !w->r->required,
+	     thoughts = f->thought && (w->r->thoughts || w->r->thinks) && !(formatted && f->kept),
+	     thinks = thoughts && w->r->thinks;
 
-	*a = (struct automaton){ .name = "thought", .may_end = !w->r->required };
-	buf_addf(w->out, "root ::= %s", thoughts && w->r->thinks ? "thought-0" : "begin");
-	if (thoughts && !w->r->thinks) {
-		buf_adds(w->out, " | ws ");
+	*a = (struct automaton){ .name = "thought", .may_end = !w->r->required && !formatted };
+	buf_addf(w->out, "root ::= %s\nstart ::= begin", thinks ? "thought-0" : "start");
+	if (thoughts && (!thinks || formatted)) {
+		buf_addf(w->out, " | %s ", w->space);
 		gbnf_quote(w->out, f->thought, strlen(f->thought));
-		buf_adds(w->out, " thought-0");
+		buf_addf(w->out, "%s thought-0", w->only);
 	}
 	buf_adds(w->out, "\n");
 	if (thoughts) {
-		a->mark[a->n_marks++] = (struct mark){ f->thought_end, "begin" };
+		a->mark[a->n_marks++] = (struct mark){ f->thought_end, formatted ? "start" : "begin" };
 		write_automaton(a, w->out);
 	}
 	mem_free(a);
@@ -338,7 +370,9 @@ static void write_root(const struct writing *w)
 
 int call_grammar(const struct call_rules *r, struct buf *gbnf, struct err *e)
 {
-	struct writing w = { r, gbnf, mem_array(r->n_tools, sizeof(*w.arguments)) };
+	bool formatted = r->format && !r->required;
+	struct writing w = { r, gbnf, mem_array(r->n_tools, sizeof(*w.arguments)), formatted ? "wide" : "ws",
+		             formatted ? " !" : "" };
 	struct schema_writer *schemas = schema_writer_new(gbnf, e);
 	int status = r->n_tools <= TOOLS ? 0 : err_set(e, "there are %zu tools, %d at most", r->n_tools, TOOLS);
 
@@ -352,8 +386,11 @@ int call_grammar(const struct call_rules *r, struct buf *gbnf, struct err *e)
 	if (status == 0) {
 		for (size_t k = 0; r->form->styles[k].call; k++)
 			write_style(&w, k);
+		buf_addf(gbnf, "wide ::= [ \\t\\r\\n]{0,%d}\n", CALL_SPACES);
 		if (r->required)
 			write_required(&w);
+		else if (formatted)
+			write_formatted(&w);
 		else
 			write_auto(&w);
 		write_root(&w);

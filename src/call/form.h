@@ -37,6 +37,8 @@ struct call_form {
 	const char *lead; /* text of the prompt's end that an answer's first style begins with, or NULL */
 };
 
+enum { CALL_SPACES = 20 }; /* of white space in one place, beside a format */
+
 extern const struct call_form *const call_form_table[]; /* NULL after them */
 
 /* NULL: none is known that has this template's text. */

@@ -2,6 +2,7 @@
  * began as a call is none, its first byte is text and the rest is looked at again. */
 #include "call/parser.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -23,6 +24,8 @@ enum state {
 struct call_parser {
 	const struct call_form *form;
 	struct call_events events;
+	const json_t *names;
+	bool formatted, thoughts; /* thoughts: they are read */
 	enum state state;
 	struct buf raw;
 	size_t from, at;
@@ -32,7 +35,7 @@ struct call_parser {
 	char **head;             /* [styles] see call_style_head */
 	const char *want;        /* what of these, or of `close`, comes next */
 	char name[NAME + 1];
-	size_t n_name;
+	size_t n_name, n_spaces; /* n_spaces: one after another, where a space is wanted */
 	int depth; /* of arguments' brackets */
 	bool quoted, escaped;
 };
@@ -46,12 +49,16 @@ static size_t n_styles(const struct call_form *f)
 	return n;
 }
 
-struct call_parser *call_parser_new(const struct call_form *f, bool thinks, const struct call_events *events)
+struct call_parser *call_parser_new(const struct call_form *f, const struct call_answer *a,
+                                    const struct call_events *events)
 {
 	struct call_parser *p = mem_alloc(sizeof(*p));
 	size_t n = n_styles(f);
 
-	*p = (struct call_parser){ .form = f, .events = *events, .state = thinks ? THOUGHT : START };
+	*p = (struct call_parser){ .form = f, .events = *events, .names = a->names,
+		                   .formatted = a->formatted };
+	p->thoughts = f->thought && !(a->formatted && f->kept);
+	p->state = a->thinks && p->thoughts ? THOUGHT : START;
 	p->first = mem_array(n, sizeof(*p->first));
 	p->further = mem_array(n, sizeof(*p->further));
 	p->head = mem_array(n, sizeof(*p->head));
@@ -64,7 +71,7 @@ struct call_parser *call_parser_new(const struct call_form *f, bool thinks, cons
 		p->head[i] = mem_strdup(buf_str(&head));
 		buf_release(&head);
 	}
-	if (f->lead && !thinks)
+	if (f->lead && !a->thinks)
 		call_parser_add(p, f->lead, strlen(f->lead));
 	return p;
 }
@@ -150,14 +157,17 @@ static enum found is_mark(const char *text, size_t n, const char *mark)
 	return n >= m ? WHOLE : PART;
 }
 
-/* The same, where a space of the head is white space or none. */
-static enum found is_head(const char *text, size_t n, const char *head)
+/* The same, where a space of the head is white space, `most` at most, or none. */
+static enum found is_head(const char *text, size_t n, const char *head, size_t most)
 {
 	size_t i = 0;
 
 	for (; *head; head++) {
+		size_t from = i;
 		while (*head == ' ' && i < n && is_space(text[i]))
 			i++;
+		if (i - from > most)
+			return NOTHING;
 		if (*head == ' ')
 			continue;
 		if (i == n)
@@ -170,6 +180,8 @@ static enum found is_head(const char *text, size_t n, const char *head)
 
 /* --- text --- */
 
+static size_t most_spaces(const struct call_parser *p) { return p->formatted ? CALL_SPACES : SIZE_MAX; }
+
 static enum found find_style(struct call_parser *p, const char *text, size_t n)
 {
 	enum found best = NOTHING;
@@ -177,7 +189,7 @@ static enum found find_style(struct call_parser *p, const char *text, size_t n)
 	for (size_t i = 0; p->form->styles[i].call; i++) {
 		const struct call_style *s = &p->form->styles[i];
 		enum found how = s->alone && p->state != START ? NOTHING :
-		                 s->alone                      ? is_head(text, n, p->head[i]) :
+		                 s->alone                      ? is_head(text, n, p->head[i], most_spaces(p)) :
 		                                                 is_mark(text, n, p->head[i]);
 		if (how == WHOLE)
 			p->style = s;
@@ -201,7 +213,7 @@ static void begin_call(struct call_parser *p, size_t at)
 	go(p, OPEN);
 	p->at = at;
 	p->want = p->first[p->style - p->form->styles];
-	p->n_name = 0;
+	p->n_name = p->n_spaces = 0;
 }
 
 /* What is held is white space and maybe the beginning of something: is it, or may it be? */
@@ -212,10 +224,10 @@ static bool hold(struct call_parser *p)
 	while (begin < p->at && is_space(p->raw.data[begin]))
 		begin++;
 	const char *text = p->raw.data + begin;
-	size_t n = p->at - begin;
-	if (!n || begin - p->from > SPACES)
-		return begin - p->from <= SPACES;
-	bool thinks = p->form->thought && (p->state == START || !p->form->kept);
+	size_t n = p->at - begin, most = p->formatted ? CALL_SPACES : SPACES;
+	if (!n || begin - p->from > most)
+		return begin - p->from <= most;
+	bool thinks = p->thoughts && (p->state == START || !p->form->kept);
 	enum found thought = thinks ? is_mark(text, n, p->form->thought) : NOTHING, silent = find_silent(p, text, n),
 		   style = find_style(p, text, n);
 	if (silent == WHOLE) {
@@ -232,9 +244,9 @@ static bool hold(struct call_parser *p)
 static void step_text(struct call_parser *p)
 {
 	p->at++;
-	if (hold(p))
+	if (!(p->formatted && p->state == TEXT) && hold(p))
 		return;
-	if (!is_space(p->raw.data[p->from]))
+	if (!is_space(p->raw.data[p->from]) || p->formatted)
 		p->state = TEXT;
 	say(p, 1);
 }
@@ -264,7 +276,8 @@ static bool take(struct call_parser *p, char c)
 	for (;; p->want += *p->want == ' ' ? 1 : 2) {
 		if (*p->want == ' ') {
 			if (is_space(c))
-				return true;
+				return p->n_spaces++ < most_spaces(p);
+			p->n_spaces = 0;
 		} else if (*p->want != '%') {
 			if (!*p->want || c != *p->want)
 				return false;
@@ -334,11 +347,27 @@ static void give_up(struct call_parser *p)
 		say(p, 1);
 }
 
+static bool is_known(const struct call_parser *p)
+{
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach (p->names, i, name) {
+		const char *text = json_string_value(name);
+		if (text && strlen(text) == p->n_name && !memcmp(text, p->name, p->n_name))
+			return true;
+	}
+	return !p->names;
+}
+
 static void step_call(struct call_parser *p)
 {
-	if (!take(p, p->raw.data[p->at]))
+	bool right = take(p, p->raw.data[p->at]),
+	     begins = right && *p->want == '%' && p->want[1] == 'a' && p->raw.data[p->at] == '{';
+
+	if (!right || (begins && !is_known(p)))
 		give_up(p);
-	else if (*p->want == '%' && p->want[1] == 'a' && p->raw.data[p->at] == '{')
+	else if (begins)
 		begin_arguments(p);
 	else
 		p->at++;
@@ -383,7 +412,7 @@ static void step_next(struct call_parser *p)
 	} else if (!p->form->single && c == further[strspn(further, " ")]) {
 		p->state = CALL;
 		p->want = further;
-		p->n_name = 0;
+		p->n_name = p->n_spaces = 0;
 	} else if (close_byte && c == close_byte) {
 		p->state = CLOSE;
 		p->want = close;

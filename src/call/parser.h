@@ -7,6 +7,8 @@
 #ifndef CALL_PARSER_H
 #define CALL_PARSER_H
 
+#include <jansson.h>
+
 #include "call/form.h"
 
 /* Any may be NULL. */
@@ -20,8 +22,14 @@ struct call_events {
 };
 
 struct call_parser;
-/* thinks: the prompt ends where a thought has begun. */
-struct call_parser *call_parser_new(const struct call_form *f, bool thinks, const struct call_events *events);
+/* How the answer was asked for. */
+struct call_answer {
+	bool thinks;    /* the prompt ends where a thought has begun */
+	bool formatted; /* calls, or a text of a format: once it is text all of it is (call_rules.format) */
+	const json_t *names; /* of tools: what calls another is text; borrowed; NULL: any may be called */
+};
+struct call_parser *call_parser_new(const struct call_form *f, const struct call_answer *a,
+                                    const struct call_events *events);
 void call_parser_add(struct call_parser *p, const char *text, size_t n);
 /* Nothing more comes. cut: something would have (its length was over): what may have been the beginning of a call is
  * left out then, else it is content. */

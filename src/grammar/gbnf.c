@@ -347,8 +347,12 @@ static struct expr *read_item(struct reader *r)
 	case '[': return read_class(r);
 	case '(': return read_group(r);
 	case '.': r->at++; return of_ranges(r, none, 0, true);
-	case '<':
-	case '!': return refuse(r, "tokens (<…>) are not understood, only texts");
+	case '!':
+		if (r->at + 1 < r->end && r->at[1] == '<')
+			return refuse(r, "tokens (<…>) are not understood, only texts");
+		r->at++;
+		return new_expr(r, EXPR_ONLY);
+	case '<': return refuse(r, "tokens (<…>) are not understood, only texts");
 	default:
 		return names(*r->at) ? read_name(r) :
 		                       refuse(r, "a text in quotes, a class, a name or a parenthesis was wanted");
@@ -457,6 +461,30 @@ static int read_all(struct reader *r)
 			return err_set(r->e, i ? "the grammar has no rule %.80s" : "the grammar has no rule root",
 			               r->rules[i].name);
 	return 0;
+}
+
+/* Behind what begins at `at` with a quote or bracket and ends with `end`. */
+static const char *behind(const char *at, const char *stop, char end)
+{
+	for (at++; at < stop && *at != end; at++)
+		at += *at == '\\' && at + 1 < stop;
+	return at + (at < stop);
+}
+
+void gbnf_rename(const struct buf *gbnf, const char *prefix, struct buf *out)
+{
+	const char *at = buf_str(gbnf), *stop = at + gbnf->len, *next;
+
+	for (; at < stop; at = next) {
+		next = at + 1;
+		if (*at == '"' || *at == '[' || *at == '{' || *at == '#')
+			next = behind(at, stop, *at == '[' ? ']' : *at == '{' ? '}' : *at == '#' ? '\n' : '"');
+		else if (names(*at))
+			buf_adds(out, prefix);
+		while (names(*at) && next < stop && names(*next))
+			next++;
+		buf_add(out, at, (size_t)(next - at));
+	}
 }
 
 int gbnf_read(struct network *w, const char *text, size_t n, struct err *e)

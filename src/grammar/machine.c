@@ -120,7 +120,7 @@ static void follow(struct machine *m, struct place p)
 		const struct edge *x = &m->w->edge[n->first + i];
 		if (x->kind == EDGE_BYTES)
 			bytes = true;
-		else if (x->kind == EDGE_NOTHING)
+		else if (x->kind != EDGE_CALL)
 			find(m, x->to, p.frame);
 		else
 			follow_call(m, p, x);
@@ -140,6 +140,23 @@ static void follow_all(struct machine *m)
 {
 	while (m->n_todo)
 		follow(m, m->found[m->todo[--m->n_todo]]);
+}
+
+/* All that is reached; where some of it came to an EDGE_ONLY, what is reached from there alone. */
+static void reach(struct machine *m)
+{
+	size_t n = 0;
+
+	follow_all(m);
+	for (size_t i = 0; i < m->n_found && n < GRAMMAR_WAYS; i++)
+		if (m->w->node[m->found[i].node].only)
+			m->kept[n++] = m->found[i];
+	if (!n)
+		return;
+	begin(m);
+	for (size_t i = 0; i < n; i++) /* before any is followed, which takes their place */
+		find(m, m->kept[i].node, m->kept[i].frame);
+	follow_all(m);
 }
 
 /* --- states --- */
@@ -221,7 +238,7 @@ static uint32_t step(struct machine *m, const struct state *s, uint8_t byte)
 				find(m, x->to, p.frame);
 		}
 	}
-	follow_all(m);
+	reach(m);
 	return state_of(m);
 }
 
@@ -284,7 +301,7 @@ void machine_init(struct machine *m, const struct network *w)
 	m->frame[0] = (struct frame){ 0 };
 	begin(m);
 	find(m, w->start[0], 0);
-	follow_all(m);
+	reach(m);
 	if (state_of(m) != STATE_FIRST && !m->cut)
 		BUG("a grammar that cannot begin");
 }

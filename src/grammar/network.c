@@ -2,7 +2,7 @@
  * is known before any text: how many frames its way to the end takes.
  *
  *     need(n) = the least over its edges of    0                                        n is the end
- *                                              need(to)                                 bytes, nothing
+ *                                              need(to)                                 bytes, nothing, only
  *                                              need(start of rule)                      a call behind which the rule
  * ends max(need(to), 1 + need(start of rule))   a call
  *
@@ -70,6 +70,15 @@ static void add_nothing(struct building *b, uint32_t from, uint32_t to)
 static void add_call(struct building *b, uint32_t from, uint32_t to, uint32_t rule)
 {
 	add_edge(b, from, (struct edge){ .kind = EDGE_CALL, .rule = rule, .to = to });
+}
+
+/* `to` by a node that nothing else leads to. */
+static void add_only(struct building *b, uint32_t from, uint32_t to)
+{
+	uint32_t here = new_node(b);
+
+	add_edge(b, from, (struct edge){ .kind = EDGE_ONLY, .to = here });
+	add_nothing(b, here, to);
 }
 
 static uint32_t new_rule(struct building *b, const struct expr *is)
@@ -215,6 +224,7 @@ static void add_expr(struct building *b, uint32_t from, uint32_t to, const struc
 	case EXPR_SEQUENCE: add_sequence(b, from, to, x); break;
 	case EXPR_REPEAT: add_repeat(b, from, to, x); break;
 	case EXPR_RULE: add_call(b, from, to, x->u.rule); break;
+	case EXPR_ONLY: add_only(b, from, to); break;
 	case EXPR_CHOICE:
 		for (size_t i = 0; i < x->n; i++)
 			add_expr(b, from, to, x->u.item[i]);
@@ -245,6 +255,7 @@ static void sort_edges(struct building *b)
 		struct edge *x = &w->edge[n->first + n->n++];
 		*x = b->edge[i].edge;
 		x->tail = x->kind == EDGE_CALL && w->node[x->to].end;
+		w->node[x->to].only |= x->kind == EDGE_ONLY;
 	}
 }
 
@@ -377,6 +388,8 @@ static void settle(struct network *w)
 
 /* --- rules that begin with themselves --- */
 
+static bool is_nothing(const struct edge *x) { return x->kind == EDGE_NOTHING || x->kind == EDGE_ONLY; }
+
 /* Which nodes reach the end of their rule without a byte. */
 static void find_empty(const struct network *w, bool *empty)
 {
@@ -394,8 +407,7 @@ static void find_empty(const struct network *w, bool *empty)
 		empty[n] = true;
 		for (uint32_t at = p.first[n]; at < p.first[n + 1]; at++) {
 			const struct edge *x = &w->edge[p.edge[at]];
-			if (x->kind == EDGE_NOTHING ||
-			    (x->kind == EDGE_CALL && empty[x->to] && empty[w->start[x->rule]]))
+			if (is_nothing(x) || (x->kind == EDGE_CALL && empty[x->to] && empty[w->start[x->rule]]))
 				put(&todo, p.from[at]);
 		}
 	}
@@ -419,7 +431,7 @@ static void first_calls(const struct network *w, const bool *empty, uint32_t sta
 			const struct edge *x = &w->edge[w->node[n].first + i];
 			if (x->kind == EDGE_CALL)
 				put(calls, x->rule);
-			if (x->kind == EDGE_NOTHING || (x->kind == EDGE_CALL && empty[w->start[x->rule]]))
+			if (is_nothing(x) || (x->kind == EDGE_CALL && empty[w->start[x->rule]]))
 				put(&todo, x->to);
 		}
 	}

@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "grammar/chars.h"
 
-enum expr_kind { EXPR_BYTES, EXPR_CHARS, EXPR_SEQUENCE, EXPR_CHOICE, EXPR_REPEAT, EXPR_RULE };
+enum expr_kind { EXPR_BYTES, EXPR_CHARS, EXPR_SEQUENCE, EXPR_CHOICE, EXPR_REPEAT, EXPR_RULE, EXPR_ONLY };
 #define REPEAT_FOREVER UINT32_MAX
 
 struct expr {
@@ -33,7 +33,7 @@ struct rule {
 	const struct expr *is;
 };
 
-enum edge_kind { EDGE_BYTES, EDGE_NOTHING, EDGE_CALL };
+enum edge_kind { EDGE_BYTES, EDGE_NOTHING, EDGE_CALL, EDGE_ONLY /* nothing, and no other way goes on */ };
 
 struct edge {
 	uint32_t to;   /* after a call: where it comes back to */
@@ -46,6 +46,7 @@ struct node {
 	uint32_t first, n; /* edges */
 	uint16_t need;     /* frames that are needed above it to end its rule; NEVER: it cannot */
 	bool end;          /* of its rule */
+	bool only;         /* behind an EDGE_ONLY, which alone leads to it */
 };
 #define NEVER UINT16_MAX
 

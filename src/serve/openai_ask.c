@@ -533,6 +533,7 @@ struct ask *ask_read(struct openai *s, const json_t *sent, bool chat, struct htt
 	}
 	a->model = mem_strdup(model);
 	ask_read_calls(a);
+	buf_release(&a->format);
 	return a;
 }
 
@@ -553,6 +554,8 @@ void ask_free(struct ask *a)
 		mem_free(a->stop[i]);
 	charge_release(a->s, &a->charge);
 	grammar_free(a->grammar);
+	buf_release(&a->format);
+	json_decref(a->callable);
 	sampler_choice_release(&a->sampling);
 	sampler_release(&a->work);
 	json_decref(a->own);

@@ -197,6 +197,6 @@ int ask_constrain(struct ask *a, const json_t *sent, struct http_reply *r)
 	}
 	if (status == 0 && gbnf.len && !(a->grammar = openai_grammar(a->s, &gbnf, false, &e)))
 		status = refuse(r, said, "'%s': %s", said, e.msg);
-	buf_release(&gbnf);
+	a->format = gbnf;
 	return status;
 }

@@ -144,7 +144,9 @@ struct ask {
 	char **stop; /* [n_stop] */
 	size_t n_stop;
 	struct grammar *grammar; /* what answers are to be texts of, or NULL */
+	struct buf format;      /* its GBNF, until it is known whether there are tools too */
 	const struct call_form *call_form; /* of tools that it has, or NULL */
+	json_t *callable;       /* their names */
 	bool thinks;            /* the prompt ends where a thought has begun */
 	struct sampler_choice sampling;
 	struct logit_bias *bias;

@@ -3,6 +3,7 @@
  *
  *     tool_choice    none: the model is told of no tool. auto: text or calls. required, a function's name: a call.
  *                    allowed_tools: only these, of which it is told all the same
+ *     response_format … beside them: a call, or a text of the format; where a call is required, that
  *     strict: false  a function's arguments are any JSON object; else they are what its `parameters` allow, which
  *                    are refused where they cannot be compiled
  *
@@ -222,21 +223,26 @@ static const json_t *schema_of(const json_t *tool, json_t *made)
 	return schema;
 }
 
-static int write_grammar(struct openai *s, const json_t *tools, const struct wanted *w, struct call_rules *rules,
+static int write_grammar(struct ask *a, const json_t *tools, const struct wanted *w, struct call_rules *rules,
                          struct buf *gbnf, struct err *e)
 {
+	struct openai *s = a->s;
 	struct call_tool *list = mem_array(json_array_size(tools) + 1, sizeof(*list));
 	json_t *made = json_array();
 
+	a->callable = json_array();
 	for (size_t i = 0; i < json_array_size(tools); i++) {
 		const json_t *tool = json_array_get(tools, i);
-		if (is_allowed(w, name_of(tool)))
-			list[rules->n_tools++] = (struct call_tool){ name_of(tool), schema_of(tool, made) };
+		if (!is_allowed(w, name_of(tool)))
+			continue;
+		list[rules->n_tools++] = (struct call_tool){ name_of(tool), schema_of(tool, made) };
+		json_array_append_new(a->callable, json_string(name_of(tool)));
 	}
 	rules->form = chat_of(s)->form;
 	rules->thoughts = chat_of(s)->thoughts;
 	rules->tools = list;
 	rules->required = w->required;
+	rules->format = a->format.len ? &a->format : NULL;
 	int status = call_grammar(rules, gbnf, e);
 	json_decref(made);
 	mem_free(list);
@@ -319,12 +325,11 @@ int ask_tools(struct ask *a, const json_t *sent, const struct buf *prompt, struc
 	const json_t *tools;
 	int status = read_tools(sent, &tools, &w, r);
 
-	if (status == 0 && tools && a->grammar)
-		status = refuse(r, "tools",
-		                "'tools' stand beside no other shape of the answer (response_format, grammar …)");
 	if (status == 0 && tools) {
+		grammar_free(a->grammar); /* it is a part of what follows */
+		a->grammar = NULL;
 		rules.thinks = a->thinks = call_chat_thinks(chat_of(a->s), buf_str(prompt), prompt->len);
-		if (write_grammar(a->s, tools, &w, &rules, &gbnf, &e) < 0)
+		if (write_grammar(a, tools, &w, &rules, &gbnf, &e) < 0)
 			status = refuse(r, "tools", "'tools': %s%s", e.msg,
 			                strncmp(e.msg, "tool ", 5) ? "" :
 			                                             "; with \"strict\": false its arguments may be "
@@ -342,6 +347,7 @@ void ask_read_calls(struct ask *a)
 {
 	for (size_t i = 0; a->call_form && i < a->n_choices; i++) {
 		struct call_events events = { on_text, on_thought, on_call, on_arguments, on_end, &a->choices[i] };
-		a->choices[i].parser = call_parser_new(a->call_form, a->thinks, &events);
+		struct call_answer how = { a->thinks, a->format.len > 0, a->callable };
+		a->choices[i].parser = call_parser_new(a->call_form, &how, &events);
 	}
 }

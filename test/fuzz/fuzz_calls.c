@@ -12,11 +12,11 @@ static void text(void *ctx, const char *s, size_t n) { buf_add(ctx, s, n); }
 static void call(void *ctx, const char *name) { buf_addf(ctx, "\1%s\1", name); }
 static void end(void *ctx, bool whole) { buf_addc(ctx, whole ? '\2' : '\3'); }
 
-static void read_answer(const struct call_form *f, const char *s, size_t n, size_t step, bool thinks, bool cut,
-                        struct buf *out)
+static void read_answer(const struct call_form *f, const char *s, size_t n, size_t step, const struct call_answer *how,
+                        bool cut, struct buf *out)
 {
 	struct call_events events = { text, text, call, text, end, out };
-	struct call_parser *p = call_parser_new(f, thinks, &events);
+	struct call_parser *p = call_parser_new(f, how, &events);
 
 	for (size_t i = 0; i < n; i += step)
 		call_parser_add(p, s + i, MIN(step, n - i));
@@ -33,11 +33,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	while (call_form_table[forms])
 		forms++;
 	const struct call_form *f = call_form_table[data[0] % forms];
-	bool thinks = (data[1] & 1) && f->thought, cut = data[1] & 2;
+	struct call_answer how = { .thinks = (data[1] & 1) && f->thought, .formatted = data[1] & 0x80 };
+	bool cut = data[1] & 2;
 	struct buf whole = BUF_INIT, parts = BUF_INIT;
 	const char *s = (const char *)data + 2;
-	read_answer(f, s, n - 2, MAX(n, 1), thinks, cut, &whole);
-	read_answer(f, s, n - 2, 1 + (data[1] >> 2) % 7, thinks, cut, &parts);
+	read_answer(f, s, n - 2, MAX(n, 1), &how, cut, &whole);
+	read_answer(f, s, n - 2, 1 + (data[1] >> 2) % 7, &how, cut, &parts);
 	if (whole.len != parts.len || memcmp(buf_str(&whole), buf_str(&parts), whole.len) != 0)
 		BUG("%s: %s, not %s", f->name, buf_str(&parts), buf_str(&whole));
 	if (whole.len > 2 * n + 8)

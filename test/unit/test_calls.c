@@ -49,12 +49,12 @@ static void on_arguments(void *ctx, const char *text, size_t n) { buf_add(&((str
 static void on_end(void *ctx, bool whole) { buf_adds(&((struct told *)ctx)->text, whole ? ")" : "…"); }
 
 /* In pieces of `step` bytes. */
-static void read_answer(const struct call_form *f, const char *answer, size_t step, bool thinks, bool cut,
-                        struct buf *out)
+static void read_as(const struct call_form *f, const struct call_answer *how, const char *answer, size_t step, bool cut,
+                    struct buf *out)
 {
 	struct told t = { .kind = 't' };
 	struct call_events events = { on_text, on_thought, on_call, on_arguments, on_end, &t };
-	struct call_parser *p = call_parser_new(f, thinks, &events);
+	struct call_parser *p = call_parser_new(f, how, &events);
 
 	for (size_t n = strlen(answer), i = 0; i < n; i += step)
 		call_parser_add(p, answer + i, MIN(step, n - i));
@@ -64,6 +64,12 @@ static void read_answer(const struct call_form *f, const char *answer, size_t st
 	buf_clear(out);
 	buf_add(out, buf_str(&t.text), t.text.len);
 	buf_release(&t.text);
+}
+
+static void read_answer(const struct call_form *f, const char *answer, size_t step, bool thinks, bool cut,
+                        struct buf *out)
+{
+	read_as(f, &(struct call_answer){ .thinks = thinks }, answer, step, cut, out);
 }
 
 /* --- answers of every form --- */
@@ -213,7 +219,8 @@ static struct grammar *compile(const struct call_form *f, bool required, bool pa
 {
 	json_t *add = json_loads(add_schema, 0, NULL), *say = json_loads(say_schema, 0, NULL);
 	struct call_tool tools[] = { { "add", add }, { "say", say } };
-	struct call_rules r = { f, tools, ARRAY_LEN(tools), required, parallel, true, thinks };
+	struct call_rules r = { .form = f, .tools = tools, .n_tools = ARRAY_LEN(tools), .required = required,
+		                .parallel = parallel, .thoughts = true, .thinks = thinks };
 	struct buf gbnf = BUF_INIT;
 	struct grammar *g = call_grammar(&r, &gbnf, e) == 0 ? grammar_new(buf_str(&gbnf), gbnf.len, v, e) : NULL;
 
@@ -429,7 +436,7 @@ static void check_refused(struct test *t)
 {
 	json_t *bad = json_loads("{\"type\": \"object\", \"properties\": {\"x\": {\"not\": {}}}}", 0, NULL);
 	struct call_tool tool = { "f", bad };
-	struct call_rules r = { call_form_by_name("hermes"), &tool, 1, false, true, false, false };
+	struct call_rules r = { .form = call_form_by_name("hermes"), .tools = &tool, .n_tools = 1, .parallel = true };
 	struct buf gbnf = BUF_INIT;
 	struct err e = ERR_INIT;
 
@@ -475,8 +482,100 @@ static void check_told(struct test *t)
 	}
 }
 
+/* --- a call, or a text of a format --- */
+
+static const char number[] = "root ::= \"{\" ws name ws \":\" ws [0-9]+ \"}\" # a number\nws ::= [ \\n]*\n"
+                             "name ::= \"\\\"\" [a-z\\]]{1,8} \"\\\"\"",
+		  any[] = "root ::= .*";
+
+/* told: NULL where it is not allowed. */
+static const struct {
+	const char *form, *format, *answer, *told;
+} beside[] = {
+	{ "hermes", number, "{\"x\": 12}", "{\"x\": 12}" },
+	{ "hermes", number,
+	  "\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n</tool_call>", "add({\"a\": 1})" },
+	{ "hermes", number, "Well {\"x\": 12}", NULL },
+	{ "hermes", number, "<think>so</think>{\"x\": 12}", NULL },
+	{ "hermes", any, "<tool_call>{\"name\": \"add\", \"arguments\": {\"b\": 1}}</tool_call>", NULL },
+	{ "hermes", any, "a <tool_call>{\"name\": \"add\", \"arguments\": {\"b\": 1}}</tool_call>",
+	  "a <tool_call>{\"name\": \"add\", \"arguments\": {\"b\": 1}}</tool_call>" },
+	{ "llama", NULL, "{\"name\": \"add\", \"parameters\": {\"a\": 1}}", "add({\"a\": 1})" },
+	{ "llama", NULL, "{\"name\": \"add\", \"parameters\": {\"b\": 1}}", NULL },
+	{ "llama", any, " {  \"name\": \t\"add\", \"parameters\":   {\"b\": 1}}", NULL },
+	{ "llama", any, "{                     \"name\": \"add\", \"parameters\": {\"b\": 1}}",
+	  "{                     \"name\": \"add\", \"parameters\": {\"b\": 1}}" },
+	{ "llama", any, "                     {\"name\": \"add\", \"parameters\": {\"b\": 1}}",
+	  "                     {\"name\": \"add\", \"parameters\": {\"b\": 1}}" },
+	{ "llama", NULL, "{\"name\": \"adds\", \"parameters\": {\"b\": 1}}",
+	  "{\"name\": \"adds\", \"parameters\": {\"b\": 1}}" },
+	{ "llama", NULL, "{\"name\": \"add\", \"age\": [\"<|python_tag|>\"]}",
+	  "{\"name\": \"add\", \"age\": [\"<|python_tag|>\"]}" },
+	{ "mistral_args", NULL, "{\"x\": \"[TOOL_CALLS]add[ARGS]{}\"}", "{\"x\": \"[TOOL_CALLS]add[ARGS]{}\"}" },
+	{ "recipient", NULL, "all\n{\"x\": \">>>add\"}", "{\"x\": \">>>add\"}" },
+	{ "recipient", NULL, "say\n{\"t\": \"\"}", "say({\"t\": \"\"})" },
+	{ "recipient", NULL, "{\"x\": 1}", NULL },
+	{ "command", NULL, "<|START_THINKING|>I\n<|END_THINKING|><|START_RESPONSE|>{\"x\": 1}", "[I\n]{\"x\": 1}" },
+	{ "command", any, "<|START_RESPONSE|>x<|END_RESPONSE|>", "x<|END_RESPONSE|>" },
+	{ "harmony", number,
+	  "<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>{\"x\":1}",
+	  "[Hm]{\"x\":1}" },
+	{ "harmony", number, "<|channel|>analysis<|message|>Hm<|end|>", NULL },
+};
+
+static struct grammar *compile_beside(const struct call_form *f, const char *format, bool required, struct err *e)
+{
+	json_t *add = json_loads(add_schema, 0, NULL), *say = json_loads(say_schema, 0, NULL);
+	struct call_tool tools[] = { { "add", add }, { "say", say } };
+	struct buf gbnf = BUF_INIT, text = BUF_INIT;
+	struct call_rules r = { .form = f, .tools = tools, .n_tools = ARRAY_LEN(tools), .required = required,
+		                .format = &text, .parallel = true, .thoughts = true };
+
+	if (format)
+		buf_adds(&text, format);
+	else
+		grammar_of_json(&text);
+	struct grammar *g = call_grammar(&r, &gbnf, e) == 0 ? grammar_new(buf_str(&gbnf), gbnf.len, NULL, e) : NULL;
+	buf_release(&gbnf);
+	buf_release(&text);
+	json_decref(add);
+	json_decref(say);
+	return g;
+}
+
+static void check_beside(struct test *t)
+{
+	json_t *names = json_pack("[s, s]", "add", "say");
+	struct call_answer how = { .formatted = true, .names = names };
+	struct buf told = BUF_INIT;
+
+	test_case(t, "beside a format an answer is a call or a text of it, and what begins as a call is one");
+	for (size_t i = 0; i < ARRAY_LEN(beside); i++) {
+		struct err e = ERR_INIT;
+		const struct call_form *f = call_form_by_name(beside[i].form);
+		struct grammar *g = compile_beside(f, beside[i].format, false, &e),
+			       *must = compile_beside(f, beside[i].format, true, &e);
+		const char *answer = beside[i].answer, *wanted = beside[i].told;
+		size_t n = strlen(answer);
+		CHECK_MSG(t, g && must, "%s: %s", beside[i].form, e.msg);
+		if (g && must) {
+			CHECK_MSG(t, grammar_accepts(g, answer, n, NULL) == (wanted != NULL), "%s", answer);
+			CHECK_MSG(t, !grammar_accepts(must, answer, n, NULL) || strchr(wanted, '('), "%s", answer);
+		}
+		for (size_t step = 1; wanted && step <= n; step++) {
+			read_as(f, &how, answer, step, false, &told);
+			CHECK_MSG(t, !strcmp(buf_str(&told), wanted), "%s by %zu: %s", answer, step, buf_str(&told));
+		}
+		grammar_free(g);
+		grammar_free(must);
+	}
+	buf_release(&told);
+	json_decref(names);
+}
+
 void test_calls(struct test *t)
 {
+	check_beside(t);
 	check_read(t);
 	check_cut(t);
 	check_allowed(t);
