@@ -65,13 +65,13 @@ static struct st_tensor part_of(const struct checkpoint *c, size_t param, int pa
 /* All parts, those of one parameter beside each other. */
 struct parts { struct arena mem; struct st_tensor *items; size_t n; };
 
-/* What is no parameter's comes last. */
-static void list_kept(struct parts *all, const struct params *kept)
+/* What is no parameter's comes last: the numbers w, laid out as params are. */
+static void list_beside(struct parts *all, const char *what, const struct params *params, float *w)
 {
-	for (size_t i = 0; i < kept->n_items; i++) {
-		const struct param *p = &kept->items[i];
-		struct st_tensor x = { .name = arena_printf(&all->mem, "kept.%s", p->name), .dtype = DTYPE_F32,
-			               .n_dims = p->n_dims, .data = kept->w + p->offset,
+	for (size_t i = 0; i < params->n_items; i++) {
+		const struct param *p = &params->items[i];
+		struct st_tensor x = { .name = arena_printf(&all->mem, "%s.%s", what, p->name), .dtype = DTYPE_F32,
+			               .n_dims = p->n_dims, .data = w + p->offset,
 			               .bytes = p->n * sizeof(float) };
 		memcpy(x.dim, p->dim, sizeof(x.dim));
 		all->items[all->n++] = x;
@@ -83,12 +83,14 @@ static struct parts list_parts(const struct checkpoint *c, bool whole)
 {
 	struct parts all = { .mem = ARENA_INIT };
 	size_t kept = c->kept ? c->kept->n_items : 0;
-	all.items = arena_array(&all.mem, (1 + OPTIM_STATES) * c->params->n_items + kept, sizeof(*all.items));
+	all.items = arena_array(&all.mem, (2 + OPTIM_STATES) * c->params->n_items + kept, sizeof(*all.items));
 	for (size_t i = 0; i < c->params->n_items; i++)
 		for (int part = 0; part < parts_of(c, i) && (whole || is_own(c, i)); part++)
 			all.items[all.n++] = part_of(c, i, part, &all.mem);
 	if (c->kept && (whole || !c->part))
-		list_kept(&all, c->kept);
+		list_beside(&all, "kept", c->kept, c->kept->w);
+	if (c->reference && (whole || !c->part))
+		list_beside(&all, "reference", c->params, c->reference);
 	return all;
 }
 
@@ -195,6 +197,7 @@ static void put_hashes(json_t *j, const struct checkpoint *c)
 	struct checkpoint weights = *c;
 
 	weights.optim = NULL;
+	weights.reference = NULL;
 	put_hash(j, "weights_hash", &weights);
 	put_hash(j, "state_hash", c);
 }

@@ -3,6 +3,7 @@
  *     state.safetensors    w.<name> of every parameter: the weights as they are trained (f32, rows in the order of the
  *                          model's file); <state>.<name>: its optimizer's state, as the optimizer's row lists it;
  *                          kept.<name>: what is kept beside the weights (adapter.kept)
+ *                          reference.<name>: the numbers of a reference that follows the weights (train/synced.h)
  *                          of a run on several ranks there are state-00001-of-00004.safetensors …: each rank's has
  *                          the parameters that it updates. Any number of ranks reads either.
  *     trainer_state.json   the step, what the caller wants to know again, the optimizer, hashes
@@ -22,6 +23,7 @@
 struct checkpoint {
 	const struct params *params;     /* its w is written, or read into */
 	const struct params *kept;       /* the same, of numbers that are not trained; NULL: there are none */
+	float *reference;                /* the same, in the layout of params; NULL: there is none */
 	const struct optim *optim;       /* started; its state likewise */
 	json_t *facts;                   /* write: borrowed; read: new */
 	int (*beside)(void *ctx, const char *dir, struct err *e); /* writes more files into dir, or NULL */

@@ -58,7 +58,10 @@ int group_check(const void *options, struct err *e)
 	if (o->rollout.num_generations < 2)
 		return err_set(e, "--num-generations %lld: an answer is compared with others to the same prompt, so 2 "
 		                  "or more were wanted", (long long)o->rollout.num_generations);
-	return reward_check(&o->reward, e);
+	if (o->synced.sync && o->beta == 0)
+		return err_set(e, "--sync-ref-model is of a reference, and with --beta 0 none is asked: a --beta above "
+		                  "0 is wanted");
+	return synced_check(&o->synced, e) < 0 ? -1 : reward_check(&o->reward, e);
 }
 
 /* The row that each document is of: rows in their order give a document each, or none. */
@@ -117,6 +120,11 @@ void group_maxima(const struct objective_run *o, struct objective_maxima *m)
 }
 
 long group_repeats(const void *options) { return (long)((const struct group_options *)options)->num_iterations; }
+
+const struct synced_options *group_synced(const void *options)
+{
+	return &((const struct group_options *)options)->synced;
+}
 
 static int open_rewards(struct group_policy *g, struct objective_run *o, struct objective_plan *p, struct err *e)
 {

@@ -22,6 +22,7 @@ struct group_options {
 	int64_t num_iterations;
 	double beta, epsilon, epsilon_high; /* epsilon_high NAN: epsilon */
 	bool mask_truncated;
+	struct synced_options synced;
 };
 
 #define GROUP_OPTS(s, f, generations_, beta_, beta_help_) \
@@ -34,6 +35,7 @@ struct group_options {
 	                  "how far above 1 (default: --epsilon); cispo: the largest ratio itself"), \
 		OPT_FLAG("mask-truncated-completions", s, f.mask_truncated, "false", \
 	                 "answers that were cut teach nothing"), \
+		SYNCED_OPTS(s, f.synced), \
 		REWARD_OPTS(s, f.reward), DOCTOR_OPT(s, f.doctor)
 
 struct group_kind {
@@ -77,6 +79,7 @@ const double *group_rewards(const struct objective_run *o);
 void group_close(struct objective_run *o);
 void group_maxima(const struct objective_run *o, struct objective_maxima *m);
 long group_repeats(const void *options);
+const struct synced_options *group_synced(const void *options);
 int group_plan(struct objective_run *o, struct objective_plan *p, struct err *e);
 int group_documents(const struct objective_run *o, long step, const struct document *const *docs, size_t n,
                     const struct document **out, size_t *made, struct err *e);

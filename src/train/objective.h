@@ -27,6 +27,7 @@
 #include "model/export.h"
 #include "model/graph.h"
 #include "op/pass.h"
+#include "train/synced.h"
 
 enum { OBJECTIVE_METRICS = 32 /* at most */, OBJECTIVE_SCRATCH = 3 };
 #define OBJECTIVE_FILE "objective.safetensors"
@@ -60,6 +61,7 @@ struct objective_run {
 	double micro_batches, steps;
 	uint64_t seed;
 	int32_t max_length;            /* of a document */
+	struct synced *synced;         /* its reference's own numbers; NULL: it stays */
 	struct work *computed;         /* what documents and evaluate compute is added here */
 };
 
@@ -122,6 +124,9 @@ struct objective {
 	/* The column "reference" (PER_LABEL) is the log-probability that the model had at the start, with the bits that
 	 * the first step will find: made once, kept, and filled in by the trainer. */
 	bool reference;
+	/* Of its options, whether the reference follows what is trained; NULL: it cannot. With the column
+	 * "reference" it is then asked anew before each step. */
+	const struct synced_options *(*synced)(const void *options);
 	/* The model is made one that classifies (model/classifier.h): a document is trained on where its own token is,
 	 * a decoder's last, an encoder's first. Rows have labels (shape.labelled), or roles. */
 	bool labelled;

@@ -23,7 +23,7 @@
  *     w(y) = exp(mean over the tokens of y of log π(token) − log Σ_v π(v)²)
  * At temperature ½ a token has π²/Σ π², whose logarithm less log π is that difference: a look at it says so.
  *
- * Not here: a reference that follows. */
+ * The reference is what the run began as, or follows it (--sync-ref-model, train/synced.h). */
 #include "train/pairs.h"
 
 #include <math.h>
@@ -38,6 +38,7 @@ struct dpo {
 	const char *loss_type, *loss_weights, *divergence;
 	double beta, label_smoothing, divergence_alpha, discopop_tau, ld_alpha;
 	bool weighting;
+	struct synced_options synced;
 };
 
 /* --- the losses --- */
@@ -234,6 +235,7 @@ static const struct opt dpo_opts[] = {
 	OPT_FLAG("use-weighting", struct dpo, weighting, "false",
 	         "pairs count as far as the model would say them now (WPO)"),
 	OPT_FLOAT("discopop-tau", struct dpo, discopop_tau, "0.05", 1e-6, 1e6, "discopop: its temperature"),
+	SYNCED_OPTS(struct dpo, synced),
 	OPT_END
 };
 
@@ -327,7 +329,7 @@ static int dpo_check(const void *options, struct err *e)
 	const struct dpo *d = options;
 	struct mix m;
 
-	if (pairs_check_beta(d->beta, "dpo", e) < 0)
+	if (pairs_check_beta(d->beta, "dpo", e) < 0 || synced_check(&d->synced, e) < 0)
 		return -1;
 	if (read_mix(&m, d, e) < 0)
 		return -1;
@@ -485,6 +487,8 @@ static void dpo_whole(const struct objective_run *o, const struct document *cons
 
 /* --- what is sorted --- */
 
+static const struct synced_options *dpo_synced(const void *options) { return &((const struct dpo *)options)->synced; }
+
 static bool dpo_looks(const void *options)
 {
 	struct err ignored = ERR_INIT;
@@ -628,6 +632,7 @@ const struct objective objective_dpo = {
 	.roles = roles,
 	.columns = columns,
 	.reference = true,
+	.synced = dpo_synced,
 	.metrics = metrics,
 	.loss_types = loss_types,
 	.check = dpo_check,

@@ -239,6 +239,7 @@ const struct objective objective_grpo = {
 	.close = group_close,
 	.maxima = group_maxima,
 	.repeats = group_repeats,
+	.synced = group_synced,
 	.plan = group_plan,
 	.documents = group_documents,
 	.record = group_record,

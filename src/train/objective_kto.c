@@ -27,6 +27,7 @@ enum { KTO_CHOSEN, KTO_REJECTED, KTO_LOGP_CHOSEN, KTO_LOGP_REJECTED, KTO_KL };
 struct kto {
 	const char *loss_type;
 	double beta, weight[2];
+	struct synced_options synced;
 };
 
 struct kto_state { double kl, sum, n; };
@@ -37,6 +38,7 @@ static const struct opt kto_opts[] = {
 	OPT_STRING("loss-type", struct kto, loss_type, "kto", "NAME", "kto: kto or apo_zero_unpaired"),
 	OPT_FLOAT("desirable-weight", struct kto, weight[DESIRABLE], "1", 0, 1e6, "how much good answers count"),
 	OPT_FLOAT("undesirable-weight", struct kto, weight[UNDESIRABLE], "1", 0, 1e6, "how much the others count"),
+	SYNCED_OPTS(struct kto, synced),
 	OPT_END
 };
 
@@ -44,11 +46,15 @@ static const char *const loss_types[] = { "kto", "apo_zero_unpaired", NULL };
 
 static bool has_kl(const void *options) { return !strcmp(((const struct kto *)options)->loss_type, "kto"); }
 
+static const struct synced_options *kto_synced(const void *options) { return &((const struct kto *)options)->synced; }
+
 static int kto_check(const void *options, struct err *e)
 {
 	const struct kto *k = options;
 
-	return pairs_check_beta(k->beta, "kto", e) < 0 ? -1 : objective_loss_type(&objective_kto, k->loss_type, e);
+	if (pairs_check_beta(k->beta, "kto", e) < 0 || synced_check(&k->synced, e) < 0)
+		return -1;
+	return objective_loss_type(&objective_kto, k->loss_type, e);
 }
 
 /* One-sided rows have nothing to be told apart by. */
@@ -200,6 +206,7 @@ const struct objective objective_kto = {
 	.roles = roles,
 	.columns = columns,
 	.reference = true,
+	.synced = kto_synced,
 	.sequential = true,
 	.metrics = metrics,
 	.loss_types = loss_types,

@@ -125,6 +125,7 @@ const struct objective objective_rloo = {
 	.close = group_close,
 	.maxima = group_maxima,
 	.repeats = group_repeats,
+	.synced = group_synced,
 	.plan = group_plan,
 	.documents = group_documents,
 	.record = group_record,

@@ -159,8 +159,10 @@ static int open_score(struct rollout *r, struct score *s, const struct overlay *
 
 static int open_scores(struct rollout *r, int scores, struct objective_plan *p, struct err *e)
 {
-	p->base |= (scores & SCORE_UNDER) != 0;
-	if (scores & SCORE_UNDER && open_score(r, &r->scores[0], under_trained(r->run), &r->under, p, e) < 0)
+	const struct overlay *reference = r->run->synced ? r->run->overlay : under_trained(r->run);
+
+	p->base |= scores & SCORE_UNDER && !r->run->synced;
+	if (scores & SCORE_UNDER && open_score(r, &r->scores[0], reference, &r->under, p, e) < 0)
 		return -1;
 	return scores & SCORE_POLICY ? open_score(r, &r->scores[1], r->run->overlay, &r->policy, p, e) : 0;
 }
@@ -397,8 +399,14 @@ int rollout_score(struct rollout *r, struct err *e)
 
 	for (size_t i = 0; i < r->n; i++)
 		docs[i] = &r->items[i].document;
-	for (size_t i = 0; i < ARRAY_LEN(r->scores) && !status; i++)
+	for (size_t i = 0; i < ARRAY_LEN(r->scores) && !status; i++) {
+		struct synced *synced = &r->under == r->scores[i].to ? r->run->synced : NULL;
+		if (synced)
+			synced_swap(synced);
 		status = r->scores[i].scorer ? score_all(r, r->scores[i].scorer, docs, e) : 0;
+		if (synced)
+			synced_swap(synced);
+	}
 	mem_free(docs);
 	return status;
 }

@@ -423,7 +423,7 @@ static int open_parts(struct trainer *t, struct trainer_base *beside, struct err
 	trainer_room_windows(t);
 	if (trainer_check_groups(t, e) < 0 || reference_open(t, e) < 0 || trainer_feed(t, e) < 0 ||
 	    (t->has_adapter && adapter_plan(&t->adapter, t->schedule.steps, e) < 0) || join_objective(t, e) < 0 ||
-	    balance_open(t, e) < 0)
+	    trainer_open_synced(t, e) < 0 || balance_open(t, e) < 0)
 		return -1;
 	penalty_layer_rates(t);
 	make_optimizer(t);
@@ -549,7 +549,7 @@ int trainer_begin(struct trainer *t, struct err *e)
 		BUG("a trainer started twice");
 	if ((t->has_adapter && !t->goes_on && adapter_start(&t->adapter, t->model, t->pool, e) < 0) ||
 	    trainer_draw_own_texts(t, e) < 0 || (!t->has_adapter && copy_weights(t, e) < 0) || qat_begin(t, e) < 0 ||
-	    trainer_make_reference(t, e) < 0)
+	    synced_start(&t->synced, e) < 0 || trainer_make_reference(t, e) < 0)
 		return -1;
 	return t->objective.row->begin ? t->objective.row->begin(&t->objective, e) : 0;
 }
@@ -714,6 +714,7 @@ static int update(struct trainer *t, float *gradient, struct step_metrics *m, st
 	moved_tell(t, m);
 	if (t->has_adapter)
 		follow(t, gradient);
+	synced_step(&t->synced, t->step + 1);
 	return 0;
 }
 
@@ -748,7 +749,7 @@ int step_begin(struct trainer *t, struct err *e)
 	if (order_take(t, &now->documents, e) < 0)
 		return -1;
 	now->micros = cut(t, now->documents);
-	if (look_whole(t, false, e) < 0)
+	if (synced_refer(t, e) < 0 || look_whole(t, false, e) < 0)
 		return -1;
 	share_begin(t);
 	now->metrics.learning_rate =
@@ -873,6 +874,7 @@ void trainer_close(struct trainer *t)
 	scorer_free(t->reference);
 	look_release(&t->looking);
 	reference_release(&t->other);
+	synced_release(&t->synced);
 	forgetting_release(&t->forgetting);
 	safety_release(&t->safety);
 	if (t->params)

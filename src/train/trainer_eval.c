@@ -179,7 +179,7 @@ static int eval_shown(struct trainer *t, struct eval_metrics *m, bool (*interrup
 
 	if (t->objective.row->evaluate)
 		return evaluate(t, m, stopped, e);
-	if (look_whole(t, true, e) < 0) {
+	if (synced_refer_eval(t, e) < 0 || look_whole(t, true, e) < 0) {
 		*stopped = stop_asked();
 		return -1;
 	}

@@ -93,9 +93,12 @@ static int forecast(struct trainer *t, struct err *e)
 	mem_free(docs);
 	if (status)
 		return -1;
+	if (has_beside(t) && t->synced.o)
+		times *= 2;
+	else if (has_beside(t))
+		t->totals.start_seconds += f.seconds;
 	l->seconds = times * f.seconds;
 	l->planned = (struct work){ times * f.flops, times * f.int_ops };
-	t->totals.start_seconds += has_beside(t) ? f.seconds : 0;
 	return 0;
 }
 

@@ -270,6 +270,8 @@ struct trainer {
 	struct scorer *reference;          /* planned at the opening, gone once the reference is made */
 	size_t reference_bytes;            /* what it takes then */
 	struct work reference_work;        /* what making it took */
+	struct synced synced;              /* trainer_synced.c: the scorer above stays then */
+	double synced_seconds;             /* of asking it in all steps that remain, as planned */
 	struct work fed;                   /* what the adapter's start took of the model (trainer_feed.c) */
 	struct dataset *keeping;           /* whose reference a scorer makes now; NULL: it does not */
 	struct looking looking;
@@ -377,6 +379,12 @@ int trainer_make_reference(struct trainer *t, struct err *e);
 void trainer_keep_reference(struct trainer *t, const struct dataset *d, const struct batch *b,
                             const struct document *const *docs, const float *logprob);
 void trainer_fill(struct trainer *t, const struct dataset *d, struct batch *b, const struct document *const *docs);
+/* trainer_synced.c: whether it follows; plans it, whose scorer there is; what it says of the documents taken, before
+ * the step looks at them, or of the evaluation's. */
+int trainer_open_synced(struct trainer *t, struct err *e);
+int trainer_plan_synced(struct trainer *t, struct err *e);
+int synced_refer(struct trainer *t, struct err *e);
+int synced_refer_eval(struct trainer *t, struct err *e);
 int reference_open(struct trainer *t, struct err *e);  /* the other model or adapter, where there is one */
 void reference_release(struct reference *r);
 /* trainer.c: what lies under what is trained, where that is an adapter over another; NULL: the model itself */

@@ -174,7 +174,7 @@ size_t trainer_state_bytes(const struct trainer *t)
 	size_t flat = t->params->n * sizeof(float);
 	return pages(flat) + pages(flat * (size_t)t->totals.gradient_buffers) + pages(t->optim.taken_bytes) +
 	       pages(penalty_bytes(t)) + pages(moved_bytes(t)) + pages(t->adapter.kept.n * sizeof(float)) +
-	       pages(share_bytes(t)) + pages(qat_bytes(t));
+	       pages(share_bytes(t)) + pages(qat_bytes(t)) + pages(synced_bytes(&t->synced));
 }
 
 /* Everything but the arena, as far as it does not depend on what is recomputed. */
@@ -243,7 +243,7 @@ static size_t forgetting_bytes(const struct trainer *t)
 	       MAX((t->has_adapter ? flat : 0) + f->draw_bytes,
 	           flat + pages(t->optim.taken_bytes) + pages(penalty_bytes(t)) +
 		           pages(t->adapter.kept.n * sizeof(float)) + pages(share_bytes(t)) +
-		           pages(qat_bytes(t)) + f->bytes);
+		           pages(qat_bytes(t)) + pages(synced_bytes(&t->synced)) + f->bytes);
 }
 
 static void add_up(struct trainer *t, size_t arena_bytes)
@@ -435,6 +435,7 @@ static void count(struct trainer *t)
 	p->trainable = params_count(t->params);
 	p->parameters = model_count(t->model);
 	p->checkpoint_bytes = checkpoint_bytes(t->params, &t->optim);
+	p->checkpoint_bytes += synced_bytes(&t->synced);
 	if (t->has_adapter)
 		p->checkpoint_bytes += (p->trainable + t->adapter.start.numbers + params_count(&t->adapter.kept)) *
 		                       sizeof(float);

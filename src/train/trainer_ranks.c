@@ -91,6 +91,8 @@ static const char *unshared(const struct trainer *t)
 
 	if (o->passed || o->evaluate || t->maxima.documents || (o->looks && o->looks(t->objective.options)))
 		return "an objective that makes or looks at documents with the weights of the moment";
+	if (t->synced.o)
+		return "--sync-ref-model";
 	if (kl_wanted(t))
 		return "--kl-to-base";
 	if (t->recipe.l2_sp > 0 || t->recipe.ewc > 0)

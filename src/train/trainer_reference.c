@@ -8,7 +8,8 @@
  * other documents stand beside, and it would be rounding. A run that goes on makes them again from the same weights:
  * the same bits, no state. Those of the evaluation are made by the evaluation's own scorer.
  *
- * Documents that an objective makes while it trains have no reference here. */
+ * Documents that an objective makes while it trains have no reference here, nor is it made before the run where it
+ * follows what is trained (trainer_synced.c). */
 #include <string.h>
 
 #include "base/io.h"
@@ -211,6 +212,8 @@ int trainer_plan_reference(struct trainer *t, struct err *e)
 	if (scorer_new(&t->reference, m, reference_overlay(t), t->device, &o, e) < 0)
 		return -1;
 	scorer_reserve(t->reference, &t->dry.cap);
+	if (t->synced.o)
+		return trainer_plan_synced(t, e);
 	if (forecast(t, e) < 0)
 		return -1;
 	if (t->other.has_model) /* whose weights are read then, beside the run's own */
@@ -250,7 +253,7 @@ int trainer_make_reference(struct trainer *t, struct err *e)
 {
 	const struct dataset *d = &t->eval;
 
-	if (!t->objective.row->reference)
+	if (!t->objective.row->reference || t->synced.o)
 		return 0;
 	int status = make_steps(t, e);
 	t->keeping = &t->eval;

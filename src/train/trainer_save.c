@@ -128,8 +128,8 @@ static struct checkpoint checkpoint_of(struct trainer *t)
 	const struct ranks *r = t->sharing.ranks;
 
 	return (struct checkpoint){ .params = t->params, .kept = &t->adapter.kept, .optim = &t->optim,
-		                    .own = r ? t->sharing.first + r->rank : NULL, .part = r ? r->rank : 0,
-		                    .parts = r ? r->size : 1, .ctx = t };
+		                    .reference = t->synced.v, .own = r ? t->sharing.first + r->rank : NULL,
+		                    .part = r ? r->rank : 0, .parts = r ? r->size : 1, .ctx = t };
 }
 
 static int call_ranks(void *ctx, const char *dir, struct err *e)

@@ -168,8 +168,9 @@ static int time_evaluation(struct trainer *t, struct err *e)
 	}
 	if (scorer_forecast(t->scorer, t->eval.pointer, t->eval.documents.n, false, &f, e) < 0)
 		return -1;
-	double reference = t->objective.row->reference; /* once more, at the start */
-	double times = trainer_evaluations_after(t, t->totals.first);
+	bool referred = t->objective.row->reference;
+	double reference = referred && !t->synced.o; /* once more, at the start; of one that follows each time */
+	double times = trainer_evaluations_after(t, t->totals.first) * (referred && t->synced.o ? 2 : 1);
 	t->totals.eval_seconds = times * f.seconds;
 	t->totals.start_seconds += reference * f.seconds;
 	t->totals.planned_flops += (times + reference) * f.flops;
@@ -210,8 +211,8 @@ int trainer_measure_time(struct trainer *t, struct err *e)
 		return -1;
 	if (kl_seconds(t, &kl, e) < 0)
 		return -1;
-	p->step_seconds = (double)p->micro_batches * pass.seconds + kl + t->looking.seconds + update +
-	                  remaining(t) * t->making.step_seconds;
+	p->step_seconds = (double)p->micro_batches * pass.seconds + kl + t->looking.seconds + t->synced_seconds +
+	                  update + remaining(t) * t->making.step_seconds;
 	if (t->fisher_rows > 0) /* each as long as its rows, of a micro-batch's */
 		p->start_seconds += pass.seconds * t->fisher_rows / MAX(mean.rows, 1.0);
 	p->start_seconds +=

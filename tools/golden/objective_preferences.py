@@ -19,12 +19,14 @@ from datasets import Dataset
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
+from trl.trainer.callbacks import SyncRefModelCallback
 from trl.experimental.cpo import CPOConfig, CPOTrainer
 from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
 warnings.filterwarnings("ignore")
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "test/golden"
 STEPS, RATE, DECAY = 10, 5e-4, 0.01
+SYNCED = {"sync_ref_model", "ref_model_mixup_alpha", "ref_model_sync_steps"}
 TOLD = {"rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins", "logps/chosen", "logps/rejected", "nll_loss",
         "log_odds_ratio", "log_odds_chosen", "kl"}
 
@@ -76,6 +78,7 @@ def loss_of(kind, t, policy, batch):
 
 
 def train(kind, model, tok, rows, batch, rate, **options):
+    sync = {k: options.pop(k) for k in list(options) if k in SYNCED}
     t = trainer_of(kind, model, tok, rows, batch, **options)
     model = copy.deepcopy(model).double()
     # TRL's alpha divergence knows no float64
@@ -83,7 +86,8 @@ def train(kind, model, tok, rows, batch, rate, **options):
     policy = Exact(model, dtype)
     t.model.train()
     if kind in ("dpo", "kto"):
-        t.ref_model = Exact(copy.deepcopy(model), dtype)
+        reference = copy.deepcopy(model)
+        t.ref_model = Exact(reference, dtype)
         t._disable_gradient_checkpointing = lambda *a: None
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     opt = torch.optim.AdamW([{"params": [p for n, p in named if exact.decays(n, p)], "weight_decay": DECAY},
@@ -99,6 +103,8 @@ def train(kind, model, tok, rows, batch, rate, **options):
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_([p for _, p in named], 1.0)
         opt.step()
+        if sync and (step + 1) % sync["ref_model_sync_steps"] == 0:
+            SyncRefModelCallback._sync_target_model(model, reference, sync["ref_model_mixup_alpha"])
         now = {"loss": loss.item(), "grad_norm": norm.item(), **{k: float(v) for k, v in metrics.items() if k in TOLD}}
         for k, v in now.items():
             told.setdefault(k, []).append(v)
@@ -121,7 +127,9 @@ CASES += [(f"dpo-{x}", "dpo", {"loss_type": ["sigmoid"] if x == "forward_kl" els
 CASES += [(f"cpo-{x}", "cpo", {"loss_type": x, "beta": 0.2, **more}) for x, more in
           (("sigmoid", {"label_smoothing": 0.1}), ("hinge", {}), ("ipo", {"cpo_alpha": 0.5}), ("simpo", {}), ("alphapo", {"alpha": 0.2}))]
 CASES += [("simpo", "cpo", {"loss_type": "simpo", "beta": 2.0, "simpo_gamma": 1.0, "cpo_alpha": 0.0}), ("orpo", "orpo", {"beta": 0.3}),
-          ("kto", "kto", {"beta": 0.3, "desirable_weight": 1.5}), ("kto-apo", "kto", {"loss_type": "apo_zero_unpaired", "beta": 0.3})]
+          ("kto", "kto", {"beta": 0.3, "desirable_weight": 1.5}),
+          ("kto-synced", "kto", {"beta": 0.3, "sync_ref_model": True, "ref_model_mixup_alpha": 0.5, "ref_model_sync_steps": 2}),
+          ("dpo-synced", "dpo", {"beta": 0.3, "sync_ref_model": True, "ref_model_mixup_alpha": 0.6, "ref_model_sync_steps": 3}), ("kto-apo", "kto", {"loss_type": "apo_zero_unpaired", "beta": 0.3})]
 
 
 def options_of(name, options):
