@@ -94,14 +94,14 @@ static void show_color(struct token_view *v, int32_t id, double logprob)
 static void show_columns(struct token_view *v, int32_t id, const float *logits, const int32_t *top, size_t n_top)
 {
 	struct buf line = BUF_INIT;
+	double sum = logits_log_sum(logits, v->V), logprob = logits[id] - sum;
 
-	double logprob = logits_logprob(logits, v->V, id);
 	buf_addf(&line, "%10.4f  %10.4f%%  ", logprob, 100 * exp(logprob));
 	quote(v, id, &line);
 	for (size_t i = 0; i < n_top; i++) {
 		buf_adds(&line, i ? ", " : "   of ");
 		quote(v, top[i], &line);
-		buf_addf(&line, " %.4f", logits_logprob(logits, v->V, top[i]));
+		buf_addf(&line, " %.4f", logits[top[i]] - sum);
 	}
 	app_print("%s\n", buf_str(&line));
 	buf_release(&line);
@@ -115,9 +115,10 @@ void token_view_add(struct token_view *v, int32_t id, const float *logits)
 	if (n)
 		sampler_top(&v->work, logits, top, n);
 	if (v->json) {
-		json_t *j = token_json(v, id, logits_logprob(logits, v->V, id)), *others = json_array();
+		double sum = logits_log_sum(logits, v->V);
+		json_t *j = token_json(v, id, logits[id] - sum), *others = json_array();
 		for (size_t i = 0; i < n; i++)
-			json_array_append_new(others, token_json(v, top[i], logits_logprob(logits, v->V, top[i])));
+			json_array_append_new(others, token_json(v, top[i], logits[top[i]] - sum));
 		json_object_set_new(j, "top_logprobs", others);
 		json_array_append_new(v->list, j);
 	} else if (v->color) {

@@ -10,10 +10,19 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "kernel/kernels.h"
+
+enum { BLOCK = 128 };                  /* candidates whose exponentials are taken together */
 
 void sampler_init(struct sampler *s, size_t V)
 {
+	struct err e = ERR_INIT;
+
+	s->kernels = kernels_get(NULL, &e);
+	if (!s->kernels)
+		BUG("%s, and logits are there", e.msg);
 	s->V = V;
+	s->upto = mem_array(V / BLOCK + 1, sizeof(*s->upto));
 	s->logit = mem_array(V, sizeof(*s->logit));
 	s->key = mem_array(V, sizeof(*s->key));
 	s->id = mem_array(V, sizeof(*s->id));
@@ -27,6 +36,8 @@ void sampler_release(struct sampler *s)
 	mem_free(s->id);
 	mem_free(s->count);
 	mem_free(s->seen);
+	mem_free(s->upto);
+	s->upto = NULL;
 	s->logit = s->key = NULL;
 	s->id = s->count = s->seen = NULL;
 	s->n_seen = s->cap_seen = 0;
@@ -37,6 +48,8 @@ void sampler_like(struct sampler *s, const struct sampler *wanted)
 	struct sampler own = *s;
 
 	*s = *wanted;
+	s->kernels = own.kernels;
+	s->upto = own.upto;
 	s->V = own.V;
 	s->logit = own.logit;
 	s->key = own.key;
@@ -112,12 +125,47 @@ float sampler_largest(const struct sampler *s, size_t n)
 	return most;
 }
 
+/* e^(logit − most) of candidates from, from + 1, … of n, a block at most: how many. */
+static size_t exps(const struct sampler *s, size_t from, size_t n, float most, double e[BLOCK])
+{
+	float z[BLOCK];
+	size_t some = MIN(n - from, (size_t)BLOCK);
+
+	for (size_t i = 0; i < some; i++)
+		z[i] = s->logit[s->id[from + i]];
+	s->kernels->exp64(e, z, most, some);
+	return some;
+}
+
 double sampler_total(const struct sampler *s, size_t n, float most)
 {
-	double sum = 0;
-	for (size_t i = 0; i < n; i++)
-		sum += exp((double)s->logit[s->id[i]] - most);
+	double sum = 0, e[BLOCK];
+
+	for (size_t from = 0; from < n; from += BLOCK) {
+		size_t some = exps(s, from, n, most, e);
+		for (size_t i = 0; i < some; i++)
+			sum += e[i];
+		s->upto[from / BLOCK] = sum;
+	}
 	return sum;
+}
+
+/* The candidate at which the sum that sampler_total took passes the mark: only its block is summed again. */
+static int32_t at_mark(const struct sampler *s, size_t n, float most, double mark)
+{
+	size_t block = 0;
+	double e[BLOCK];
+
+	while (block * BLOCK < n && !(s->upto[block] > mark))
+		block++;
+	size_t some = block * BLOCK < n ? exps(s, block * BLOCK, n, most, e) : 0;
+	double sum = block ? s->upto[block - 1] : 0;
+	for (size_t i = 0; i < some; i++) {
+		sum += e[i];
+		if (sum > mark)
+			return s->id[block * BLOCK + i];
+	}
+	return s->id[0]; /* only where there is one, without a number */
 }
 
 size_t sampler_keep_one(struct sampler *s, size_t n)
@@ -272,13 +320,8 @@ static int32_t next(struct sampler *s, const float *logits)
 	if (greedy)
 		return s->id[0];
 	float most = sampler_largest(s, n);
-	double mark = draw(s) * sampler_total(s, n, most), sum = 0;
-	for (size_t i = 0; i < n; i++) {
-		sum += exp((double)s->logit[s->id[i]] - most);
-		if (sum > mark)
-			return s->id[i];
-	}
-	return s->id[0]; /* only where there is one, without a number */
+
+	return at_mark(s, n, most, draw(s) * sampler_total(s, n, most));
 }
 
 int32_t sampler_next(struct sampler *s, const float *logits)
@@ -297,12 +340,15 @@ size_t sampler_distribution(struct sampler *s, const float *logits, double *p)
 	float most = sampler_largest(s, n);
 	double total = sampler_total(s, n, most);
 
-	for (size_t i = 0; i < n; i++)
-		p[i] = n == 1 ? 1 : exp((double)s->logit[s->id[i]] - most) / total;
+	for (size_t from = 0; from < n; from += BLOCK) {
+		size_t some = exps(s, from, n, most, p + from);
+		for (size_t i = from; i < from + some; i++)
+			p[i] = n == 1 ? 1 : p[i] / total;
+	}
 	return n;
 }
 
-double logits_logprob(const float *logits, size_t V, int32_t id)
+double logits_log_sum(const float *logits, size_t V)
 {
 	float most = -INFINITY;
 	double sum = 0;
@@ -311,8 +357,10 @@ double logits_logprob(const float *logits, size_t V, int32_t id)
 		most = logits[i] > most ? logits[i] : most;
 	for (size_t i = 0; i < V; i++)
 		sum += exp((double)logits[i] - most);
-	return (double)logits[id] - most - log(sum);
+	return most + log(sum);
 }
+
+double logits_logprob(const float *logits, size_t V, int32_t id) { return logits[id] - logits_log_sum(logits, V); }
 
 void sampler_top(struct sampler *s, const float *logits, int32_t *top, size_t n)
 {

@@ -29,6 +29,7 @@
 #include "base/opt.h"
 #include "infer/constraint.h"
 
+struct kernels;
 struct logit_bias { int32_t id; float bias; }; /* −INFINITY: never */
 
 struct sampler {
@@ -42,8 +43,10 @@ struct sampler {
 	uint32_t stream;               /* which of several answers */
 	uint64_t index;                /* tokens drawn so far */
 	/* Work space, from sampler_init. */
+	const struct kernels *kernels;
 	size_t V;
 	float *logit, *key;            /* [V] */
+	double *upto;                  /* sums of sampler_total, up to and with each block of candidates */
 	int32_t *id, *count;           /* [V] candidates; how often a token was seen, zero between calls */
 	int32_t *seen;                 /* tokens so far, see sampler_see */
 	size_t n_seen, cap_seen;
@@ -61,7 +64,8 @@ int32_t sampler_next(struct sampler *s, const float *logits /* V */);
 size_t sampler_distribution(struct sampler *s, const float *logits, double *p);
 void sampler_release(struct sampler *s);
 
-/* log softmax of one entry, in double. */
+/* log Σ e^logit, and log softmax of one entry, which is less by that; in double. */
+double logits_log_sum(const float *logits, size_t V);
 double logits_logprob(const float *logits, size_t V, int32_t id);
 /* The n likeliest ids, likeliest first, into top[0..n), by s's work space. */
 void sampler_top(struct sampler *s, const float *logits, int32_t *top, size_t n);
@@ -96,7 +100,7 @@ void sampler_choice_release(struct sampler_choice *c);
 /* --- for steps --- */
 
 float sampler_largest(const struct sampler *s, size_t n);     /* logit of the candidates */
-/* Σ exp(logit − most) of the candidates. */
+/* Σ e^(logit − most) of the candidates. */
 double sampler_total(const struct sampler *s, size_t n, float most);
 size_t sampler_keep_one(struct sampler *s, size_t n);         /* leaves the likeliest alone */
 /* The k best of n by key, the best first, at equal keys the lower id; k ≤ n. */

@@ -90,6 +90,8 @@ struct kernels {
 	double (*sum_squares)(const float *x, size_t n);
 	/* y = exp(x − max) (in place), *sum = Σ y */
 	void (*exp_sum)(float *y, const float *x, float max, size_t n, float *sum);
+	/* y = e^(x − most) in double, x ≤ most: all tables agree bit for bit (kernel/exp64.h) */
+	void (*exp64)(double *y, const float *x, float most, size_t n);
 	float (*max)(const float *x, size_t n);                               /* n ≥ 1 */
 
 	/* y = cap·tanh(x/cap) (in place); cap > 0 */

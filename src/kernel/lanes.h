@@ -28,6 +28,7 @@
 
 #include <string.h>
 
+#include "kernel/exp64.h"
 #include "kernel/vecmath.h"
 #include "quant/nf4.h"
 #include "quant/panels.h"
@@ -914,6 +915,7 @@ static void lanes_install(struct kernels *k)
 		.scale = scale,
 		.sum_squares = sum_squares,
 		.exp_sum = exp_sum,
+		.exp64 = exp64,
 		.max = max,
 		.soft_cap = soft_cap,
 		.soft_cap_back = soft_cap_back,

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernel/exp64.h"
 #include "kernel/q8.h"
 #include "kernel/vecmath.h"
 #include "quant/panels.h"
@@ -604,6 +605,7 @@ void ref_install(struct kernels *k)
 		.scale = scale,
 		.sum_squares = sum_squares,
 		.exp_sum = exp_sum,
+		.exp64 = exp64,
 		.max = max,
 		.soft_cap = soft_cap,
 		.soft_cap_back = soft_cap_back,

@@ -35,14 +35,14 @@ static void likely(struct ask *a, const float *logits, int32_t *ids)
 /* As chat has it. */
 static json_t *chat_token(struct ask *a, int32_t id, const float *logits)
 {
-	size_t V = (size_t)a->s->o.model->config.V;
-	json_t *j = token_json(a, id, logits_logprob(logits, V, id)), *top = json_array();
+	double sum = logits_log_sum(logits, (size_t)a->s->o.model->config.V);
+	json_t *j = token_json(a, id, logits[id] - sum), *top = json_array();
 	int32_t ids[32];
 
 	if (a->top_logprobs)
 		likely(a, logits, ids);
 	for (int i = 0; i < a->top_logprobs; i++)
-		json_array_append_new(top, token_json(a, ids[i], logits_logprob(logits, V, ids[i])));
+		json_array_append_new(top, token_json(a, ids[i], logits[ids[i]] - sum));
 	json_object_set_new(j, "top_logprobs", top);
 	return j;
 }

@@ -110,6 +110,27 @@ static void test_exp(struct test *t, const struct kernels *k)
 	CHECK(t, isnan(y[4]) && isnan(sum) && y[5] < 1.3e-38f && isfinite(y[6]) && isfinite(y[7]));
 }
 
+static void test_exp64(struct test *t, const struct kernels *k, const struct kernels *ref)
+{
+	float x[101];
+	double y[101], want[101], worst = 0;
+
+	test_case(t, "%s: e^x in double within 2 units in the last place, with ref's bits", k->name);
+	for (float at = 0; at > -700; at -= 0.037f * (1 - at / 40)) {
+		for (int i = 0; i < 101; i++)
+			x[i] = at - 0.0003f * (float)i;
+		k->exp64(y, x, 0.25f, 101);
+		ref->exp64(want, x, 0.25f, 101);
+		CHECK(t, !memcmp(y, want, sizeof(y)));
+		for (int i = 0; i < 101; i++)
+			worst = fmax(worst, fabs(y[i] / exp((double)x[i] - 0.25) - 1));
+	}
+	CHECK_MSG(t, worst <= 2 * DBL_EPSILON, "relative error %.3g", worst);
+	float edges[6] = { 3, -INFINITY, NAN, -704, -706, -1e30f };
+	k->exp64(y, edges, 3, 6);
+	CHECK(t, y[0] == 1 && y[1] == 0 && isnan(y[2]) && y[3] > 0 && y[4] == 0 && y[5] == 0);
+}
+
 static void test_scalars(struct test *t)
 {
 	double worst_exp = 0, worst_tanh = 0;
@@ -691,6 +712,7 @@ void test_kernels(struct test *t)
 	test_scalars(t);
 	for (size_t i = 0; i < n; i++) {
 		const struct kernels *k = all[i], *ref = all[0];
+		test_exp64(t, k, ref);
 		test_exp(t, k);
 		test_sums(t, k, ref, &b);
 		test_narrow_sums(t, k, &b);
