@@ -1,8 +1,8 @@
-/* exp64: e^(x − most) in double, of many numbers: what a draw from a whole vocabulary, or its log-probabilities, is made
- * of. Adds and multiplies alone, in one order, with no contraction: every table that includes it has the same bits,
- * whatever its compiler takes at once; a C library picks its exp by what the processor can do.
+/* exp64: e^(x − most) in double, of many numbers: what a draw from a whole vocabulary is made of. Adds and multiplies
+ * alone, in one order, with no contraction: every table that includes it has the same bits, whatever its compiler takes
+ * at once; a C library picks its exp by what the processor can do.
  *
- *     e^t = 2^k · e^r     k = round(t / ln 2), r = t − k·ln 2 within ±0.3466, ln 2 in two parts (Cody and Waite 1980)
+ *     e^t = 2^k · e^r     k = round(t / ln 2), r = t − k·ln 2 within ±0.3466, ln 2 in two parts (Cody, Waite 1980)
  *     e^r                 Taylor's series to r¹², whose rest is below 2e-16
  *
  * Within 2 units in the last place; 0 where t is below −708. t > 709 is not computed. */
