@@ -32,17 +32,18 @@ static const struct opt export_opts[] = {
 	OPT_END
 };
 
-struct sheet { const struct form *form; struct buf text; size_t rows; };
+/* array: one JSON array, else lines */
+struct sheet { const struct form *form; bool array; struct buf text; size_t rows; };
 
 static int emit(void *ctx, json_t *row, struct err *e)
 {
 	struct sheet *s = ctx;
 	char *line = jsonx_line(row);
 
-	if (s->form->array)
+	if (s->array)
 		buf_adds(&s->text, s->rows ? ",\n" : "[\n");
 	buf_adds(&s->text, line);
-	buf_adds(&s->text, s->form->array ? "" : "\n");
+	buf_adds(&s->text, s->array ? "" : "\n");
 	s->rows++;
 	mem_free(line);
 	json_decref(row);
@@ -52,6 +53,14 @@ static int emit(void *ctx, json_t *row, struct err *e)
 static bool names_raters(const struct export *o)
 {
 	return o->raters || (strcmp(o->to, "trl") != 0 && strcmp(o->to, "hh") != 0);
+}
+
+/* A name that promises lines gets them. */
+static bool wants_lines(const char *out)
+{
+	size_t n = strlen(out);
+
+	return n > 6 && !strcmp(out + n - 6, ".jsonl");
 }
 
 static int rows_of(const char *name)
@@ -65,7 +74,7 @@ static int rows_of(const char *name)
 
 static int write_out(const struct export *o, struct sheet *s, struct err *e)
 {
-	if (s->form->array)
+	if (s->array)
 		buf_adds(&s->text, s->rows ? "\n]\n" : "[]\n");
 	if (!strcmp(o->out, "-")) {
 		app_text(buf_str(&s->text), s->text.len);
@@ -105,6 +114,7 @@ static int export(struct app *app, const struct export *o, const char *path, str
 		                 .ctx = &s };
 	size_t n;
 
+	s.array = s.form->array && !wants_lines(o->out);
 	if (feedback_open(&f, path, false, e) < 0)
 		return -1;
 	int status = said_load(&said, f, &mem, e);

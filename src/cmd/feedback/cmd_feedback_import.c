@@ -50,12 +50,16 @@ static int take_in(struct intake *in, const char *path, const struct form *form,
 
 static void report(struct app *app, const char *path, const struct form *form, const struct intake *in)
 {
-	app_summary(app, json_pack("{s:o, s:s, s:I, s:I, s:I, s:I}", "feedback", jsonx_path(path), "form", form->name,
-	                           "items", (json_int_t)in->items, "labels", (json_int_t)in->labels, "same_items",
-	                           (json_int_t)in->same_items, "same_labels", (json_int_t)in->same_labels));
+	app_summary(app, json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I}", "feedback", jsonx_path(path), "form",
+	                           form->name, "items", (json_int_t)in->items, "labels", (json_int_t)in->labels,
+	                           "same_items", (json_int_t)in->same_items, "same_labels",
+	                           (json_int_t)in->same_labels, "nameless", (json_int_t)in->nameless));
 	if (!app->json)
 		app_print("%s: %zu items and %zu labels added of %s; %zu labels were there\n", path, in->items,
 		          in->labels, form->name, in->same_labels);
+	if (in->nameless)
+		log_say("%zu labels name nobody: they count as one rater's, %s (--rater), so they tell nothing of what "
+		        "raters agree in", in->nameless, in->rater);
 }
 
 static int import(struct app *app, const struct import *o, const char *path, struct err *e)

@@ -398,7 +398,10 @@ int form_write(const struct form *f, struct form_writer *w, struct err *e)
 	const struct feedback_label **labels = by_item(s, place);
 	for (size_t i = 0; i < s->n_items && status == 0; i++) {
 		size_t n = place[i + 1] - place[i];
-		count_lost(w, f, n ? facts_of_item(&s->items[i]) : HOLDS(FACT_UNJUDGED));
+		if (!n)
+			count_lost(w, f, HOLDS(FACT_UNJUDGED));
+		if (n || f->holds & HOLDS(FACT_UNJUDGED))
+			count_lost(w, f, facts_of_item(&s->items[i]));
 		for (size_t k = 0; k < n; k++)
 			count_lost(w, f, facts_of_label(labels[place[i] + k]));
 		status = f->write(w, &s->items[i], labels + place[i], n, e);

@@ -63,7 +63,7 @@ struct form {
 	int (*write)(struct form_writer *w, const struct feedback_item *it, const struct feedback_label *const *labels,
 	             size_t n, struct err *e);
 	unsigned holds;                                     /* facts */
-	bool array;                                         /* a file of it is one JSON array, not lines */
+	bool array;                                         /* a file of it is a JSON array, unless lines are wanted */
 };
 
 extern const struct form *const form_table[];               /* NULL-terminated, in the order in which rows are tried */

@@ -1,14 +1,17 @@
 /* form_argilla: Argilla's records.
  *
  *     {"id": "a1", "fields": {"prompt": "2 + 2?", "response-1": "4", "response-2": "5"}, "metadata": {},
- *      "suggestions": {}, "responses": {"preference": [{"value": "response-1", "user_id": "…"}]}, "vectors": {}}
+ *      "suggestions": {}, "vectors": {},
+ *      "responses": {"preference": [{"value": "response-1", "user_id": "…", "status": "submitted"}]}}
  *
- * as its to_json writes them (2.x). Read too: the flat form of the same (preference.responses,
- * preference.responses.users), records of 1.x (responses: [{user_id, values: {preference: {value}}, status}]), and the
- * columns of a data set of those (preference: [{user_id, value, status}]). What a question means is that of
- * data/forms/fields.h; a response that was discarded is a skipped item. Written are the questions preference, ranking,
- * rating-1 …, label, correction, corrected, both_bad, unsafe, comment. A user's id is a UUID: the rater's name where
- * it is one, else one made of it, and the names are in metadata.raters. */
+ * as its from_json takes them (2.x; its to_json leaves the status out, and a response without one is a draft on its
+ * server). Read too: the flat form of the same (preference.responses, preference.responses.users), whose metadata are
+ * columns, records of 1.x (responses: [{user_id, values: {preference: {value}}, status}]), and the columns of a data
+ * columns, records of 1.x (responses: [{user_id, values: {preference: {value}}, status}]), and columns of a data set of
+ * that was discarded, or has no value, is a skipped item. Suggestions are no person's: they stay with the item, and are
+ * written again. Written are the questions preference, ranking, rating-1 …, label, correction, corrected, both_bad,
+ * unsafe, comment. A user's id is a UUID: the rater's name where it is one, else one made of it, and the names are in
+ * metadata.raters. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -123,6 +126,37 @@ static json_t *users_of(const json_t *row)
 	return users;
 }
 
+/* Which answer's model a key of the metadata is, from 0; −1: it is none. */
+static int model_of(const char *key)
+{
+	bool is = !strncmp(key, "model-", 6) && key[6] >= '1' && key[6] <= '8' && !key[7];
+
+	return is ? key[6] - '1' : -1;
+}
+
+/* In the flat form metadata are columns as fields are: ours are known by the answers that they are of. */
+static bool is_metadata(const json_t *row, const char *key)
+{
+	char of[] = "response-0";
+
+	of[9] = (char)('1' + model_of(key));
+	return !strcmp(key, "gold") || !strcmp(key, "raters") || (model_of(key) >= 0 && json_object_get(row, of));
+}
+
+static json_t *metadata_of(const json_t *row)
+{
+	json_t *metadata = json_object_get(row, "metadata"), *value;
+	const char *key;
+
+	if (json_is_object(metadata) || json_is_object(json_object_get(row, "fields")))
+		return json_incref(metadata);
+	metadata = json_object();
+	json_object_foreach((json_t *)row, key, value)
+		if (is_metadata(row, key))
+			json_object_set(metadata, key, value);
+	return metadata;
+}
+
 /* The fields: an object, or the columns that are neither answers nor about them. */
 static json_t *fields_of(const json_t *row)
 {
@@ -135,7 +169,7 @@ static json_t *fields_of(const json_t *row)
 	json_object_foreach((json_t *)row, key, value)
 		if ((json_is_string(value) || fields_is_prompt(key)) && !strchr(key, '.') && strcmp(key, "id") != 0 &&
 		    strcmp(key, "external_id") != 0 && strcmp(key, "status") != 0 && strcmp(key, "_server_id") != 0 &&
-		    strcmp(key, "metadata") != 0)
+		    strcmp(key, "metadata") != 0 && !is_metadata(row, key))
 			json_object_set(fields, key, value);
 	return fields;
 }
@@ -157,9 +191,12 @@ static int read_user(struct form_reader *r, struct statement *s, const struct fi
 {
 	const char *question;
 	json_t *value;
+	bool any = false;
 
+	json_object_foreach(said, question, value)
+		any |= !json_is_null(value) && strcmp(question, ".discarded") != 0;
 	s->labelled = true;
-	s->label.skipped = json_object_get(said, ".discarded") != NULL;
+	s->label.skipped = !any || json_object_get(said, ".discarded");
 	json_object_foreach(said, question, value)
 		if (strcmp(question, ".discarded") != 0 && !s->label.skipped &&
 		    fields_judge(r, names, question, NULL, value, &s->label, e) < 0)
@@ -172,20 +209,31 @@ static void read_metadata(struct form_reader *r, const json_t *metadata, struct 
 	static const char *const known[] = { "raters",  "gold",    "model-1", "model-2", "model-3", "model-4",
 		                             "model-5", "model-6", "model-7", "model-8", NULL };
 	const json_t *gold = json_object_get(metadata, "gold");
+	const char *key;
+	json_t *value;
 
-	for (int i = 0; i < it->n; i++) {
-		const char *model = json_string_value(json_object_get(metadata, known[2 + i]));
-		it->models[i] = model ? arena_strdup(&r->mem, model) : NULL;
-	}
+	json_object_foreach((json_t *)metadata, key, value)
+		if (model_of(key) >= 0 && model_of(key) < it->n && json_is_string(value))
+			it->models[model_of(key)] = arena_strdup(&r->mem, json_string_value(value));
 	if (json_is_integer(gold) && json_integer_value(gold) >= 0 && json_integer_value(gold) < it->n)
 		it->gold = (int)json_integer_value(gold);
 	form_extra(r, it, metadata, known);
 }
 
-static int read_all(struct form_reader *r, const json_t *row, struct statement *s, const struct field_names *names,
+static void read_suggestions(struct form_reader *r, const json_t *row, struct feedback_item *it)
+{
+	json_t *suggestions = json_object_get(row, "suggestions"), *more = json_object();
+	static const char *const none[] = { NULL };
+
+	if (json_object_size(suggestions) || json_array_size(suggestions))
+		json_object_set(more, "suggestions", suggestions);
+	form_extra(r, it, more, none);
+	json_decref(more);
+}
+
+static int read_all(struct form_reader *r, const json_t *metadata, struct statement *s, const struct field_names *names,
                     json_t *users, struct err *e)
 {
-	const json_t *metadata = json_object_get(row, "metadata");
 	const struct feedback_item it = s->item;
 	const char *user;
 	json_t *said;
@@ -204,8 +252,8 @@ static int read_all(struct form_reader *r, const json_t *row, struct statement *
 
 static int read(struct form_reader *r, const json_t *row, struct err *e)
 {
-	const json_t *id = json_object_get(row, "id"), *metadata = json_object_get(row, "metadata");
-	json_t *fields = fields_of(row), *users = users_of(row);
+	const json_t *id = json_object_get(row, "id");
+	json_t *fields = fields_of(row), *users = users_of(row), *metadata = metadata_of(row);
 	struct field_names names;
 	struct statement s;
 
@@ -215,10 +263,12 @@ static int read(struct form_reader *r, const json_t *row, struct err *e)
 		s.item.key = json_is_string(id) ? form_text(r, id, "id", e) : NULL;
 		if (json_is_object(metadata))
 			read_metadata(r, metadata, &s.item);
-		status = json_is_string(id) && !s.item.key ? -1 : read_all(r, row, &s, &names, users, e);
+		read_suggestions(r, row, &s.item);
+		status = json_is_string(id) && !s.item.key ? -1 : read_all(r, metadata, &s, &names, users, e);
 	}
 	json_decref(fields);
 	json_decref(users);
+	json_decref(metadata);
 	return status;
 }
 
@@ -250,7 +300,8 @@ static void respond(json_t *responses, const char *question, const char *user, j
 		list = json_array();
 		json_object_set_new(responses, question, list);
 	}
-	json_array_append_new(list, json_pack("{s:o, s:s}", "value", value, "user_id", user));
+	json_array_append_new(list, json_pack("{s:o, s:s, s:s}", "value", value, "user_id", user, "status",
+	                                      json_is_null(value) ? "discarded" : "submitted"));
 }
 
 static json_t *answer_name(int i)
@@ -293,6 +344,10 @@ static void respond_numbers(json_t *responses, const char *user, const struct fe
 static void respond_all(json_t *responses, const char *user, const struct feedback_item *it,
                         const struct feedback_label *l)
 {
+	if (l->skipped) {
+		respond(responses, "preference", user, json_null());
+		return;
+	}
 	if (l->winner != FEEDBACK_NONE || l->tie)
 		respond(responses, "preference", user, l->tie ? json_string("tie") : answer_name(l->winner));
 	respond_numbers(responses, user, it, l);
@@ -363,22 +418,25 @@ static void note_rater(json_t *metadata, const char *user, const char *name)
 static int write(struct form_writer *w, const struct feedback_item *it, const struct feedback_label *const *labels,
                  size_t n, struct err *e)
 {
-	json_t *responses = json_object(), *metadata = metadata_json(it);
+	json_t *responses = json_object(), *metadata = metadata_json(it), *extra = form_extra_json(it);
+	json_t *suggestions = json_object_get(extra, "suggestions");
 	char user[37];
 
 	for (size_t i = 0; i < n; i++) {
 		const char *name = form_rater(w, labels[i]);
-		if (labels[i]->skipped || labels[i]->repeat_of)
+		if (labels[i]->repeat_of)
 			continue;
 		user_id(name ? name : "", user);
 		if (name && strcmp(name, user) != 0)
 			note_rater(metadata, user, name);
 		respond_all(responses, user, it, labels[i]);
 	}
+	suggestions = json_is_object(suggestions) ? json_incref(suggestions) : json_object();
+	json_decref(extra);
 	return form_emit(w,
-	                 json_pack("{s:s, s:o, s:o, s:{}, s:o, s:{}, s:n}", "id", it->key, "fields", fields_json(it),
-	                           "metadata", metadata, "suggestions", "responses", responses, "vectors",
-	                           "_server_id"),
+	                 json_pack("{s:s, s:o, s:o, s:o, s:o, s:{}, s:n}", "id", it->key, "fields", fields_json(it),
+	                           "metadata", metadata, "suggestions", suggestions, "responses", responses,
+	                           "vectors", "_server_id"),
 	                 e);
 }
 
@@ -387,7 +445,8 @@ const struct form form_argilla = {
 	.fits = fits,
 	.read = read,
 	.write = write,
-	.holds = HOLDS(FACT_PAIR) | HOLDS(FACT_TIE) | HOLDS(FACT_BOTH_BAD) | HOLDS(FACT_RANK) | HOLDS(FACT_RATING) |
+	.holds = HOLDS(FACT_PAIR) | HOLDS(FACT_TIE) | HOLDS(FACT_BOTH_BAD) | HOLDS(FACT_SKIPPED) | HOLDS(FACT_RANK) |
+	         HOLDS(FACT_RATING) |
 	         HOLDS(FACT_CLASS) | HOLDS(FACT_CORRECTION) | HOLDS(FACT_UNSAFE) | HOLDS(FACT_COMMENT) |
 	         HOLDS(FACT_RATER) | HOLDS(FACT_MODELS) | HOLDS(FACT_GOLD) | HOLDS(FACT_UNJUDGED),
 	.array = true,

@@ -7,7 +7,7 @@
  * pairwise: left or right wins. rating and number, choices, textarea, ranker: as data/forms/fields.h has it, by the
  * control's name and by what it is about. A cancelled annotation is a skipped item, lead_time is seconds, ground_truth
  * makes the item gold. Items of a list (data.items, data.answers: texts, or {id, title, body or text}) are answers too.
- */
+ * What else an item has is written into the task's meta. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -213,6 +213,22 @@ static void drop_models(json_t *fields)
 	json_object_del(fields, "item");
 }
 
+/* What else a task has: its meta, and data that are neither prompt nor answer. */
+static void read_extra(struct form_reader *r, const json_t *row, json_t *fields, const struct field_names *names,
+                       struct feedback_item *it)
+{
+	static const char *const none[] = { NULL };
+	const json_t *meta = json_object_get(row, "meta");
+
+	if (names->prompt)
+		json_object_del(fields, names->prompt);
+	for (int i = 0; i < names->n; i++)
+		json_object_del(fields, names->answers[i]);
+	if (json_is_object(meta))
+		json_object_update(fields, (json_t *)meta);
+	form_extra(r, it, fields, none);
+}
+
 static int read(struct form_reader *r, const json_t *row, struct err *e)
 {
 	const json_t *list = json_object_get(row, "annotations");
@@ -225,6 +241,7 @@ static int read(struct form_reader *r, const json_t *row, struct err *e)
 	int status = fields_read(r, fields, &s.item, &names, e);
 	if (status == 0) {
 		read_beside(r, row, &s.item);
+		read_extra(r, row, fields, &names, &s.item);
 		status = read_all(r, list ? list : json_object_get(row, "completions"), &s, &names, e);
 	}
 	json_decref(fields);
@@ -353,8 +370,8 @@ static int write(struct form_writer *w, const struct feedback_item *it, const st
 		if (!labels[i]->repeat_of)
 			json_array_append_new(list, annotation_of(w, it, labels[i]));
 	return form_emit(w,
-	                 json_pack("{s:I, s:o, s:o, s:[]}", "id", (json_int_t)it->id, "data", data_of(it),
-	                           "annotations", list, "predictions"),
+	                 json_pack("{s:I, s:o, s:o, s:o, s:[]}", "id", (json_int_t)it->id, "data", data_of(it), "meta",
+	                           form_extra_json(it), "annotations", list, "predictions"),
 	                 e);
 }
 

@@ -94,6 +94,7 @@ int intake_take(void *ctx, const struct statement *s, struct err *e)
 	if (status < 0)
 		return -1;
 	in->labels += status == 0;
+	in->nameless += status == 0 && !s->rater;
 	in->same_labels += status > 0;
 	return 0;
 }

@@ -23,6 +23,7 @@ struct intake {
 	struct feedback *f;
 	const char *rater; /* whose labels are whose row names nobody */
 	size_t items, same_items, labels, same_labels;
+	size_t nameless; /* of the labels */
 };
 
 /* form_read's take: the item, the rater and the label; what is there already is counted. */
