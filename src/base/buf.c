@@ -28,14 +28,21 @@ static bool reserve(struct buf *b, size_t n)
 	return true;
 }
 
-void buf_add(struct buf *b, const void *data, size_t n)
+char *buf_more(struct buf *b, size_t n)
 {
 	if (!reserve(b, n))
-		return;
-	if (n)
-		memcpy(b->data + b->len, data, n);
+		return NULL;
 	b->len += n;
 	b->data[b->len] = 0;
+	return b->data + b->len - n;
+}
+
+void buf_add(struct buf *b, const void *data, size_t n)
+{
+	char *to = buf_more(b, n);
+
+	if (to && n)
+		memcpy(to, data, n);
 }
 
 void buf_adds(struct buf *b, const char *s) { buf_add(b, s, strlen(s)); }

@@ -19,6 +19,7 @@ struct buf {
 #define BUF_INIT { 0 }
 
 void buf_add(struct buf *b, const void *data, size_t n);
+char *buf_more(struct buf *b, size_t n);            /* n bytes more, to be written; NULL past the bound */
 void buf_adds(struct buf *b, const char *s);
 void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

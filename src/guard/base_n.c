@@ -9,6 +9,14 @@
 
 enum { TRY_OTHERS = 16 };
 
+struct reading {
+	struct finder *f;
+	const struct base_n *b;
+	int8_t digit[256]; /* −1: none of the alphabet */
+};
+
+static int digit_at(const struct reading *r, size_t i) { return r->digit[(uint8_t)r->f->s[i]]; }
+
 static bool line_end(const struct finder *f, size_t i, size_t *next)
 {
 	if (f->s[i] == '\r' && i + 1 < f->n && f->s[i + 1] == '\n')
@@ -21,29 +29,30 @@ static bool line_end(const struct finder *f, size_t i, size_t *next)
 }
 
 /* The line at i is of the alphabet alone, to its end. */
-static bool whole_line(const struct finder *f, const struct base_n *b, size_t i)
+static bool whole_line(const struct reading *r, size_t i)
 {
+	const struct finder *f = r->f;
 	size_t begin = i, next;
 
-	while (i < f->n && b->digit(f->s[i]) >= 0)
+	while (i < f->n && digit_at(r, i) >= 0)
 		i++;
-	while (b->padded && i < f->n && f->s[i] == '=')
+	while (r->b->padded && i < f->n && f->s[i] == '=')
 		i++;
 	return i > begin && (i == f->n || line_end(f, i, &next));
 }
 
 /* The end of the run that begins at `at`, and how many characters it has. Lines of 60 to 76 characters, as mail and
  * PEM have them, go on in the next. */
-static size_t run_end(const struct finder *f, const struct base_n *b, size_t at, size_t *count)
+static size_t run_end(const struct reading *r, size_t at, size_t *count)
 {
 	size_t i = at, line = at, next;
 
-	for (*count = 0; i < f->n; i++) {
-		if (b->digit(f->s[i]) >= 0) {
+	for (*count = 0; i < r->f->n; i++) {
+		if (digit_at(r, i) >= 0) {
 			++*count;
 			continue;
 		}
-		if (i - line < 60 || i - line > 76 || !line_end(f, i, &next) || !whole_line(f, b, next))
+		if (i - line < 60 || i - line > 76 || !line_end(r->f, i, &next) || !whole_line(r, next))
 			break;
 		line = next;
 		i = next - 1;
@@ -51,68 +60,103 @@ static size_t run_end(const struct finder *f, const struct base_n *b, size_t at,
 	return i;
 }
 
-static void decode(struct finder *f, const struct base_n *b, size_t at, size_t end)
+struct bits { uint32_t held; int have; };
+
+/* A digit more; its byte where it makes one whole, else −1. */
+static int next_byte(struct bits *x, int digit, int bits)
 {
-	uint32_t bits = 0;
-	int have = 0;
-	size_t from = at;
+	x->held = x->held << bits | (uint32_t)digit;
+	x->have += bits;
+	if (x->have < 8)
+		return -1;
+	x->have -= 8;
+	return (uint8_t)(x->held >> x->have);
+}
+
+/* How many bytes of the run are a text as far as controls tell, without zeros at its end, which a last group that is
+ * not whole leaves; 0: they are none. */
+static size_t text_bytes(const struct reading *r, size_t at, size_t end)
+{
+	struct bits x = { 0 };
+	size_t n = 0, text = 0;
 
 	for (size_t i = at; i < end; i++) {
-		int d = b->digit(f->s[i]);
+		int d = digit_at(r, i), byte = d < 0 ? -1 : next_byte(&x, d, r->b->bits);
+		if (byte < 0)
+			continue;
+		n++;
+		if (!byte)
+			continue;
+		if (text + 1 != n || language_control((char)byte))
+			return 0;
+		text = n;
+	}
+	return text;
+}
+
+static void decode(const struct reading *r, size_t at, size_t end, size_t bytes)
+{
+	struct bits x = { 0 };
+	size_t from = at;
+
+	for (size_t i = at; i < end && r->f->put.s.len < bytes; i++) {
+		int d = digit_at(r, i);
 		if (d < 0)
 			continue;
-		if (have == 0)
-			from = i;
-		bits = bits << b->bits | (uint32_t)d;
-		have += b->bits;
-		if (have >= 8) {
-			char c = (char)(bits >> (have - 8));
-			have -= 8;
-			finder_put(f, &c, 1, from, i + 1);
+		from = x.have ? from : i;
+		int byte = next_byte(&x, d, r->b->bits);
+		if (byte >= 0) {
+			char c = (char)byte;
+			finder_put(r->f, &c, 1, from, i + 1);
 			from = i;
 		}
 	}
 }
 
-static bool try(struct finder *f, const struct base_n *b, size_t at, size_t end, size_t padded)
+static bool try(const struct reading *r, size_t at, size_t end, size_t padded)
 {
-	decode(f, b, at, end);
-	while (f->put.s.len && (f->put.s.data[f->put.s.len - 1] == 0)) /* a last group that is not whole */
-		f->put.s.data[--f->put.s.len] = 0;
-	return finder_offer(f, at, padded, 8 * (double)f->put.s.len + (padded > end ? 6 : 0));
+	size_t bytes = text_bytes(r, at, end);
+
+	decode(r, at, end, bytes);
+	return finder_offer(r->f, at, padded, 8 * (double)bytes + (padded > end ? 6 : 0));
 }
 
 void base_n_find(struct finder *f, const struct base_n *b)
 {
+	struct reading r = { .f = f, .b = b };
+
+	memset(r.digit, -1, sizeof(r.digit));
+	for (int k = 0; b->alphabet[k]; k++)
+		r.digit[(uint8_t)b->alphabet[k]] = r.digit[(uint8_t)b->also[k]] = (int8_t)k;
 	for (size_t i = 0, count; i < f->n;) {
-		if (b->digit(f->s[i]) < 0) {
+		if (digit_at(&r, i) < 0) {
 			i++;
 			continue;
 		}
-		size_t end = run_end(f, b, i, &count), padded = end;
+		size_t end = run_end(&r, i, &count), padded = end;
 		while (b->padded && padded < f->n && padded < end + b->group && f->s[padded] == '=')
 			padded++;
-		if (count >= b->least && f->room(f->ctx, end - i) && !try(f, b, i, end, padded))
+		if (count >= b->least && f->room(f->ctx, end - i) && !try(&r, i, end, padded))
 			for (size_t k = 1; k < b->group && count >= TRY_OTHERS; k++)
-				if (try(f, b, i + k, end, padded))
+				if (try(&r, i + k, end, padded))
 					break;
 		i = padded;
 	}
 }
 
-void base_n_encode(struct buf *out, const char *s, size_t n, int bits, const char *alphabet, size_t pad_to)
+void base_n_encode(struct buf *out, const char *s, size_t n, const struct base_n *b)
 {
-	uint32_t held = 0, mask = (1u << bits) - 1;
+	uint32_t held = 0, mask = (1u << b->bits) - 1;
 	int have = 0;
 	size_t began = out->len;
 
 	for (size_t i = 0; i < n; i++) {
 		held = held << 8 | (uint8_t)s[i];
-		for (have += 8; have >= bits; have -= bits)
-			buf_addc(out, alphabet[held >> (have - bits) & mask]);
+		for (have += 8; have >= b->bits; have -= b->bits)
+			buf_addc(out, b->alphabet[held >> (have - b->bits) & mask]);
 	}
 	if (have)
-		buf_addc(out, alphabet[held << (bits - have) & mask]);
-	while (pad_to && (out->len - began) % pad_to)
+		buf_addc(out, b->alphabet[held << (b->bits - have) & mask]);
+	while (b->padded && (out->len - began) % b->group)
 		buf_addc(out, '=');
 }

@@ -9,11 +9,11 @@ struct base_n {
 	int bits;
 	size_t group;                    /* characters that are whole bytes: 4, 8, 2 */
 	size_t least;                    /* characters of a run */
-	int (*digit)(char c);            /* −1: none of the alphabet */
+	const char *alphabet, *also;     /* the digits in their order, and in another way; both of as many */
 	bool padded;                     /* '=' may follow */
 };
 
 void base_n_find(struct finder *f, const struct base_n *b);
-void base_n_encode(struct buf *out, const char *s, size_t n, int bits, const char *alphabet, size_t pad_to);
+void base_n_encode(struct buf *out, const char *s, size_t n, const struct base_n *b);
 
 #endif

@@ -80,9 +80,29 @@ static void keep(void *ctx, struct finder *f, size_t begin, size_t end, double c
 	fill(m, t, &f->put);
 }
 
+static void bytes_of(const struct mapped *m, bool has[256])
+{
+	memset(has, 0, 256);
+	for (size_t i = 0; i < m->s.len; i++)
+		has[(uint8_t)m->s.data[i]] = true;
+}
+
+static bool may_be(const struct encoding *e, const bool has[256])
+{
+	const char *c = e->signs;
+
+	while (c && *c && !has[(uint8_t)*c])
+		c++;
+	return !c || *c;
+}
+
 /* The mapping's arrays stay where they are while texts are added; the texts themselves move. */
 static void look(struct making *m, const struct mapped *raw)
 {
+	bool has[2][256];
+
+	bytes_of(&m->c->texts[m->of].clean, has[0]);
+	bytes_of(raw, has[1]);
 	for (const struct encoding *const *e = encoding_table; *e; e++) {
 		struct mapped clean = m->c->texts[m->of].clean;
 		const struct mapped *text = (*e)->raw ? raw : &clean;
@@ -92,7 +112,7 @@ static void look(struct making *m, const struct mapped *raw)
 		const struct encoding *by = m->c->texts[m->of].by;
 		if (!text->s.len || (by && (*e)->raw) || (by == *e && by->once))
 			continue;
-		if (m->l->depth > 0 && room(m, f.n))
+		if (m->l->depth > 0 && room(m, f.n) && may_be(*e, has[(*e)->raw]))
 			(*e)->find(&f);
 		mapped_release(&f.put);
 	}

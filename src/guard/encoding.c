@@ -12,7 +12,7 @@ const struct encoding *encoding_find(const char *name)
 	return NULL;
 }
 
-bool encoding_alnum(char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z'); }
+bool encoding_alnum(char c) { return (c >= '0' && c <= '9') || language_letter(c) >= 0; }
 
 void finder_put(struct finder *f, const char *bytes, size_t n, size_t begin, size_t end)
 {
@@ -31,14 +31,30 @@ static bool keep(struct finder *f, size_t begin, size_t end, double evidence, bo
 	return kept;
 }
 
+/* What was put, as a language; false: it is nothing that could be kept, and is dropped. */
+static bool weigh(struct finder *f, struct language *l)
+{
+	bool may = f->put.s.len && f->room(f->ctx, f->put.s.len) && language_may(f->put.s.data, f->put.s.len);
+
+	if (may)
+		*l = language_look(f->put.s.data, f->put.s.len);
+	else
+		finder_drop(f);
+	return may;
+}
+
 bool finder_offer(struct finder *f, size_t begin, size_t end, double cost)
 {
-	if (!f->put.s.len || !f->room(f->ctx, f->put.s.len)) {
-		finder_drop(f);
-		return false;
-	}
-	struct language l = language_look(f->put.s.data, f->put.s.len);
-	return keep(f, begin, end, l.valid ? cost - l.bits - f->prior : 0, language_reads(&l));
+	struct language l;
+
+	return weigh(f, &l) && keep(f, begin, end, l.valid ? cost - l.bits - f->prior : 0, language_reads(&l));
+}
+
+bool finder_offer_unseen(struct finder *f, size_t begin, size_t end)
+{
+	struct language l;
+
+	return weigh(f, &l) && keep(f, begin, end, l.valid ? 4 * (double)l.characters - f->prior : 0, true);
 }
 
 bool finder_offer_escaped(struct finder *f, size_t begin, size_t end, size_t idle)
@@ -49,14 +65,4 @@ bool finder_offer_escaped(struct finder *f, size_t begin, size_t end, size_t idl
 	}
 	struct language l = language_look(f->put.s.data, f->put.s.len);
 	return keep(f, begin, end, 1 + 3 * (double)idle, idle >= 4 && language_reads(&l));
-}
-
-bool finder_offer_unseen(struct finder *f, size_t begin, size_t end)
-{
-	if (!f->put.s.len || !f->room(f->ctx, f->put.s.len)) {
-		finder_drop(f);
-		return false;
-	}
-	struct language l = language_look(f->put.s.data, f->put.s.len);
-	return keep(f, begin, end, l.valid ? 4 * (double)l.characters - f->prior : 0, true);
 }

@@ -16,6 +16,7 @@ struct finder;
 struct encoding {
 	const char *name;
 	double prior;         /* bits */
+	const char *signs;    /* it is looked for in texts that have one of these bytes; NULL: in all */
 	bool raw;             /* finds in the text before invisible characters go; in the original alone */
 	bool once;            /* doing it twice gives the text back, so it is not looked for in what it gave */
 	void (*find)(struct finder *f);

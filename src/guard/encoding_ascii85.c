@@ -8,14 +8,17 @@ static int adobe(char c) { return c >= '!' && c <= 'u' ? c - '!' : -1; }
 
 static int rfc1924(char c)
 {
-	static const char alphabet[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	                               "!#$%&()*+-;<=>?@^_`{|}~";
-	const char *at = c ? strchr(alphabet, c) : NULL;
+	static const char marks[] = "!#$%&()*+-;<=>?@^_`{|}~";
 
-	return at ? (int)(at - alphabet) : -1;
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (language_letter(c) >= 0)
+		return language_letter(c) + (c < 'a' ? 10 : 36);
+	const char *at = c ? strchr(marks, c) : NULL;
+	return at ? (int)(at - marks) + 62 : -1;
 }
 
-/* The characters [at, at + k) of a group, k of 2 to 5; false: no number of four bytes. */
+/* The characters [at, at + k) of a group, k of 2 to 5; false: no number of four bytes, or no text. */
 static bool group(struct finder *f, size_t at, size_t k, int (*digit)(char c))
 {
 	uint64_t x = 0;
@@ -29,6 +32,9 @@ static bool group(struct finder *f, size_t at, size_t k, int (*digit)(char c))
 	if (x > UINT32_MAX)
 		return false;
 	char four[4] = { (char)(x >> 24), (char)(x >> 16), (char)(x >> 8), (char)x };
+	for (size_t i = 0; i + 1 < k; i++)
+		if (language_control(four[i]))
+			return false;
 	for (size_t i = 0; i + 1 < k; i++)
 		finder_put(f, four + i, 1, at + i, at + i + 1 + (i + 2 == k));
 	return true;

@@ -55,4 +55,4 @@ static void encode(struct buf *out, const char *s, size_t n)
 	}
 }
 
-const struct encoding encoding_backslash = { .name = "backslash", .find = find, .encode = encode };
+const struct encoding encoding_backslash = { .name = "backslash", .signs = "\\", .find = find, .encode = encode };

@@ -1,16 +1,12 @@
 /* encoding_base64: RFC 4648, its alphabet for addresses too. */
-#include "base/base64.h"
 #include "guard/base_n.h"
 
-static int digit(char c) { return base64_digit(c == '-' ? '+' : c == '_' ? '/' : c); }
+#define DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-static void find(struct finder *f)
-{
-	static const struct base_n b = { 6, 4, 6, digit, true };
+static const struct base_n base64 = { 6, 4, 6, DIGITS "+/", DIGITS "-_", true };
 
-	base_n_find(f, &b);
-}
+static void find(struct finder *f) { base_n_find(f, &base64); }
 
-static void encode(struct buf *out, const char *s, size_t n) { base64_write(out, (const uint8_t *)s, n); }
+static void encode(struct buf *out, const char *s, size_t n) { base_n_encode(out, s, n, &base64); }
 
 const struct encoding encoding_base64 = { .name = "base64", .prior = 18, .find = find, .encode = encode };

@@ -81,4 +81,10 @@ static void encode(struct buf *out, const char *s, size_t n)
 	}
 }
 
-const struct encoding encoding_braille = { .name = "braille", .prior = 10, .find = find, .encode = encode };
+const struct encoding encoding_braille = {
+	.name = "braille",
+	.prior = 10,
+	.signs = "\xE2",
+	.find = find,
+	.encode = encode,
+};

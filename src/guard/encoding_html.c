@@ -39,4 +39,4 @@ static void encode(struct buf *out, const char *s, size_t n)
 			buf_addc(out, s[i]);
 }
 
-const struct encoding encoding_html = { .name = "html", .find = find, .encode = encode };
+const struct encoding encoding_html = { .name = "html", .signs = "&", .find = find, .encode = encode };

@@ -12,12 +12,6 @@ static char look(char c)
 	return at ? to[at - from] : c;
 }
 
-static int number(char c)
-{
-	c |= 32;
-	return c >= 'a' && c <= 'z' ? c - 'a' : -1;
-}
-
 static bool undo(const char *s, size_t n, char *out)
 {
 	size_t letters = 0, looks = 0, tail = n, ones = 0, at[3];
@@ -25,11 +19,11 @@ static bool undo(const char *s, size_t n, char *out)
 	while (tail && s[tail - 1] == '!') /* ends a sentence */
 		tail--;
 	for (size_t i = 0; i < n; i++) {
-		bool is = number(s[i]) >= 0;
+		bool is = language_letter(s[i]) >= 0;
 		out[i] = i < tail ? look(s[i]) : s[i];
 		letters += is;
 		looks += !is && i < tail;
-		if (i < tail && number(out[i]) < 0)
+		if (i < tail && language_letter(out[i]) < 0)
 			return false;
 		if (i < tail && (s[i] == '1' || s[i] == '|') && ones < 3)
 			at[ones++] = i;
@@ -37,9 +31,9 @@ static bool undo(const char *s, size_t n, char *out)
 	if (!looks || (!letters && n < 4))
 		return false;
 	for (size_t i = 0; i < ones; i++) {
-		double as_i = language_word(out, n, number);
+		double as_i = language_word(out, n);
 		out[at[i]] = 'l';
-		if (language_word(out, n, number) >= as_i)
+		if (language_word(out, n) >= as_i)
 			out[at[i]] = 'i';
 	}
 	return letters > 0;
@@ -61,4 +55,11 @@ static void encode(struct buf *out, const char *s, size_t n)
 	}
 }
 
-const struct encoding encoding_leet = { .name = "leet", .prior = 20, .once = true, .find = find, .encode = encode };
+const struct encoding encoding_leet = {
+	.name = "leet",
+	.prior = 20,
+	.once = true,
+	.signs = "0134579@$!|+",
+	.find = find,
+	.encode = encode,
+};

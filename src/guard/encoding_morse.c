@@ -16,7 +16,7 @@ static const struct { char c; const char *sign; } code[] = {
 
 static char read(const char *s, size_t n)
 {
-	for (size_t i = 0; code[i].sign && n < 7; i++)
+	for (size_t i = 0; code[i].sign && n < 7 && strchr(".-/|", s[0]); i++)
 		if (!strncmp(code[i].sign, s, n) && !code[i].sign[n])
 			return code[i].c;
 	return 0;

@@ -22,7 +22,7 @@ static char read(const char *s, size_t n)
 	if (low >= 'a' && low <= 'z' && strlen(words[low - 'a']) == n && !strncasecmp(words[low - 'a'], s, n))
 		return low;
 	for (size_t i = 0; i < sizeof(also) / sizeof(also[0]); i++)
-		if (strlen(also[i].word) == n && !strncasecmp(also[i].word, s, n))
+		if (low == (also[i].word[0] | 32) && strlen(also[i].word) == n && !strncasecmp(also[i].word, s, n))
 			return also[i].c;
 	return 0;
 }

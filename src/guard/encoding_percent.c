@@ -18,4 +18,4 @@ static void encode(struct buf *out, const char *s, size_t n)
 		buf_addf(out, "%%%02X", (uint8_t)s[i]);
 }
 
-const struct encoding encoding_percent = { .name = "percent", .find = find, .encode = encode };
+const struct encoding encoding_percent = { .name = "percent", .signs = "%", .find = find, .encode = encode };

@@ -20,4 +20,9 @@ static void encode(struct buf *out, const char *s, size_t n)
 		buf_addf(out, "=%02X%s", (uint8_t)s[i], i % 25 == 24 ? "=\n" : "");
 }
 
-const struct encoding encoding_quoted_printable = { .name = "quoted-printable", .find = find, .encode = encode };
+const struct encoding encoding_quoted_printable = {
+	.name = "quoted-printable",
+	.signs = "=",
+	.find = find,
+	.encode = encode,
+};

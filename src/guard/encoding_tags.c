@@ -42,4 +42,4 @@ static void encode(struct buf *out, const char *s, size_t n)
 			buf_add(out, four, utf8_encode(0xE0000 + (uint32_t)s[i], four));
 }
 
-const struct encoding encoding_tags = { .name = "tags", .raw = true, .find = find, .encode = encode };
+const struct encoding encoding_tags = { .name = "tags", .raw = true, .signs = "\xF3", .find = find, .encode = encode };

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "guard/encoding.h"
 
+enum { LONGEST = 62 }; /* characters of a line */
+
 static int digit(char c) { return c >= ' ' && c <= '`' ? (c - ' ') & 63 : -1; }
 
 /* The bytes of a line that begins at i and must end at `end`; 0: it is none. */
@@ -44,12 +46,10 @@ static size_t line_end(const struct finder *f, size_t i)
 /* Where in the line a coded part may begin: its start, or behind a blank. */
 static bool begin_in(struct finder *f, size_t start, size_t end, size_t *begin)
 {
-	size_t had = f->put.s.len;
+	size_t had = f->put.s.len, first = end - start > LONGEST ? end - LONGEST : start;
 
-	for (size_t i = start; i < end; i++) {
+	for (size_t i = first; i < end; i++) {
 		if (i > start && f->s[i - 1] != ' ')
-			continue;
-		if (end - i > 62)
 			continue;
 		if (!f->room(f->ctx, 1))
 			return false;

@@ -55,4 +55,10 @@ static void encode(struct buf *out, const char *s, size_t n)
 	}
 }
 
-const struct encoding encoding_variation = { .name = "variation", .raw = true, .find = find, .encode = encode };
+const struct encoding encoding_variation = {
+	.name = "variation",
+	.raw = true,
+	.signs = "\xEF\xF3",
+	.find = find,
+	.encode = encode,
+};

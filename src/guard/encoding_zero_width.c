@@ -79,4 +79,10 @@ static void encode(struct buf *out, const char *s, size_t n)
 	}
 }
 
-const struct encoding encoding_zero_width = { .name = "zero-width", .raw = true, .find = find, .encode = encode };
+const struct encoding encoding_zero_width = {
+	.name = "zero-width",
+	.raw = true,
+	.signs = "\xE2",
+	.find = find,
+	.encode = encode,
+};

@@ -20,6 +20,8 @@ const char *const sign_names[SIGNS] = { "invisible", "bidi", "control", "marks",
 
 static bool is_latin_ascii(uint32_t c) { return c < 0x80 && ((c | 32) >= 'a' && (c | 32) <= 'z'); }
 
+static bool is_alnum_ascii(char c) { return is_latin_ascii((uint8_t)c) || (c >= '0' && c <= '9'); }
+
 static bool is_ascii(uint32_t c) { return c && c < 0x80; }
 
 static bool is_bidi(uint32_t c)
@@ -196,10 +198,25 @@ static void put_segment(struct mapped *out, const struct reading *first, struct 
 
 static bool has_right_to_left(const struct mapped *m)
 {
-	for (struct reading r = { .in = m }; next(&r);)
+	bool may = false; /* U+0590 begins with D6 */
+
+	for (size_t i = 0; i < m->s.len; i++)
+		may |= (uint8_t)m->s.data[i] >= 0xD6;
+	for (struct reading r = { .in = m }; may && next(&r);)
 		if (r.c >= 0x590 && is_right_to_left(r.c))
 			return true;
 	return false;
+}
+
+/* How many characters from `at` on stay as they are: of ASCII, and none behind that could be a mark on the last. */
+static size_t plain_run(const struct mapped *in, size_t at)
+{
+	size_t i = at;
+
+	while (i < in->s.len && ((in->s.data[i] >= ' ' && in->s.data[i] < 127) || in->s.data[i] == '\n' ||
+	                         in->s.data[i] == '\t' || in->s.data[i] == '\f'))
+		i++;
+	return i - at - (i > at && i < in->s.len && (in->s.data[i] & 0x80) != 0);
 }
 
 void fold_clean(struct mapped *out, const struct mapped *in, struct sign *signs)
@@ -208,7 +225,12 @@ void fold_clean(struct mapped *out, const struct mapped *in, struct sign *signs)
 	bool rtl = signs && has_right_to_left(in);
 
 	for (struct reading r = { .in = in }, last; next(&r);) {
-		if (is_control(r.c)) {
+		size_t plain = plain_run(in, r.at);
+		if (plain) {
+			mapped_copy(out, in, r.at, plain);
+			r.at += plain - 1;
+			r.c = (uint8_t)in->s.data[r.at];
+		} else if (is_control(r.c)) {
 			mark(signs, SIGN_CONTROL, in, r.at, r.at + r.k, 1);
 		} else if (is_unseen(r.c)) {
 			look_unseen(&r, before, peek(&r), rtl, signs);
@@ -302,12 +324,52 @@ static void look_word(const struct mapped *clean, const struct word *w, struct s
 		mark(signs, SIGN_MARKS, clean, w->begin, w->end, w->heaps);
 }
 
+/* Where the ASCII from `at` on ends, without a last word that goes on in other characters. */
+static size_t ascii_end(const struct mapped *clean, size_t at)
+{
+	size_t i = at;
+
+	while (i < clean->s.len && (clean->s.data[i] & 0x80) == 0)
+		i++;
+	while (i > at && i < clean->s.len && is_alnum_ascii(clean->s.data[i - 1]))
+		i--;
+	return i;
+}
+
+static bool is_blank(char c) { return c == ' ' || (c >= 9 && c <= 13) || (c >= 0x1C && c <= 0x1F); }
+
+/* Of ASCII alone: small letters, white space one blank. */
+static void put_ascii(struct mapped *out, const struct mapped *clean, size_t begin, size_t end)
+{
+	size_t base = out->s.len, n = 0;
+	bool after_blank = base && out->s.data[base - 1] == ' ';
+	char *to = mapped_copy(out, clean, begin, end - begin);
+
+	for (size_t i = 0; i < end - begin && to; i++) {
+		char c = to[i];
+		bool blank = is_blank(c);
+		if (blank && after_blank)
+			continue;
+		out->from[base + n] = out->from[base + i];
+		out->to[base + n] = out->to[base + i];
+		to[n++] = blank ? ' ' : c >= 'A' && c <= 'Z' ? c | 32 : c;
+		after_blank = blank;
+	}
+	if (to)
+		to[n] = 0;
+	out->s.len = base + n;
+}
+
 void fold_letters(struct mapped *out, const struct mapped *clean, struct sign *signs)
 {
 	struct reading r = { .in = clean };
 
 	while (next(&r)) {
-		if (unicode_is_alnum(r.c) || is_mark(r.c)) {
+		size_t end = ascii_end(clean, r.at);
+		if (end > r.at) {
+			put_ascii(out, clean, r.at, end);
+			r.k = end - r.at;
+		} else if (unicode_is_alnum(r.c) || is_mark(r.c)) {
 			struct word w = read_word(&r);
 			put_word(out, clean, &w);
 			look_word(clean, &w, signs);

@@ -24,8 +24,8 @@ enum {
 
 struct guard_scratch {
 	const struct guard *g;
-	struct regex_scratch *regex[2];
-	bool *found;
+	struct regex_scratch *regex[RULE_SETS];
+	bool *found; /* as many as all rules */
 };
 
 struct looking {
@@ -42,9 +42,9 @@ struct guard_scratch *guard_scratch_new(const struct guard *g)
 	struct guard_scratch *s = mem_alloc(sizeof(*s));
 
 	s->g = g;
-	for (int k = 0; k < 2; k++)
+	for (int k = 0; k < RULE_SETS; k++)
 		s->regex[k] = regex_scratch_new(g->set[k]);
-	s->found = mem_array(MAX(g->n_set[0], g->n_set[1]) + 1, sizeof(*s->found));
+	s->found = mem_array(guard_rules(g) + 1, sizeof(*s->found));
 	return s;
 }
 
@@ -52,7 +52,7 @@ void guard_scratch_free(struct guard_scratch *s)
 {
 	if (!s)
 		return;
-	for (int k = 0; k < 2; k++)
+	for (int k = 0; k < RULE_SETS; k++)
 		regex_scratch_free(s->regex[k]);
 	mem_free(s->found);
 	mem_free(s);
@@ -150,12 +150,13 @@ static void look_at(struct looking *x)
 	const struct guard *g = x->s->g;
 	const struct canonical_text *t = &x->c->texts[x->text];
 
-	for (int set = 0; set < 2; set++) {
-		const struct mapped *m = set ? &t->clean : &t->folded;
+	for (int set = 0; set < (t->by ? RULE_SETS : RULES_HIDDEN_FOLDED); set++) {
+		bool folded = set == RULES_FOLDED || set == RULES_HIDDEN_FOLDED;
+		const struct mapped *m = folded ? &t->folded : &t->clean;
 		if (!regex_set_search(x->s->regex[set], buf_str(&m->s), m->s.len, x->s->found, &x->work, x->most))
 			x->r->capped = x->r->capped ? x->r->capped : "work";
 		for (size_t i = 0; i < g->n_set[set]; i++)
-			if (x->s->found[i] && (t->by || !g->rules[g->rule_of[set][i]].hidden))
+			if (x->s->found[i])
 				find_all(x, set, (int)i, m);
 	}
 }

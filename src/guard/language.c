@@ -18,19 +18,14 @@ enum { BLANK = 26 };
 #define ANY_LETTER 6.6 /* a letter that stands in no word: what is encoded twice is a text as well */
 #define ENGLISH 3.7    /* bits a letter or blank at most; books have 2.9, names and short lines more */
 
-static int letter(char c)
-{
-	c |= 32;
-	return c >= 'a' && c <= 'z' ? c - 'a' : -1;
-}
-
-static double cost(int a, int b, int c) { return (letter_costs[27 * a + b][c] - '0') / 4.0; }
+/* In quarter bits. */
+static int quarters(int a, int b, int c) { return letter_costs[27 * a + b][c] - '0'; }
 
 struct state { int a, b; };
 
 static void step(struct language *l, struct state *at, int c)
 {
-	double bits = cost(at->a, at->b, c);
+	double bits = quarters(at->a, at->b, c) / 4.0;
 
 	l->bits += MIN(bits, ANY_LETTER);
 	l->letter_bits += bits;
@@ -46,9 +41,20 @@ static void end_word(struct language *l, struct state *at)
 	step(l, at, BLANK);
 }
 
+static bool is_code(char c)
+{
+	static const bool is[128] = {
+		['{'] = 1, ['}'] = 1, ['['] = 1, [']'] = 1, ['('] = 1, [')'] = 1, ['<'] = 1, ['>'] = 1, ['='] = 1,
+		[';'] = 1, ['\\'] = 1, ['/'] = 1, ['_'] = 1, ['*'] = 1, ['&'] = 1, ['|'] = 1, ['#'] = 1, ['$'] = 1,
+		['@'] = 1, ['^'] = 1, ['~'] = 1, ['`'] = 1, ['%'] = 1, ['+'] = 1,
+	};
+
+	return is[(uint8_t)c];
+}
+
 static void ascii(struct language *l, struct state *at, char c)
 {
-	int k = letter(c);
+	int k = language_letter(c);
 
 	if (k >= 0) {
 		step(l, at, k);
@@ -69,11 +75,11 @@ static void ascii(struct language *l, struct state *at, char c)
 	} else if (c >= '0' && c <= '9') {
 		l->digits++;
 		l->bits += 5;
-	} else if (c < ' ' || c == 127) {
+	} else if (language_control(c)) {
 		l->valid = false;
 		l->bits += 12;
 	} else {
-		bool code = strchr("{}[]()<>=;\\/_*&|#$@^~`%+", c) != NULL;
+		bool code = is_code(c);
 		l->code += code;
 		l->marks += !code;
 		l->bits += code ? 7 : 4;
@@ -103,7 +109,8 @@ struct language language_look(const char *s, size_t n)
 	uint32_t c;
 
 	for (size_t i = 0, k; i < n; i += k, l.characters++) {
-		k = utf8_decode(s + i, n - i, &c);
+		c = (uint8_t)s[i];
+		k = c < 0x80 ? 1 : utf8_decode(s + i, n - i, &c);
 		if (!k) {
 			k = 1;
 			l.valid = false;
@@ -133,17 +140,25 @@ bool language_reads(const struct language *l)
 	return text >= 0.85 * n && ((l->words >= 4 && length >= 2 && length <= 12) || 2 * l->other_letters > all);
 }
 
-double language_word(const char *s, size_t n, int (*map)(char c))
+double language_word(const char *s, size_t n)
 {
 	struct state at = { BLANK, BLANK };
-	double bits = 0;
+	int bits = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		int c = map(s[i]);
+		int c = language_letter(s[i]);
 		if (c < 0)
 			continue;
-		bits += cost(at.a, at.b, c);
+		bits += quarters(at.a, at.b, c);
 		at = (struct state){ at.b, c };
 	}
-	return bits + cost(at.a, at.b, BLANK);
+	return (bits + quarters(at.a, at.b, BLANK)) / 4.0;
+}
+
+bool language_may(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (language_control(s[i]))
+			return false;
+	return utf8_valid(s, n, NULL);
 }

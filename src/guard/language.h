@@ -25,8 +25,20 @@ struct language language_look(const char *s, size_t n);
 /* Reads as a language: words of letters with little else between; English by its letters, or words as any language
  * has them. */
 bool language_reads(const struct language *l);
-/* The cost of a word of ASCII letters between blanks, its blank behind counted; `map` gives each letter's number, 0 to
- * 25, or −1: none. */
-double language_word(const char *s, size_t n, int (*map)(char c));
+/* The cost of a word of ASCII letters between blanks, its blank behind counted; what is no letter is passed over. */
+double language_word(const char *s, size_t n);
+/* Could these bytes be valid, as far as encodings and controls tell? What is not is no text. */
+bool language_may(const char *s, size_t n);
+
+/* A letter's number, 0 to 25; −1: it is none of ASCII. */
+static inline int language_letter(char c)
+{
+	c |= 32;
+	return c >= 'a' && c <= 'z' ? c - 'a' : -1;
+}
+static inline bool language_control(char c)
+{
+	return ((c >= 0 && c < ' ') || c == 127) && c != '\n' && c != '\t' && c != '\r';
+}
 
 #endif

@@ -2,37 +2,57 @@
  * turned around (encoding_reversed.c) has descending places. */
 #include "guard/mapped.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 
-static void add(struct mapped *m, const char *bytes, size_t n)
+/* n bytes more, whose places are to be written; NULL past what a text may have. */
+static char *more(struct mapped *m, size_t n)
 {
-	buf_add(&m->s, bytes, n);
+	char *to = buf_more(&m->s, n);
+
 	if (m->s.len > m->cap) {
 		m->cap = MAX(m->s.len, MAX((size_t)64, m->cap * 2));
 		m->from = mem_grow(m->from, m->cap, sizeof(*m->from));
 		m->to = mem_grow(m->to, m->cap, sizeof(*m->to));
 	}
+	return to;
 }
 
 void mapped_original(struct mapped *m, const char *text, size_t n)
 {
-	size_t at = m->s.len;
+	char *to = more(m, n);
 
-	add(m, text, n);
-	for (size_t i = 0; i < n; i++) {
-		m->from[at + i] = (uint32_t)i;
-		m->to[at + i] = (uint32_t)i + 1;
-	}
+	if (!to || !n)
+		return;
+	memcpy(to, text, n);
+	uint32_t *restrict begin = m->from + (m->s.len - n), *restrict end = m->to + (m->s.len - n);
+	for (size_t i = 0; i < n; i++)
+		begin[i] = (uint32_t)i;
+	for (size_t i = 0; i < n; i++)
+		end[i] = (uint32_t)i + 1;
+}
+
+char *mapped_copy(struct mapped *m, const struct mapped *of, size_t at, size_t n)
+{
+	char *to = more(m, n);
+
+	if (!to || !n)
+		return to;
+	memcpy(to, of->s.data + at, n);
+	memcpy(m->from + (m->s.len - n), of->from + at, n * sizeof(*m->from));
+	memcpy(m->to + (m->s.len - n), of->to + at, n * sizeof(*m->to));
+	return to;
 }
 
 void mapped_put(struct mapped *m, const char *bytes, size_t n, uint32_t from, uint32_t to)
 {
-	size_t at = m->s.len;
+	char *at = more(m, n);
 
-	add(m, bytes, n);
-	for (; at < m->s.len; at++) {
-		m->from[at] = from;
-		m->to[at] = to;
+	for (size_t i = 0; i < n && at; i++) {
+		at[i] = bytes[i];
+		m->from[m->s.len - n + i] = from;
+		m->to[m->s.len - n + i] = to;
 	}
 }
 

@@ -16,6 +16,8 @@ struct mapped {
 void mapped_put(struct mapped *m, const char *bytes, size_t n, uint32_t from, uint32_t to);
 /* The original itself, n bytes: each is made of itself. */
 void mapped_original(struct mapped *m, const char *text, size_t n);
+/* n bytes of another text from `at` on, with their places; where they are now. */
+char *mapped_copy(struct mapped *m, const struct mapped *of, size_t at, size_t n);
 /* The original's bytes that [begin, end) is made of, a span without holes; begin < end. */
 void mapped_span(const struct mapped *m, size_t begin, size_t end, size_t *from, size_t *to);
 void mapped_clear(struct mapped *m);

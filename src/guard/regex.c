@@ -18,10 +18,11 @@
 #include "base/mem.h"
 #include "guard/regex_filter.h"
 
-enum { STATES = 8192, NUMBERS_MOST = 1 << 22, SLOTS = 4 * STATES };
+enum { STATES = 8192, STATES_FIRST = 32, NUMBERS_MOST = 1 << 22, SLOTS = 4 };
 enum kind { KIND_NONE, KIND_WORD, KIND_OTHER, KIND_LINE };
 
-#define NO_MOVE UINT32_MAX
+#define NO_MOVE 0xFFFF
+#define ENDS 0x8000 /* a match ends before the character */
 
 struct expression {
 	struct program forward, backward;
@@ -41,23 +42,20 @@ struct state {
 	uint64_t hash;
 	enum kind behind;
 }; /* its steps: numbers[from .. from + n) */
-struct move {
-	uint32_t to, ends;
-}; /* ends: 0, or 1 + where the list of them is */
 
 struct automaton {
 	const struct program *p;
 	bool anywhere; /* a match may begin at any place */
-	struct state state[STATES];
-	size_t n;
-	struct move *move; /* [STATES][1 << shift], of which n_classes + 1 are in use */
+	struct state *state; /* [n] */
+	size_t n, cap;
+	uint16_t *move; /* [cap][1 << shift], of which n_classes + 1 are in use: a state, and ENDS; or NO_MOVE */
 	int shift;
 	uint32_t *numbers;
 	size_t n_numbers, cap_numbers;
-	uint32_t slot[SLOTS];           /* 0, or 1 + a state */
+	uint32_t *slot;                 /* [SLOTS * cap] 0, or 1 + a state */
 	uint32_t *list, *stack, *reach; /* [p->n] */
-	uint32_t *seen;                 /* [p->n] the mark of the closure that has it */
-	uint32_t mark;
+	uint32_t *seen, mark;           /* [p->n] the mark of what has seen it last */
+	uint32_t *highest;              /* [p->n] of a ladder's place, where it was seen */
 };
 
 static struct automaton *automaton_new(const struct program *p, bool anywhere)
@@ -68,11 +66,11 @@ static struct automaton *automaton_new(const struct program *p, bool anywhere)
 	a->anywhere = anywhere;
 	while (1 << a->shift < p->n_classes + 1)
 		a->shift++;
-	a->move = mem_array((size_t)STATES << a->shift, sizeof(*a->move));
 	a->list = mem_array(p->n + 1, sizeof(*a->list));
 	a->stack = mem_array(2 * p->n + 2, sizeof(*a->stack));
 	a->reach = mem_array(p->n + 1, sizeof(*a->reach));
 	a->seen = mem_array(p->n + 1, sizeof(*a->seen));
+	a->highest = mem_array(p->n + 1, sizeof(*a->highest));
 	return a;
 }
 
@@ -80,19 +78,43 @@ static void automaton_free(struct automaton *a)
 {
 	if (!a)
 		return;
+	mem_free(a->state);
 	mem_free(a->move);
+	mem_free(a->slot);
 	mem_free(a->numbers);
 	mem_free(a->list);
 	mem_free(a->stack);
 	mem_free(a->reach);
 	mem_free(a->seen);
+	mem_free(a->highest);
 	mem_free(a);
 }
 
 static void forget(struct automaton *a)
 {
 	a->n = a->n_numbers = 0;
-	memset(a->slot, 0, sizeof(a->slot));
+	memset(a->slot, 0, SLOTS * a->cap * sizeof(*a->slot));
+}
+
+/* The first free slot of a hash. */
+static size_t free_slot(const struct automaton *a, uint64_t hash)
+{
+	size_t slot = hash % (SLOTS * a->cap);
+
+	while (a->slot[slot])
+		slot = (slot + 1) % (SLOTS * a->cap);
+	return slot;
+}
+
+static void make_room(struct automaton *a)
+{
+	a->cap = MAX((size_t)STATES_FIRST, 4 * a->cap);
+	a->state = mem_grow(a->state, a->cap, sizeof(*a->state));
+	a->move = mem_grow(a->move, a->cap << a->shift, sizeof(*a->move));
+	mem_free(a->slot);
+	a->slot = mem_array(SLOTS * a->cap, sizeof(*a->slot));
+	for (size_t i = 0; i < a->n; i++)
+		a->slot[free_slot(a, a->state[i].hash)] = (uint32_t)i + 1;
 }
 
 static size_t keep_numbers(struct automaton *a, const uint32_t *list, size_t n)
@@ -113,18 +135,18 @@ static size_t keep_numbers(struct automaton *a, const uint32_t *list, size_t n)
 static uint32_t state_of(struct automaton *a, const uint32_t *list, size_t n, enum kind behind)
 {
 	uint64_t h = hash_64(list, n * sizeof(*list)) + (uint64_t)behind * 0x9E3779B97F4A7C15u;
-	size_t slot = h % SLOTS;
 
-	for (; a->slot[slot]; slot = (slot + 1) % SLOTS) {
+	if (a->n == a->cap)
+		make_room(a);
+	size_t slots = SLOTS * a->cap, slot = h % slots;
+	for (; a->slot[slot]; slot = (slot + 1) % slots) {
 		const struct state *s = &a->state[a->slot[slot] - 1];
 		if (s->hash == h && s->n == n && s->behind == behind &&
 		    (!n || !memcmp(a->numbers + s->from, list, n * sizeof(*list))))
 			return a->slot[slot] - 1;
 	}
 	a->state[a->n] = (struct state){ keep_numbers(a, list, n), n, h, behind };
-	struct move *m = a->move + (a->n << a->shift);
-	for (int i = 0; i <= a->p->n_classes; i++)
-		m[i].to = NO_MOVE;
+	memset(a->move + (a->n << a->shift), 0xFF, sizeof(*a->move) << a->shift);
 	a->slot[slot] = (uint32_t)++a->n;
 	return (uint32_t)a->n - 1;
 }
@@ -150,18 +172,23 @@ static bool holds(enum assert_kind k, enum kind left, enum kind right)
 	}
 }
 
+static void new_mark(struct automaton *a)
+{
+	if (++a->mark)
+		return;
+	memset(a->seen, 0, a->p->n * sizeof(*a->seen));
+	a->mark = 1;
+}
+
 /* The steps that are reached from `list` without a character; in a->reach, bytes and matches alone. */
 static size_t close(struct automaton *a, const uint32_t *list, size_t n, enum kind behind, enum kind ahead)
 {
 	enum kind left = a->p->backward ? ahead : behind, right = a->p->backward ? behind : ahead;
-	size_t top = 0, out = 0, more = a->anywhere ? a->p->n_begin : 0;
+	size_t top = 0, out = 0;
 
-	if (++a->mark == 0) {
-		memset(a->seen, 0, a->p->n * sizeof(*a->seen));
-		a->mark = 1;
-	}
-	for (size_t i = n + more; i > 0; i--) {
-		a->stack[top++] = i > n ? a->p->begin[i - n - 1] : list[i - 1];
+	new_mark(a);
+	for (size_t i = n + a->anywhere; i > 0; i--) {
+		a->stack[top++] = i > n ? a->p->begin : list[i - 1];
 		while (top) {
 			uint32_t k = a->stack[--top];
 			const struct step *s = &a->p->step[k];
@@ -189,14 +216,39 @@ static int ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* The steps behind those reached that take c, in ascending order, of a ladder's rungs the highest; in a->list. */
+static size_t step_on(struct automaton *a, size_t reached, uint8_t c)
+{
+	const struct program *p = a->p;
+	size_t n = 0;
+
+	new_mark(a);
+	for (size_t i = 0; i < reached; i++) {
+		const struct step *x = &p->step[a->reach[i]];
+		if (x->kind != STEP_BYTE || !bytes_has(&p->set[x->other], c))
+			continue;
+		uint32_t place = p->step[x->next].rung_of;
+		if (a->seen[place] == a->mark) {
+			a->highest[place] = MAX(a->highest[place], x->next);
+			continue;
+		}
+		a->seen[place] = a->mark;
+		a->highest[place] = x->next;
+		a->list[n++] = place;
+	}
+	for (size_t i = 0; i < n; i++)
+		a->list[i] = a->highest[a->list[i]];
+	qsort(a->list, n, sizeof(*a->list), ascending);
+	return n;
+}
+
 /* Computes a move; may forget all states: then *from is the same one again. */
-static struct move make_move(struct automaton *a, uint32_t *from, int class, uint64_t *work)
+static uint16_t make_move(struct automaton *a, uint32_t *from, int class, uint64_t *work)
 {
 	const struct program *p = a->p;
 	int c = class == p->n_classes ? -1 : p->example[class];
 	struct state s = a->state[*from];
-	uint32_t *ends = a->list;
-	size_t n_ends = 0, n = 0;
+	bool ends = false;
 
 	if (a->n >= STATES - 1 || a->n_numbers > NUMBERS_MOST) {
 		uint32_t *copy = mem_array(s.n + 1, sizeof(*copy));
@@ -209,41 +261,25 @@ static struct move make_move(struct automaton *a, uint32_t *from, int class, uin
 	size_t reached = close(a, a->numbers + s.from, s.n, s.behind, kind_of(c));
 	*work += reached + s.n + 1;
 	for (size_t i = 0; i < reached; i++)
-		if (p->step[a->reach[i]].kind == STEP_MATCH)
-			ends[n_ends++] = p->step[a->reach[i]].other;
-	struct move m = { 0, 0 };
-	if (n_ends) {
-		uint32_t count = (uint32_t)n_ends;
-		m.ends = (uint32_t)keep_numbers(a, &count, 1) + 1;
-		keep_numbers(a, ends, n_ends);
-	}
-	for (size_t i = 0; i < reached && c >= 0; i++) {
-		const struct step *x = &p->step[a->reach[i]];
-		if (x->kind == STEP_BYTE && bytes_has(&p->set[x->other], (uint8_t)c))
-			a->list[n++] = x->next;
-	}
-	qsort(a->list, n, sizeof(*a->list), ascending);
-	size_t unique = 0;
-	for (size_t i = 0; i < n; i++)
-		if (!i || a->list[i] != a->list[i - 1])
-			a->list[unique++] = a->list[i];
-	m.to = state_of(a, a->list, unique, kind_of(c));
+		ends |= p->step[a->reach[i]].kind == STEP_MATCH;
+	size_t n = c < 0 ? 0 : step_on(a, reached, (uint8_t)c);
+	uint16_t m = (uint16_t)(state_of(a, a->list, n, kind_of(c)) | (ends ? ENDS : 0));
 	a->move[((size_t)*from << a->shift) + (size_t) class] = m;
 	return m;
 }
 
-static inline struct move take(struct automaton *a, uint32_t *from, int class, uint64_t *work)
+static inline uint16_t take(struct automaton *a, uint32_t *from, int class, uint64_t *work)
 {
-	struct move m = a->move[((size_t)*from << a->shift) + (size_t) class];
+	uint16_t m = a->move[((size_t)*from << a->shift) + (size_t) class];
 
-	return m.to == NO_MOVE ? make_move(a, from, class, work) : m;
+	return m == NO_MOVE ? make_move(a, from, class, work) : m;
 }
 
 static uint32_t start(struct automaton *a, enum kind behind)
 {
 	if (a->n >= STATES - 2)
 		forget(a);
-	return a->anywhere ? state_of(a, NULL, 0, behind) : state_of(a, a->p->begin, a->p->n_begin, behind);
+	return state_of(a, &a->p->begin, !a->anywhere, behind);
 }
 
 static bool is_dead(const struct automaton *a, uint32_t state) { return !a->anywhere && !a->state[state].n; }
@@ -261,13 +297,11 @@ int regex_set_add(struct regex_set *s, const char *pattern, struct err *e)
 		return -1;
 	if (regex_nullable(t))
 		return err_set(e, "'%.80s' matches where nothing stands", pattern);
-	if (program_add(&x.forward, t, 0, e) < 0 || program_add(&x.backward, t, 0, e) < 0) {
+	if (program_make(&x.forward, t, e) < 0 || program_make(&x.backward, t, e) < 0) {
 		program_release(&x.forward);
 		program_release(&x.backward);
 		return -1;
 	}
-	program_seal(&x.forward);
-	program_seal(&x.backward);
 	s->one = mem_grow(s->one, s->n + 1, sizeof(*s->one));
 	s->need = mem_grow(s->need, s->n + 1, sizeof(*s->need));
 	s->one[s->n] = x;
@@ -342,7 +376,7 @@ static bool first_end(struct automaton *a, uint32_t *state, const char *text, si
                       uint64_t most)
 {
 	const struct program *p = a->p;
-	const struct move *moves = a->move;
+	const uint16_t *moves = a->move; /* making one may move them */
 	const int shift = a->shift;
 	uint32_t now = *state;
 	size_t i = *at;
@@ -350,14 +384,15 @@ static bool first_end(struct automaton *a, uint32_t *state, const char *text, si
 
 	for (; i <= n && !ends; i++) {
 		size_t class = i < n ? p->class_of[(uint8_t)text[i]] : (size_t)p->n_classes;
-		struct move m = moves[((size_t)now << shift) + class];
-		if (m.to == NO_MOVE) {
+		uint16_t m = moves[((size_t)now << shift) + class];
+		if (m == NO_MOVE) {
 			if (*work > most)
 				break;
 			m = make_move(a, &now, (int)class, work);
+			moves = a->move;
 		}
-		now = m.to;
-		ends = m.ends != 0;
+		now = m & ~ENDS;
+		ends = (m & ENDS) != 0;
 	}
 	*work += i - *at;
 	*at = ends ? i - 1 : i;
@@ -392,15 +427,15 @@ static bool longest(struct automaton *a, const char *text, size_t n, size_t from
 	for (size_t i = 0; i <= most && !is_dead(a, state); i++) {
 		bool over = back ? at == 0 : at == n;
 		int c = over ? -1 : (uint8_t)text[back ? at - 1 : at];
-		struct move m = take(a, &state, c < 0 ? a->p->n_classes : a->p->class_of[c], work);
-		if (m.ends) {
+		uint16_t m = take(a, &state, c < 0 ? a->p->n_classes : a->p->class_of[c], work);
+		if (m & ENDS) {
 			*end = at;
 			some = true;
 		}
 		if (over)
 			break;
 		at = back ? at - 1 : at + 1;
-		state = m.to;
+		state = m & ~ENDS;
 		++*work;
 	}
 	return some;

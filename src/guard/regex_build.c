@@ -1,5 +1,9 @@
 /* regex_build: a tree becomes steps, from its end to its beginning: each part is given where it goes on. Counts are
- * copies. A program that reads backward has the parts of a row in the other order. */
+ * copies. A program that reads backward has the parts of a row in the other order.
+ *
+ * Of copies that may be left out (x{2,9} has seven) each goes on into those before it, so what a later one can still
+ * match has all that an earlier one can: such copies are the rungs of a ladder, and of a state's steps on the same
+ * place of several rungs the last one is enough. */
 #include "guard/regex_parts.h"
 
 #include <string.h>
@@ -16,7 +20,7 @@ static uint32_t put(struct building *b, enum step_kind kind, uint32_t next, uint
 {
 	struct program *p = b->p;
 
-	if (p->n >= PROGRAM_STEPS * 8) {
+	if (p->n >= PROGRAM_STEPS) {
 		b->full = true;
 		return 0;
 	}
@@ -24,7 +28,7 @@ static uint32_t put(struct building *b, enum step_kind kind, uint32_t next, uint
 		p->cap = MAX((size_t)64, 2 * p->cap);
 		p->step = mem_grow(p->step, p->cap, sizeof(*p->step));
 	}
-	p->step[p->n] = (struct step){ kind, next, other };
+	p->step[p->n] = (struct step){ kind, next, other, (uint32_t)p->n };
 	return (uint32_t)p->n++;
 }
 
@@ -53,8 +57,14 @@ static uint32_t repeat(struct building *b, const struct tree *t, uint32_t next)
 		next = split;
 	}
 	uint32_t past = next;
-	for (int i = t->least; i < t->most && !b->full; i++)
+	for (size_t i = t->least, first = b->p->n, n = 0; (int)i < t->most && !b->full; i++) {
+		size_t began = b->p->n;
 		next = put(b, STEP_SPLIT, emit(b, t->a, next), past);
+		n = n ? n : b->p->n - first;
+		for (size_t k = began; k < b->p->n && !b->full; k++)
+			if (b->p->step[k].rung_of == k)
+				b->p->step[k].rung_of = (uint32_t)(first + (k - began) % n);
+	}
 	for (int i = 0; i < t->least && !b->full; i++)
 		next = emit(b, t->a, next);
 	return next;
@@ -81,23 +91,10 @@ static uint32_t emit(struct building *b, const struct tree *t, uint32_t next)
 	BUG("tree %d", (int)t->kind);
 }
 
-int program_add(struct program *p, const struct tree *t, uint32_t number, struct err *e)
-{
-	struct building b = { p, e, false };
-	size_t had = p->n;
-	uint32_t begin = emit(&b, t, put(&b, STEP_MATCH, 0, number));
-
-	if (b.full || p->n - had > PROGRAM_STEPS)
-		return err_set(e, "the expression is too large: it has more than %d states", PROGRAM_STEPS);
-	p->begin = mem_grow(p->begin, p->n_begin + 1, sizeof(*p->begin));
-	p->begin[p->n_begin++] = begin;
-	return 0;
-}
-
 static bool is_word(int c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_'; }
 
 /* Bytes are alike that are in the same sets, and are word, line end or neither alike. */
-void program_seal(struct program *p)
+static void make_classes(struct program *p)
 {
 	p->n_classes = 0;
 	for (int c = 0; c < 256; c++) {
@@ -116,10 +113,20 @@ void program_seal(struct program *p)
 	}
 }
 
+int program_make(struct program *p, const struct tree *t, struct err *e)
+{
+	struct building b = { p, e, false };
+
+	p->begin = emit(&b, t, put(&b, STEP_MATCH, 0, 0));
+	if (b.full)
+		return err_set(e, "the expression is too large: it has more than %d states", PROGRAM_STEPS);
+	make_classes(p);
+	return 0;
+}
+
 void program_release(struct program *p)
 {
 	mem_free(p->step);
 	mem_free(p->set);
-	mem_free(p->begin);
 	*p = (struct program){ .n = 0 };
 }

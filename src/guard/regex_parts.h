@@ -27,15 +27,18 @@ bool regex_nullable(const struct tree *t);       /* an empty text is a match */
 
 enum step_kind { STEP_BYTE, STEP_SPLIT, STEP_ASSERT, STEP_MATCH };
 
-struct step { enum step_kind kind; uint32_t next, other; }; /* other: of a split; the set, the assertion, the number */
+struct step {
+	enum step_kind kind;
+	uint32_t next, other;                    /* other: of a split; the set, the assertion */
+	uint32_t rung_of;                        /* itself, or this step in the first of copies that may go */
+};
 
-struct program {                                 /* of one or of several expressions, in one direction */
+struct program {                                 /* of an expression, in one direction */
 	struct step *step;
 	size_t n, cap;
 	struct bytes *set;
 	size_t n_sets, cap_sets;
-	uint32_t *begin;                         /* [n_begin] where each expression begins */
-	size_t n_begin;
+	uint32_t begin;
 	bool backward;
 	uint8_t class_of[256];                   /* bytes that no step tells apart; n_classes is the text's end */
 	uint8_t example[256];
@@ -44,8 +47,8 @@ struct program {                                 /* of one or of several express
 
 enum { PROGRAM_STEPS = 20000 };
 
-int program_add(struct program *p, const struct tree *t, uint32_t number, struct err *e);
-void program_seal(struct program *p);            /* when all are added */
+/* p: empty but for its direction. */
+int program_make(struct program *p, const struct tree *t, struct err *e);
 void program_release(struct program *p);
 
 #endif

@@ -163,13 +163,13 @@ static void name_others(struct guard *g)
 
 static int compile(struct guard *g, struct err *e)
 {
-	for (int k = 0; k < 2; k++) {
+	for (int k = 0; k < RULE_SETS; k++) {
 		g->set[k] = regex_set_new();
 		g->rule_of[k] = mem_array(g->n + 1, sizeof(*g->rule_of[k]));
 	}
 	for (size_t i = 0; i < g->n; i++) {
 		const struct rule *r = &g->rules[i];
-		int k = r->folded ? 0 : 1, number;
+		int k = (r->folded ? RULES_FOLDED : RULES_CLEAN) + (r->hidden ? RULES_HIDDEN_FOLDED : 0), number;
 		if (r->verdict == GUARD_ALLOW)
 			continue;
 		if ((number = regex_set_add(g->set[k], r->pattern, e)) < 0)
@@ -229,13 +229,20 @@ int guard_open(struct guard **g, const char *file, struct err *e)
 	return status;
 }
 
-size_t guard_rules(const struct guard *g) { return g->n_set[0] + g->n_set[1]; }
+size_t guard_rules(const struct guard *g)
+{
+	size_t n = 0;
+
+	for (int k = 0; k < RULE_SETS; k++)
+		n += g->n_set[k];
+	return n;
+}
 
 void guard_close(struct guard *g)
 {
 	if (!g)
 		return;
-	for (int k = 0; k < 2; k++) {
+	for (int k = 0; k < RULE_SETS; k++) {
 		regex_set_free(g->set[k]);
 		mem_free(g->rule_of[k]);
 	}

@@ -22,6 +22,9 @@ struct rule {
 	const char *where;               /* the file */
 };
 
+/* Over folded and over clean texts; the latter two in what was undone alone. */
+enum { RULES_FOLDED, RULES_CLEAN, RULES_HIDDEN_FOLDED, RULES_HIDDEN_CLEAN, RULE_SETS };
+
 struct guard {
 	struct arena mem;
 	struct rule *rules;              /* [n] */
@@ -29,9 +32,9 @@ struct guard {
 	enum guard_verdict encoded, signs[SIGNS];
 	const char **encoding_rule;      /* of encoding_table: "encoding.base64" … */
 	const char *sign_rule[SIGNS];
-	/* Expressions of folded and of clean texts; rule_of[number] is the rule. */
-	struct regex_set *set[2];
-	size_t *rule_of[2], n_set[2];
+	/* The expressions of each kind; rule_of[number] is the rule. */
+	struct regex_set *set[RULE_SETS];
+	size_t *rule_of[RULE_SETS], n_set[RULE_SETS];
 };
 
 #endif

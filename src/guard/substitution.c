@@ -15,15 +15,17 @@ struct stretch {
 	size_t begin, end, top_end;
 };
 
-static int letter_number(char c)
+/* In the case of the letter. */
+static char other_letter(const char *letters, char c)
 {
-	c |= 32;
-	return c >= 'a' && c <= 'z' ? c - 'a' : -1;
+	int k = language_letter(c);
+
+	return k < 0 ? c : (char)(letters[k] ^ 32 ^ (c & 32));
 }
 
 static bool in_word(const struct substitution *s, char c)
 {
-	if (letter_number(c) >= 0)
+	if (language_letter(c) >= 0)
 		return true;
 	if (!s->in_word_digits)
 		return c == '\'';
@@ -32,10 +34,10 @@ static bool in_word(const struct substitution *s, char c)
 
 static bool undo(const struct substitution *s, const char *word, size_t n, char *out)
 {
-	if (!s->letter)
+	if (!s->letters)
 		return s->undo(word, n, out);
 	for (size_t i = 0; i < n; i++)
-		out[i] = s->letter(word[i]);
+		out[i] = other_letter(s->letters, word[i]);
 	return true;
 }
 
@@ -93,11 +95,10 @@ static void add_word(struct finder *f, const struct substitution *s, struct stre
 		return;
 	}
 	for (size_t j = 0; j < n; j++)
-		letters += letter_number(out[j]) >= 0;
-	double undone = language_word(out, n, letter_number), gain = -undone;
-	gain += language_word(f->s + i, n, letter_number);
+		letters += language_letter(out[j]) >= 0;
+	double undone = language_word(out, n), gain = language_word(f->s + i, n) - undone;
 	for (size_t j = 0; s->in_word_digits && j < n; j++)
-		gain += letter_number(f->s[i + j]) < 0 && letter_number(out[j]) >= 0 ? 4 : 0;
+		gain += language_letter(f->s[i + j]) < 0 && language_letter(out[j]) >= 0 ? 4 : 0;
 	x->sum += gain;
 	x->cost += undone;
 	x->letters += letters;
@@ -137,8 +138,8 @@ void substitution_find(struct finder *f, const struct substitution *s)
 	offer(f, s, &x);
 }
 
-void substitution_letters(struct buf *out, const char *s, size_t n, char (*letter)(char c))
+void substitution_letters(struct buf *out, const char *s, size_t n, const char *letters)
 {
 	for (size_t i = 0; i < n; i++)
-		buf_addc(out, letter(s[i]));
+		buf_addc(out, other_letter(letters, s[i]));
 }

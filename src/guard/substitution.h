@@ -7,8 +7,8 @@
 #include "guard/encoding.h"
 
 struct substitution {
-	/* Another letter for each, and the same again undoes it; NULL: `undo` does. */
-	char (*letter)(char c);
+	/* [26] a letter for each of a to z, and the same again undoes it; NULL: `undo` does. */
+	const char *letters;
 	/* Undoes the word of n bytes at s into out, which has n bytes; false: it is none that could be undone. */
 	bool (*undo)(const char *s, size_t n, char *out);
 	bool in_word_digits;   /* digits and signs belong to words */
@@ -19,6 +19,6 @@ struct substitution {
 
 void substitution_find(struct finder *f, const struct substitution *s);
 /* Appends a text with each letter changed. */
-void substitution_letters(struct buf *out, const char *s, size_t n, char (*letter)(char c));
+void substitution_letters(struct buf *out, const char *s, size_t n, const char *letters);
 
 #endif
