@@ -2,6 +2,7 @@
  * {"text": …, "spans": [[begin, end] …]} or {"error": …}. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/jsonx.h"
 #include "base/mem.h"
@@ -17,10 +18,10 @@ static json_t *render(const json_t *job)
 	if (t && template_run(t, json_object_get(job, "variables"), &out, &e) == 0) {
 		for (size_t i = 0; i < out.n_spans; i++)
 			json_array_append_new(spans, json_pack("[i, i]", (int)out.spans[i].begin, (int)out.spans[i].end));
-		result = json_pack("{s:o, s:O}", "text", json_stringn(buf_str(&out.text), out.text.len), "spans", spans);
+		result = json_pack("{s:o, s:O}", "text", jsonx_text(buf_str(&out.text), out.text.len), "spans", spans);
 		template_output_release(&out);
 	} else {
-		result = json_pack("{s:s}", "error", e.msg);
+		result = json_pack("{s:o}", "error", jsonx_text(e.msg, strlen(e.msg)));
 	}
 	json_decref(spans);
 	template_free(t);

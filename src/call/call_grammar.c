@@ -157,8 +157,8 @@ static void write_automaton(struct automaton *a, struct buf *out)
 struct writing {
 	const struct call_rules *r;
 	struct buf *out;
-	char (*arguments)[16];        /* [n_tools] rules */
-	const char *space, *only;     /* white space within a call's text, and before its arguments */
+	char (*arguments)[16];    /* [n_tools] rules */
+	const char *space, *only; /* white space within a call's text, and before its arguments */
 };
 
 /* A form's text of one tool, up to the number of bytes. */
@@ -200,10 +200,16 @@ static void write_tools(const struct writing *w, const char *rule, size_t style,
 }
 
 /* behind-S: what follows a style's head; calls-S: all of it. */
-static void write_style(const struct writing *w, size_t k)
+static void write_style(struct writing *w, size_t k)
 {
 	const struct call_form *f = w->r->form;
 	const struct call_style *s = &f->styles[k];
+	const struct writing was = *w;
+
+	if (s->alone) { /* it may also be text */
+		w->space = "wide";
+		w->only = " !";
+	}
 	struct buf head = BUF_INIT;
 	size_t n = call_style_head(s, &head);
 	char *first = mem_printf("%s%s", s->open, s->call), *further = mem_printf("%s%s", s->between, s->call);
@@ -220,6 +226,7 @@ static void write_style(const struct writing *w, size_t k)
 	mem_free(first);
 	mem_free(further);
 	buf_release(&head);
+	*w = was;
 }
 
 /* head-S: behind a head, a call or what a silent mark that begins as the head goes on with, then `next`. */
@@ -235,35 +242,6 @@ static void write_head(const struct writing *w, size_t k, const char *head, cons
 	buf_adds(w->out, "\n");
 }
 
-/* --- a call that stands alone --- */
-
-static void write_alone(const struct automaton *a, size_t k, const char *head, struct buf *out)
-{
-	size_t number = 0;
-
-	for (bool spaces = true; *head; head++) {
-		struct char_set but = { 0 };
-		if (*head == ' ') {
-			spaces = true;
-			continue;
-		}
-		buf_addf(out, "alone-%zu ::= ", number);
-		if (spaces)
-			buf_addf(out, "[ \\t\\r\\n] alone-%zu | ", number);
-		for (const char *c = " \t\r\n"; spaces && *c; c++)
-			char_set_add(&but, (uint8_t)*c, (uint8_t)*c);
-		char_set_add(&but, (uint8_t)*head, (uint8_t)*head);
-		gbnf_quote(out, head, 1);
-		if (head[1])
-			buf_addf(out, " alone-%zu | ", ++number);
-		else
-			buf_addf(out, " behind-%zu | ", k);
-		write_choices(a, 0, &but, out);
-		char_set_release(&but);
-		spaces = false;
-	}
-}
-
 /* --- the whole --- */
 
 /* Any text, and calls in it. */
@@ -273,7 +251,6 @@ static void write_auto(const struct writing *w)
 	struct automaton *a = mem_alloc(sizeof(*a));
 	char then[MARKS][32];
 	struct buf head[MARKS] = { 0 };
-	const char *start = "free-0";
 	size_t n = 0;
 
 	*a = (struct automaton){ .name = "free", .may_end = true };
@@ -287,14 +264,13 @@ static void write_auto(const struct writing *w)
 	if (f->thought && w->r->thoughts && !f->kept)
 		a->mark[a->n_marks++] = (struct mark){ f->thought, "thought-0" };
 	write_automaton(a, w->out);
+	buf_addf(w->out, "begin ::= %s", f->lead ? "head-0" : "free-0");
 	for (size_t k = 0; k < n; k++) {
-		if (f->styles[k].alone) {
-			write_alone(a, k, buf_str(&head[k]), w->out);
-			start = "alone-0";
-		}
+		if (f->styles[k].alone)
+			buf_addf(w->out, " | wide calls-%zu", k);
 		buf_release(&head[k]);
 	}
-	buf_addf(w->out, "begin ::= %s\n", f->lead ? "head-0" : start);
+	buf_adds(w->out, "\n");
 	mem_free(a);
 }
 
@@ -368,6 +344,60 @@ static void write_root(const struct writing *w)
 	mem_free(a);
 }
 
+/* --- arguments --- */
+
+static void write_part(struct writing *w, const char *text, struct buf *out)
+{
+	struct buf *was = w->out;
+
+	w->out = out;
+	buf_addc(out, '(');
+	write_text(w, text, strlen(text), "", "");
+	buf_adds(out, " \"\")");
+	w->out = was;
+}
+
+/* Of a form that writes them one by one. */
+static int write_pairs(struct writing *w, struct schema_writer *schemas, const json_t *schema, json_t *kinds,
+                       char name[16])
+{
+	const struct call_pairs *f = w->r->form->pairs;
+	struct buf part[4] = { 0 };
+	const char *text[4] = { f->key, f->behind, f->close, f->between };
+
+	for (size_t i = 0; i < ARRAY_LEN(part); i++)
+		write_part(w, text[i], &part[i]);
+	struct schema_pairs how = { buf_str(&part[0]), buf_str(&part[1]),           buf_str(&part[2]),
+		                    buf_str(&part[3]), f->python ? NULL : f->close, f->python };
+	if (f->python)
+		schema_writer_python(schemas);
+	int status = schema_pairs(schemas, schema, &how, kinds, name);
+	for (size_t i = 0; i < ARRAY_LEN(part); i++)
+		buf_release(&part[i]);
+	return status;
+}
+
+/* The rule of a tool's arguments. */
+static int write_arguments(struct writing *w, struct schema_writer *schemas, size_t i, struct err *e)
+{
+	const struct call_tool *tool = &w->r->tools[i];
+	json_t *kinds = json_object();
+	int status = 0;
+
+	if (w->r->form->pairs)
+		status = write_pairs(w, schemas, tool->schema, kinds, w->arguments[i]);
+	else if (!tool->schema)
+		snprintf(w->arguments[i], sizeof(w->arguments[i]), "json-object");
+	else
+		status = schema_rule(schemas, tool->schema, w->arguments[i]);
+	if (status < 0)
+		err_prefix(e, "tool '%.64s'", tool->name);
+	if (w->r->kinds)
+		json_object_set(w->r->kinds, tool->name, kinds);
+	json_decref(kinds);
+	return status;
+}
+
 int call_grammar(const struct call_rules *r, struct buf *gbnf, struct err *e)
 {
 	bool formatted = r->format && !r->required;
@@ -376,12 +406,8 @@ int call_grammar(const struct call_rules *r, struct buf *gbnf, struct err *e)
 	struct schema_writer *schemas = schema_writer_new(gbnf, e);
 	int status = r->n_tools <= TOOLS ? 0 : err_set(e, "there are %zu tools, %d at most", r->n_tools, TOOLS);
 
-	for (size_t i = 0; i < r->n_tools && status == 0; i++) {
-		if (!r->tools[i].schema)
-			snprintf(w.arguments[i], sizeof(w.arguments[i]), "json-object");
-		else if ((status = schema_rule(schemas, r->tools[i].schema, w.arguments[i])) < 0)
-			err_prefix(e, "tool '%.64s'", r->tools[i].name);
-	}
+	for (size_t i = 0; i < r->n_tools && status == 0; i++)
+		status = write_arguments(&w, schemas, i, e);
 	schema_writer_end(schemas);
 	if (status == 0) {
 		for (size_t k = 0; r->form->styles[k].call; k++)

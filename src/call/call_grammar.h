@@ -1,13 +1,14 @@
 /* call_grammar: which answers a request with tools may have, as GBNF.
  *
  *     required    a call at once (behind a thought, where form and template have some)
- *     auto        any text, in which from a call's head on only a call goes on; behind calls only further ones
+ *     auto        any text, in which from a call's head on only a call goes on (of one that stands alone, from all that
+ *                 is before its arguments on); behind calls only further ones
  *     format      calls at once, or a text of a format: what begins as a call does is one. Thoughts that are a part of
  *                 the content would be none of the format, so there are none
  *
- * A call's arguments are JSON of its tool's schema (grammar/schema.h), and of any object where it has none. So a call
- * that has begun is read by call/parser.h, and its arguments are what the schema allows. A schema that cannot be
- * written is refused. */
+ * A call's arguments are JSON of its tool's schema (grammar/schema.h), or are written one by one (schema_pairs), and of
+ * any object where it has none. So a call that has begun is read by call/parser.h, and its arguments are what the
+ * schema allows. A schema that cannot be written is refused. */
 #ifndef CALL_CALL_GRAMMAR_H
 #define CALL_CALL_GRAMMAR_H
 
@@ -29,6 +30,7 @@ struct call_rules {
 	bool required, parallel; /* parallel: more than one call */
 	bool thoughts;           /* a thought may come first, where the form has them */
 	bool thinks;             /* the prompt ends where one has begun */
+	json_t *kinds;           /* is given, for call_answer.kinds; an object, or NULL */
 };
 
 /* May it be a tool's name? */

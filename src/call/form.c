@@ -45,6 +45,8 @@ void call_form_marks(const struct call_form *f, struct buf *out)
 		buf_addf(out, "%s\n", *s);
 	if (f->thought)
 		buf_addf(out, "%s\n%s\n", f->thought, f->thought_end);
+	if (f->pairs)
+		buf_addf(out, "%s\n%s\n%s\n", f->pairs->key, f->pairs->behind, f->pairs->close);
 }
 
 size_t call_style_head(const struct call_style *s, struct buf *out)

@@ -4,10 +4,10 @@
  *
  *     open call (between call)* close
  *
- * These are texts in which %n is a tool's name, %a its arguments (a JSON object), %i a number, %_ a space, and a space
- * white space or none; all else is itself. One description says what is allowed (call/call_grammar.h) and how it is
- * read (call/parser.h), so what was allowed is always read. A call begins where the answer has the style's head: all
- * before the first of what is not itself.
+ * These are texts in which %n is a tool's name, %a its arguments (a JSON object, or one by one), %i a number, %_ a
+ * space, and a space white space or none; all else is itself. One description says what is allowed
+ * (call/call_grammar.h) and how it is read (call/parser.h), so what was allowed is always read. A call begins where
+ * the answer has the style's head: all before the first of what is not itself.
  *
  * Which form a template has is told by its own text. */
 #ifndef CALL_FORM_H
@@ -23,8 +23,20 @@ struct call_style {
 	bool alone; /* only what the answer begins with is a call */
 };
 
+/* Arguments that are written one by one, with `between` between two:
+ *
+ *     key NAME behind VALUE close
+ *
+ * A value that is to be a text stands as it is, all else is JSON (grammar/schema.h says which is which). python: values
+ * are as Python writes them, texts in quotes, and end with `,` or `)`. */
+struct call_pairs {
+	const char *key, *behind, *close, *between;
+	bool python;
+};
+
 struct call_form {
 	const char *name, *summary;
+	const struct call_pairs *pairs; /* NULL: arguments are a JSON object */
 	const char *const *has,
 		*const *lacks;           /* texts that such a template has all, and has none of; NULL after them */
 	const struct call_style *styles; /* { 0 } after them */
@@ -37,7 +49,7 @@ struct call_form {
 	const char *lead; /* text of the prompt's end that an answer's first style begins with, or NULL */
 };
 
-enum { CALL_SPACES = 20 }; /* of white space in one place, beside a format */
+enum { CALL_SPACES = 20 }; /* of white space in one place of a call that may be text as well */
 
 extern const struct call_form *const call_form_table[]; /* NULL after them */
 

@@ -6,7 +6,8 @@ const struct call_form form_hermes = {
 	.name = "hermes",
 	.summary = "<tool_call> around JSON: Hermes, Qwen, SmolLM3, Granite 4",
 	.has = (const char *const[]){ "<tool_call>", "arguments", NULL },
-	.lacks = (const char *const[]){ "<function=", "<arg_key>", "<tool_sep>", NULL },
+	.lacks = (const char *const[]){ "<function=", "<arg_key>", "<tool_sep>", "<invoke name=", "<tool_calls>[",
+	                              NULL },
 	.styles =
 		(const struct call_style[]){
 			{ .open = "",

@@ -1,5 +1,5 @@
 /* llama: an answer that is {"name": …, "parameters": …} and nothing else, maybe behind <|python_tag|>.
- * Llama 3.1 and later, whose template refuses more than one call. Calls of tools that come with the model
+ * Llama 3.1 and later, Llama 4, whose template refuses more than one call. Calls of tools that come with the model
  * (brave_search.call) are asked for by no list of tools and are not read. */
 #include "call/form.h"
 
@@ -8,7 +8,7 @@
 const struct call_form form_llama = {
 	.name = "llama",
 	.summary = "JSON with name and parameters alone: Llama 3.1 and later",
-	.has = (const char *const[]){ "<|start_header_id|>", "\"parameters\": ", "ipython", NULL },
+	.has = (const char *const[]){ "\"parameters\": ", "ipython", NULL },
 	.lacks = (const char *const[]){ "<function=", "<tool_call>", "functools[", NULL },
 	.styles = (const struct call_style[]){ { "", CALL, "; ", "", .alone = true },
 	                                       { "<|python_tag|>", CALL, "; ", "", false },

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "call/pairs.h"
 
 enum { NAME = 128 /* bytes of a name */, SPACES = 256 /* that are held before what may be a call */ };
 
@@ -16,6 +17,7 @@ enum state {
 	OPEN,    /* before a section's first arguments */
 	CALL,    /* before further ones */
 	ARGUMENTS,
+	PAIRS,  /* arguments one by one */
 	BEHIND, /* after them, within the call's text */
 	NEXT,   /* after a call: a further one, the section's end, or text */
 	CLOSE
@@ -24,7 +26,8 @@ enum state {
 struct call_parser {
 	const struct call_form *form;
 	struct call_events events;
-	const json_t *names;
+	const json_t *kinds;
+	struct pairs *pairs;      /* of the call that is read; of a form that has them */
 	bool formatted, thoughts; /* thoughts: they are read */
 	enum state state;
 	struct buf raw;
@@ -36,7 +39,7 @@ struct call_parser {
 	const char *want;        /* what of these, or of `close`, comes next */
 	char name[NAME + 1];
 	size_t n_name, n_spaces; /* n_spaces: one after another, where a space is wanted */
-	int depth; /* of arguments' brackets */
+	int depth;               /* of arguments' brackets */
 	bool quoted, escaped;
 };
 
@@ -55,8 +58,7 @@ struct call_parser *call_parser_new(const struct call_form *f, const struct call
 	struct call_parser *p = mem_alloc(sizeof(*p));
 	size_t n = n_styles(f);
 
-	*p = (struct call_parser){ .form = f, .events = *events, .names = a->names,
-		                   .formatted = a->formatted };
+	*p = (struct call_parser){ .form = f, .events = *events, .kinds = a->kinds, .formatted = a->formatted };
 	p->thoughts = f->thought && !(a->formatted && f->kept);
 	p->state = a->thinks && p->thoughts ? THOUGHT : START;
 	p->first = mem_array(n, sizeof(*p->first));
@@ -88,6 +90,7 @@ void call_parser_free(struct call_parser *p)
 	mem_free(p->first);
 	mem_free(p->further);
 	mem_free(p->head);
+	pairs_free(p->pairs);
 	buf_release(&p->raw);
 	buf_release(&p->out);
 	mem_free(p);
@@ -126,6 +129,16 @@ static void pass_mark(struct call_parser *p, bool kept)
 	if (kept)
 		say(p, p->at - p->from);
 	p->from = p->at;
+}
+
+/* What came of arguments that stand one by one. */
+static void tell_pairs(struct call_parser *p)
+{
+	struct buf *json = pairs_json(p->pairs);
+
+	if (json->len && p->events.arguments)
+		p->events.arguments(p->events.ctx, json->data, json->len);
+	buf_clear(json);
 }
 
 static void tell_arguments(struct call_parser *p)
@@ -180,17 +193,24 @@ static enum found is_head(const char *text, size_t n, const char *head, size_t m
 
 /* --- text --- */
 
-static size_t most_spaces(const struct call_parser *p) { return p->formatted ? CALL_SPACES : SIZE_MAX; }
+/* Of white space in one place of a call. */
+static size_t most_spaces(const struct call_parser *p, const struct call_style *s)
+{
+	return p->formatted || s->alone ? CALL_SPACES : SIZE_MAX;
+}
 
-static enum found find_style(struct call_parser *p, const char *text, size_t n)
+/* spaces: white space before it. */
+static enum found find_style(struct call_parser *p, const char *text, size_t n, size_t spaces)
 {
 	enum found best = NOTHING;
 
 	for (size_t i = 0; p->form->styles[i].call; i++) {
 		const struct call_style *s = &p->form->styles[i];
-		enum found how = s->alone && p->state != START ? NOTHING :
-		                 s->alone                      ? is_head(text, n, p->head[i], most_spaces(p)) :
-		                                                 is_mark(text, n, p->head[i]);
+		size_t most = most_spaces(p, s);
+		bool may = !s->alone || (p->state == START && spaces <= most);
+		enum found how = !may     ? NOTHING :
+		                 s->alone ? is_head(text, n, p->head[i], most) :
+		                            is_mark(text, n, p->head[i]);
 		if (how == WHOLE)
 			p->style = s;
 		best = MAX(best, how);
@@ -229,7 +249,7 @@ static bool hold(struct call_parser *p)
 		return begin - p->from <= most;
 	bool thinks = p->thoughts && (p->state == START || !p->form->kept);
 	enum found thought = thinks ? is_mark(text, n, p->form->thought) : NOTHING, silent = find_silent(p, text, n),
-		   style = find_style(p, text, n);
+		   style = find_style(p, text, n, begin - p->from);
 	if (silent == WHOLE) {
 		p->from = p->at;
 	} else if (thought == WHOLE) {
@@ -246,8 +266,7 @@ static void step_text(struct call_parser *p)
 	p->at++;
 	if (!(p->formatted && p->state == TEXT) && hold(p))
 		return;
-	if (!is_space(p->raw.data[p->from]) || p->formatted)
-		p->state = TEXT;
+	p->state = TEXT;
 	say(p, 1);
 }
 
@@ -276,7 +295,7 @@ static bool take(struct call_parser *p, char c)
 	for (;; p->want += *p->want == ' ' ? 1 : 2) {
 		if (*p->want == ' ') {
 			if (is_space(c))
-				return p->n_spaces++ < most_spaces(p);
+				return p->n_spaces++ < most_spaces(p, p->style);
 			p->n_spaces = 0;
 		} else if (*p->want != '%') {
 			if (!*p->want || c != *p->want)
@@ -303,14 +322,15 @@ static bool nothing_wanted(const struct call_parser *p) { return !p->want[strspn
 
 static void begin_arguments(struct call_parser *p)
 {
-	p->name[p->n_name] = 0;
 	p->want += strlen("%a");
-	p->state = ARGUMENTS;
+	p->state = p->form->pairs ? PAIRS : ARGUMENTS;
 	p->from = p->at;
 	p->depth = 0;
 	p->quoted = p->escaped = false;
 	if (p->events.call)
 		p->events.call(p->events.ctx, p->name);
+	if (p->form->pairs)
+		p->pairs = pairs_new(p->form->pairs, json_object_get(p->kinds, p->name), p->want);
 }
 
 /* One byte of a JSON object, of which brackets and quotes are all that counts. */
@@ -347,30 +367,51 @@ static void give_up(struct call_parser *p)
 		say(p, 1);
 }
 
-static bool is_known(const struct call_parser *p)
+static bool is_known(struct call_parser *p)
 {
-	const json_t *name;
-	size_t i;
+	p->name[p->n_name] = 0;
+	return !p->kinds || json_object_get(p->kinds, p->name);
+}
 
-	json_array_foreach (p->names, i, name) {
-		const char *text = json_string_value(name);
-		if (text && strlen(text) == p->n_name && !memcmp(text, p->name, p->n_name))
-			return true;
-	}
-	return !p->names;
+/* Do arguments begin with this byte? */
+static bool begins_arguments(struct call_parser *p, char c)
+{
+	if (!p->form->pairs)
+		return *p->want == '%' && p->want[1] == 'a' && c == '{';
+	if (*p->want == '%' && p->want[1] == 'n' && p->n_name && !is_name(c))
+		p->want += strlen("%n");
+	return *p->want == '%' && p->want[1] == 'a' && p->n_name;
 }
 
 static void step_call(struct call_parser *p)
 {
-	bool right = take(p, p->raw.data[p->at]),
-	     begins = right && *p->want == '%' && p->want[1] == 'a' && p->raw.data[p->at] == '{';
+	char c = p->raw.data[p->at];
+	bool begins = p->form->pairs && begins_arguments(p, c), right = begins || take(p, c);
 
+	begins |= right && !p->form->pairs && begins_arguments(p, c);
 	if (!right || (begins && !is_known(p)))
 		give_up(p);
 	else if (begins)
 		begin_arguments(p);
 	else
 		p->at++;
+}
+
+/* The same of arguments that stand one by one; what was read beyond them is read again. */
+static void step_pairs(struct call_parser *p)
+{
+	enum pairs_said said = pairs_add(p->pairs, p->raw.data[p->at++]);
+
+	if (said != PAIRS_GO_ON)
+		p->at -= pairs_held(p->pairs);
+	p->from = said == PAIRS_GO_ON ? p->at - pairs_held(p->pairs) : p->at;
+	if (said == PAIRS_GO_ON)
+		return;
+	tell_pairs(p);
+	tell_end(p, said == PAIRS_OVER);
+	pairs_free(p->pairs);
+	p->pairs = NULL;
+	p->state = said != PAIRS_OVER ? TEXT : nothing_wanted(p) ? NEXT : BEHIND;
 }
 
 /* What ends a call: as much of it as there is, none of which is text. */
@@ -431,6 +472,7 @@ static void step(struct call_parser *p)
 	case OPEN:
 	case CALL: step_call(p); break;
 	case ARGUMENTS: step_arguments(p); break;
+	case PAIRS: step_pairs(p); break;
 	case BEHIND: step_behind(p); break;
 	case NEXT: step_next(p); break;
 	case CLOSE: step_close(p); break;
@@ -445,6 +487,8 @@ void call_parser_add(struct call_parser *p, const char *text, size_t n)
 	flush(p);
 	if (p->state == ARGUMENTS)
 		tell_arguments(p);
+	if (p->state == PAIRS)
+		tell_pairs(p);
 	if (p->from)
 		memmove(p->raw.data, p->raw.data + p->from, p->at - p->from);
 	p->raw.len = p->at -= p->from;
@@ -458,7 +502,7 @@ void call_parser_end(struct call_parser *p, bool cut)
 
 	while (spaces < p->raw.len && is_space(p->raw.data[spaces]))
 		spaces++;
-	if (p->state == ARGUMENTS)
+	if (p->state == ARGUMENTS || p->state == PAIRS)
 		tell_end(p, false);
 	if (p->state == THOUGHT || ((text || call) && (!cut || spaces == p->raw.len)))
 		say(p, p->raw.len);

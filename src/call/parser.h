@@ -26,7 +26,7 @@ struct call_parser;
 struct call_answer {
 	bool thinks;    /* the prompt ends where a thought has begun */
 	bool formatted; /* calls, or a text of a format: once it is text all of it is (call_rules.format) */
-	const json_t *names; /* of tools: what calls another is text; borrowed; NULL: any may be called */
+	const json_t *kinds; /* by tools' names, what call_grammar gave; what calls another is text. NULL: any may be */
 };
 struct call_parser *call_parser_new(const struct call_form *f, const struct call_answer *a,
                                     const struct call_events *events);

@@ -127,6 +127,30 @@ static int check_keywords(const struct schema_writer *w, const json_t *s)
 
 /* --- values --- */
 
+void schema_value(const struct schema_writer *w, const json_t *value, struct buf *out)
+{
+	char *text = json_dumps(value, JSON_ENCODE_ANY);
+	struct buf own = BUF_INIT;
+	bool quoted = false;
+
+	for (const char *c = text; *c; c++) {
+		bool word = w->python && !quoted && strchr("tfn", *c);
+		if (*c == '"')
+			quoted = !quoted;
+		if (quoted && *c == '\\')
+			buf_addc(&own, *c++);
+		if (!word)
+			buf_addc(&own, *c);
+		else
+			buf_adds(&own, *c == 't' ? "True" : *c == 'f' ? "False" : "None");
+		if (word)
+			c += *c == 'f' ? 4 : 3;
+	}
+	gbnf_quote(out, buf_str(&own), own.len);
+	buf_release(&own);
+	mem_free(text);
+}
+
 static int write_values(struct schema_writer *w, const json_t *s, struct buf *out)
 {
 	const json_t *list = json_object_get(s, "enum"), *constant = json_object_get(s, "const"),
@@ -144,13 +168,18 @@ static int write_values(struct schema_writer *w, const json_t *s, struct buf *ou
 			fits |= schema_is_of(json_string_value(json_array_get(type, k)), value) == 1;
 		if ((list && constant && !json_equal(value, constant)) || !fits)
 			continue;
-		char *text = json_dumps(value, JSON_ENCODE_ANY);
 		buf_adds(out, any ? " | " : "");
-		gbnf_quote(out, text, strlen(text));
-		mem_free(text);
+		schema_value(w, value, out);
 		any = true;
 	}
 	return any ? 0 : schema_refuse(w, "no value is allowed");
+}
+
+static const char *const *words_of(const struct schema_writer *w)
+{
+	static const char *const words[][3] = { { "true", "false", "null" }, { "True", "False", "None" } };
+
+	return words[w->python];
 }
 
 static int write_type(struct schema_writer *w, const json_t *s, const char *type, struct buf *out)
@@ -165,7 +194,11 @@ static int write_type(struct schema_writer *w, const json_t *s, const char *type
 		return schema_array(w, s, out);
 	if (strcmp(type, "boolean") != 0 && strcmp(type, "null") != 0)
 		return schema_refuse(w, "the type '%.40s' is none", type);
-	buf_adds(out, *type == 'b' ? "\"true\" | \"false\"" : "\"null\"");
+	const char *const *words = words_of(w);
+	if (*type == 'b')
+		buf_addf(out, "\"%s\" | \"%s\"", words[0], words[1]);
+	else
+		buf_addf(out, "\"%s\"", words[2]);
 	return 0;
 }
 
@@ -335,9 +368,17 @@ int schema_rule(struct schema_writer *w, const json_t *schema, char name[16])
 	return 0;
 }
 
+void schema_writer_python(struct schema_writer *w) { w->python = true; }
+
+static void write_base(struct buf *out, const char *const words[3])
+{
+	buf_adds(out, schema_base);
+	buf_addf(out, "json-word ::= \"%s\" | \"%s\" | \"%s\"\n", words[0], words[1], words[2]);
+}
+
 void schema_writer_end(struct schema_writer *w)
 {
-	buf_adds(w->out, schema_base);
+	write_base(w->out, words_of(w));
 	json_decref(w->made);
 	mem_free(w->known);
 	mem_free(w->slot);
@@ -359,6 +400,8 @@ int grammar_of_schema(const json_t *schema, struct buf *gbnf, struct err *e)
 
 void grammar_of_json(struct buf *gbnf)
 {
+	const struct schema_writer plain = { .python = false };
+
 	buf_adds(gbnf, "root ::= json-object\n");
-	buf_adds(gbnf, schema_base);
+	write_base(gbnf, words_of(&plain));
 }

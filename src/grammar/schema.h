@@ -20,6 +20,7 @@
 #define GRAMMAR_SCHEMA_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -30,6 +31,26 @@ struct schema_writer *schema_writer_new(struct buf *gbnf, struct err *e);
 /* The schema's rule, by its name "r0" …, to be written in other rules; −1 and a sentence. It is borrowed until then
  */
 int schema_rule(struct schema_writer *w, const json_t *schema, char name[16]);
+/* From now on true, false and null are as Python has them. */
+void schema_writer_python(struct schema_writer *w);
+
+/* How an object's properties are written one by one, each as key NAME behind VALUE close, with `between` between two:
+ * all GBNF. end: where a text ends that stands as it is (the beginning of close); NULL: every value is JSON.
+ *
+ * Texts that stand as they are: what may only be a string (maybe of a format, of values, of a length: then without the
+ * first character of `end`), or such a string or null; and what may be anything. All else is JSON: strings with a
+ * pattern, and those beside other kinds, have quotes. Written are the named properties, in their order; names that are
+ * not known only where no property is named. */
+struct schema_pairs {
+	const char *key, *behind, *close, *between;
+	const char *end;
+	bool identifiers; /* names are those of variables */
+};
+/* The rule of an object's properties (of a schema, NULL: any). kinds, an object, is given for each name that is no JSON
+ * ("*": every name) "text", "text?" (or null) or "any", and for any object none. −1: it cannot be written so. */
+int schema_pairs(struct schema_writer *w, const json_t *schema, const struct schema_pairs *p, json_t *kinds,
+                 char name[16]);
+
 /* Writes what all rules stand on; frees it. */
 void schema_writer_end(struct schema_writer *w);
 

@@ -91,18 +91,6 @@ static unsigned write_other_name(struct schema_writer *w, const json_t *named)
 
 /* --- objects --- */
 
-struct property {
-	const char *name;
-	const json_t *schema;
-	bool required;
-};
-
-struct object {
-	struct property *list;
-	size_t n;
-	int other; /* the rule of one more pair, −1: there is none */
-};
-
 static bool is_named(const json_t *list, const char *name)
 {
 	for (size_t i = 0; i < json_array_size(list); i++)
@@ -154,6 +142,11 @@ static int list_properties(struct schema_writer *w, const json_t *s, struct obje
 		o->list[o->n++] = (struct property){ name, more ? more : json_true(), true };
 	}
 	return 0;
+}
+
+int schema_properties(struct schema_writer *w, const json_t *s, struct object *o)
+{
+	return check_object(w, s) < 0 || list_properties(w, s, o) < 0 ? -1 : 0;
 }
 
 /* The rule of a pair of an additional name. */
@@ -254,7 +247,7 @@ static int write_object(struct schema_writer *w, const json_t *s, struct object 
 {
 	int64_t least, most;
 
-	if (check_object(w, s) < 0 || list_properties(w, s, o) < 0 || write_more(w, s, o) < 0 ||
+	if (schema_properties(w, s, o) < 0 || write_more(w, s, o) < 0 ||
 	    schema_count(w, s, "minProperties", 0, &least) < 0 || schema_count(w, s, "maxProperties", -1, &most) < 0)
 		return -1;
 	size_t required = 0;

@@ -23,6 +23,7 @@ struct schema_writer {
 	unsigned n_rules;
 	struct buf path; /* of what is being written: #/properties/a */
 	int depth;
+	bool python; /* true, false, null as Python has them */
 };
 
 /* −1, and the sentence with its place before it. */
@@ -35,6 +36,22 @@ void schema_up(struct schema_writer *w, size_t back);
 int schema_below(struct schema_writer *w, const json_t *schema, unsigned *rule);
 /* A rule's begin, "r12 ::= "; another number for each. */
 unsigned schema_new_rule(struct schema_writer *w);
+
+/* As GBNF has a value's JSON in quotes. */
+void schema_value(const struct schema_writer *w, const json_t *value, struct buf *out);
+
+struct property {
+	const char *name;
+	const json_t *schema;
+	bool required;
+};
+struct object {
+	struct property *list; /* [n] in the order in which they are written; mem_free */
+	size_t n;
+	int other; /* the rule of one more pair, −1: there is none */
+};
+/* schema_objects.c: an object's named properties. */
+int schema_properties(struct schema_writer *w, const json_t *s, struct object *o);
 
 /* schema_merge.c: what both allow, kept by w; NULL and a sentence. */
 const json_t *schema_merge(struct schema_writer *w, const json_t *a, const json_t *b);

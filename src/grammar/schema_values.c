@@ -28,7 +28,7 @@ const char schema_base[] =
 	"json-pair ::= json-string \":\" ws json-value\n"
 	"json-object ::= \"{\" ws \"}\" | \"{\" ws json-pair (\",\" ws json-pair)* ws \"}\"\n"
 	"json-array ::= \"[\" ws \"]\" | \"[\" ws json-value (\",\" ws json-value)* ws \"]\"\n"
-	"json-value ::= json-object | json-array | json-string | json-number | \"true\" | \"false\" | \"null\"\n"
+	"json-value ::= json-object | json-array | json-string | json-number | json-word\n"
 	"date-31 ::= (\"01\" | \"03\" | \"05\" | \"07\" | \"08\" | \"10\" | \"12\") \"-\" (\"0\" [1-9] | [12] [0-9] | "
         "\"3\" [01])\n"
 	"date-30 ::= (\"04\" | \"06\" | \"09\" | \"11\") \"-\" (\"0\" [1-9] | [12] [0-9] | \"30\")\n"

@@ -555,7 +555,7 @@ void ask_free(struct ask *a)
 	charge_release(a->s, &a->charge);
 	grammar_free(a->grammar);
 	buf_release(&a->format);
-	json_decref(a->callable);
+	json_decref(a->kinds);
 	sampler_choice_release(&a->sampling);
 	sampler_release(&a->work);
 	json_decref(a->own);

@@ -146,7 +146,7 @@ struct ask {
 	struct grammar *grammar; /* what answers are to be texts of, or NULL */
 	struct buf format;      /* its GBNF, until it is known whether there are tools too */
 	const struct call_form *call_form; /* of tools that it has, or NULL */
-	json_t *callable;       /* their names */
+	json_t *kinds;          /* by their names, what is read of their arguments (call_answer.kinds) */
 	bool thinks;            /* the prompt ends where a thought has begun */
 	struct sampler_choice sampling;
 	struct logit_bias *bias;

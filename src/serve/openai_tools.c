@@ -230,13 +230,11 @@ static int write_grammar(struct ask *a, const json_t *tools, const struct wanted
 	struct call_tool *list = mem_array(json_array_size(tools) + 1, sizeof(*list));
 	json_t *made = json_array();
 
-	a->callable = json_array();
+	rules->kinds = a->kinds = json_object();
 	for (size_t i = 0; i < json_array_size(tools); i++) {
 		const json_t *tool = json_array_get(tools, i);
-		if (!is_allowed(w, name_of(tool)))
-			continue;
-		list[rules->n_tools++] = (struct call_tool){ name_of(tool), schema_of(tool, made) };
-		json_array_append_new(a->callable, json_string(name_of(tool)));
+		if (is_allowed(w, name_of(tool)))
+			list[rules->n_tools++] = (struct call_tool){ name_of(tool), schema_of(tool, made) };
 	}
 	rules->form = chat_of(s)->form;
 	rules->thoughts = chat_of(s)->thoughts;
@@ -347,7 +345,7 @@ void ask_read_calls(struct ask *a)
 {
 	for (size_t i = 0; a->call_form && i < a->n_choices; i++) {
 		struct call_events events = { on_text, on_thought, on_call, on_arguments, on_end, &a->choices[i] };
-		struct call_answer how = { a->thinks, a->format.len > 0, a->callable };
+		struct call_answer how = { a->thinks, a->format.len > 0, a->kinds };
 		a->choices[i].parser = call_parser_new(a->call_form, &how, &events);
 	}
 }

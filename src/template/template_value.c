@@ -36,7 +36,9 @@ struct value v_take(struct arena *a, struct buf *b)
 	struct value v = { .type = V_STRING, .str = { .n = b->len } };
 
 	if (b->arena == a && b->len >= OWN_BLOCK) {
-		v.str.s = arena_resize(a, b->data, b->len + 1);
+		char *text = arena_resize(a, b->data, b->len + 1);
+		text[b->len] = 0; /* its end may have been cut off */
+		v.str.s = text;
 		b->data = NULL;
 	} else {
 		v = v_string(a, buf_str(b), b->len);

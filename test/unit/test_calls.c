@@ -69,7 +69,10 @@ static void read_as(const struct call_form *f, const struct call_answer *how, co
 static void read_answer(const struct call_form *f, const char *answer, size_t step, bool thinks, bool cut,
                         struct buf *out)
 {
-	read_as(f, &(struct call_answer){ .thinks = thinks }, answer, step, cut, out);
+	json_t *kinds = json_pack("{s:{}, s:{s:s}}", "add", "say", "t", "text");
+
+	read_as(f, &(struct call_answer){ .thinks = thinks, .kinds = kinds }, answer, step, cut, out);
+	json_decref(kinds);
 }
 
 /* --- answers of every form --- */
@@ -146,6 +149,45 @@ static const struct {
 	  "<｜tool▁calls▁end｜>",
 	  "<think>\nso\n</think>add({\"a\": 1})say({\"t\": \"```\"})" },
 	{ "deepseek", "<｜tool▁calls▁begin｜>no", "<｜tool▁calls▁begin｜>no", true },
+	{ "xml", "<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n</function>\n</tool_call>",
+	  "add({\"a\": 1})" },
+	{ "xml",
+	  "<think>\nso\n</think>\n\n<tool_call>\n<function=say>\n<parameter=t>\nTwo \"lines\"\n\\ and </parameter> "
+	  "<x>\n</parameter>\n</function>\n</tool_call>\n<tool_call>\n<function=say>\n</function>\n</tool_call>",
+	  "<think>\nso\n</think>say({\"t\": \"Two \\\"lines\\\"\\n\\\\ and </parameter> <x>\"})say({})" },
+	{ "xml", "<tool_call>add</tool_call>", "<tool_call>add</tool_call>", true },
+	{ "xml", "<tool_call><function=add><parameter=a>1</parameter>", "add(…>1</parameter>", true },
+	{ "glm", "<tool_call>add\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>\n</tool_call>", "add({\"a\": 1})" },
+	{ "glm",
+	  "<think></think>\n<tool_call>say<arg_key>t</arg_key><arg_value>é\t12</arg_value></"
+	  "tool_call>\n<tool_call>add\n"
+	  "<arg_key>a</arg_key>\n<arg_value>-7</arg_value>\n</tool_call>",
+	  "<think></think>say({\"t\": \"é\\t12\"})add({\"a\": -7})" },
+	{ "glm", "<tool_call>add<arg_key>a</arg_key><arg_value>1</tool_call>", "add({\"a\": 1…</tool_call>", true },
+	{ "seed", "<seed:tool_call>\n<function=add>\n<parameter=a>1</parameter>\n</function>\n</seed:tool_call>",
+	  "add({\"a\": 1})" },
+	{ "minimax",
+	  "<minimax:tool_call>\n<invoke name=\"add\">\n<parameter name=\"a\">1</parameter>\n</invoke>\n<invoke "
+	  "name=\"say\">\n"
+	  "<parameter name=\"t\">x</parameter>\n</invoke>\n</minimax:tool_call>",
+	  "add({\"a\": 1})say({\"t\": \"x\"})" },
+	{ "deepseek_args",
+	  "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>add<｜tool▁sep｜>{\"a\": "
+	  "1}<｜tool▁call▁end｜><｜tool▁call▁begin｜>say<｜tool▁sep｜>"
+	  "{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+	  "add({\"a\": 1})say({})" },
+	{ "kimi",
+	  "<|tool_calls_section_begin|><|tool_call_begin|>functions.add:0<|tool_call_argument_begin|>{\"a\": "
+	  "1}<|tool_call_end|>"
+	  "<|tool_call_begin|>functions.say:1<|tool_call_argument_begin|>{}<|tool_call_end|><|tool_calls_section_end|>",
+	  "add({\"a\": 1})say({})" },
+	{ "nemotron", "<TOOLCALL>[{\"name\": \"add\", \"arguments\": {\"a\": 1}}]</TOOLCALL>", "add({\"a\": 1})" },
+	{ "apriel", "<tool_calls>[{\"name\": \"add\", \"arguments\": {\"a\": 1}}]</tool_calls>", "add({\"a\": 1})" },
+	{ "pythonic", "[add(a=1)]", "add({\"a\": 1})" },
+	{ "pythonic", "[add(a=1), say(t=\"), [\\\"\"), say()]", "add({\"a\": 1})say({\"t\": \"), [\\\"\"})say({})" },
+	{ "pythonic", "[1] is [a].", "[1] is [a]." },
+	{ "pythonic", "So [add(a=1)]", "So [add(a=1)]" },
+	{ "lfm", "<|tool_call_start|>[add(a=1)]<|tool_call_end|>", "add({\"a\": 1})" },
 	{ "harmony",
 	  "<|channel|>analysis<|message|>Add them.<|end|><|start|>assistant<|channel|>commentary to=functions.add "
 	  "<|constrain|>json<|message|>{\"a\": 1}",
@@ -219,8 +261,13 @@ static struct grammar *compile(const struct call_form *f, bool required, bool pa
 {
 	json_t *add = json_loads(add_schema, 0, NULL), *say = json_loads(say_schema, 0, NULL);
 	struct call_tool tools[] = { { "add", add }, { "say", say } };
-	struct call_rules r = { .form = f, .tools = tools, .n_tools = ARRAY_LEN(tools), .required = required,
-		                .parallel = parallel, .thoughts = true, .thinks = thinks };
+	struct call_rules r = { .form = f,
+		                .tools = tools,
+		                .n_tools = ARRAY_LEN(tools),
+		                .required = required,
+		                .parallel = parallel,
+		                .thoughts = true,
+		                .thinks = thinks };
 	struct buf gbnf = BUF_INIT;
 	struct grammar *g = call_grammar(&r, &gbnf, e) == 0 ? grammar_new(buf_str(&gbnf), gbnf.len, v, e) : NULL;
 
@@ -315,6 +362,18 @@ static const char *const words[] = {
 	" to=functions.",
 	"<|constrain|>",
 	"json",
+	"<function=",
+	"<parameter=",
+	"</parameter>",
+	"<arg_key>",
+	"</arg_key>",
+	"<arg_value>",
+	"</arg_value>",
+	"<seed:tool_call>",
+	"<minimax:tool_call>",
+	"<invoke name=\"",
+	"<|tool_call_start|>",
+	"(",
 	"<|message|>",
 	"analysis",
 	"<|end|>",
@@ -467,8 +526,17 @@ static const struct {
 	{ "command", "<|START_ACTION|>[{\"tool_call_id\": \"0\", \"tool_name\": }]<|END_ACTION|>" },
 	{ "deepseek", "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>{{ n }}\\n```json" },
 	{ "harmony", "<|start|>assistant<|channel|>commentary to=functions.{{ n }} <|constrain|>json<|message|>" },
-	{ NULL, "<tool_call>\\n<function={{ n }}>\\n<parameter=x>1</parameter></function></tool_call>" },
-	{ NULL, "<tool_call>{{ n }}<arg_key>k</arg_key><arg_value>{{ arguments }}" },
+	{ "xml", "<tool_call>\\n<function={{ n }}>\\n<parameter=x>1</parameter></function></tool_call>" },
+	{ "glm", "<tool_call>{{ n }}<arg_key>k</arg_key><arg_value>{{ arguments }}" },
+	{ "seed", "<seed:tool_call>\\n<function={{ n }}><parameter={{ k }}>{{ v }}</parameter>" },
+	{ "minimax", "<minimax:tool_call><invoke name=\"{{ n }}\"><parameter name=\"k\">" },
+	{ "pythonic", "<|start_header_id|>ipython [func_name1(params_name1=params_value1)]" },
+	{ "deepseek_args", "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>{{ n }}<｜tool▁sep｜>{{ a }}" },
+	{ "kimi", "<|tool_calls_section_begin|><|tool_call_begin|>{{ id }}<|tool_call_argument_begin|>{{ a }}" },
+	{ "nemotron", "<TOOLCALL>[{{ calls }}]</TOOLCALL>" },
+	{ "apriel", "within <tool_call></tool_call>: <tool_calls>[{\"name\": , \"arguments\": }]</tool_calls>" },
+	{ NULL, "<tool_call><invoke name=\"{{ n }}\"> arguments" },
+	{ "lfm", "<|im_start|>List of tools: {{ '<|tool_call_start|>[' + calls + ']<|tool_call_end|>' }}" },
 	{ NULL, "<|im_start|>{{ role }}\\n{{ content }}<|im_end|>" },
 };
 
@@ -485,7 +553,7 @@ static void check_told(struct test *t)
 /* --- a call, or a text of a format --- */
 
 static const char number[] = "root ::= \"{\" ws name ws \":\" ws [0-9]+ \"}\" # a number\nws ::= [ \\n]*\n"
-                             "name ::= \"\\\"\" [a-z\\]]{1,8} \"\\\"\"",
+			     "name ::= \"\\\"\" [a-z\\]]{1,8} \"\\\"\"",
 		  any[] = "root ::= .*";
 
 /* told: NULL where it is not allowed. */
@@ -493,8 +561,8 @@ static const struct {
 	const char *form, *format, *answer, *told;
 } beside[] = {
 	{ "hermes", number, "{\"x\": 12}", "{\"x\": 12}" },
-	{ "hermes", number,
-	  "\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n</tool_call>", "add({\"a\": 1})" },
+	{ "hermes", number, "\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n</tool_call>",
+	  "add({\"a\": 1})" },
 	{ "hermes", number, "Well {\"x\": 12}", NULL },
 	{ "hermes", number, "<think>so</think>{\"x\": 12}", NULL },
 	{ "hermes", any, "<tool_call>{\"name\": \"add\", \"arguments\": {\"b\": 1}}</tool_call>", NULL },
@@ -528,8 +596,13 @@ static struct grammar *compile_beside(const struct call_form *f, const char *for
 	json_t *add = json_loads(add_schema, 0, NULL), *say = json_loads(say_schema, 0, NULL);
 	struct call_tool tools[] = { { "add", add }, { "say", say } };
 	struct buf gbnf = BUF_INIT, text = BUF_INIT;
-	struct call_rules r = { .form = f, .tools = tools, .n_tools = ARRAY_LEN(tools), .required = required,
-		                .format = &text, .parallel = true, .thoughts = true };
+	struct call_rules r = { .form = f,
+		                .tools = tools,
+		                .n_tools = ARRAY_LEN(tools),
+		                .required = required,
+		                .format = &text,
+		                .parallel = true,
+		                .thoughts = true };
 
 	if (format)
 		buf_adds(&text, format);
@@ -545,8 +618,8 @@ static struct grammar *compile_beside(const struct call_form *f, const char *for
 
 static void check_beside(struct test *t)
 {
-	json_t *names = json_pack("[s, s]", "add", "say");
-	struct call_answer how = { .formatted = true, .names = names };
+	json_t *kinds = json_pack("{s:{}, s:{}}", "add", "say");
+	struct call_answer how = { .formatted = true, .kinds = kinds };
 	struct buf told = BUF_INIT;
 
 	test_case(t, "beside a format an answer is a call or a text of it, and what begins as a call is one");
@@ -570,11 +643,123 @@ static void check_beside(struct test *t)
 		grammar_free(must);
 	}
 	buf_release(&told);
-	json_decref(names);
+	json_decref(kinds);
+}
+
+/* --- arguments that stand one by one --- */
+
+static const char pairs_schema[] =
+	"{\"type\": \"object\", \"required\": [\"t\", \"n\"], \"properties\": {\"t\": {\"type\": \"string\"}, \"n\": "
+	"{\"type\": \"integer\"}, \"o\": {\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"null\"}]}, \"e\": "
+	"{\"enum\": "
+	"[\"a b\", \"c\"]}, \"d\": {\"type\": \"string\", \"format\": \"date\"}, \"l\": {\"type\": \"array\", "
+	"\"items\": "
+	"{\"type\": \"boolean\"}}, \"m\": {\"type\": [\"string\", \"integer\"]}, \"s\": {\"type\": \"string\", "
+	"\"maxLength\": 2}, "
+	"\"x\": {}, \"p\": {\"type\": \"string\", \"pattern\": \"^[ab]+$\"}, \"c\": {\"$ref\": \"#/$defs/c\"}}, "
+	"\"$defs\": "
+	"{\"c\": {\"const\": true}}}";
+
+#define GLM(K, V) "<arg_key>" K "</arg_key><arg_value>" V "</arg_value>"
+/* told: NULL where it is not allowed. */
+static const struct {
+	const char *form, *arguments, *told;
+} pairs[] = {
+	{ "glm", GLM("t", "1") GLM("n", "2"), "{\"t\": \"1\", \"n\": 2}" },
+	{ "glm", GLM("t", "") GLM("n", "2") GLM("o", "null") GLM("l", "[true, false]"),
+	  "{\"t\": \"\", \"n\": 2, \"o\": null, \"l\": [true, false]}" },
+	{ "glm", GLM("t", "</arg") GLM("n", "2") GLM("o", "nulls") GLM("e", "a b") GLM("d", "2026-01-31"),
+	  "{\"t\": \"</arg\", \"n\": 2, \"o\": \"nulls\", \"e\": \"a b\", \"d\": \"2026-01-31\"}" },
+	{ "glm", GLM("t", "") GLM("n", "2") GLM("m", "\"</arg_value>\"") GLM("s", "é") GLM("x", "{\"a\": 1}"),
+	  "{\"t\": \"\", \"n\": 2, \"m\": \"</arg_value>\", \"s\": \"é\", \"x\": {\"a\": 1}}" },
+	{ "glm", GLM("t", "") GLM("n", "2") GLM("x", "{\"a\": 1") GLM("p", "\"ab\"") GLM("c", "true"),
+	  "{\"t\": \"\", \"n\": 2, \"x\": \"{\\\"a\\\": 1\", \"p\": \"ab\", \"c\": true}" },
+	{ "glm", GLM("n", "2"), NULL },
+	{ "glm", GLM("n", "2") GLM("t", "1"), NULL },
+	{ "glm", GLM("t", "1") GLM("n", "two"), NULL },
+	{ "glm", GLM("t", "1") GLM("n", "2") GLM("e", "b"), NULL },
+	{ "glm", GLM("t", "1") GLM("n", "2") GLM("s", "abc"), NULL },
+	{ "glm", GLM("t", "1") GLM("n", "2") GLM("y", "b"), NULL },
+	{ "glm", GLM("t", "1</arg_value><arg_key>n") GLM("n", "2"), NULL },
+	{ "pythonic", "t=\"True, (\", n=2, o=None, l=[True, False], x={\"a\": None}, c=True",
+	  "{\"t\": \"True, (\", \"n\": 2, \"o\": null, \"l\": [true, false], \"x\": {\"a\": null}, \"c\": true}" },
+	{ "pythonic", "t=\"\", n=2, c=true", NULL },
+	{ "pythonic", "t='', n=2", NULL },
+};
+
+static struct grammar *compile_pairs(const struct call_form *f, const char *text, json_t *kinds, struct err *e)
+{
+	json_t *schema = json_loads(text, 0, NULL);
+	struct call_tool tool = { "f", schema };
+	struct buf gbnf = BUF_INIT;
+	struct call_rules r = { .form = f, .tools = &tool, .n_tools = 1, .kinds = kinds };
+	struct grammar *g = call_grammar(&r, &gbnf, e) == 0 ? grammar_new(buf_str(&gbnf), gbnf.len, NULL, e) : NULL;
+
+	buf_release(&gbnf);
+	json_decref(schema);
+	return g;
+}
+
+static void check_pairs(struct test *t)
+{
+	struct buf told = BUF_INIT;
+
+	test_case(t, "arguments one by one are what the schema allows, and read as such");
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		struct err e = ERR_INIT;
+		const struct call_form *f = call_form_by_name(pairs[i].form);
+		json_t *kinds = json_object();
+		struct grammar *g = compile_pairs(f, pairs_schema, kinds, &e);
+		bool python = !strcmp(f->name, "pythonic");
+		char *answer = mem_printf(python ? "[f(%s)]" : "<tool_call>f%s</tool_call>", pairs[i].arguments),
+		     *wanted = mem_printf("f(%s)", pairs[i].told ? pairs[i].told : "");
+		CHECK_MSG(t, g, "%s", e.msg);
+		if (g)
+			CHECK_MSG(t, grammar_accepts(g, answer, strlen(answer), NULL) == (pairs[i].told != NULL), "%s",
+			          answer);
+		for (size_t step = 1; pairs[i].told && step < 9; step++) {
+			read_as(f, &(struct call_answer){ .kinds = kinds }, answer, step, false, &told);
+			CHECK_MSG(t, !strcmp(buf_str(&told), wanted), "%s by %zu: %s", answer, step, buf_str(&told));
+		}
+		mem_free(answer);
+		mem_free(wanted);
+		grammar_free(g);
+		json_decref(kinds);
+	}
+	buf_release(&told);
+}
+
+static void check_pairs_refused(struct test *t)
+{
+	static const struct {
+		const char *form, *schema, *said;
+	} bad[] = {
+		{ "glm", "{\"properties\": {\"a\": {\"enum\": [\"x</arg_value>\"]}}}", "where texts of this form end" },
+		{ "glm", "{\"properties\": {\"a b\": {}}}", "cannot have such a name" },
+		{ "pythonic", "{\"properties\": {\"a-b\": {}}}", "cannot have such a name" },
+		{ "xml", "{\"anyOf\": [{\"properties\": {}}]}", "'anyOf' is not understood" },
+		{ "xml", "{\"properties\": {\"a\": {\"not\": {}}}}", "'not' is not understood" },
+		{ "xml",
+		  "{\"properties\": {\"a\": {\"$ref\": \"#/$defs/a\"}}, \"$defs\": {\"a\": {\"anyOf\": [{\"$ref\": "
+		  "\"#/$defs/a\"}]}}}",
+		  "begins with itself" },
+	};
+
+	test_case(t, "what cannot be written one by one is refused by its place");
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct err e = ERR_INIT;
+		json_t *kinds = json_object();
+		struct grammar *g = compile_pairs(call_form_by_name(bad[i].form), bad[i].schema, kinds, &e);
+		CHECK_MSG(t, !g && strstr(e.msg, bad[i].said), "%s: %s", bad[i].schema, e.msg);
+		grammar_free(g);
+		json_decref(kinds);
+	}
 }
 
 void test_calls(struct test *t)
 {
+	check_pairs(t);
+	check_pairs_refused(t);
 	check_beside(t);
 	check_read(t);
 	check_cut(t);

@@ -866,6 +866,17 @@ static void many_keys(struct test *t)
 
 void test_template(struct test *t)
 {
+	test_case(t, "the line end that goes leaves no byte behind, however large a template is");
+	for (size_t n = 4080; n < 4200; n++) {
+		struct err e = ERR_INIT;
+		struct template_output out;
+		char *text = mem_printf("%0*d\n", (int)n, 0);
+		struct template *large = template_parse(text, &e);
+		CHECK(t, large && template_run(large, NULL, &out, &e) == 0 && out.text.len == n);
+		template_output_release(&out);
+		template_free(large);
+		mem_free(text);
+	}
 	test_case(t, "texts as Jinja's");
 	for (size_t i = 0; i < ARRAY_LEN(renderings); i++)
 		check_text(t, &renderings[i]);
