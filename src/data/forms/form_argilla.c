@@ -7,7 +7,7 @@
  * as its from_json takes them (2.x; its to_json leaves the status out, and a response without one is a draft on its
  * server). Read too: the flat form of the same (preference.responses, preference.responses.users), whose metadata are
  * columns, records of 1.x (responses: [{user_id, values: {preference: {value}}, status}]), and the columns of a data
- * columns, records of 1.x (responses: [{user_id, values: {preference: {value}}, status}]), and columns of a data set of
+ * set of those (preference: [{user_id, value, status}]). What a question means is fields.h's; a response
  * that was discarded, or has no value, is a skipped item. Suggestions are no person's: they stay with the item, and are
  * written again. Written are the questions preference, ranking, rating-1 …, label, correction, corrected, both_bad,
  * unsafe, comment. A user's id is a UUID: the rater's name where it is one, else one made of it, and the names are in
