@@ -90,7 +90,7 @@ int app_fail(const struct err *e);
 void app_plan_shown(void);
 /* sentence and a hint; EXIT_USAGE */
 int app_usage(const struct command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void app_json(const json_t *j);                 /* one line on stdout */
+void app_json(const json_t *j);                 /* one line on stdout; j stays the caller's */
 /* the command's last word: what it took is added, the ledger keeps it, --json shows it; freed */
 void app_summary(const struct app *app, json_t *j);
 /* Text of a model or a file, to where app_print writes: as it is, zero bytes too; on a terminal nothing in it speaks to

@@ -23,11 +23,13 @@ enum { FEWSHOT_SEED = 1234, ASKED_MOST = 400, SUITE_TOKENS = 96 /* of an answer 
 void eval_tasks_list(const struct app *app)
 {
 	char *names = exams_builtin(), *rest = names;
+	json_t *said = json_pack("{s:s}", "tasks", names);
 
 	if (app->json)
-		app_json(json_pack("{s:o}", "tasks", json_string(names)));
+		app_json(said);
 	for (char *one; !app->json && (one = strsep(&rest, " "));)
 		app_print("%s\n", one);
+	json_decref(said);
 	mem_free(names);
 }
 

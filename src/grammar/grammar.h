@@ -32,9 +32,15 @@
 
 enum {
 	GRAMMAR_TEXT = 4 << 20,
+#ifdef KUNGFU_FUZZ /* smaller, so that a few bytes of a fuzzer's reach every limit */
+	GRAMMAR_NODES = 1 << 13,
+	GRAMMAR_DEPTH = 40,
+	GRAMMAR_WAYS = 100,
+#else
 	GRAMMAR_NODES = 1 << 19,
 	GRAMMAR_DEPTH = 1024,
 	GRAMMAR_WAYS = 4096,
+#endif
 	GRAMMAR_REPEAT = 65536 /* the highest bound of {m,n} */
 };
 

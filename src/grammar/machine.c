@@ -14,7 +14,12 @@
 #include "base/mem.h"
 #include "grammar/grammar.h"
 
-enum { STATES = 1 << 15, PLACES = 1 << 20, FRAMES = 1 << 20, FOUND = 4 * GRAMMAR_WAYS, SEEN = 2 * FOUND };
+#ifdef KUNGFU_FUZZ /* smaller, so that a few bytes of a fuzzer's reach every limit */
+enum { STATES = 1 << 9, PLACES = 1 << 15, FRAMES = 1 << 17 };
+#else
+enum { STATES = 1 << 15, PLACES = 1 << 20, FRAMES = 1 << 20 };
+#endif
+enum { FOUND = 4 * GRAMMAR_WAYS };
 
 static size_t mix(uint32_t a, uint32_t b)
 {
@@ -71,6 +76,24 @@ static void begin(struct machine *m)
 	m->ends = false;
 }
 
+static void grow_found(struct machine *m)
+{
+	m->cap_found = MAX(64, 2 * m->cap_found);
+	m->found = mem_grow(m->found, m->cap_found, sizeof(*m->found));
+	m->seen_at = mem_grow(m->seen_at, m->cap_found, sizeof(*m->seen_at));
+	m->todo = mem_grow(m->todo, m->cap_found, sizeof(*m->todo));
+	m->n_seen = 2 * m->cap_found;
+	mem_free(m->seen);
+	m->seen = mem_array(m->n_seen, sizeof(*m->seen));
+	for (size_t i = 0; i < m->n_found; i++) {
+		size_t k = mix(m->found[i].node, m->found[i].frame) & (m->n_seen - 1);
+		while (m->seen[k])
+			k = (k + 1) & (m->n_seen - 1);
+		m->seen[k] = (uint32_t)i + 1;
+		m->seen_at[i] = (uint32_t)k;
+	}
+}
+
 /* A place that is to be looked at, where it was not before. */
 static void find(struct machine *m, uint32_t node, uint32_t frame)
 {
@@ -78,8 +101,10 @@ static void find(struct machine *m, uint32_t node, uint32_t frame)
 
 	if (n->need == NEVER || n->need + m->frame[frame].depth > GRAMMAR_DEPTH)
 		return;
-	size_t k = mix(node, frame) & (SEEN - 1);
-	for (; m->seen[k]; k = (k + 1) & (SEEN - 1)) {
+	if (m->n_found == m->cap_found && m->n_found < FOUND)
+		grow_found(m);
+	size_t k = mix(node, frame) & (m->n_seen - 1);
+	for (; m->seen[k]; k = (k + 1) & (m->n_seen - 1)) {
 		const struct place *p = &m->found[m->seen[k] - 1];
 		if (p->node == node && p->frame == frame)
 			return;
@@ -92,6 +117,15 @@ static void find(struct machine *m, uint32_t node, uint32_t frame)
 	m->todo[m->n_todo++] = (uint32_t)m->n_found;
 	m->found[m->n_found++] = (struct place){ node, frame, m->frame[frame].key };
 	m->seen[k] = (uint32_t)m->n_found;
+}
+
+static void keep(struct machine *m, struct place p)
+{
+	if (m->n_kept == m->cap_kept) {
+		m->cap_kept = MAX(64, 2 * m->cap_kept);
+		m->kept = mem_grow(m->kept, m->cap_kept, sizeof(*m->kept));
+	}
+	m->kept[m->n_kept++] = p;
 }
 
 static void follow_call(struct machine *m, struct place p, const struct edge *x)
@@ -130,7 +164,7 @@ static void follow(struct machine *m, struct place p)
 	else if (n->end)
 		m->ends = true;
 	if (bytes && m->n_kept < GRAMMAR_WAYS)
-		m->kept[m->n_kept++] = p;
+		keep(m, p);
 	else if (bytes)
 		m->cut = true;
 }
@@ -215,7 +249,8 @@ static uint32_t state_of(struct machine *m)
 		return STATE_DEAD;
 	if (m->n_states + 1 >= m->cap_states)
 		grow_states(m);
-	qsort(m->kept, m->n_kept, sizeof(*m->kept), by_place);
+	if (m->n_kept)
+		qsort(m->kept, m->n_kept, sizeof(*m->kept), by_place);
 	size_t k = hash_places(m->kept, m->n_kept, m->ends) & (m->n_state_slots - 1);
 	for (; m->state_slot[k]; k = (k + 1) & (m->n_state_slots - 1)) {
 		const struct state *s = &m->state[m->state_slot[k]];
@@ -284,7 +319,7 @@ uint32_t machine_copy(struct machine *m, const struct machine *from, uint32_t st
 	m->ends = s->may_end;
 	for (size_t i = 0; i < s->n; i++) {
 		struct place p = from->place[s->first + i];
-		m->kept[m->n_kept++] = (struct place){ p.node, copy_frame(m, from, p.frame), p.key };
+		keep(m, (struct place){ p.node, copy_frame(m, from, p.frame), p.key });
 	}
 	return state_of(m);
 }
@@ -292,11 +327,6 @@ uint32_t machine_copy(struct machine *m, const struct machine *from, uint32_t st
 void machine_init(struct machine *m, const struct network *w)
 {
 	*m = (struct machine){ .w = w, .n_states = STATE_FIRST, .n_frames = 1 };
-	m->found = mem_array(FOUND, sizeof(*m->found));
-	m->kept = mem_array(GRAMMAR_WAYS, sizeof(*m->kept));
-	m->seen = mem_array(SEEN, sizeof(*m->seen));
-	m->seen_at = mem_array(FOUND, sizeof(*m->seen_at));
-	m->todo = mem_array(FOUND, sizeof(*m->todo));
 	grow_frames(m);
 	m->frame[0] = (struct frame){ 0 };
 	begin(m);

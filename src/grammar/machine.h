@@ -40,9 +40,9 @@ struct machine {
 	bool cut;  /* a set was met that had more than GRAMMAR_WAYS */
 	/* work */
 	struct place *found, *kept;
-	uint32_t *seen, *seen_at; /* number in found + 1, by hash; where each found one stands there */
+	uint32_t *seen, *seen_at; /* [n_seen] number in found + 1, by hash; where each found one stands there */
 	uint32_t *todo;           /* [n_todo] of found, that were not looked at yet */
-	size_t n_found, n_kept, n_todo;
+	size_t n_found, cap_found, n_seen, n_kept, cap_kept, n_todo;
 	bool ends;
 };
 

@@ -258,7 +258,7 @@ static uint16_t make_move(struct automaton *a, uint32_t *from, int class, uint64
 		s = a->state[*from];
 		mem_free(copy);
 	}
-	size_t reached = close(a, a->numbers + s.from, s.n, s.behind, kind_of(c));
+	size_t reached = close(a, s.n ? a->numbers + s.from : NULL, s.n, s.behind, kind_of(c));
 	*work += reached + s.n + 1;
 	for (size_t i = 0; i < reached; i++)
 		ends |= p->step[a->reach[i]].kind == STEP_MATCH;

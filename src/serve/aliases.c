@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "base/yaml_json.h"
 
 bool aliases_is(const char *path) { return yaml_is_named(path) && !io_is_dir(path); }
@@ -308,6 +309,14 @@ static int write_file(const char *file, const struct buf *old, const json_t *all
 
 /* --- moving --- */
 
+/* What goes into the file is JSON's text. */
+static int check_text(const char *what, const char *text, struct err *e)
+{
+	if (text && (!*text || !utf8_valid(text, strlen(text), NULL)))
+		return err_set(e, *text ? "%s is not UTF-8" : "%s is empty", what);
+	return 0;
+}
+
 /* A path as it stands in the file: within its folder from there, else the whole. mem_free; NULL and a sentence. */
 static char *in_file(const char *file, const char *path, struct err *e)
 {
@@ -320,7 +329,8 @@ static char *in_file(const char *file, const char *path, struct err *e)
 		err_set(e, "%s is not there", found ? path : file);
 		return NULL;
 	}
-	return mem_strdup(n > 1 && !strncmp(whole, dir, n) && whole[n] == '/' ? whole + n + 1 : whole);
+	const char *out = n > 1 && !strncmp(whole, dir, n) && whole[n] == '/' ? whole + n + 1 : whole;
+	return check_text("the path", out, e) < 0 ? NULL : mem_strdup(out);
 }
 
 /* What a name stood for, as it goes to the history: new. */
@@ -409,9 +419,11 @@ static int change(const char *file, const struct change *c,
                   struct err *e)
 {
 	struct buf text = BUF_INIT;
+	int lock, status = check_text("the name", c->name, e);
 	char *dir = io_parent(file);
-	int lock, status = io_lock_dir(dir, &lock, e);
 
+	if (status == 0)
+		status = io_lock_dir(dir, &lock, e);
 	mem_free(dir);
 	if (status < 0)
 		return -1;

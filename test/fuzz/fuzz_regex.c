@@ -1,5 +1,5 @@
 /* fuzz: any bytes are a regular expression or are refused by a sentence; what its masks allow matches it. The same of
- * one in the string of a schema, whose texts are JSON. */
+ * one in the string of a schema, whose texts are JSON: those of an odd length, as each is half of the time. */
 #include "grow_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -34,10 +34,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (n > 1024)
 		return 0;
+	if (n % 2) {
+		as_pattern(data, n);
+		return 0;
+	}
 	if (grammar_of_regex((const char *)data, n, &gbnf, &e) == 0)
 		grow_gbnf(buf_str(&gbnf), gbnf.len, data, n, &out, &over);
 	buf_release(&gbnf);
 	buf_release(&out);
-	as_pattern(data, n);
 	return 0;
 }

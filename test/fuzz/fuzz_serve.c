@@ -4,47 +4,12 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "data/chat.h"
-#include "serve/openai_parts.h"
+#include "served.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-/* No call is looked up here, no page shown. */
+/* No call is looked up here. */
 const struct calls *const calls_table[] = { NULL };
-extern const char page_serve[];
-const char page_serve[] = "<script></script><style></style>";
-
-enum { CONTEXT = 64 };
-
-static struct openai *serve(void)
-{
-	static struct model model;
-	static struct device device;
-	struct err e = ERR_INIT;
-	struct session *session;
-	struct template *chat;
-	struct keys *keys;
-	struct pool *pool = pool_new(1);
-
-	device = device_cpu(kernels_get("ref", &e), pool);
-	if (model_open(&model, "test/golden/llama", &e) < 0 || model_tokenizer(&model, &e) < 0 ||
-	    chat_template(&chat, model.tokenizer, &e) < 0 || keys_new(&keys, &(struct keys_options){ 0 }, &e) < 0 ||
-	    session_new(&session, &model, NULL, &device, &(struct session_size){ .n_ctx = CONTEXT }, &e) < 0)
-		BUG("%s", e.msg);
-	struct openai *s = openai_new(&(struct openai_options){ .engine = engine_new(session, model.tokenizer, pool),
-	                                                        .model = &model,
-	                                                        .device = &device,
-	                                                        .chat = chat,
-	                                                        .name = "fuzz",
-	                                                        .path = "fuzz",
-	                                                        .keys = keys,
-	                                                        .context = CONTEXT,
-	                                                        .parallel = 1,
-	                                                        .queue = 1 });
-	s->caller = keys_holder(keys, NULL);
-	return s;
-}
 
 static void check_refusal(const struct http_reply *r)
 {
@@ -104,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct http_request q = { .body = body, .n_body = n };
 
 	memcpy(body, data, n);
-	s = s ? s : serve();
+	s = s ? s : served();
 	json_t *sent = http_json(&q, &r);
 	if (sent) {
 		try_ask(s, sent, false);

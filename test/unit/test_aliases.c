@@ -126,6 +126,9 @@ static void test_moved_and_back(struct test *t)
 	CHECK(t, aliases_back(p.file, "yes", "six", NULL, &e) < 0);
 	CHECK(t, aliases_back(p.file, "no", "six", NULL, &e) < 0);
 	CHECK(t, aliases_move(p.file, "yes", "/not/there", NULL, "six", NULL, &e) < 0);
+	/* the file is UTF-8, and so is what goes into it */
+	CHECK(t, aliases_move(p.file, "a\xa3", p.dir, NULL, "six", NULL, &e) < 0 && strstr(e.msg, "is not UTF-8"));
+	CHECK(t, aliases_move(p.file, "", p.dir, NULL, "six", NULL, &e) < 0 && strstr(e.msg, "is empty"));
 	check_name(&p, "yes", "a", NULL, 2);
 }
 

@@ -173,8 +173,10 @@ static void tell(const struct server *v)
 	for (i = 0; i < v->n; i++)
 		context = MAX(context, serving_context(v->list[i]));
 	if (v->app->json) {
-		app_json(json_pack("{s:o, s:O, s:i, s:i}", "address", json_sprintf("%s/v1", base), "models", names,
-		                   "context", context, "parallel", (int)v->o->parallel));
+		json_t *said = json_pack("{s:o, s:O, s:i, s:i}", "address", json_sprintf("%s/v1", base), "models",
+		                         names, "context", context, "parallel", (int)v->o->parallel);
+		app_json(said);
+		json_decref(said);
 	} else {
 		app_print("%s/v1 serves ", base);
 		json_array_foreach (names, i, one)
