@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 static const char rows[] =
 	"[{\"question\": \"One or two?\", \"choices\": [\"one\", \"two\"], \"answer\": 1, \"text\": \"a b\"},"
 	" {\"question\": \"(A) \\u00e9\\n\", \"choices\": [\"x\", \"y\"], \"answer\": 0, \"text\": \"#### 4\"},"
-	" {\"question\": \"\", \"choices\": [\"x\", \"y\"], \"answer\": \"1\", \"text\": \"\", \"n\": null, \"f\": 0.5}]";
+	" {\"question\": \"\", \"choices\": [\"x\", \"y\"], \"answer\": \"1\", \"text\": \"\","
+	" \"n\": null, \"f\": 0.5}]";
 
 static char folder[] = "/dev/shm/kungfu-fuzz.XXXXXX";
 
