@@ -27,7 +27,7 @@ const struct opt tune_opts[] = {
 	RECIPE_OPTS(struct tune, recipe),
 	OPT_GROUP("This command"),
 	PROFILE_OPTS(struct tune, profiling, "the run directory"),
-	OPT_LIST("set", struct tune, set, "NAME=VALUE", "overrides a value of recipe.yaml; may be repeated"),
+	OPT_LIST("set", struct tune, set, "NAME=VALUE", "overrides a value of recipe.yaml"),
 	COMMON_OPTS(struct tune, common),
 	OPT_END
 };

@@ -151,7 +151,7 @@ json_t *turn_json(const struct turn *t)
 		json_decref(answers);
 		return json_null();
 	}
-	return json_pack("{s:I, s:s, s:o, s:o, s:b, s:o*}", "id", (json_int_t)t->item.id, "version", t->item.version,
-	                 "prompt", json_loads(t->item.prompt, JSON_DECODE_ANY, NULL), "answers", answers, "repeat", 0,
-	                 "lang", language(&t->item));
+	return json_pack("{s:I, s:s, s:o, s:o, s:o*}", "id", (json_int_t)t->item.id, "version", t->item.version,
+	                 "prompt", json_loads(t->item.prompt, JSON_DECODE_ANY, NULL), "answers", answers, "lang",
+	                 language(&t->item));
 }

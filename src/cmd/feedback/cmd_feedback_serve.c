@@ -34,7 +34,7 @@ static const struct opt serve_opts[] = {
 	OPT_STRING("allow-host", struct serve, allow_host, NULL, "NAME", "that browsers may know this machine by"),
 	OPT_STRING("owner", struct serve, owner, "owner", "NAME", "of who sees the report and invites raters"),
 	OPT_LIST("rater", struct serve, raters, "NAME",
-	         "lets NAME in: an address is printed, an earlier one of that name is void; may be repeated"),
+	         "lets NAME in: an address is printed, an earlier one of that name is void"),
 	COMMON_OPTS(struct serve, common),
 	OPT_END
 };

@@ -203,6 +203,8 @@ static void show_raters(const struct report *r)
 		                             "reliable, %", "" };
 	struct table t = { .columns = ARRAY_LEN(heads), .right = 0x7e };
 
+	if (r->n_raters == 0)
+		return;
 	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
 		table_cell(&t, "%s", heads[i]);
 	for (size_t i = 0; i < r->n_raters; i++) {

@@ -15,10 +15,10 @@ struct sampling {
 
 #define SAMPLING_OPTS(s, f) \
 	OPT_GROUP("Answer"), OPT_INT("max-new-tokens", s, f.max_new_tokens, "256", 1, 1 << 24, "longest answer"), \
-		OPT_LIST("stop", s, f.stop, "TEXT", "ends the answer, is not part of it; may be repeated"), \
+		OPT_LIST("stop", s, f.stop, "TEXT", "ends the answer, is not part of it"), \
 		OPT_ROWS(NULL, s, f.steps, sampler_steps), \
 		OPT_LIST("logit-bias", s, f.logit_bias, "ID=V", \
-	                 "added to a token's logit; V may be -inf; may be repeated"), \
+	                 "added to a token's logit; V may be -inf"), \
 		OPT_CHOICE("sampler-order", s, f.order, "transformers", "transformers|llama.cpp", \
 	                   "llama.cpp: temperature last, typical-p before top-p"), \
 		OPT_INT("seed", s, f.seed, "42", 0, 9007199254740991.0, "of the draws")

@@ -47,7 +47,7 @@ const struct opt pretrain_opts[] = {
 	RECIPE_OPTS(struct pretrain, recipe),
 	OPT_GROUP("This command"),
 	PROFILE_OPTS(struct pretrain, profiling, "the run directory"),
-	OPT_LIST("set", struct pretrain, set, "NAME=VALUE", "overrides a value of recipe.yaml; may be repeated"),
+	OPT_LIST("set", struct pretrain, set, "NAME=VALUE", "overrides a value of recipe.yaml"),
 	COMMON_OPTS(struct pretrain, common),
 	OPT_DEFAULT("method", "full"),
 	OPT_DEFAULT("max-length", "256"),

@@ -55,7 +55,7 @@ static const struct opt serve_opts[] = {
 	           "of this machine that it listens on; 0.0.0.0: all"),
 	OPT_INT("port", struct serve, port, "8080", 0, 65535, "where it listens; 0: any that is free"),
 	OPT_STRING("allow-host", struct serve, allow_host, NULL, "NAME", "that clients may know this machine by"),
-	OPT_LIST("api-key", struct serve, keys, "KEY", "wanted of requests, this or another; may be repeated"),
+	OPT_LIST("api-key", struct serve, keys, "KEY", "wanted of requests, this or another"),
 	OPT_STRING("api-key-file", struct serve, key_file, NULL, "FILE",
 	           "keys that may ask, one a line; .yaml: by name, with budgets"),
 	OPT_FLOAT("grace", struct serve, grace, "30", 0, 86400,

@@ -30,7 +30,7 @@ static const struct opt train_opts[] = {
 	OPT_PICK("model-type", struct train, model_type, token_trainer_rows, "the kind of tokenizer"),
 	OPT_INT("vocab-size", struct train, vocab_size, "16384", 1, (1 << 24) - 1,
 	        "entries, with special tokens and the alphabet"),
-	OPT_LIST("special-tokens", struct train, special, "TOKEN", "gets one of the first ids; may be repeated"),
+	OPT_LIST("special-tokens", struct train, special, "TOKEN", "gets one of the first ids"),
 	OPT_STRING("end-of-text", struct train, end_of_text, NULL, "TOKEN",
 	           "ends a document; \"\": none (default: " TRAIN_END_OF_TEXT ", or the kind's own)"),
 	OPT_STRING("text-column", struct train, text_column, "text", "NAME", "of rows in JSON, what is read"),
