@@ -183,6 +183,7 @@ static void look_window(struct guard_scratch *s, const char *text, size_t n, siz
 		look_at(&x);
 	}
 	r->capped = r->capped ? r->capped : c.capped;
+	r->work += c.work + x.work;
 	buf_release(&path);
 	canonical_release(&c);
 }

@@ -9,6 +9,7 @@
 #define GUARD_GUARD_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -36,6 +37,7 @@ struct guard_result {
 	size_t n, cap;
 	size_t more;                   /* that were not kept */
 	const char *capped;            /* NULL, or which bound was reached: what lies behind it was not looked at */
+	uint64_t work;                 /* steps taken */
 	struct arena mem;              /* paths */
 };
 

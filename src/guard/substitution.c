@@ -8,12 +8,9 @@
 #define FALL 24
 #define SHORT 10 /* bits more in all, where the text speaks of decoding: names are no usual words */
 
-struct stretch {
-	double sum, top, cost; /* cost: undone, bits; at the top: */
-	double top_cost;
-	size_t letters, top_letters, words, top_words;
-	size_t begin, end, top_end;
-};
+struct sum { double gain, cost; size_t letters, words, end; }; /* cost: undone, bits */
+
+struct stretch { size_t begin; struct sum now, top; };
 
 /* In the case of the letter. */
 static char other_letter(const char *letters, char c)
@@ -68,21 +65,21 @@ static void put_turned(struct finder *f, size_t begin, size_t end)
 
 static void offer(struct finder *f, const struct substitution *s, const struct stretch *x)
 {
-	double each = x->top_letters ? x->top_cost / (double)(x->top_letters + x->top_words) : 9;
+	const struct sum *top = &x->top;
+	double count = (double)(top->letters + top->words), more = f->prior < f->by->prior ? SHORT / count : 0;
 
-	double more = f->prior < f->by->prior ? SHORT / (double)(x->top_letters + x->top_words) : 0;
-	if (x->top <= f->prior || each > s->most + more || x->top_letters < 4)
+	if (top->gain <= f->prior || top->letters < 4 || top->cost / count > s->most + more)
 		return;
 	if (s->turned)
-		put_turned(f, x->begin, x->top_end);
+		put_turned(f, x->begin, top->end);
 	else
-		put_undone(f, s, x->begin, x->top_end);
+		put_undone(f, s, x->begin, top->end);
 	struct language l = language_look(f->put.s.data, f->put.s.len);
-	finder_offer(f, x->begin, x->top_end, l.bits + x->top);
+	finder_offer(f, x->begin, top->end, l.bits + top->gain);
 }
 
-/* The word at [i, end) into the stretch. */
-static void add_word(struct finder *f, const struct substitution *s, struct stretch *x, size_t i, size_t end)
+/* The word at [i, end) into the sum. */
+static void add_word(struct finder *f, const struct substitution *s, struct sum *x, size_t i, size_t end)
 {
 	char out[64];
 	size_t n = end - i, letters = 0;
@@ -90,7 +87,7 @@ static void add_word(struct finder *f, const struct substitution *s, struct stre
 	if (n > sizeof(out) || !f->room(f->ctx, 1))
 		return;
 	if (!undo(s, f->s + i, n, out)) {
-		x->sum -= s->plain ? 0.5 : 6;
+		x->gain -= s->plain ? 0.5 : 6;
 		x->end = end;
 		return;
 	}
@@ -99,7 +96,7 @@ static void add_word(struct finder *f, const struct substitution *s, struct stre
 	double undone = language_word(out, n), gain = language_word(f->s + i, n) - undone;
 	for (size_t j = 0; s->in_word_digits && j < n; j++)
 		gain += language_letter(f->s[i + j]) < 0 && language_letter(out[j]) >= 0 ? 4 : 0;
-	x->sum += gain;
+	x->gain += gain;
 	x->cost += undone;
 	x->letters += letters;
 	x->words++;
@@ -120,17 +117,14 @@ void substitution_find(struct finder *f, const struct substitution *s)
 			end++;
 			continue;
 		}
-		if (x.sum <= 0)
-			x = (struct stretch){ .begin = i };
-		add_word(f, s, &x, i, end);
-		if (x.sum > x.top) {
-			x.top = x.sum;
-			x.top_cost = x.cost;
-			x.top_letters = x.letters;
-			x.top_words = x.words;
-			x.top_end = x.end;
+		if (x.now.gain <= 0) {
+			x.begin = i;
+			x.now = (struct sum){ 0 };
 		}
-		if (x.top > 0 && (x.sum <= 0 || x.sum < x.top - FALL)) {
+		add_word(f, s, &x.now, i, end);
+		if (x.now.gain > x.top.gain)
+			x.top = x.now;
+		if (x.top.gain > 0 && (x.now.gain <= 0 || x.now.gain < x.top.gain - FALL)) {
 			offer(f, s, &x);
 			x = (struct stretch){ 0 };
 		}
