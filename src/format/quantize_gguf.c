@@ -61,6 +61,20 @@ static size_t bytes_as(const struct quant_mix_tensor *t, enum dtype d)
 	return t->dim[0] / dtypes[d].block * dtypes[d].bytes * t->dim[1] * t->dim[2] * t->dim[3];
 }
 
+/* Rows that no block divides stay numbers: where all are such, there is nothing to be had. */
+static int check_any(const struct quantize_list *l, const struct quantize_how *how, const char *where, struct err *e)
+{
+	const struct quant_mix *m = how->wish->mixture;
+	size_t i = 0;
+
+	while (i < l->n && dtypes[l->t[i].to].block == 1)
+		i++;
+	if (i < l->n || dtypes[m->dtype].block == 1)
+		return 0;
+	return err_set(e, "%s: no matrix has rows that blocks of %u numbers divide: none would be %s", where,
+	               dtypes[m->dtype].block, m->name);
+}
+
 int quantize_list_choose(struct quantize_list *l, const struct quant_mix_facts *f, const struct quantize_how *how,
                          const char *where, struct err *e)
 {
@@ -81,7 +95,7 @@ int quantize_list_choose(struct quantize_list *l, const struct quant_mix_facts *
 		if (check_weights(how, t, l, e) < 0)
 			return -1;
 	}
-	return 0;
+	return check_any(l, how, where, e);
 }
 
 int quantize_list_gguf(struct quantize_list *l, const struct gguf *g, const struct quantize_how *how, struct err *e)

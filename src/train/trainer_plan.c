@@ -18,8 +18,9 @@
 #include "model/resident.h"
 #include "model/weights.h"
 
-/* of the heap while it runs: logs, metrics, the ledger's pages, tables of nodes; 44 to 108 KB were seen */
-enum { LATER_BYTES = 96 << 10 };
+/* Of the heap while it runs: logs, metrics, the ledger's pages, tables of nodes; 44 to 108 KB were seen. And pages of the
+ * program that steps, saving and the result are the first to read: 240 to 400 KB, more where a file's own encoders run. */
+enum { LATER_BYTES = 96 << 10, LATER_CODE = 256 << 10, LATER_QAT = 96 << 10 };
 
 struct plan_options trainer_plan_options(const struct trainer *t)
 {
@@ -208,7 +209,8 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 	resident = owned + p->eval_bytes + t->making_resident +
 	           (t->has_adapter ? pages(t->params->n * sizeof(float)) : 0);
 	p->weights_bytes += owned;
-	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + LATER_BYTES + begin_bytes(t);
+	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + LATER_BYTES + LATER_CODE + begin_bytes(t) +
+	                (t->recipe.qat ? LATER_QAT : 0);
 }
 
 /* Once the steps are over and their arena is gone: frozen weights are read for the result, one after the other. */

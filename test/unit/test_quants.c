@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/pool.h"
+#include "format/quantize_gguf.h"
 #include "format/safetensors.h"
 #include "quant/quantize.h"
 #include "quant/quantize_matrix.h"
@@ -98,6 +99,30 @@ static int open_golden(struct test *t, struct safetensors *s, const char *name)
 	return status;
 }
 
+/* A type that no shape can have is refused; one matrix that can is enough. */
+static void test_shapes(struct test *t)
+{
+	struct err e = ERR_INIT;
+	struct quant_mix_wish wish = { .mixture = quant_mix_find("q4_0", &e), .output = DTYPE_COUNT,
+		                       .embedding = DTYPE_COUNT };
+	struct quantize_how how = { .wish = &wish };
+	struct quant_mix_facts facts = { .architecture = "llama", .layers = 1, .heads = 1, .kv_heads = 1 };
+
+	test_case(t, "a type whose blocks divide no matrix's rows is refused in one sentence");
+	for (uint64_t cols = 40; cols <= 64; cols += 24) {
+		struct quant_mix_tensor two[] = {
+			{ .name = "token_embd.weight", .n_dims = 2, .dim = { 40, 301, 1, 1 }, .dtype = DTYPE_F32 },
+			{ .name = "blk.0.ffn_down.weight", .n_dims = 2, .dim = { cols, 40, 1, 1 }, .dtype = DTYPE_F32 },
+		};
+		struct quantize_list l = { .t = two, .n = 2 };
+		bool fits = quantize_list_choose(&l, &facts, &how, "model", &e) == 0;
+		CHECK(t, fits == (cols == 64));
+		if (!fits)
+			CHECK_MSG(t, !strcmp(e.msg, "model: no matrix has rows that blocks of 32 numbers divide: none "
+			                            "would be q4_0"), "%s", e.msg);
+	}
+}
+
 void test_quants(struct test *t);
 void test_quants(struct test *t)
 {
@@ -118,4 +143,5 @@ void test_quants(struct test *t)
 	}
 	test_refused(t, pool);
 	pool_free(pool);
+	test_shapes(t);
 }
