@@ -18,8 +18,9 @@
 #include "model/resident.h"
 #include "model/weights.h"
 
-/* Of the heap while it runs: logs, metrics, the ledger's pages, tables of nodes; 44 to 108 KB were seen. And pages of the
- * program that steps, saving and the result are the first to read: 240 to 400 KB, more where a file's own encoders run. */
+/* Of the heap while it runs: logs, metrics, the ledger's pages, tables of nodes; 44 to 108 KB were seen. And pages of
+ * the program that steps, saving and the result are the first to read: 240 to 400 KB, more where a file's encoders
+ * run. */
 enum { LATER_BYTES = 96 << 10, LATER_CODE = 256 << 10, LATER_QAT = 96 << 10 };
 
 struct plan_options trainer_plan_options(const struct trainer *t)
