@@ -229,6 +229,20 @@ void mem_touch(void *p, size_t bytes)
 	}
 }
 
+void mem_small_pages(void *p, size_t bytes)
+{
+	if (bytes)
+		madvise(p, map_length(bytes), MADV_NOHUGEPAGE);
+}
+
+void mem_give_back(void *p, size_t bytes)
+{
+	uintptr_t page = page_size(), first = ROUND_UP((uintptr_t)p, page), end = ((uintptr_t)p + bytes) / page * page;
+
+	if (end > first && madvise((void *)first, end - first, MADV_DONTNEED))
+		BUG("madvise of %zu bytes: %s", (size_t)(end - first), strerror(errno));
+}
+
 size_t mem_rss(void) { return proc_field("/proc/self/status", "VmRSS:"); }
 size_t mem_rss_peak(void) { return proc_field("/proc/self/status", "VmHWM:"); }
 

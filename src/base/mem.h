@@ -29,6 +29,10 @@ int mem_map(void **out, size_t bytes, const char *what, struct err *e);
 size_t mem_map_granule(size_t bytes);
 void mem_unmap(void *p, size_t bytes);
 void mem_touch(void *p, size_t bytes); /* faults every page in, contents unchanged */
+/* Where parts of such a mapping come and go: its pages are small from now on, so that a part takes its own bytes. And
+ * gives the whole pages within these bytes back: they are zero when they are next read. */
+void mem_small_pages(void *p, size_t bytes);
+void mem_give_back(void *p, size_t bytes);
 
 /* a*b and a+b, false on overflow. */
 bool size_mul(size_t a, size_t b, size_t *out);

@@ -304,8 +304,10 @@ static int write_one(struct output *o, const struct model *m, size_t i, enum dty
 	struct rounding r = { o, dtype };
 	bool first;
 
-	if (!fused_is_written(m, i, &first))
-		return write_weight(o, &m->weights[i], dtype, get->get(get->ctx, (int)i, scratch), e);
+	if (!fused_is_written(m, i, &first)) {
+		const float *x = get->get(get->ctx, (int)i, scratch);
+		return x ? write_weight(o, &m->weights[i], dtype, x, e) : -1;
+	}
 	return first ? fused_each(m, i, get->get, get->ctx, scratch, put_rounded, &r, e) : 0;
 }
 

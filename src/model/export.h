@@ -14,7 +14,8 @@
 
 struct export_weights {
 	/* Weight i of the model as f32 in Hugging Face's order, [out][in] (as model_weight_float gives it): fills
-	 * scratch, which holds the largest weight, and returns it, or returns numbers of its own. */
+	 * scratch, which holds the largest weight, and returns it, or returns numbers of its own. NULL: they cannot
+	 * be had, and it has said so in the err that its caller has. */
 	const float *(*get)(void *ctx, int i, float *scratch);
 	/* A head of its own for a model whose head is the embedding; NULL: the two stay one. */
 	const float *(*head)(void *ctx, float *scratch);

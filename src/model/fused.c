@@ -253,8 +253,11 @@ int fused_each(const struct model *m, size_t i, const float *(*get)(void *ctx, i
 
 	fused_parts(m, i, at);
 	for (size_t expert = 0; expert < E; expert++) {
-		for (int p = 0; p < f->parts && (expert == 0 || w->n_dims > 1); p++)
+		for (int p = 0; p < f->parts && (expert == 0 || w->n_dims > 1); p++) {
 			x[p] = get(ctx, at[p] + (w->n_dims > 1 ? (int)expert : 0), scratch + (size_t)p * size);
+			if (!x[p]) /* e says why */
+				return -1;
+		}
 		const float *own[FUSED_PARTS_MOST];
 		for (int p = 0; p < f->parts; p++)
 			own[p] = x[p] + (w->n_dims > 1 ? 0 : expert * (size / E));

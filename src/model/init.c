@@ -397,12 +397,16 @@ static int take_memory(struct model *m, struct weight *w, struct err *e)
 	return 0;
 }
 
-static int begin(struct model *m, struct pool *p, struct err *e)
+static int begin(struct model *m, struct pool *p, bool later, struct err *e)
 {
 	float **out = mem_array(m->n_weights + 1, sizeof(*out));
 	int status = 0;
 
-	for (size_t i = 0; i < m->n_weights && status == 0; i++) {
+	for (size_t i = 0; i < m->n_weights && later; i++) {
+		m->weights[i].dtype = DTYPE_F32;
+		m->weights[i].bytes = weight_numbers(&m->weights[i]) * sizeof(float);
+	}
+	for (size_t i = 0; i < m->n_weights && !later && status == 0; i++) {
 		status = take_memory(m, &m->weights[i], e);
 		out[i] = (float *)(uintptr_t)m->weights[i].data;
 	}
@@ -434,7 +438,7 @@ static int new_model(struct model *m, const json_t *config, struct tokenizer *t,
 	*m = (struct model){ .tokenizer = t };
 	m->source.path = arena_strdup(&m->source.mem, o->name ? o->name : "a new model");
 	m->source.config = json_deep_copy(config);
-	if (make(m, o, e) == 0 && (!p || begin(m, p, e) == 0))
+	if (make(m, o, e) == 0 && (!p || begin(m, p, o->later, e) == 0))
 		return 0;
 	model_close(m);
 	return -1;

@@ -53,6 +53,8 @@ struct init_options {
 	int base_width;       /* of the model that was tuned, for muP (mup.h); 0: no muP */
 	/* WEIGHT_OF_HEAD or 0; an encoder without it predicts nothing. Decoders have their head. */
 	unsigned parts;
+	/* The weights' data stay NULL: whoever trains all of them draws them himself (model_begin_weights). */
+	bool later;
 	const char *name;     /* for sentences and as m->source.path; NULL: "a new model" */
 };
 

@@ -331,15 +331,27 @@ void run_end(struct run *r)
 	r->batch = NULL;
 }
 
+static int run_watched(struct run *r, uint32_t i)
+{
+	const struct run_watch *w = r->watch;
+
+	if (w && w->before(w->ctx, i) < 0)
+		return -1;
+	run_next(r, &r->plan->nodes[i]);
+	return w ? w->behind(w->ctx, i) : 0;
+}
+
 int run_step(struct run *r, const struct batch *b)
 {
 	bool before = pool_give_up(r->pool, true);
+	int status = 0;
 
 	run_begin(r, b);
-	for (uint32_t i = 0; i < r->plan->n_nodes && !stop_asked(); i++)
-		run_next(r, &r->plan->nodes[i]);
+	for (uint32_t i = 0; i < r->plan->n_nodes && !stop_asked() && !status; i++)
+		status = run_watched(r, i);
 	r->device->type->sync(r->device);
-	int status = stop_asked() ? -1 : 0;
+	if (stop_asked())
+		status = -1;
 	pool_give_up(r->pool, before);
 	run_end(r);
 	return status;

@@ -23,6 +23,13 @@ struct run_memory {
 	size_t arena_bytes, scratch_bytes;
 };
 
+/* Who brings what nodes read and takes what they write, where that is not always there. Each is called with the number
+ * of the node, before it and behind it; −1: the step is given up. */
+struct run_watch {
+	int (*before)(void *ctx, uint32_t node), (*behind)(void *ctx, uint32_t node);
+	void *ctx;
+};
+
 struct run {
 	const struct plan *plan;
 	struct device *device;
@@ -35,6 +42,7 @@ struct run {
 	struct run_host *host;     /* what is bound from the host, and results; NULL where the device's memory is its */
 	struct trace *trace;       /* told of every node, or NULL: see op/trace.h */
 	int traced;                /* the number of this run in it */
+	const struct run_watch *watch; /* or NULL; of run_step alone */
 	struct run_memory *shared; /* where arena and scratch lie, or NULL: the run's own */
 };
 

@@ -57,7 +57,8 @@ static struct st_tensor part_of(const struct checkpoint *c, size_t param, int pa
 
 	memcpy(weights.dim, p->dim, sizeof(weights.dim));
 	memcpy(out.dim, x->dim, sizeof(out.dim));
-	out.data = part ? is_own(c, param) ? optim_data(c->optim, slot) : NULL : c->params->w + p->offset;
+	if (is_own(c, param) || (!part && !c->apart))
+		out.data = part ? optim_data(c->optim, slot) : c->params->w + p->offset;
 	out.bytes = part ? c->optim->slots[slot].bytes : p->n * sizeof(float);
 	return out;
 }

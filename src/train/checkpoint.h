@@ -32,6 +32,7 @@ struct checkpoint {
 	 * for them (status, e: what came of the first's) and puts their facts (checkpoint_write_part) behind its own
 	 * in list. own NULL: there is one process. */
 	const size_t *own;
+	bool apart;                      /* the weights of others are not read either: they are not here */
 	int part, parts;
 	int (*call)(void *ctx, const char *dir, struct err *e);
 	int (*gather)(void *ctx, int status, json_t *list, struct err *e);

@@ -29,17 +29,25 @@ static void spare_all(struct grad_tree *g)
 	g->leaves = 0;
 }
 
-int grad_tree_init(struct grad_tree *g, size_t n, long max_leaves, const struct kernels *k, struct pool *p,
-                   struct err *e)
+int grad_tree_map(struct grad_tree *g, size_t n, long max_leaves, const struct kernels *k, struct pool *p,
+                  struct err *e)
 {
 	void *memory;
 	*g = (struct grad_tree){ .kernels = k, .pool = p, .n = n, .n_buffers = grad_tree_buffers(max_leaves) };
 	size_t bytes = (size_t)g->n_buffers * n * sizeof(float);
 	if (mem_map(&memory, bytes, "gradients", e) < 0)
 		return -1;
-	mem_touch(memory, bytes);
 	g->memory = memory;
 	spare_all(g);
+	return 0;
+}
+
+int grad_tree_init(struct grad_tree *g, size_t n, long max_leaves, const struct kernels *k, struct pool *p,
+                   struct err *e)
+{
+	if (grad_tree_map(g, n, max_leaves, k, p, e) < 0)
+		return -1;
+	mem_touch(g->memory, (size_t)g->n_buffers * n * sizeof(float));
 	return 0;
 }
 

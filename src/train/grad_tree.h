@@ -27,7 +27,9 @@ struct grad_tree {
 };
 
 int grad_tree_buffers(long max_leaves);
-/* touched */
+/* Touched; grad_tree_map: not. */
+int grad_tree_map(struct grad_tree *g, size_t n, long max_leaves, const struct kernels *k, struct pool *p,
+                  struct err *e);
 int grad_tree_init(struct grad_tree *g, size_t n, long max_leaves, const struct kernels *k, struct pool *p,
                    struct err *e);
 /* where the next micro-batch puts its gradient; its numbers are stale, padding is zero */

@@ -482,6 +482,17 @@ static void show_piece(void *ctx, size_t item, int thread)
 
 bool optim_averages(const struct optim *o) { return o->settings.ema_decay > 0 || o->row->averaged; }
 
+/* to and from: [params->n]; what is here of them. */
+static void copy_weights(const struct optim *o, float *to, const float *from)
+{
+	const struct params *p = o->params;
+	size_t first = o->apart && o->own_first < p->n_items ? p->items[o->own_first].offset : 0;
+	size_t end = o->apart && o->own_end < p->n_items ? p->items[o->own_end].offset : p->n;
+
+	if (!o->apart || o->own_first < o->own_end)
+		memcpy(to + first, from + first, (end - first) * sizeof(*to));
+}
+
 void optim_show(const struct optim *o, float *kept)
 {
 	struct update_work w = { .o = o, .g = o->params->w, .first = optim_piece(o->params, o->own_first) };
@@ -489,13 +500,13 @@ void optim_show(const struct optim *o, float *kept)
 	if (!optim_averages(o))
 		BUG("the average of an optimizer that has none");
 	if (kept)
-		memcpy(kept, o->params->w, o->params->n * sizeof(float));
+		copy_weights(o, kept, o->params->w);
 	pool_run(o->pool, optim_piece(o->params, o->own_end) - w.first, show_piece, &w);
 }
 
 void optim_hide(const struct optim *o, const float *kept)
 {
-	memcpy(o->params->w, kept, o->params->n * sizeof(float));
+	copy_weights(o, o->params->w, kept);
 }
 
 void optim_step(struct optim *o, const float *g, double rate, long t)

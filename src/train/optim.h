@@ -37,6 +37,7 @@ struct optim {
 	/* The parameters that this process updates, first … end − 1, all unless optim_own has said otherwise; the
 	 * state of the others is never touched: taken_bytes is what will be resident. */
 	size_t own_first, own_end, taken_bytes;
+	bool apart;                /* and the weights of the others are not here (ZeRO-3) */
 };
 
 /* Lists the state and counts; takes no memory for it yet. All but settings is borrowed; groups are complete. */

@@ -43,9 +43,10 @@ enum { RANKS_TEXT = 2032 };
 
 /* What rank 0 says to the others. */
 enum ranks_what { RANKS_END, RANKS_RUN, RANKS_VERDICT, RANKS_STEP, RANKS_SAVE, RANKS_LOAD, RANKS_SHOW, RANKS_HIDE,
-                  RANKS_TELL };
+                  RANKS_TELL, RANKS_LEND };
 struct ranks_order {
-	int64_t what, number;          /* number: of the step; a status; of bytes that follow (ranks_text) */
+	int64_t what, number;          /* number: of the step; a status; of bytes that follow (ranks_text);
+	                                * of a parameter (trainer_zero3.c) */
 	char text[RANKS_TEXT];         /* a path, or a sentence */
 };
 

@@ -62,7 +62,7 @@ struct recipe {
 	const char *qat, *qat_imatrix;                                 /* trainer_qat.c; or NULL */
 	int64_t qat_start_step;
 	double rank_timeout;                                           /* seconds */
-	int64_t zero_stage;                                            /* 1, 2 (trainer_ranks.c) */
+	int64_t zero_stage;                                            /* 1, 2, 3 (trainer_ranks.c, trainer_zero3.c) */
 	/* no option: of this machine, borrowed; what --memory has recomputed is chosen by it; or NULL */
 	const struct speeds *speeds;
 	struct ranks *ranks;                                           /* no option: who trains with it; or NULL */
@@ -277,7 +277,7 @@ struct recipe {
 		OPT_FLOAT("rank-timeout", s, f.rank_timeout, "60", 1, 1e6, \
 	                  "under mpirun: a rank that is silent for so many seconds ends the run"), \
 		OPT_INT("zero-stage", s, f.zero_stage, "1", 1, 3, \
-	                "under mpirun: a rank keeps 1 its optimizer state, 2 its gradients too; the same result"), \
+	                "under mpirun a rank keeps 1 its optimizer state, 2 and gradients, 3 and weights"), \
 		OPT_FLAG("gradient-checkpointing", s, f.gradient_checkpointing, "false", \
 	                 "recompute all that can be; --memory recomputes only what it must"), \
 		OPT_CHOICE("activations", s, f.activations, "f32", "f32|8bit", \

@@ -39,6 +39,16 @@ static int check_model(const struct objective *o, const struct model *m, struct 
 	return o->masked ? model_want_masked(m, e) : model_want_causal(m, e);
 }
 
+/* Nobody reads the numbers that a model from nothing has of its own: all of them are trained. */
+static bool draws_later(const struct trainer *t)
+{
+	const struct recipe *r = &t->recipe;
+	const struct method_full *o = opt_row_options(method_rows, r->method_options, method_full);
+
+	return !method_adapter(r->method) && !o->trainable && !o->layers && !(r->kl_to_base > 0) && !r->forgetting &&
+	       !t->objective.row->reference && !t->objective.row->labelled && !t->objective.row->looks;
+}
+
 /* A model from nothing. */
 static int begin_model(struct trainer *t, struct trainer_base *b, struct err *e)
 {
@@ -47,7 +57,7 @@ static int begin_model(struct trainer *t, struct trainer_base *b, struct err *e)
 	json_t *config = jsonx_load_file(path, e);
 	struct tokenizer *tokenizer = config ? tokenizer_open(r->tokenizer, e) : NULL;
 	struct init_options o = { .seed = (uint64_t)r->seed, .name = r->config,
-		                  .base_width = (int)r->mup_base_width,
+		                  .base_width = (int)r->mup_base_width, .later = draws_later(t),
 		                  .parts = t->objective.row->masked ? WEIGHT_OF_HEAD : 0 };
 	int status = !tokenizer || model_new(&b->model, config, tokenizer, &o, t->pool, e) < 0 ? -1 : 0;
 
@@ -494,7 +504,14 @@ static int begin_weights(struct trainer *t, struct err *e)
 
 	for (size_t i = 0; i < full->n_items; i++)
 		to[full->items[i].weight] = full->w + full->items[i].offset;
-	int status = model_begin_weights(t->model, to, t->pool, e);
+	int status = t->zero3.on ? 0 : model_begin_weights(t->model, to, t->pool, e);
+	for (size_t i = 0; t->zero3.on && i < full->n_items && !status; i++) { /* one at a time */
+		float **one = mem_array(t->model->n_weights, sizeof(*one));
+		one[full->items[i].weight] = to[full->items[i].weight];
+		status = model_begin_weights(t->model, one, t->pool, e);
+		mem_free(one);
+		zero3_begun(t, i);
+	}
 	mem_free(to);
 	return status;
 }
@@ -505,6 +522,7 @@ static int copy_weights(struct trainer *t, struct err *e)
 {
 	const struct params *full = &t->full.params;
 
+	zero3_begin(t);
 	if (t->model->init)
 		return begin_weights(t, e);
 	for (size_t i = 0; i < full->n_items; i++) {
@@ -514,6 +532,7 @@ static int copy_weights(struct trainer *t, struct err *e)
 			return -1;
 		dtype_rows_to_float(w->dtype, w->data, w->dim[0], p->n / w->dim[0], full->w + p->offset);
 		source_forget(&t->model->source, w->data, w->bytes);
+		zero3_begun(t, i);
 	}
 	model_forget(t->model);
 	return 0;
@@ -527,7 +546,8 @@ long trainer_leaves(const struct trainer *t)
 
 static int take_memory(struct trainer *t, struct err *e)
 {
-	if (grad_tree_init(&t->gradients, t->params->n, trainer_leaves(t), t->kernels, t->pool, e) < 0 ||
+	if ((t->zero3.on ? grad_tree_map : grad_tree_init)(&t->gradients, t->params->n, trainer_leaves(t), t->kernels,
+	                                                    t->pool, e) < 0 ||
 	    model_pass_start(&t->net, grad_tree_leaf(&t->gradients), e) < 0 || optim_start(&t->optim, e) < 0)
 		return -1;
 	if (t->trace)
@@ -759,6 +779,8 @@ int step_begin(struct trainer *t, struct err *e)
 
 static int given_up(const struct trainer *t, struct err *e)
 {
+	if (t->zero3.err.msg[0])
+		return err_set(e, "%s", t->zero3.err.msg);
 	return err_set(e, "interrupted while step %ld was computed", t->now.metrics.step);
 }
 
@@ -868,6 +890,7 @@ void trainer_close(struct trainer *t)
 	model_pass_release(&t->net);
 	kl_release(t);
 	grad_tree_release(&t->gradients);
+	zero3_release(t);
 	share_release(&t->sharing);
 	optim_release(&t->optim);
 	scorer_free(t->scorer);

@@ -294,7 +294,9 @@ int trainer_forgetting(struct trainer *t, struct forgetting_metrics *m, bool (*i
 		BUG("what a run has forgotten before it began");
 	pass_stop(&t->net.pass);
 	grad_tree_release(&t->gradients);
-	int status = divergence_run(f->divergence, f->list, f->n, sum, look, &w, e);
+	int status = zero3_gather(t, e);
+	if (!status)
+		status = divergence_run(f->divergence, f->list, f->n, sum, look, &w, e);
 	f->work = (struct work){ divergence_flops(f->divergence), divergence_int_ops(f->divergence) };
 	if (!status)
 		summarize(f, sum, m);
@@ -306,6 +308,7 @@ int trainer_forgetting(struct trainer *t, struct forgetting_metrics *m, bool (*i
 	f->divergence = NULL;
 	if (!status)
 		status = safety_measure(t, &m->safety, interrupted, stopped, e);
+	zero3_scatter(t);
 	mem_free(sum);
 	return status;
 }

@@ -151,6 +151,30 @@ struct sharing {
 	struct grad_tree owned;    /* of a step: what this rank updates, of every leaf that it has got */
 };
 
+/* trainer_zero3.c: of --zero-stage 3; on false: all weights are here */
+struct zero3_event {
+	uint32_t node, item;
+	uint32_t from;                 /* of a fetch: before this node others read what it replaces */
+};
+struct zero3 {
+	bool on;
+	bool whole, gathered;          /* all weights are here for now; by zero3_gather */
+	struct zero3_event *fetch, *drop, *done; /* by node: before it; behind it, as the next; a gradient is whole */
+	size_t n_fetch, n_drop, n_done;
+	size_t begun, come, dropped, gone;  /* of a round: of fetch what is on its way, and there; of drop; of done */
+	struct rank_transfer *fly[2];  /* weights of the last two groups */
+	struct rank_transfer *in, *out; /* gradients of the last one */
+	size_t n_fly[2], n_out;
+	int slot;                      /* of fly, which the last group has */
+	size_t active;                 /* ranks with a micro-batch in this round: the first ones */
+	bool idle;                     /* this one has none */
+	struct grad_tree *trees;       /* of each parameter that this rank updates */
+	/* resident: of weights what this rank updates; and beside it at most, of others and of gradients */
+	size_t own_bytes, others_bytes;
+	struct run_watch watch;
+	struct err err;                /* why a step was given up, where messages failed */
+};
+
 /* trainer_moved.c; before NULL: it is not asked for */
 struct moved {
 	float *before;                     /* [params->n] */
@@ -264,6 +288,7 @@ struct trainer {
 	struct objective_sums sums;        /* of a micro-batch, then of this step; or of an evaluation */
 	struct leaf *leaves;               /* [most_micro] of this step */
 	struct sharing sharing;
+	struct zero3 zero3;
 	int32_t most_docs;                 /* of a micro-batch, of the evaluation's too */
 	int64_t *label_at;                 /* [most_docs] where the next number of each document is */
 	struct reference other;            /* that is not the run's start */
@@ -324,6 +349,25 @@ int share_sum(struct trainer *t, float **gradient, struct err *e);
 int share_norm(struct trainer *t, struct err *e);
 int share_weights(struct trainer *t, struct err *e);
 int share_show(struct trainer *t, struct err *e);
+/* trainer_zero3.c: what it is not for, or NULL; makes the list, of a plan of the steps; bytes of its trees; when the
+ * weights begin; weight i has begun; the steps' memory. A round: this rank's nodes have run (own), or it walks along;
+ * the step's sum; the update is made. Of rank 0: one weight (NULL: lost), which may lie in scratch; all of them until
+ * zero3_scatter; of the others what they give for it. */
+const char *zero3_refuse(const struct trainer *t);
+void zero3_plan(struct trainer *t, const struct plan *p);
+size_t zero3_tree_bytes(const struct trainer *t);
+void zero3_begin(struct trainer *t);
+void zero3_begun(struct trainer *t, size_t item);
+int zero3_start(struct trainer *t, struct err *e);
+void zero3_release(struct trainer *t);
+int zero3_round(struct trainer *t, bool own, struct err *e);
+float *zero3_sum(struct trainer *t);
+void zero3_updated(struct trainer *t);
+void zero3_forget(struct trainer *t);
+const float *zero3_weight(struct trainer *t, uint32_t item, float *scratch, struct err *e);
+int zero3_gather(struct trainer *t, struct err *e);
+void zero3_scatter(struct trainer *t);
+void zero3_lend(struct trainer *t, int64_t number, struct err *e);
 /* trainer_save.c: what a rank that follows does of a checkpoint, in the folder as it is written, and of going on. */
 void trainer_save_part(struct trainer *t, const char *dir, struct err *e);
 void trainer_load_part(struct trainer *t, const char *dir, long step, struct err *e);

@@ -171,10 +171,19 @@ static size_t pages(size_t bytes)
 	return ROUND_UP(bytes, (size_t)4096);
 }
 
+/* What is trained, as much of it as is here at once. */
+static size_t weight_bytes(const struct trainer *t)
+{
+	return t->zero3.on ? t->zero3.own_bytes : t->params->n * sizeof(float);
+}
+
 size_t trainer_state_bytes(const struct trainer *t)
 {
-	size_t flat = t->params->n * sizeof(float);
-	return pages(flat) + pages(flat * (size_t)t->totals.gradient_buffers) + pages(t->optim.taken_bytes) +
+	size_t gradients = t->params->n * sizeof(float) * (size_t)t->totals.gradient_buffers;
+
+	if (t->zero3.on)
+		gradients = t->zero3.others_bytes;
+	return pages(weight_bytes(t)) + pages(gradients) + pages(t->optim.taken_bytes) +
 	       pages(penalty_bytes(t)) + pages(moved_bytes(t)) + pages(t->adapter.kept.n * sizeof(float)) +
 	       pages(share_bytes(t)) + pages(qat_bytes(t)) + pages(synced_bytes(&t->synced));
 }
@@ -197,6 +206,7 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 	struct trainer_plan *p = &t->totals;
 	size_t owned, resident;
 
+	zero3_plan(t, plan);
 	p->weights_bytes = mapped_bytes(t, &owned);
 	p->state_bytes = trainer_state_bytes(t);
 	p->scratch_bytes = pages(plan->scratch_bytes * (size_t)pool_threads(t->pool));
@@ -222,8 +232,11 @@ static size_t result_bytes(const struct trainer *t)
 
 	for (size_t i = 0; i < t->model->n_weights && !t->has_adapter; i++) {
 		const struct weight *w = &t->model->weights[i];
+		size_t numbers = weight_numbers(w) * sizeof(float);
 		if (t->full.replaced[i] < 0)
-			largest = MAX(largest, w->bytes + weight_numbers(w) * sizeof(float));
+			largest = MAX(largest, w->bytes + numbers);
+		else if (t->zero3.on) /* another rank's comes */
+			largest = MAX(largest, numbers);
 	}
 	if (t->recipe.qat)
 		largest = MAX(largest, export_gguf_scratch(&t->qat.file.export));
@@ -255,7 +268,7 @@ static void add_up(struct trainer *t, size_t arena_bytes)
 	size_t sum = fixed_bytes(p) + arena_bytes;
 	/* A reference is made before the memory of the steps is taken. */
 	size_t start = p->weights_bytes + p->eval_bytes + p->made_bytes + p->base_bytes +
-	               pages(t->params->n * sizeof(float)) + pages(qat_bytes(t)) + t->reference_bytes;
+	               pages(weight_bytes(t)) + pages(qat_bytes(t)) + t->reference_bytes;
 	size_t measured = forgetting_bytes(t);
 	/* Reading the data may have taken more than the steps will: then that was the peak. */
 	p->past_bytes = MAX(MAX(sum, result_bytes(t)), MAX(MAX(start, measured), mem_rss_peak())) - sum;

@@ -22,8 +22,8 @@
  *     leaves      0 3 6 9 | 1 4 7 10 | 2 5 8      on three ranks, in rounds of three
  *
  * So a rank has one gradient, that of the leaf at hand, and 1 + log₂ of the step's leaves parts of 1/R; it sends
- * (R−1)/R·n numbers a leaf of its own, and waits for each round's. --zero-stage 3 is refused: weights lie whole in
- * every rank.
+ * (R−1)/R·n numbers a leaf of its own, and waits for each round's. --zero-stage 3 has the same rounds; weights and
+ * gradients come and go with the nodes (trainer_zero3.c).
  *
  * What is small is everyone's: each leaf's losses and counts go to all, who add them up in the order of leaves. So the
  * loss, whether it is finite and what follows from it need no further message. What needs to see the whole gradient or
@@ -108,11 +108,13 @@ int share_check(const struct trainer *t, struct err *e)
 {
 	const char *what = ranks_several(t->recipe.ranks) ? unshared(t) : NULL;
 
-	if (t->recipe.zero_stage > 2)
-		return err_set(e, "--zero-stage 3 (weights sharded too) is not there; 2 shards gradients and the "
-		                  "optimizer's state");
-	if (!what)
+	const char *whole = ranks_several(t->recipe.ranks) && t->recipe.zero_stage == 3 ? zero3_refuse(t) : NULL;
+
+	if (!what && !whole)
 		return 0;
+	if (!what)
+		return err_set(e, "--zero-stage 3 (weights sharded too) is not for %s; 2 shards gradients and the "
+		                  "optimizer's state", whole);
 	return err_set(e, "%s is not for several ranks, only without mpirun (--objective %s, --method %s)", what,
 	               t->objective.row->name, t->recipe.method);
 }
@@ -141,7 +143,8 @@ void share_plan(struct trainer *t)
 	size_t me = (size_t)s->ranks->rank;
 	s->own = (s->number[me + 1] - s->number[me]) / sizeof(float);
 	optim_own(&t->optim, s->first[me], s->first[me + 1]);
-	s->rounds = t->recipe.zero_stage == 2;
+	s->rounds = t->recipe.zero_stage >= 2;
+	t->zero3.on = t->optim.apart = t->recipe.zero_stage == 3;
 	for (size_t n = most > LOOKED_AT ? most - LOOKED_AT : 1; n <= most && !s->rounds; n++)
 		s->most_parts = MAX(s->most_parts, deal(s, n, NULL, NULL, &s->level));
 }
@@ -153,6 +156,8 @@ size_t share_bytes(const struct trainer *t)
 {
 	const struct sharing *s = &t->sharing;
 
+	if (t->zero3.on)
+		return zero3_tree_bytes(t);
 	size_t buffers = s->rounds ? (size_t)grad_tree_buffers((long)t->dry.most_micro) : s->most_parts;
 
 	return s->ranks ? buffers * s->own * sizeof(float) : 0;
@@ -168,6 +173,8 @@ int share_start(struct trainer *t, struct err *e)
 	s->parts = mem_array(s->most_parts, sizeof(*s->parts));
 	s->come = mem_array(MAX(s->most_parts, (size_t)1), sizeof(*s->come));
 	s->go = mem_array((size_t)s->ranks->size, sizeof(*s->go));
+	if (t->zero3.on)
+		return zero3_start(t, e);
 	if (s->rounds)
 		return grad_tree_init(&s->owned, MAX(s->own, (size_t)1), (long)t->dry.most_micro, t->kernels, t->pool,
 		                      e);
@@ -244,7 +251,9 @@ void share_begin(struct trainer *t)
 
 void share_forget(struct trainer *t)
 {
-	if (t->sharing.rounds)
+	if (t->zero3.on)
+		zero3_forget(t);
+	else if (t->sharing.rounds)
 		grad_tree_forget(&t->sharing.owned);
 }
 
@@ -293,9 +302,12 @@ static void send_sum(struct sharing *s, int tag)
 static int take_round(struct trainer *t, bool own, struct err *e)
 {
 	struct sharing *s = &t->sharing;
-	size_t ranks = (size_t)s->ranks->size, first = s->next++ * ranks;
+	size_t ranks = (size_t)s->ranks->size, first = s->next * ranks;
 	struct rank_transfer *x = &s->come[0];
 
+	if (t->zero3.on)
+		return zero3_round(t, own, e);
+	s->next++;
 	if (own) {
 		s->gradient = grad_tree_sum(&t->gradients);
 		send_sum(s, RANKS_TAG_GRADIENT);
@@ -421,6 +433,10 @@ int share_sum(struct trainer *t, float **gradient, struct err *e)
 		*gradient = grad_tree_sum(&t->gradients);
 		return 0;
 	}
+	if (t->zero3.on) {
+		*gradient = zero3_sum(t);
+		return 0;
+	}
 	for (size_t i = 0; i < s->n_parts; i++)
 		if (s->parts[i].rank != s->ranks->rank && ranks_wait(s->ranks, &s->come[i], e) < 0)
 			return -1;
@@ -445,7 +461,9 @@ int share_weights(struct trainer *t, struct err *e)
 
 	if (!s->ranks)
 		return 0;
-	if (ranks_gather(s->ranks, RANKS_TAG_WEIGHTS, t->params->w, s->number, e) < 0)
+	if (t->zero3.on)
+		zero3_updated(t);
+	else if (ranks_gather(s->ranks, RANKS_TAG_WEIGHTS, t->params->w, s->number, e) < 0)
 		return -1;
 	t->now.metrics.sent = s->ranks->sent - s->sent;
 	t->now.metrics.received = s->ranks->received - s->received;
@@ -457,7 +475,7 @@ int share_show(struct trainer *t, struct err *e)
 {
 	struct sharing *s = &t->sharing;
 
-	return s->ranks ? ranks_gather(s->ranks, RANKS_TAG_WEIGHTS, t->params->w, s->number, e) : 0;
+	return s->ranks && !t->zero3.on ? ranks_gather(s->ranks, RANKS_TAG_WEIGHTS, t->params->w, s->number, e) : 0;
 }
 
 /* --- those that follow --- */
@@ -483,6 +501,8 @@ static void obey(struct trainer *t, struct ranks *r, struct err *e)
 		trainer_hide(t, true);
 	else if (r->order.what == RANKS_TELL)
 		ranks_tell(r, e);
+	else if (r->order.what == RANKS_LEND)
+		zero3_lend(t, r->order.number, e);
 }
 
 int trainer_follow(struct trainer *t, struct err *e)

@@ -10,6 +10,7 @@
 #include "train/run_dir.h"
 #include "train/trainer_parts.h"
 #include "model/export.h"
+#include "model/weights.h"
 
 static json_t *make_facts(const struct trainer *t, const json_t *caller)
 {
@@ -71,7 +72,9 @@ static int show(struct trainer *t, float *kept, struct err *e)
 int trainer_show(struct trainer *t, bool *shown, struct err *e)
 {
 	*shown = !t->shown && averages(t);
-	return *shown ? show(t, grad_tree_leaf(&t->gradients), e) : 0;
+	if (*shown && show(t, grad_tree_leaf(&t->gradients), e) < 0)
+		return -1;
+	return zero3_gather(t, e);
 }
 
 void trainer_show_part(struct trainer *t, bool kept, struct err *e)
@@ -84,6 +87,7 @@ void trainer_hide(struct trainer *t, bool shown)
 	struct ranks *r = t->sharing.ranks;
 	struct err lost; /* which any later message meets too */
 
+	zero3_scatter(t);
 	if (!shown)
 		return;
 	if (r && !r->rank)
@@ -109,9 +113,16 @@ static int save_beside(void *ctx, const char *dir, struct err *e)
 }
 
 /* A loss that is not finite stops a step, but of the last update no loss is computed any more. */
-static int check_finite(const struct params *p, struct err *e)
+static int check_finite(const struct trainer *t, struct err *e)
 {
-	for (size_t i = 0; i < p->n_items; i++) {
+	const struct params *p = t->params;
+	size_t first = 0, end = p->n_items;
+
+	if (t->zero3.on && !t->zero3.whole) { /* each looks at its own */
+		first = t->optim.own_first;
+		end = t->optim.own_end;
+	}
+	for (size_t i = first; i < end; i++) {
 		const float *w = p->w + p->items[i].offset;
 		for (size_t k = 0; k < p->items[i].n; k++)
 			if (!isfinite(w[k]))
@@ -129,7 +140,8 @@ static struct checkpoint checkpoint_of(struct trainer *t)
 
 	return (struct checkpoint){ .params = t->params, .kept = &t->adapter.kept, .optim = &t->optim,
 		                    .reference = t->synced.v, .own = r ? t->sharing.first + r->rank : NULL,
-		                    .part = r ? r->rank : 0, .parts = r ? r->size : 1, .ctx = t };
+		                    .apart = t->zero3.on, .part = r ? r->rank : 0, .parts = r ? r->size : 1,
+		                    .ctx = t };
 }
 
 static int call_ranks(void *ctx, const char *dir, struct err *e)
@@ -157,7 +169,7 @@ int trainer_save(struct trainer *t, const char *dir, const json_t *caller, struc
 
 	if (!t->started || t->shown)
 		BUG("a checkpoint of a run that has not begun, or is over");
-	if (check_finite(t->params, e) < 0)
+	if (check_finite(t, e) < 0)
 		return -1;
 	c.facts = make_facts(t, caller);
 	c.beside = t->has_adapter || t->objective.row->save ? save_beside : NULL;
@@ -172,11 +184,12 @@ void trainer_save_part(struct trainer *t, const char *dir, struct err *e)
 {
 	struct checkpoint c = checkpoint_of(t);
 	char said[1][RANKS_TEXT];
-	json_t *facts;
-	int status = checkpoint_write_part(dir, &c, &facts, e);
-	char *line = jsonx_line(facts);
+	json_t *facts = NULL;
+	int finite = check_finite(t, e);
+	int status = finite < 0 ? -1 : checkpoint_write_part(dir, &c, &facts, e);
+	char *line = finite < 0 ? mem_strdup("") : jsonx_line(facts);
 
-	if (status)
+	if (status && !finite)
 		err_prefix(e, "the run's folder has to be in reach of all ranks");
 	snprintf(said[0], sizeof(said[0]), "%s", line);
 	ranks_agree(t->sharing.ranks, status, said, e);
@@ -300,29 +313,39 @@ int trainer_load_weights(struct trainer *t, const char *dir, struct err *e)
 	                                         checkpoint_read_weights(dir, t->params, &t->adapter.kept, e);
 
 	json_decref(c.facts);
+	t->zero3.whole = true; /* in rank 0, where it is read */
 	follow(t);
 	return status;
 }
 
+/* What is written, and where it is said that another rank's weights were lost. */
+struct final { struct export_trained trained; struct trainer *t; struct err *e; };
+
 /* A trained weight's numbers, or the model's own, whose pages are given back: that is what the plan counts with. */
 static const float *final_numbers(void *ctx, int i, float *scratch)
 {
-	const struct export_trained *t = ctx;
+	const struct final *f = ctx;
+	const struct export_trained *t = &f->trained;
 	const struct weight *w = &t->model->weights[i];
-	const float *x = export_from_params(ctx, i, scratch);
 
-	if (t->param[i] < 0)
+	if (t->param[i] < 0) {
+		const float *x = export_own((void *)(uintptr_t)t->model, i, scratch);
 		source_forget(&t->model->source, w->data, w->bytes);
+		return x;
+	}
+	const float *x = zero3_weight(f->t, (uint32_t)t->param[i], scratch, f->e);
+	if (x != scratch)
+		return x ? export_from_params((void *)(uintptr_t)t, i, scratch) : NULL;
+	if (weight_is_converted(t->model, i))
+		weight_convert(t->model, i, scratch, true);
 	return x;
 }
 
 /* Full tuning of a Hugging Face folder or a GGUF alike: a folder in f32. */
 static int save_model(struct trainer *t, const char *dir, struct err *e)
 {
-	struct export_trained trained = { .model = t->model,
-		                          .params = &t->full.params,
-		                          .param = t->full.replaced };
-	struct export_weights weights = { .get = final_numbers, .ctx = &trained };
+	struct final f = { { .model = t->model, .params = &t->full.params, .param = t->full.replaced }, t, e };
+	struct export_weights weights = { .get = final_numbers, .ctx = &f };
 
 	return export_model(t->model, dir, DTYPE_F32, &weights, e);
 }
@@ -392,7 +415,7 @@ int trainer_result(struct trainer *t, const char *dir, struct err *e)
 		BUG("the result of a run that has not begun");
 	if (averages(t) && show(t, NULL, e) < 0)
 		return -1;
-	if (check_finite(t->params, e) < 0)
+	if (check_finite(t, e) < 0)
 		return -1;
 	pass_stop(&t->net.pass);
 	kl_stop(t);

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/hash.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -19,6 +21,7 @@
 struct team {
 	const struct job *job;
 	const char *load, *save;       /* folders of checkpoints, or NULL */
+	const char *result;            /* the folder of what comes out, or NULL */
 	int steps, lose_at;            /* lose_at: before this step a rank is lost; 0: never */
 	struct rank_hub hub;
 	char hex[RANKS_MOST][33];
@@ -53,6 +56,8 @@ static int lead(struct team *m, struct trainer *t, struct err *e)
 	}
 	if (!status && m->save)
 		status = trainer_save(t, m->save, mine, e);
+	if (!status && m->result)
+		status = trainer_result(t, m->result, e);
 	m->plan = *trainer_plan(t);
 	json_decref(back);
 	json_decref(mine);
@@ -138,6 +143,51 @@ static void test_going_on(struct test *t, const char *data, const char *method)
 	mem_free(dir);
 }
 
+/* What a run writes, by one rank of several that have a part of the weights each. */
+static void result_of(struct test *t, const struct job *j, struct team m, int size, char hex[33])
+{
+	char *dir = io_join(test_tmp(), "result"), *path = io_join(dir, "model.safetensors");
+	struct buf file = BUF_INIT;
+	struct err e = ERR_INIT;
+
+	m.result = dir;
+	CHECK_MSG(t, io_mkdirs(dir, &e) == 0, "%s", e.msg);
+	team_run(&m, j, size);
+	for (int k = 0; k < size; k++)
+		CHECK_MSG(t, !m.err[k].msg[0], "rank %d of %d: %s", k, size, m.err[k].msg);
+	CHECK_MSG(t, io_read(&file, path, &e) == 0, "%s", e.msg);
+	hash_hex(file.data, file.len, hex);
+	buf_release(&file);
+	io_remove_tree(dir, &e);
+	mem_free(path);
+	mem_free(dir);
+}
+
+static void test_sharded(struct test *t, const char *data, const char *model, const char *more, bool all)
+{
+	static const int sizes[][2] = { { 3, 2 }, { 4, 1 }, { 1, 3 } };
+	char alone[33], many[33], options[300], *dir = io_join(test_tmp(), "checkpoint-2");
+	struct job j;
+
+	snprintf(options, sizeof(options), SMALL " method=full zero-stage=3 %s", more);
+	test_case(t, "%s, %s: with the weights dealt out 1 to 5 ranks and any that go on write the same", model, more);
+	job_init(t, &j, model, data, options);
+	result_of(t, &j, (struct team){ .steps = 4 }, 1, alone);
+	for (int size = all ? 2 : 3; size <= RANKS_MOST; size += all ? 1 : RANKS_MOST) {
+		result_of(t, &j, (struct team){ .steps = 4 }, size, many);
+		CHECK_MSG(t, !strcmp(alone, many), "%d ranks: %s, %s of one", size, many, alone);
+	}
+	for (size_t i = 0; i < (all ? ARRAY_LEN(sizes) : 1); i++) {
+		struct team first = { .steps = 2, .save = dir };
+		team_run(&first, &j, sizes[i][0]);
+		CHECK_MSG(t, !first.err[0].msg[0], "%s", first.err[0].msg);
+		result_of(t, &j, (struct team){ .steps = 2, .load = dir }, sizes[i][1], many);
+		CHECK_MSG(t, !strcmp(alone, many), "%d to %d ranks: %s", sizes[i][0], sizes[i][1], many);
+	}
+	job_release(&j);
+	mem_free(dir);
+}
+
 static void test_damage(struct test *t, const char *data)
 {
 	char *dir = io_join(test_tmp(), "checkpoint-d"), *part = io_join(dir, "state-00002-of-00002.safetensors");
@@ -195,13 +245,22 @@ static void test_memory(struct test *t, const char *data)
 	CHECK_MSG(t, parts.plan.gradient_buffers == 1 && parts.plan.state_bytes < whole.plan.state_bytes,
 	          "%zu with, %zu without", parts.plan.state_bytes, whole.plan.state_bytes);
 	job_release(&j);
+
+	struct team least = { .steps = 1 };
+	test_case(t, "of weights that are sharded too less again");
+	job_init(t, &j, "llama", data, SMALL " method=full zero-stage=3");
+	team_run(&least, &j, 3);
+	CHECK_MSG(t, least.plan.state_bytes < parts.plan.state_bytes, "%zu with, %zu without", least.plan.state_bytes,
+	          parts.plan.state_bytes);
+	job_release(&j);
 }
 
 static void test_refused(struct test *t, const char *data)
 {
 	static const char *const options[][2] = {
 		{ "l2-sp=0.1", "--l2-sp" }, { "kl-to-base=0.1", "--kl-to-base" }, { "method=adalora", "gradient" },
-		{ "zero-stage=3", "--zero-stage 3" },
+		{ "zero-stage=3 method=lora", "--zero-stage 3" },
+		{ "zero-stage=3 method=full update-ratio-steps=1", "--update-ratio-steps" },
 	};
 	struct job j;
 
@@ -257,6 +316,8 @@ void test_ranks(struct test *t)
 	test_bits(t, data, "llama", "method=full optim=adamw_8bit", false);
 	test_going_on(t, data, "full");
 	test_going_on(t, data, "lora ema-decay=0.9");
+	test_sharded(t, data, "llama", "", true);
+	test_sharded(t, data, "gpt2", "optim=muon ema-decay=0.9", false);
 	test_damage(t, data);
 	test_lost(t, data);
 	test_memory(t, data);
