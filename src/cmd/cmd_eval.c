@@ -758,10 +758,11 @@ static int compare_rows_or_usage(struct app *app, const struct eval *o, struct o
 }
 
 /* What of files is kept of --tasks and --suite, and how the one model is named. */
-static int judge_exams(struct app *app, const struct eval *o, struct opt_parse *p, const char *what, struct err *e)
+static int judge_exams(struct app *app, const struct eval *o, struct opt_parse *p, struct err *e)
 {
-	if (app->plans && o->suite.suite)
-		return err_set(e, "what %s takes is not told beforehand: a run with --limit 10 tells the rate", what);
+	if (app->plans && o->suite.suite && (o->suite.judge || o->suite.toxicity))
+		return err_set(e, "what --%s takes is not told beforehand: what it reads are the answers",
+		               o->suite.judge ? "judge" : "toxicity");
 	if (app->plans && o->compare)
 		return err_set(e, "what two models take is not told beforehand: they end when it is decided");
 	if (o->tasks.log_samples && !o->tasks.output_path)
@@ -792,7 +793,7 @@ static int suite_or_usage(struct app *app, const struct eval *o, struct opt_pars
 			return app_usage(&cmd_eval, "--suite goes without --%s", others[i]);
 	if (opt_given(p, "toxicity-label") && !o->suite.toxicity)
 		return app_usage(&cmd_eval, "--toxicity-label is --toxicity's");
-	return judge_exams(app, o, p, "--suite", e);
+	return judge_exams(app, o, p, e);
 }
 
 /* NULL, or an option that is --suite's. */
@@ -824,7 +825,7 @@ static int tasks_or_usage(struct app *app, const struct eval *o, struct opt_pars
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		if (opt_given(p, others[i]))
 			return app_usage(&cmd_eval, "--tasks go without --%s: the tasks say it themselves", others[i]);
-	return judge_exams(app, o, p, "--tasks", e);
+	return judge_exams(app, o, p, e);
 }
 
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)

@@ -180,7 +180,8 @@ static int plan_all(struct eval_running *r, struct exam_asked *const *list, stru
 
 	if (status == 0) {
 		const struct model_reads reads = { .token = f.token };
-		predict_begin(&p, "eval tasks%s %s", f.new_tokens ? " answers" : "", compute_name(r->l->model.compute));
+		predict_begin(&p, "eval %s%s %s", r->suite.o ? "suite" : "tasks", f.new_tokens ? " answers" : "",
+		              compute_name(r->l->model.compute));
 		double pages = loaded_predict(r->l, &p, &reads, f.bytes, 0, "activations, caches");
 		predict_phase(&p, "start", pages + f.start_seconds);
 		predict_phase(&p, "scoring", f.score_seconds);
@@ -208,7 +209,9 @@ static int run_all(struct eval_running *r, struct err *e)
 		list[i] = &r->asked[i];
 	r->began = clock_seconds();
 	metering_phase("evaluate");
-	int status = r->suite.o ? 0 : plan_all(r, list, e);
+	/* what judges read is not known before */
+	bool others = r->suite.o && (r->suite.o->judge || r->suite.o->toxicity);
+	int status = others ? 0 : plan_all(r, list, e);
 	if (status == 0)
 		status = exam_run(&s, list, r->tasks->n, &r->run, e);
 	log_live_end();

@@ -8,8 +8,11 @@
  *     DIR/TASK/FILE    DIR/PATH/NAME/FILE    DIR/LAST/NAME/FILE    DIR/PATH/FILE    DIR/LAST/FILE
  *
  * PATH and NAME are dataset_path and dataset_name, LAST is what stands behind the last slash of PATH. The last two are
- * looked at only where the task has no dataset_name. Cells of tables whose column is nothing but numbers are numbers.
- * Parquet is refused by name where it is all there is (data/rows.h). */
+ * looked at only where the task has no dataset_name. What is in none of these is looked for among the files that
+ * `kungfu pull datasets/PATH` fetched (exam_pulled.c): main's, or those of DIR where that is a folder of it.
+ *
+ * Cells of tables whose column is nothing but numbers are numbers. Parquet is refused by name where it is all there is
+ * (data/rows.h). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +20,7 @@
 #include "base/io.h"
 #include "data/rows.h"
 #include "exam/exam_parts.h"
+#include "format/hub_cache.h"
 
 static const char *text_of(const struct exam *t, const char *key)
 {
@@ -173,28 +177,63 @@ static bool is_local(const struct exam *t)
 /* A name of a split is a name of a file here. */
 static bool is_plain(const char *split) { return *split && *split != '.' && !strpbrk(split, "/[:"); }
 
-json_t *exam_split(const struct exam *t, const char *split, const struct exam_source *from, struct err *e)
+/* The files that `kungfu pull datasets/PATH` fetched; n 0: none. */
+static int pulled(const struct exam *t, const char *split, const char *data, struct exam_files *f, struct err *e)
+{
+	const char *path = text_of(t, "dataset_path");
+	char *repo = path && hub_is_name(path) ? hub_cache_repo(path, true) : NULL;
+	bool is_its = repo && data && strstr(data, io_basename(repo));
+	char *dir = is_its ? mem_strdup(data) : repo ? hub_cache_main(path, true) : NULL;
+	int status = dir ? exam_pulled(f, dir, text_of(t, "dataset_name"), split, e) : 0;
+
+	mem_free(repo);
+	mem_free(dir);
+	return status;
+}
+
+static int refuse_none(const struct exam *t, const char *split, const char *data, struct err *e)
 {
 	const char *path = text_of(t, "dataset_path"), *name = text_of(t, "dataset_name");
+	bool hub = path && hub_is_name(path);
+	char *set = mem_printf("%s%s%s, %s", path ? path : "no dataset_path", name ? " " : "", name ? name : "",
+	                       split);
+
+	if (data)
+		err_set(e, "no rows of %s (%s) in %s: %s/%s/%s.jsonl was wanted%s%s", t->name, set, data, data, t->name,
+		        split, hub ? ", or what `kungfu pull` fetched of datasets/" : "", hub ? path : "");
+	else
+		err_set(e, "its rows (%s) are wanted: --task-data DIR with %s/%s.jsonl in it%s%s%s", set, t->name,
+		        split, hub ? ", or `kungfu pull datasets/" : "", hub ? path : "", hub ? "`" : "");
+	mem_free(set);
+	return -1;
+}
+
+static int add_split(const struct exam *t, json_t *all, const char *split, const char *data, struct err *e)
+{
+	char *file = data ? find(t, data, split) : NULL;
+	struct exam_files f = { .n = 0 };
+	int status = file ? add_file(all, file, e) : pulled(t, split, data, &f, e);
+
+	for (size_t i = 0; i < f.n && status == 0; i++)
+		status = add_file(all, f.path[i], e);
+	if (status == 0 && !file && !f.n)
+		status = refuse_none(t, split, data, e);
+	exam_files_release(&f);
+	mem_free(file);
+	return status;
+}
+
+json_t *exam_split(const struct exam *t, const char *split, const struct exam_source *from, struct err *e)
+{
 	json_t *all = json_array();
 	int status;
 
-	if (is_local(t)) {
+	if (is_local(t))
 		status = add_files(t, all, split, e);
-	} else if (!is_plain(split)) {
+	else if (!is_plain(split))
 		status = err_set(e, "the split %.80s is no name of rows in a file", split);
-	} else {
-		char *file = from->data ? find(t, from->data, split) : NULL;
-		status = file ? add_file(all, file, e) :
-		         from->data ?
-			 err_set(e, "no rows of %s (%s%s%s, %s) in %s: %s/%s/%s.jsonl was wanted", t->name,
-			         path ? path : "no dataset_path", name ? " " : "", name ? name : "", split,
-			         from->data, from->data, t->name, split) :
-			 err_set(e, "its rows (%s%s%s, %s) are wanted: --task-data DIR with %s/%s.jsonl in it",
-			         path ? path : "no dataset_path", name ? " " : "", name ? name : "", split, t->name,
-			         split);
-		mem_free(file);
-	}
+	else
+		status = add_split(t, all, split, from->data, e);
 	if (status == 0 && json_array_size(all) == 0)
 		status = err_set(e, "no rows in the split %s", split);
 	if (status == 0)

@@ -38,6 +38,14 @@ void exam_field_release(struct exam_field *f);
 /* Rows of a split, new, raw. */
 json_t *exam_split(const struct exam *t, const char *split, const struct exam_source *from, struct err *e);
 
+/* --- files of a data set that was pulled: exam_pulled.c --- */
+
+struct exam_files { char **path; size_t n; };
+
+/* The files below dir that are the split, of the config `name` or of any where it is NULL; n 0: there are none. */
+int exam_pulled(struct exam_files *out, const char *dir, const char *name, const char *split, struct err *e);
+void exam_files_release(struct exam_files *f);
+
 /* --- what a row says: exam_fields.c --- */
 
 /* Each new; NULL and a sentence. */

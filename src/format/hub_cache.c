@@ -70,35 +70,47 @@ static char *model_in(char *dir, struct err *e)
 	return found;
 }
 
-static char *snapshot(const char *repo, const char *file, struct err *e)
+char *hub_cache_main(const char *name, bool dataset)
 {
-	char *ref = io_join(repo, "refs/main"), *path = NULL;
+	char *repo = hub_cache_repo(name, dataset), *ref = repo ? io_join(repo, "refs/main") : NULL, *path = NULL;
 	struct buf commit = BUF_INIT;
-	struct err ignored = ERR_INIT; /* a model that is not there has a sentence of its own */
+	struct err ignored = ERR_INIT; /* what is not there has a sentence of its own */
 
-	if (io_exists(ref) && io_read(&commit, ref, &ignored) == 0) {
+	if (ref && io_exists(ref) && io_read(&commit, ref, &ignored) == 0) {
 		size_t n = strcspn(buf_str(&commit), "\r\n");
-		path = n && !memchr(commit.data, '/', n) ?
-		               mem_printf("%s/snapshots/%.*s%s%s", repo, (int)n, commit.data, *file ? "/" : "", file) :
-		               NULL;
-		if (path && !io_exists(path)) {
-			mem_free(path);
-			path = NULL;
-		}
+		if (n && !memchr(commit.data, '/', n))
+			path = mem_printf("%s/snapshots/%.*s", repo, (int)n, commit.data);
 	}
 	buf_release(&commit);
 	mem_free(ref);
-	return path && !*file ? model_in(path, e) : path;
+	mem_free(repo);
+	if (!path || io_exists(path))
+		return path;
+	mem_free(path);
+	return NULL;
+}
+
+/* What of the cache a model's name means; NULL: it is not there. */
+static char *cached_model(const char *model, struct err *e)
+{
+	const char *colon = strchr(model, ':');
+	char *dir = hub_cache_main(model, false);
+
+	if (!dir || !colon)
+		return dir ? model_in(dir, e) : NULL;
+	char *path = io_join(dir, colon + 1);
+	mem_free(dir);
+	if (io_exists(path))
+		return path;
+	mem_free(path);
+	return NULL;
 }
 
 char *hub_resolve(const char *model, struct err *e)
 {
 	if (io_exists(model) || !hub_is_name(model))
 		return mem_strdup(model);
-	const char *colon = strchr(model, ':');
-	char *repo = hub_cache_repo(model, false), *path = repo ? snapshot(repo, colon ? colon + 1 : "", e) : NULL;
-
-	mem_free(repo);
+	char *path = cached_model(model, e);
 	if (!path)
 		err_set(e,
 		        "%s: no such file or folder, and the hub's cache has no such model; `kungfu pull %s` fetches "

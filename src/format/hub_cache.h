@@ -11,6 +11,8 @@
 bool hub_is_name(const char *text);     /* ORG/NAME, or ORG/NAME:FILE */
 /* A model's folder in it, or a data set's, which need not be there; mem_free, or NULL: there is no home. */
 char *hub_cache_repo(const char *name, bool dataset);
+/* The folder of a name's main in it, of a data set too; mem_free, or NULL: it is not there. */
+char *hub_cache_main(const char *name, bool dataset);
 /* The path that a model's name means: itself where such a file or folder is there, or where it is no name of a hub's;
  * else the snapshot of main in the cache, or the one GGUF or the FILE in it. mem_free; NULL and a sentence. */
 char *hub_resolve(const char *model, struct err *e);
