@@ -230,6 +230,43 @@ def names(s):
     print("left", listed(), len(said("prod")) > 0)
 
 
+def several(s):
+    """What one model has besides, of several by names of a file: documents, folders of adapters, guesses, jobs, batches."""
+    file = s.command[s.command.index("serve") + 1]
+    jobs, parents = "/v1/fine_tuning/jobs", lambda: {m["id"]: m["parent"] for m in s.ask("/v1/models")[1]["data"]}
+    said = lambda m: words(s.complete("The plan", model=m, max_tokens=9))[0]
+    for m in ("small", "found", "other"):
+        print(said(m))
+    ask = lambda m: s.ask("/v1/chat/completions", {"model": m, "max_tokens": 1, "messages": [
+        {"role": "user", "content": "wing"}]})[1]["choices"][0]["message"].get("sources")
+    print("sources", [d["id"] for d in ask("asks")], ask("small"))
+    train = upload(s, "rows.jsonl", "fine-tune", rows_of(1))[1]["id"]
+    tune = lambda m: s.ask(jobs, {"model": m, "training_file": train, "hyperparameters": {"n_epochs": 1}, "suffix": "x"})
+    print("no job", code(tune("nowhere")), code(tune("vectors")))
+    job = wait_for(s, jobs + "/" + tune("other")[1]["id"], "status", "succeeded", "failed", "cancelled")
+    model = job["fine_tuned_model"]
+    print("job", job["status"], job["error"], model.rsplit(":", 1)[0], parents()[model], len(said(model)) > 0)
+    lines = b"".join(json.dumps({"custom_id": m, "method": "POST", "url": "/v1/completions", "body": {
+        "model": m, "prompt": "The plan", "max_tokens": 9, "temperature": 0}}).encode() + b"\n"
+                     for m in ("small", "other", model))
+    batch = s.ask("/v1/batches", {"input_file_id": upload(s, "lines.jsonl", "batch", lines)[1]["id"],
+                                  "endpoint": "/v1/completions", "completion_window": "24h"})[1]
+    batch = wait_for(s, "/v1/batches/" + batch["id"], "status", "completed", "failed")
+    out = [json.loads(x) for x in s.ask("/v1/files/%s/content" % batch["output_file_id"], raw=True)[1].splitlines()]
+    print("batch", {x["custom_id"]: words(x["response"]["body"])[0] == said(x["custom_id"]) for x in out} ==
+          {"small": True, "other": True, model: True})
+    slots = [x for x in json.loads(s.ask("/slots?model=other", raw=True)[1]) if x["n_past"]]
+    status, saved = s.ask("/slots/%d?action=save" % slots[0]["id"], {"model": "other", "filename": "kept"})
+    print("slots", status, saved["n_saved"] == slots[0]["n_past"], len(slots) > 0)
+    open(file, "a").write("again: other\n")
+    text = open(file).read().replace("documents: d.db", "note: none")
+    open(file, "w").write(text)
+    s.process.send_signal(signal.SIGHUP)
+    while "names are read" not in open("log").read():
+        time.sleep(0.05)
+    print("anew", ask("asks"), parents()[model], parents()["again"], len(said(model)) > 0, said("found") != said("small"))
+
+
 def adapters(s):
     """Each by its name, in one batch as alone."""
     print(s.said["models"])

@@ -52,7 +52,10 @@ static int check_version(const json_t *v, const char *where, const char *const *
 	return 0;
 }
 
-static const char *const keys_now[] = { "path", "adapter", "since", "note", "history", NULL };
+const char *const alias_keys[ALIAS_OF_MODEL] = { [ALIAS_DOCUMENTS] = "documents", [ALIAS_ADAPTER_DIR] = "adapter-dir",
+	                                         [ALIAS_MODEL_DRAFT] = "model-draft" };
+static const char *const keys_now[] = { "path",        "adapter", "since",   "note", "documents", "adapter-dir",
+	                                "model-draft", "history", NULL };
 static const char *const keys_past[] = { "path", "adapter", "since", "note", "until", "withdrawn", "why", NULL };
 
 static int check_alias(const json_t *v, const char *where, struct err *e)
@@ -98,12 +101,17 @@ static struct alias alias_of(const char *file, const char *name, const json_t *v
 	const char *path = json_string_value(json_is_string(v) ? v : json_object_get(v, "path"));
 	const char *adapter = json_string_value(json_object_get(v, "adapter"));
 
-	return (struct alias){ .name = name,
-		               .path = from_file(file, path),
-		               .adapter = adapter ? from_file(file, adapter) : NULL,
-		               .since = json_string_value(json_object_get(v, "since")),
-		               .note = json_object_get(v, "note"),
-		               .history = json_object_get(v, "history") };
+	struct alias a = { .name = name,
+		           .path = from_file(file, path),
+		           .adapter = adapter ? from_file(file, adapter) : NULL,
+		           .since = json_string_value(json_object_get(v, "since")),
+		           .note = json_object_get(v, "note"),
+		           .history = json_object_get(v, "history") };
+	for (size_t i = 0; i < ALIAS_OF_MODEL; i++) {
+		const char *said = json_string_value(json_object_get(v, alias_keys[i]));
+		a.of_model[i] = said ? from_file(file, said) : NULL;
+	}
+	return a;
 }
 
 int aliases_open(struct aliases *a, const char *file, struct err *e)
@@ -132,6 +140,8 @@ void aliases_close(struct aliases *a)
 	for (size_t i = 0; i < a->n; i++) {
 		mem_free(a->rows[i].path);
 		mem_free(a->rows[i].adapter);
+		for (size_t k = 0; k < ALIAS_OF_MODEL; k++)
+			mem_free(a->rows[i].of_model[k]);
 	}
 	mem_free(a->rows);
 	mem_free(a->file);
@@ -333,12 +343,24 @@ static char *in_file(const char *file, const char *path, struct err *e)
 	return check_text("the path", out, e) < 0 ? NULL : mem_strdup(out);
 }
 
+/* What is of the model stays with its name. */
+static void keep_of_model(json_t *v, const json_t *old)
+{
+	for (size_t i = 0; i < ALIAS_OF_MODEL; i++) {
+		json_t *said = json_object_get(old, alias_keys[i]);
+		if (said)
+			json_object_set(v, alias_keys[i], said);
+	}
+}
+
 /* What a name stood for, as it goes to the history: new. */
 static json_t *past_of(const json_t *v, const char *until)
 {
 	json_t *past = json_is_string(v) ? json_pack("{s:O}", "path", v) : json_copy((json_t *)v);
 
 	json_object_del(past, "history");
+	for (size_t i = 0; i < ALIAS_OF_MODEL; i++)
+		json_object_del(past, alias_keys[i]);
 	json_object_set_new(past, "until", json_string(until));
 	return past;
 }
@@ -382,6 +404,7 @@ static json_t *moved(const char *file, const json_t *old, const struct change *c
 			json_array_append_new(history, past_of(old, c->when));
 		v = json_pack("{s:s, s:s*, s:s, s:O*, s:O*}", "path", path, "adapter", adapter, "since", c->when,
 		              "note", c->note, "history", old ? history : NULL);
+		keep_of_model(v, old);
 	}
 	json_decref(history);
 	mem_free(path);
@@ -411,6 +434,7 @@ static json_t *moved_back(const char *file, const json_t *old, const struct chan
 	json_object_del(v, "until");
 	json_object_set_new(v, "since", json_string(c->when));
 	json_object_set_new(v, "history", history);
+	keep_of_model(v, old);
 	return v;
 }
 

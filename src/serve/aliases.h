@@ -4,13 +4,17 @@
  *     mail:
  *       path: models/small.gguf
  *       adapter: runs/mail/adapter                lies over the model in all answers; or none
+ *       documents: docs.db                        of the model (all its names): an index before questions,
+ *       adapter-dir: adapters                     a folder of adapters that may be asked for by their names,
+ *       model-draft: models/tiny.gguf             a model that guesses ahead; all may be missing
  *       since: "2026-05-04T10:00:00Z"             what is below is written by whoever moves the name; may be missing
  *       note: {…}                                 why it was moved, as whoever did it tells it: any value
  *       history:                                  what it stood for before, oldest first
  *       - {path: …, adapter: …, since: …, note: …, until: "…", withdrawn: true}
  *
  * Paths are relative to the file's folder. A version that a rollback took back is `withdrawn`: it stays in the history
- * and no later rollback returns to it. Other keys are refused by name. YAML as base/yaml_json.h reads it.
+ * and no later rollback returns to it. What is of the model stays with the name when it moves. Other keys are refused
+ * by name. YAML as base/yaml_json.h reads it.
  *
  * A file is changed beside and renamed, and held against others who change one in the same folder. Lines of other names
  * stay as they are, comments too, where names stand at the beginning of lines; else the file is written anew. */
@@ -23,9 +27,14 @@
 
 #include "base/err.h"
 
+/* Keys that are of the model. */
+enum { ALIAS_DOCUMENTS, ALIAS_ADAPTER_DIR, ALIAS_MODEL_DRAFT, ALIAS_OF_MODEL };
+extern const char *const alias_keys[ALIAS_OF_MODEL];
+
 struct alias {
 	const char *name;
 	char *path, *adapter;   /* to be opened from where the process is; adapter: NULL for none */
+	char *of_model[ALIAS_OF_MODEL]; /* the same, each or NULL */
 	const char *since;      /* or NULL */
 	const json_t *note;     /* or NULL */
 	const json_t *history;  /* as in the file, paths too; NULL: none */

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "serve/beside.h"
 #include "serve/files.h"
+#include "serve/models.h"
 #include "serve/openai_parts.h"
 
 #define WINDOW (24 * 3600) /* seconds, after which a batch expires */
@@ -27,7 +28,7 @@ struct one {
 };
 
 struct batches {
-	struct openai *s;
+	const struct beside_options *o;
 	char *dir;
 	pthread_mutex_t lock; /* of what follows */
 	bool stopped, cut;
@@ -187,7 +188,7 @@ static void replied(void *ctx, struct http_reply *r)
 	mem_free(l->body);
 	mem_free(l);
 	if (on)
-		engine_do(b->s->o.engine, feed, b);
+		engine_do(b->o->engine, feed, b);
 }
 
 /* Its lines become files of clients. */
@@ -198,7 +199,7 @@ static void file_locked(struct batches *b, struct one *o, const char *end, const
 	char *path = place(b, o, end), *filename = mem_printf("%s_%s.jsonl", text_of(o->batch, "id"), name);
 
 	if (io_exists(path) && io_read(&text, path, &e) == 0) {
-		json_t *file = files_add(b->s->o.files_dir, filename, "batch_output", buf_str(&text), text.len, &e);
+		json_t *file = files_add(b->o->dir, filename, "batch_output", buf_str(&text), text.len, &e);
 		if (file)
 			json_object_set(o->batch, key, json_object_get(file, "id"));
 		json_decref(file);
@@ -263,7 +264,7 @@ static int read_done(struct batches *b, struct one *o, const char *end, const ch
 /* It is worked on from now on. */
 static int open_locked(struct batches *b, struct one *o, struct err *e)
 {
-	char *input = files_path(b->s->o.files_dir, text_of(o->batch, "input_file_id"));
+	char *input = files_path(b->o->dir, text_of(o->batch, "input_file_id"));
 	int status = input ? io_read(&o->text, input, e) : err_set(e, "its input file is gone");
 
 	o->at = 0;
@@ -332,12 +333,17 @@ static struct line *take_locked(struct batches *b)
 /* Is there room beside those that others ask? */
 static bool has_room(struct batches *b, int flying)
 {
-	struct openai *s = b->s;
+	struct openai *list[MODELS_MOST];
+	size_t n = models_list(b->o->models, list);
+	int pending = 0, parallel = 0;
 
-	pthread_mutex_lock(&s->lock);
-	bool room = !flying || (flying < s->o.parallel && s->pending < s->o.parallel);
-	pthread_mutex_unlock(&s->lock);
-	return room;
+	for (size_t i = 0; i < n; i++) {
+		pthread_mutex_lock(&list[i]->lock);
+		pending += list[i]->pending;
+		pthread_mutex_unlock(&list[i]->lock);
+		parallel = list[i]->o.parallel;
+	}
+	return !flying || (flying < parallel && pending < parallel);
 }
 
 /* The call that a line is; its reply comes to `replied` at once or later. */
@@ -353,7 +359,7 @@ static void begin(struct line *l)
 		                  .replied_ctx = l };
 	struct http_reply r = { 200, "application/json" };
 
-	openai_answer(l->b->s, &q, &r);
+	models_answer(l->b->o->models, &q, &r);
 	if (r.body.len)
 		replied(l, &r);
 	buf_release(&r.body);
@@ -401,13 +407,13 @@ static struct one *add_locked(struct batches *b, json_t *batch)
 	return b->all[b->n++] = o;
 }
 
-int batches_new(struct batches **out, struct openai *s, struct err *e)
+int batches_new(struct batches **out, struct beside *beside, struct err *e)
 {
 	struct batches *b = *out = mem_alloc(sizeof(*b));
 	char **names;
 	size_t n;
 
-	*b = (struct batches){ .s = s, .dir = io_join(s->o.files_dir, "batches") };
+	*b = (struct batches){ .o = &beside->o, .dir = io_join(beside->o.dir, "batches") };
 	pthread_mutex_init(&b->lock, NULL);
 	if (io_mkdirs(b->dir, e) < 0 || io_list(b->dir, &names, &n, e) < 0)
 		return -1;
@@ -465,7 +471,7 @@ json_t *batches_add(struct batches *b, const char *endpoint, const char *input, 
 {
 	struct err wrong = ERR_INIT;
 	struct buf text = BUF_INIT;
-	char *path = files_path(b->s->o.files_dir, input), id[48];
+	char *path = files_path(b->o->dir, input), id[48];
 	json_t *seen = NULL;
 	long at;
 

@@ -3,19 +3,19 @@
  *     DIR/batches/ID.json      the object that clients see
  *     DIR/batches/ID.out, .err its lines as they end: those that were answered, those that were refused
  *
- * A line is a request as any other (openai_answer), begun when fewer answers than --parallel are asked for by all; one
+ * A line is a request as any other (models_answer), begun when fewer answers than --parallel are asked for by all; one
  * at a time goes on beside more than that, so a batch ends on a busy server too. When a server is started again the
  * lines that are in the two files are not asked again. */
 #ifndef SERVE_BATCHES_H
 #define SERVE_BATCHES_H
 
-#include "serve/openai.h"
+#include "serve/beside.h"
 
 struct batches;
 
 enum { BATCH_LINES = 50000 };
 
-int batches_new(struct batches **out, struct openai *s, struct err *e); /* s is borrowed */
+int batches_new(struct batches **out, struct beside *b, struct err *e); /* b is borrowed */
 void batches_free(struct batches *b);
 /* The engine's thread: lines are begun, batches that are over become files. */
 void batches_tick(struct batches *b);

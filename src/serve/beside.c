@@ -11,49 +11,59 @@
 #include "serve/openai_parts.h"
 #include "serve/tuning.h"
 
-int beside_open(struct openai *s, struct err *e)
+struct beside *beside_new(const struct beside_options *o)
 {
-	if (!s->o.files_dir)
-		return 0;
-	s->beside = mem_alloc(sizeof(*s->beside));
-	if (files_open(s->o.files_dir, e) < 0 || tuning_new(&s->beside->tuning, s, e) < 0)
+	struct beside *b = mem_alloc(sizeof(*b));
+
+	*b = (struct beside){ .o = *o };
+	return b;
+}
+
+int beside_open(struct beside *b, struct err *e)
+{
+	if (files_open(b->o.dir, e) < 0 || tuning_new(&b->tuning, b, e) < 0)
 		return -1;
-	return batches_new(&s->beside->batches, s, e);
+	return batches_new(&b->batches, b, e);
 }
 
-void beside_tick(struct openai *s)
+void beside_models(struct beside *b)
 {
-	if (!s->beside)
-		return;
-	tuning_tick(s->beside->tuning);
-	batches_tick(s->beside->batches);
+	if (b && b->tuning)
+		tuning_attach(b->tuning);
 }
 
-void beside_stop(struct openai *s, bool cut)
+void beside_tick(struct beside *b)
 {
-	if (!s->beside)
+	if (!b)
 		return;
-	batches_stop(s->beside->batches, cut);
-	tuning_stop(s->beside->tuning);
+	tuning_tick(b->tuning);
+	batches_tick(b->batches);
 }
 
-void beside_close(struct openai *s)
+void beside_stop(struct beside *b, bool cut)
 {
-	if (!s || !s->beside)
+	if (!b)
 		return;
-	batches_free(s->beside->batches);
-	tuning_free(s->beside->tuning);
-	mem_free(s->beside);
-	s->beside = NULL;
+	batches_stop(b->batches, cut);
+	tuning_stop(b->tuning);
+}
+
+void beside_free(struct beside *b)
+{
+	if (!b)
+		return;
+	batches_free(b->batches);
+	tuning_free(b->tuning);
+	mem_free(b);
 }
 
 bool beside_dir(struct openai *s, struct http_reply *r)
 {
-	if (!s->o.files_dir)
+	if (!s->o.beside)
 		openai_error(r, 400, "unsupported_value", NULL,
 		             "Files are kept where --files-dir DIR says, and this "
 		             "server was started without");
-	return s->o.files_dir;
+	return s->o.beside;
 }
 
 /* The number of a parameter from 1 to most; 0 and a refusal. */

@@ -7,24 +7,37 @@
 
 #include "serve/openai.h"
 
-/* Of openai_options.files_dir, where it is said; once, before anything is asked. */
-int beside_open(struct openai *s, struct err *e);
-/* Jobs that ended become models, those that wait begin, lines of batches are asked; about five times a second, by the
- * thread that ends it too (a job's process ends with that thread). */
-void beside_tick(struct openai *s);
-/* Jobs stop where they can be gone on with, and no line of a batch is begun any more. Lines that were begun end; cut:
- * they are cut now, and the next server asks them again. */
-void beside_stop(struct openai *s, bool cut);
-void beside_close(struct openai *s);
-
-/* --- for the calls --- */
+struct beside_options {
+	const char *dir;      /* --files-dir */
+	const char *ledger;   /* that a tuning job is recorded in, --ledger; NULL: the usual one */
+	int tune_threads;     /* of a tuning job */
+	struct models *models; /* that are served: jobs tune them, lines ask them */
+	struct engine *engine; /* the first */
+};
 
 struct tuning;
 struct batches;
 struct beside {
+	struct beside_options o; /* borrowed until beside_free */
 	struct tuning *tuning;
 	struct batches *batches;
 };
+
+/* With nothing open: models have it from their beginning on. */
+struct beside *beside_new(const struct beside_options *o);
+void beside_free(struct beside *b);
+/* What lies in the folder, once the models are known and before anything is asked. */
+int beside_open(struct beside *b, struct err *e);
+/* There are other models now: those that were tuned for them have their names there. */
+void beside_models(struct beside *b);
+/* Jobs that ended become models, those that wait begin, lines of batches are asked; about five times a second, by the
+ * thread that ends it too (a job's process ends with that thread). b may be NULL here and below. */
+void beside_tick(struct beside *b);
+/* Jobs stop where they can be gone on with, and no line of a batch is begun any more. Lines that were begun end; cut:
+ * they are cut now, and the next server asks them again. */
+void beside_stop(struct beside *b, bool cut);
+
+/* --- for the calls --- */
 
 /* false and a refusal: no --files-dir was given. */
 bool beside_dir(struct openai *s, struct http_reply *r);

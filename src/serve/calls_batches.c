@@ -47,7 +47,7 @@ static void create(struct openai *s, const struct http_request *q, const json_t 
 	(void)q;
 	if (!beside_dir(s, r) || !known_keys(sent, r))
 		return;
-	file = input ? files_get(s->o.files_dir, input) : NULL;
+	file = input ? files_get(s->o.beside->o.dir, input) : NULL;
 	if (!file)
 		openai_error(r, 400, "invalid_value", "input_file_id", "'input_file_id' is no file that was uploaded");
 	else if (!is_endpoint(endpoint))
@@ -56,7 +56,7 @@ static void create(struct openai *s, const struct http_request *q, const json_t 
 		             "/v1/embeddings");
 	else if (!window || strcmp(window, "24h"))
 		openai_error(r, 400, "invalid_value", "completion_window", "'completion_window' is 24h");
-	else if ((j = batches_add(s->beside->batches, endpoint, input, holder_name(s->caller),
+	else if ((j = batches_add(s->o.beside->batches, endpoint, input, holder_name(s->caller),
 	                          json_object_get(sent, "metadata"), &e)))
 		openai_reply(r, j);
 	else
@@ -69,7 +69,7 @@ static void list(struct openai *s, const struct http_request *q, const json_t *s
 	(void)sent;
 	if (!beside_dir(s, r))
 		return;
-	json_t *all = batches_list(s->beside->batches);
+	json_t *all = batches_list(s->o.beside->batches);
 	beside_list(q, all, 20, 100, r);
 	json_decref(all);
 }
@@ -88,7 +88,7 @@ static void one(struct openai *s, const struct http_request *q, const json_t *se
 	openai_part(q, 2, id, sizeof(id));
 	if (!beside_dir(s, r))
 		return;
-	if ((j = batches_get(s->beside->batches, id)))
+	if ((j = batches_get(s->o.beside->batches, id)))
 		openai_reply(r, j);
 	else
 		no_batch(id, r);
@@ -103,7 +103,7 @@ static void cancel(struct openai *s, const struct http_request *q, const json_t 
 	openai_part(q, 2, id, sizeof(id));
 	if (!beside_dir(s, r))
 		return;
-	int status = batches_cancel(s->beside->batches, id, &now);
+	int status = batches_cancel(s->o.beside->batches, id, &now);
 	if (status < 0)
 		no_batch(id, r);
 	else if (status > 0)

@@ -15,7 +15,7 @@ enum { FILENAME_MOST = 200 };
 static json_t *found(struct openai *s, const struct http_request *q, char id[64], struct http_reply *r)
 {
 	openai_part(q, 2, id, 64);
-	json_t *j = beside_dir(s, r) ? files_get(s->o.files_dir, id) : NULL;
+	json_t *j = beside_dir(s, r) ? files_get(s->o.beside->o.dir, id) : NULL;
 	if (!j && r->status < 400)
 		openai_error(r, 404, "not_found", "file_id", "No such file: %.63s", id);
 	return j;
@@ -61,7 +61,7 @@ static void keep(struct openai *s, const struct multipart *f, struct http_reply 
 		openai_error(r, 400, "invalid_value", "file", "The file's name is no UTF-8 of %d bytes at most",
 		             FILENAME_MOST);
 	else {
-		json_t *j = files_add(s->o.files_dir, name, what, file->data, file->n, &e);
+		json_t *j = files_add(s->o.beside->o.dir, name, what, file->data, file->n, &e);
 		if (j)
 			openai_reply(r, j);
 		else
@@ -99,7 +99,7 @@ static void list(struct openai *s, const struct http_request *q, const json_t *s
 
 	(void)sent;
 	if (beside_dir(s, r)) {
-		all = files_list(s->o.files_dir);
+		all = files_list(s->o.beside->o.dir);
 		json_array_foreach (all, i, j)
 			if (!purpose || !strcmp(json_string_value(json_object_get(j, "purpose")), purpose))
 				json_array_append(some, j);
@@ -124,7 +124,7 @@ static void content(struct openai *s, const struct http_request *q, const json_t
 	struct err e = ERR_INIT;
 	char id[64];
 	json_t *j = found(s, q, id, r);
-	char *path = j ? files_path(s->o.files_dir, id) : NULL;
+	char *path = j ? files_path(s->o.beside->o.dir, id) : NULL;
 
 	(void)sent;
 	if (path && io_read(&r->body, path, &e) == 0)
@@ -142,7 +142,7 @@ static void delete (struct openai *s, const struct http_request *q, const json_t
 	json_t *j = found(s, q, id, r);
 
 	(void)sent;
-	if (j && files_remove(s->o.files_dir, id, &e) == 0)
+	if (j && files_remove(s->o.beside->o.dir, id, &e) == 0)
 		openai_reply(r, json_pack("{s:s, s:s, s:b}", "id", id, "object", "file", "deleted", 1));
 	else if (j)
 		openai_error(r, 500, "server_error", NULL, "%s", e.msg);

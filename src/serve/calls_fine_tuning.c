@@ -201,7 +201,7 @@ static int check_rows(const struct asking *x, const char *path, struct err *e)
 static int read_file(struct asking *x, const char *key, const char *option)
 {
 	const char *id = json_string_value(json_object_get(x->sent, key));
-	char *path = id ? files_path(x->s->o.files_dir, id) : NULL;
+	char *path = id ? files_path(x->s->o.beside->o.dir, id) : NULL;
 	struct err e = ERR_INIT;
 
 	if (!id && !json_object_get(x->sent, key) && strcmp(key, "training_file"))
@@ -213,7 +213,7 @@ static int read_file(struct asking *x, const char *key, const char *option)
 		arg(x, option, json_string(path));
 	} else {
 		/* by the name that the client knows it by */
-		json_t *file = files_get(x->s->o.files_dir, id);
+		json_t *file = files_get(x->s->o.beside->o.dir, id);
 		size_t n = strlen(path);
 		bool named = !strncmp(e.msg, path, n);
 		openai_error(x->r, 400, "invalid_training_file", key, "%s%s%s",
@@ -240,7 +240,7 @@ static int read_model(struct asking *x)
 		              "tuned for it");
 	if (!name)
 		return refuse(x, "missing_parameter", "model", "'model' is no text");
-	if (!strcmp(name, x->s->o.name))
+	if (openai_is_name(x->s, name))
 		return 0;
 	list = adapters_list(x->s->o.adapters);
 	bool found = false;
@@ -277,10 +277,11 @@ static int read_rest(struct asking *x)
 	return 0;
 }
 
-/* The model's name in that of a result. */
-static char *base_of(const struct openai *s)
+/* The model's name in that of a result: as it was asked for, else its first. */
+static char *base_of(struct openai *s, const char *asked)
 {
-	char *base = mem_strdup(s->o.name);
+	const char *first = openai_name(s);
+	char *base = mem_strdup(openai_is_name(s, asked) ? asked : *first ? first : s->o.name);
 
 	for (char *p = base; *p; p++)
 		if (*p == '/')
@@ -331,10 +332,11 @@ static void create(struct openai *s, const struct http_request *q, const json_t 
 	if (beside_dir(s, r) && read_model(&x) == 0 && read_rest(&x) == 0 && read_method(&x) == 0 &&
 	    read_hyper(&x) == 0 && read_grader(&x) == 0 && read_file(&x, "training_file", "data") == 0 &&
 	    read_file(&x, "validation_file", "eval-data") == 0) {
-		char *base = base_of(s);
-		json_t *own = json_pack("{s:O, s:s, s:o}", "args", x.args, "base", s->o.name, "name",
+		char *base = base_of(s, json_string_value(json_object_get(sent, "model")));
+		json_t *own = json_pack("{s:O, s:s, s:o, s:o}", "args", x.args, "base", s->o.name, "path",
+		                        jsonx_path(s->o.path), "name",
 		                        json_sprintf("ft:%s:%s", base, suffix ? suffix : ""));
-		json_t *j = tuning_add(s->beside->tuning, job_of(&x), own, &e);
+		json_t *j = tuning_add(s->o.beside->tuning, job_of(&x), own, &e);
 		if (j)
 			openai_reply(r, j);
 		else
@@ -356,7 +358,7 @@ static void list(struct openai *s, const struct http_request *q, const json_t *s
 	(void)sent;
 	if (!beside_dir(s, r))
 		return;
-	json_t *all = tuning_list(s->beside->tuning);
+	json_t *all = tuning_list(s->o.beside->tuning);
 	beside_list(q, all, 20, 100, r);
 	json_decref(all);
 }
@@ -370,7 +372,7 @@ static void one(struct openai *s, const struct http_request *q, const json_t *se
 	openai_part(q, 3, id, sizeof(id));
 	if (!beside_dir(s, r))
 		return;
-	if ((j = tuning_get(s->beside->tuning, id)))
+	if ((j = tuning_get(s->o.beside->tuning, id)))
 		openai_reply(r, j);
 	else
 		no_job(id, r);
@@ -386,7 +388,8 @@ static void of_job(struct openai *s, const struct http_request *q, const json_t 
 	openai_part(q, 4, what, sizeof(what));
 	if (!beside_dir(s, r))
 		return;
-	all = strcmp(what, "events") ? tuning_checkpoints(s->beside->tuning, id) : tuning_events(s->beside->tuning, id);
+	struct tuning *t = s->o.beside->tuning;
+	all = strcmp(what, "events") ? tuning_checkpoints(t, id) : tuning_events(t, id);
 	if (all)
 		beside_list(q, all, 20, 1000, r);
 	else
@@ -410,7 +413,7 @@ static void turn(struct openai *s, const struct http_request *q, const json_t *s
 		return;
 	while (strcmp(what, to[i].call))
 		i++;
-	int status = tuning_turn_to(s->beside->tuning, id, to[i].status, &now);
+	int status = tuning_turn_to(s->o.beside->tuning, id, to[i].status, &now);
 	if (status < 0)
 		no_job(id, r);
 	else if (status > 0)

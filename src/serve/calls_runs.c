@@ -51,12 +51,12 @@ static void look(json_t *found, const char *path, const char *id, int depth)
 
 static json_t *find_runs(struct openai *s)
 {
-	json_t *found = json_object(), *jobs = s->beside ? tuning_list(s->beside->tuning) : NULL, *job;
+	json_t *found = json_object(), *jobs = s->o.beside ? tuning_list(s->o.beside->tuning) : NULL, *job;
 	size_t i;
 
 	json_array_foreach (jobs, i, job) {
 		const char *id = json_string_value(json_object_get(job, "id"));
-		char *path = tuning_run(s->beside->tuning, id);
+		char *path = tuning_run(s->o.beside->tuning, id);
 		if (path && run_log_is(path))
 			json_object_set_new(found, id, json_string(path));
 		mem_free(path);

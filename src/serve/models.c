@@ -67,12 +67,14 @@ static struct openai *of_name(struct openai *const *list, size_t n, const char *
 	return NULL;
 }
 
-static struct openai *meant(struct openai *const *list, size_t n, const json_t *sent)
+static struct openai *meant(struct openai *const *list, size_t n, const struct http_request *q, const json_t *sent)
 {
 	static const char tag[] = ":latest";
 	const char *name = json_string_value(json_object_get(sent, "model"));
 	struct openai *s;
 
+	if (!name)
+		name = http_query(q, "model"); /* of what has no body */
 	if (!name)
 		name = json_string_value(json_object_get(sent, "name")); /* Ollama's older clients */
 	if (!name)
@@ -108,7 +110,7 @@ void models_answer(void *models, const struct http_request *q, struct http_reply
 	s = list[0];
 	if (n > 1 && !q->form) {
 		json_t *sent = http_json(q, &ignored);
-		s = meant(list, n, sent);
+		s = meant(list, n, q, sent);
 		json_decref(sent);
 		buf_release(&ignored.body);
 	}

@@ -35,6 +35,7 @@ struct openai_documents {
 	const char *path, *retriever;        /* for eyes */
 };
 
+struct beside;
 struct openai_options {
 	struct engine *engine;
 	struct model *model;
@@ -63,10 +64,8 @@ struct openai_options {
 	int queue;                           /* that wait beside them; one more is 503 */
 	double timeout;                      /* seconds of a request at most, 0: no bound */
 	const char *slot_save_path;          /* folder of /slots' files; NULL: they are not served */
-	const char *files_dir;               /* of files, tuning jobs and batches; NULL: they are not served */
+	struct beside *beside;               /* files, tuning jobs and batches; NULL: they are not served */
 	const char *runs_dir;                /* whose runs the page shows; or NULL */
-	int tune_threads;                    /* of a tuning job */
-	const char *ledger;                  /* that a tuning job is recorded in, --ledger; NULL: the usual one */
 	int64_t created;                     /* seconds since 1970, of /v1/models */
 	/* What an answer costs: opened when it is asked for, read when it is there; NULL: it is not told. */
 	void (*open_span)(struct meter_span *s);

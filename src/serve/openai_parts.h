@@ -13,10 +13,8 @@
 
 struct ask;
 
-struct beside;
 struct openai {
 	struct openai_options o;
-	struct beside *beside; /* NULL: no files_dir */
 	struct grammars *grammars; /* openai_constrain.c; NULL: none was asked for */
 	/* openai_tools.c: how the template has tools, once that was asked; and special tokens that are text then */
 	bool calls_known;

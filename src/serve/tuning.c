@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "serve/beside.h"
+#include "serve/models.h"
 #include "serve/openai_parts.h"
 #include "train/checkpoint.h"
 
@@ -35,7 +36,7 @@ struct job {
 };
 
 struct tuning {
-	struct openai *s;
+	const struct beside_options *o;
 	char *dir;
 	pid_t pid; /* of the job that runs, 0: none; the engine's thread's */
 	size_t running;
@@ -106,6 +107,24 @@ static json_t *read_events(const struct job *j)
 	return list;
 }
 
+/* Of those that are served the one that a job is of: by where it lies, else by its name, if one alone has it (a server
+ * of one model may be started with another path). NULL: none is. */
+static struct openai *model_of(const struct tuning *t, const struct job *j)
+{
+	struct openai *list[MODELS_MOST], *named = NULL;
+	size_t n = models_list(t->o->models, list), same = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!strcmp(text_of(j->own, "path"), list[i]->o.path))
+			return list[i];
+		if (strcmp(text_of(j->own, "base"), list[i]->o.name) != 0)
+			continue;
+		named = list[i];
+		same++;
+	}
+	return same == 1 ? named : NULL;
+}
+
 /* An adapter in a folder is a model from now on; false: none is there. */
 static bool name_adapter(struct tuning *t, const struct job *j, const char *name, const char *dir)
 {
@@ -113,8 +132,9 @@ static bool name_adapter(struct tuning *t, const struct job *j, const char *name
 	bool there = io_exists(config);
 
 	mem_free(config);
-	if (there && t->s->o.adapters && !strcmp(text_of(j->own, "base"), t->s->o.name))
-		adapters_name(t->s->o.adapters, name, dir);
+	struct openai *s = there ? model_of(t, j) : NULL;
+	if (s && s->o.adapters)
+		adapters_name(s->o.adapters, name, dir);
 	return there;
 }
 
@@ -154,6 +174,14 @@ static void attach(struct tuning *t, const struct job *j)
 		name_adapter(t, j, text_of(j->job, "fine_tuned_model"), run);
 	json_decref(name_checkpoints(t, j));
 	mem_free(run);
+}
+
+void tuning_attach(struct tuning *t)
+{
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < t->n; i++)
+		attach(t, &t->jobs[i]);
+	pthread_mutex_unlock(&t->lock);
 }
 
 static void set_status_locked(struct job *j, const char *status)
@@ -201,13 +229,13 @@ static void load_job(struct tuning *t, const char *id)
 	mem_free(dir);
 }
 
-int tuning_new(struct tuning **out, struct openai *s, struct err *e)
+int tuning_new(struct tuning **out, struct beside *b, struct err *e)
 {
 	struct tuning *t = *out = mem_alloc(sizeof(*t));
 	char **names;
 	size_t n;
 
-	*t = (struct tuning){ .s = s, .dir = io_join(s->o.files_dir, "jobs") };
+	*t = (struct tuning){ .o = &b->o, .dir = io_join(b->o.dir, "jobs") };
 	pthread_mutex_init(&t->lock, NULL);
 	if (io_mkdirs(t->dir, e) < 0 || io_list(t->dir, &names, &n, e) < 0)
 		return -1;
@@ -264,11 +292,12 @@ static void words_of(const struct tuning *t, const struct job *j, const char *ru
 	json_t *word;
 
 	argv[n++] = "kungfu";
+	const struct openai *s = model_of(t, j);
 	argv[n++] = io_exists(recipe) ? "resume" : "tune";
 	if (io_exists(recipe)) {
 		argv[n++] = run;
 	} else {
-		argv[n++] = t->s->o.path;
+		argv[n++] = s ? s->o.path : text_of(j->own, "path");
 		argv[n++] = "--out";
 		argv[n++] = run;
 		argv[n++] = "--overwrite";
@@ -277,9 +306,9 @@ static void words_of(const struct tuning *t, const struct job *j, const char *ru
 	}
 	argv[n++] = "--threads";
 	argv[n++] = threads;
-	if (t->s->o.ledger) {
+	if (t->o->ledger) {
 		argv[n++] = "--ledger";
-		argv[n++] = t->s->o.ledger;
+		argv[n++] = t->o->ledger;
 	}
 	argv[n] = NULL;
 	mem_free(recipe);
@@ -294,7 +323,7 @@ static void start_locked(struct tuning *t, size_t i)
 	pid_t self = getpid();
 	int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 
-	snprintf(threads, sizeof(threads), "%d", t->s->o.tune_threads);
+	snprintf(threads, sizeof(threads), "%d", t->o->tune_threads);
 	words_of(t, j, run, threads, argv);
 	t->pid = fd < 0 ? -1 : fork();
 	if (t->pid == 0)

@@ -1,7 +1,7 @@
-/* tuning: jobs that tune an adapter of the model that is served, as OpenAI's Fine-tuning API has them.
+/* tuning: jobs that tune an adapter of a model that is served, as OpenAI's Fine-tuning API has them.
  *
  * A job is a run of `kungfu tune` (after a stop of `kungfu resume`) by a process of its own, niced, with
- * openai_options.tune_threads threads: what goes wrong there harms no answer. One runs at a time, others wait in the
+ * beside_options.tune_threads threads: what goes wrong there harms no answer. One runs at a time, others wait in the
  * order of their ids. It ends with the thread that calls tuning_tick, however that ends.
  *
  *     DIR/jobs/ID/job.json      {"job": the object that clients see, "own": what it is made of}
@@ -14,12 +14,14 @@
 #ifndef SERVE_TUNING_H
 #define SERVE_TUNING_H
 
-#include "serve/openai.h"
+#include "serve/beside.h"
 
 struct tuning;
 
-/* Jobs that ran when a server ended wait again. s is borrowed. */
-int tuning_new(struct tuning **out, struct openai *s, struct err *e);
+/* Jobs that ran when a server ended wait again. b is borrowed. */
+int tuning_new(struct tuning **out, struct beside *b, struct err *e);
+/* Results are models of those that are served now. Any thread. */
+void tuning_attach(struct tuning *t);
 void tuning_free(struct tuning *t);
 /* The thread of the engine, and of tuning_stop. */
 void tuning_tick(struct tuning *t);
@@ -29,7 +31,7 @@ void tuning_stop(struct tuning *t);
 /* --- any thread --- */
 
 /* A job that waits; job: its object without id, status and times; own: {args: words after `kungfu tune
- * MODEL`, base: the model's name, name: of the result, which the id is put behind}. Both are taken.
+ * MODEL`, base, path: the model's name and place, name: of the result, which the id is put behind}. Both are taken.
  * New, or NULL and a sentence. */
 json_t *tuning_add(struct tuning *t, json_t *job, json_t *own, struct err *e);
 json_t *tuning_get(struct tuning *t, const char *id);           /* new; NULL: there is none */

@@ -108,6 +108,28 @@ static void move(const struct place *p, const char *name, const char *path, cons
 	json_decref(note);
 }
 
+/* documents, folders of adapters, a model that guesses. */
+static void test_of_model(struct test *t)
+{
+	struct place p;
+	struct aliases a;
+	struct err e = ERR_INIT;
+	char whole[420];
+
+	test_case(t, "what is of the model stays with a name that moves, forth and back, and in no version");
+	place_begin(&p, t, "yes:\n  path: a\n  documents: d.db\n  model-draft: /tiny\n");
+	move(&p, "yes", "b", "c", "two");
+	CHECK(t, aliases_back(p.file, "yes", "three", NULL, &e) == 0);
+	check_name(&p, "yes", "a", NULL, 1);
+	CHECK(t, aliases_open(&a, p.file, &e) == 0);
+	const struct alias *x = aliases_find(&a, "yes");
+	in(&p, "d.db", whole);
+	CHECK(t, x && x->of_model[ALIAS_DOCUMENTS] && !strcmp(x->of_model[ALIAS_DOCUMENTS], whole));
+	CHECK(t, x && !x->of_model[ALIAS_ADAPTER_DIR] && !strcmp(x->of_model[ALIAS_MODEL_DRAFT], "/tiny"));
+	CHECK(t, x && !json_object_get(json_array_get(x->history, 0), "documents"));
+	aliases_close(&a);
+}
+
 static void test_moved_and_back(struct test *t)
 {
 	struct place p;
@@ -172,6 +194,7 @@ void test_aliases(struct test *t)
 	test_refused(t);
 	test_case(t, "a name is moved and back");
 	test_moved_and_back(t);
+	test_of_model(t);
 	test_case(t, "others' lines stay");
 	test_others_lines_stay(t);
 }

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/serve/serve_parts.h"
-#include "serve/beside.h"
 
 enum { BODY_MAX = 16 << 20, FORM_MAX = 64 << 20 };
 
@@ -108,18 +107,41 @@ static int open_moderation(struct server *v, struct err *e)
 	return loaded_text(&v->moderation, e);
 }
 
-static int open_models(struct server *v, const char *path, struct err *e)
+/* What is kept beside answering; its models are known later. */
+static void make_beside(struct server *v)
 {
-	if (open_moderation(v, e) < 0)
-		return -1;
-	if (v->names)
-		return names_open(v, v->names, e);
-	v->list[0] = serving_open(v, path, NULL, NULL, 0, e);
+	const struct serve *o = v->o;
+	int half = MAX(1, pool_threads(v->app->pool) / 2);
+
+	if (o->files_dir)
+		v->beside = beside_new(&(struct beside_options){ .dir = o->files_dir,
+		                                                 .ledger = o->common.ledger,
+		                                                 .tune_threads =
+		                                                         o->tune_threads ? (int)o->tune_threads : half,
+		                                                 .models = v->models,
+		                                                 .engine = v->engine });
+}
+
+static int open_one(struct server *v, const char *path, struct err *e)
+{
+	struct serving_options how = { .path = path,
+		                       .of_model = { [ALIAS_DOCUMENTS] = v->o->documents.documents,
+		                                     [ALIAS_ADAPTER_DIR] = v->o->adapter_dir,
+		                                     [ALIAS_MODEL_DRAFT] = v->o->draft.model } };
+	v->list[0] = serving_open(v, &how, e);
 	v->n = v->list[0] != NULL;
 	if (!v->n || server_share_memory(v, e) < 0 || serving_start(v->list[0], e) < 0)
 		return -1;
 	models_set(v->models, &v->list[0]->openai, 1);
 	return 0;
+}
+
+static int open_models(struct server *v, const char *path, struct err *e)
+{
+	make_beside(v);
+	if (open_moderation(v, e) < 0 || (v->names ? names_open(v, v->names, e) : open_one(v, path, e)) < 0)
+		return -1;
+	return v->beside ? beside_open(v->beside, e) : 0;
 }
 
 /* --- serving --- */
@@ -212,8 +234,7 @@ static int turn(struct server *v, double until, bool all, struct err *e)
 		looked = clock_seconds();
 		http_tick(v->http);
 		sweep(v, false);
-		for (size_t i = 0; i < v->n; i++)
-			beside_tick(v->list[i]->openai);
+		beside_tick(v->beside);
 		metering_tick();
 		keys_tick(v->keys, clock_seconds());
 		names_tick(v);
@@ -223,25 +244,19 @@ static int turn(struct server *v, double until, bool all, struct err *e)
 	return status;
 }
 
-static void stop_beside(struct server *v, bool cut)
-{
-	for (size_t i = 0; i < v->n; i++)
-		beside_stop(v->list[i]->openai, cut);
-}
-
 static int serve(struct server *v, struct err *e)
 {
 	int status = turn(v, 0, false, e);
 
 	for (size_t i = 0; i < v->n; i++)
 		openai_close(v->list[i]->openai);
-	stop_beside(v, false);
+	beside_stop(v->beside, false);
 	if (status == 0)
 		status = turn(v, clock_seconds() + v->o->grace, true, e);
 	bool cut = status == 0 && engine_busy(v->engine);
 	if (cut)
 		log_warn("answers that were not done in --grace %g seconds end where they are", v->o->grace);
-	stop_beside(v, true);
+	beside_stop(v->beside, true);
 	sweep(v, true);
 	if (status == 0)
 		status = turn(v, INFINITY, true, e);
@@ -277,7 +292,7 @@ static void summary(struct server *v)
 	                      (json_int_t)c.refused, "answers", (json_int_t)c.answers, "prompt_tokens",
 	                      (json_int_t)c.prompt_tokens, "cached_tokens", (json_int_t)c.cached_tokens, "new_tokens",
 	                      (json_int_t)c.new_tokens);
-	if (drafting_most(&v->o->draft)) {
+	if (drafting_most(&v->o->draft) || c.guessed) {
 		json_object_set_new(j, "drafted_tokens", json_integer((json_int_t)c.guessed));
 		json_object_set_new(j, "accepted_tokens", json_integer((json_int_t)c.accepted));
 	}
@@ -295,6 +310,7 @@ static void close_server(struct server *v)
 		serving_close(v->list[i]);
 	mem_free(v->leaving);
 	engine_free(v->engine);
+	beside_free(v->beside);
 	models_free(v->models);
 	if (v->moderation_name)
 		loaded_close(&v->moderation);
@@ -305,16 +321,17 @@ static void close_server(struct server *v)
 	guarding_close(&v->guarding);
 }
 
-/* Options of one model, where names of a file stand for several; NULL: there is none. */
-static const char *of_one_alone(const struct serve *o)
+/* Options of one model, where names of a file stand for several: what the file has in their place; NULL: none is
+ * given. */
+static const char *of_one_alone(const struct serve *o, const char **option)
 {
-	return o->adapter.n                ? "--adapter" :
-	       o->adapter_dir              ? "--adapter-dir" :
-	       o->alias                    ? "--alias" :
-	       o->draft.model              ? "--model-draft" :
-	       o->files_dir                ? "--files-dir" :
-	       o->slot_save_path           ? "--slot-save-path" :
-	       sources_wanted(&o->documents) ? "--documents" :
+	*option = o->adapter.n ? "--adapter" : o->adapter_dir ? "--adapter-dir" : o->alias ? "--alias" :
+	          o->draft.model ? "--model-draft" : "--documents";
+	return o->adapter.n                  ? "NAME: {path: …, adapter: …}" :
+	       o->adapter_dir                ? "`adapter-dir:` below a name of its" :
+	       o->alias                      ? "any name" :
+	       o->draft.model                ? "`model-draft:` below a name of its" :
+	       sources_wanted(&o->documents) ? "`documents:` below a name of its" :
 	                                       NULL;
 }
 
@@ -323,11 +340,13 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	const struct serve *o = options;
 	const char *path = p->positional[0];
 	struct server v = { .app = app, .o = o, .names = aliases_is(path) ? path : NULL };
+	const char *option;
 
-	if (sources_contradiction(&o->documents))
+	if (!v.names && sources_contradiction(&o->documents))
 		return app_usage(&cmd_serve, "%s", sources_contradiction(&o->documents));
-	if (v.names && of_one_alone(o))
-		return app_usage(&cmd_serve, "%s is of one model, and %s names several", of_one_alone(o), path);
+	if (v.names && of_one_alone(o, &option))
+		return app_usage(&cmd_serve, "%s is of one model, and %s names several: it has %s", option, path,
+		                 of_one_alone(o, &option));
 	app_catch_signals();
 	app_catch_hangup();
 	v.models = models_new();

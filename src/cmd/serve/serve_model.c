@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/serve/serve_parts.h"
-#include "serve/beside.h"
 
 enum { CONTEXT = 4096 };
 enum { SOFT = 8, SOFT_TOKENS = 256 };  /* adapters with virtual tokens that may come, and the tokens of one */
@@ -63,7 +62,7 @@ static int open_adapters(struct serving *v, struct err *e)
 		                        .names = (const char *const *)a->names,
 		                        .paths = a->paths,
 		                        .n = a->named ? a->n : 0,
-		                        .dir = v->of->o->adapter_dir,
+		                        .dir = v->of_model[ALIAS_ADAPTER_DIR],
 		                        .changed = share_memory,
 		                        .ctx = v };
 
@@ -93,6 +92,7 @@ static int open_model(struct serving *v, struct err *e)
 	const struct serve *o = v->of->o;
 
 	v->sources = o->documents;
+	v->sources.documents = v->of_model[ALIAS_DOCUMENTS];
 	if (serve_adapted_open(&v->adapted, v->path, &v->sources, v->of->app->device, e) < 0)
 		return -1;
 	const char *over = a->n && !a->named ? a->paths[0] : NULL;
@@ -174,11 +174,11 @@ static int open_session(struct serving *v, struct err *e)
 		                     .n_sequences = MIN(2 * (int)v->of->o->parallel, SESSION_ROWS),
 		                     .n_soft = v->adapters ? SOFT : 0,
 		                     .soft_tokens = v->of->o->adapter_dir ? SOFT_TOKENS : 0,
-		                     .n_logits = (int)v->of->o->parallel * (1 + drafting_most(&v->of->o->draft)),
+		                     .n_logits = (int)v->of->o->parallel * (1 + drafting_most(&v->draft)),
 		                     .cache = cache_types(&v->of->o->cache) };
 
 	if (!answers(v)) /* beside others that do, options are theirs */
-		return !v->of->names && (v->of->o->memory || drafting_most(&v->of->o->draft) ||
+		return !v->of->names && (v->of->o->memory || drafting_most(&v->draft) ||
 		                         sources_wanted(&v->sources)) ?
 		               err_set(e, "%s answers nothing, it embeds or classifies: --memory, --documents, "
 		                          "--draft-max and --model-draft are of answers", v->path) :
@@ -186,7 +186,7 @@ static int open_session(struct serving *v, struct err *e)
 	if (v->of->o->context != OPT_UNSET_INT && v->of->o->context > size.n_ctx)
 		log_warn("the model has %d positions%s: --ctx-size is that", size.n_ctx, loaded_virtual(&v->l));
 	if (session_new(&v->session, &v->l.model, overlay_of(v), v->of->app->device, &size, e) < 0 ||
-	    drafting_open(&v->drafting, v->of->app, &v->of->o->draft, &v->l.model, &size, e) < 0)
+	    drafting_open(&v->drafting, v->of->app, &v->draft, &v->l.model, &size, e) < 0)
 		return -1;
 	if (sources_wanted(&v->sources) &&
 	    serve_documents_open(&v->documents, &v->sources, v->of->app, v->l.model.tokenizer, e) < 0)
@@ -207,18 +207,20 @@ static void copy_names(struct serving *v, const char *const *names, const char *
 	}
 }
 
-struct serving *serving_open(struct server *of, const char *path, const char *const *names, const char *const *paths,
-                             size_t n, struct err *e)
+struct serving *serving_open(struct server *of, const struct serving_options *o, struct err *e)
 {
 	struct serving *v = mem_alloc(sizeof(*v));
 	int status = 0;
 
-	*v = (struct serving){ .of = of, .path = mem_strdup(path) };
-	v->name = of->o->alias && !of->names ? mem_strdup(of->o->alias) : serving_name(path);
+	*v = (struct serving){ .of = of, .path = mem_strdup(o->path), .draft = of->o->draft };
+	for (size_t i = 0; i < ALIAS_OF_MODEL; i++)
+		v->of_model[i] = o->of_model[i] ? mem_strdup(o->of_model[i]) : NULL;
+	v->draft.model = v->of_model[ALIAS_MODEL_DRAFT];
+	v->name = of->o->alias && !of->names ? mem_strdup(of->o->alias) : serving_name(o->path);
 	if (!of->names)
 		status = generate_adapters(&v->named, &of->o->adapter, e);
-	else if (n)
-		copy_names(v, names, paths, n);
+	else if (o->n)
+		copy_names(v, o->names, o->paths, o->n);
 	if (status == 0 && open_model(v, e) == 0 && open_session(v, e) == 0)
 		return v;
 	serving_close(v);
@@ -266,11 +268,8 @@ int serving_start(struct serving *v, struct err *e)
 		.queue = (int)o->queue,
 		.timeout = o->timeout,
 		.slot_save_path = o->slot_save_path,
-		.files_dir = o->files_dir,
+		.beside = v->of->beside,
 		.runs_dir = o->runs_dir,
-		.tune_threads = (int)(o->tune_threads ? o->tune_threads :
-		                                        MAX(1, pool_threads(v->of->app->pool) / 2)),
-		.ledger = o->common.ledger,
 		.created = (int64_t)time(NULL),
 		.open_span = metering_open_span,
 		.read_span = metering_read_span,
@@ -290,13 +289,12 @@ int serving_start(struct serving *v, struct err *e)
 		share_memory(v, 0);
 	v->openai = openai_new(&how);
 	openai_rate(v->openai, &timed);
-	return beside_open(v->openai, e);
+	return 0;
 }
 
 void serving_close(struct serving *v)
 {
 	engine_free(v->engine);
-	beside_close(v->openai);
 	openai_free(v->openai);
 	drafting_close(&v->drafting);
 	serve_documents_close(&v->documents);
@@ -306,6 +304,9 @@ void serving_close(struct serving *v)
 		loaded_close(&v->l);
 	serve_adapted_close(&v->adapted);
 	named_adapters_release(&v->named);
+	for (size_t i = 0; i < ALIAS_OF_MODEL; i++)
+		mem_free(v->of_model[i]);
+	json_decref(v->filed);
 	mem_free(v->path);
 	mem_free(v->name);
 	mem_free(v);

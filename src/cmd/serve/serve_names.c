@@ -1,10 +1,10 @@
 /* serve_names: models by the names of a file. Names of one path are one model: those without an adapter are its own,
  * those with one are adapters over it, so ten of these take a model's memory once.
  *
- * Read again, a path that is new is opened beside those that answer, between two steps of theirs; then all names change
- * at once. A model that nobody names any more is left out of the list, waits until no call is being read that may have
- * seen it (models_idle), until the tasks of such calls have run (a task of its own behind them), and until its answers
- * are there; then it is closed. */
+ * Read again, a path that is new, or has other documents, another folder of adapters or model that guesses, is opened
+ * beside those that answer, between two steps of theirs; then all names change at once. A model that nobody names any
+ * more is left out of the list, waits until no call is being read that may have seen it (models_idle), until the tasks
+ * of such calls have run (a task of its own behind them), and until its answers are there; then it is closed. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +15,7 @@
 
 struct group {
 	char *path;
+	const char *of_model[ALIAS_OF_MODEL]; /* of the file's rows */
 	const char *own[OWN_NAMES];
 	const char **names, **paths;   /* [n] adapters over it */
 	size_t n_own, n;
@@ -61,6 +62,20 @@ static struct group *group_of(struct groups *g, const char *path)
 	return &g->list[g->n++];
 }
 
+/* What one of a model's names says of the model; another must not say something else. */
+static int add_of_model(struct group *to, const struct alias *a, struct err *e)
+{
+	for (size_t i = 0; i < ALIAS_OF_MODEL; i++) {
+		const char *said = a->of_model[i];
+		if (said && to->of_model[i] && strcmp(said, to->of_model[i]) != 0)
+			return err_set(e, "%s: `%s` is %s, and another name of this model has %s", a->name,
+			               alias_keys[i], said, to->of_model[i]);
+		if (said)
+			to->of_model[i] = said;
+	}
+	return 0;
+}
+
 static int groups_open(struct groups *g, const char *file, struct err *e)
 {
 	*g = (struct groups){ 0 };
@@ -73,6 +88,10 @@ static int groups_open(struct groups *g, const char *file, struct err *e)
 			groups_close(g);
 			return err_set(e, "%s has more than %d models, or a model more than %d names", file,
 			               MODELS_MOST, OWN_NAMES);
+		}
+		if (add_of_model(to, a, e) < 0) {
+			groups_close(g);
+			return -1;
 		}
 		if (!a->adapter) {
 			to->own[to->n_own++] = a->name;
@@ -88,11 +107,18 @@ static int groups_open(struct groups *g, const char *file, struct err *e)
 
 /* --- opening --- */
 
-static struct serving *serving_of(const struct server *v, const char *path)
+static bool is_same(const char *a, const char *b) { return a && b ? !strcmp(a, b) : !a && !b; }
+
+/* A model that is served as the group wants it. */
+static struct serving *serving_of(const struct server *v, const struct group *x)
 {
-	for (size_t i = 0; i < v->n; i++)
-		if (!strcmp(v->list[i]->path, path))
+	for (size_t i = 0; i < v->n; i++) {
+		bool same = !strcmp(v->list[i]->path, x->path);
+		for (size_t k = 0; k < ALIAS_OF_MODEL; k++)
+			same &= is_same(v->list[i]->of_model[k], x->of_model[k]);
+		if (same)
 			return v->list[i];
+	}
 	return NULL;
 }
 
@@ -101,9 +127,11 @@ static int open_new(struct server *v, struct groups *g, struct err *e)
 {
 	for (size_t i = 0; i < g->n; i++) {
 		struct group *x = &g->list[i];
-		if ((x->serving = serving_of(v, x->path)))
+		struct serving_options how = { .path = x->path, .names = x->names, .paths = x->paths, .n = x->n };
+		if ((x->serving = serving_of(v, x)))
 			continue;
-		x->serving = serving_open(v, x->path, x->names, x->paths, x->n, e);
+		memcpy(how.of_model, x->of_model, sizeof(how.of_model));
+		x->serving = serving_open(v, &how, e);
 		if (!x->serving)
 			return err_prefix(e, "%s", x->n_own ? x->own[0] : x->names[0]);
 	}
@@ -112,7 +140,10 @@ static int open_new(struct server *v, struct groups *g, struct err *e)
 
 static bool is_new(const struct server *v, const struct serving *s)
 {
-	return serving_of(v, s->path) != s;
+	for (size_t i = 0; i < v->n; i++)
+		if (v->list[i] == s)
+			return false;
+	return true;
 }
 
 static void close_new(struct server *v, struct groups *g)
@@ -140,10 +171,15 @@ static void change_list(struct server *v, const struct groups *g)
 	v->n = g->n;
 	for (size_t i = 0; i < g->n; i++) {
 		v->list[i] = g->list[i].serving;
+		json_decref(v->list[i]->filed);
+		v->list[i]->filed = json_array();
+		for (size_t k = 0; k < g->list[i].n; k++)
+			json_array_append_new(v->list[i]->filed, json_string(g->list[i].names[k]));
 		openai_names(v->list[i]->openai, g->list[i].own, g->list[i].n_own);
 		all[i] = v->list[i]->openai;
 	}
 	models_set(v->models, all, g->n);
+	beside_models(v->beside);
 }
 
 int names_open(struct server *v, const char *file, struct err *e)
@@ -212,11 +248,9 @@ static void change_adapters(const struct group *g)
 	struct err ignored = ERR_INIT;
 	size_t i;
 
-	json_array_foreach (list, i, one) {
-		const char *name = json_string_value(json_object_get(one, "name"));
-		if (!has_name(g, name))
-			adapters_unload(a, name, &ignored);
-	}
+	json_array_foreach (a ? g->serving->filed : NULL, i, one)
+		if (!has_name(g, json_string_value(one)))
+			adapters_unload(a, json_string_value(one), &ignored);
 	for (i = 0; i < g->n; i++)
 		if (a)
 			set_adapter(a, g->names[i], g->paths[i], path_of(list, g->names[i]));

@@ -8,6 +8,7 @@
 #include "cmd/serve/serve_adapted.h"
 #include "cmd/serve/serve_documents.h"
 #include "serve/aliases.h"
+#include "serve/beside.h"
 #include "serve/models.h"
 
 struct serve {
@@ -31,6 +32,9 @@ struct serve {
 struct serving {
 	struct server *of;
 	char *path, *name;             /* name: of its file, or --alias */
+	char *of_model[ALIAS_OF_MODEL]; /* of the options, or of the file of names; or NULL */
+	json_t *filed;                 /* names of the file's adapters over it; NULL: there is no file */
+	struct draft_options draft;    /* the options', with its own model */
 	struct named_adapters named;   /* paths are borrowed */
 	struct adapters *adapters;     /* NULL: one over all, or an encoder */
 	struct drafting drafting;
@@ -61,6 +65,7 @@ struct server {
 	struct engine *engine;         /* the queue; each model's lies beside it */
 	struct http *http;
 	struct keys *keys;
+	struct beside *beside;         /* NULL: no --files-dir */
 	struct guarding guarding;
 	struct openai_counts counts;   /* of models that have left */
 };
@@ -69,9 +74,15 @@ struct server {
 
 /* The file's name without .gguf, or the folder's; mem_free. */
 char *serving_name(const char *path);
-/* Model and session. Adapters that have names: of the options, or n of a file of names. NULL and a sentence. */
-struct serving *serving_open(struct server *v, const char *path, const char *const *names, const char *const *paths,
-                             size_t n, struct err *e);
+/* What a model is opened with. */
+struct serving_options {
+	const char *path;
+	const char *of_model[ALIAS_OF_MODEL]; /* or NULL */
+	const char *const *names, *const *paths; /* [n] adapters of a file of names; NULL: the options' */
+	size_t n;
+};
+/* Model and session. NULL and a sentence. */
+struct serving *serving_open(struct server *v, const struct serving_options *o, struct err *e);
 /* Asked from now on, once the models' list has it; with its part of the memory. */
 int serving_start(struct serving *s, struct err *e);
 /* Nothing is asked of it any more. */
