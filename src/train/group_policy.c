@@ -51,6 +51,15 @@ static const struct group_options *options_of(const struct objective_run *o) { r
 
 /* --- opening --- */
 
+int group_check_whole(const struct group_options *o, struct err *e)
+{
+	if (o->top_k == 0 && o->top_p == 1)
+		return 0;
+	return err_set(e, "%s: answers are drawn from the whole distribution here, since the loss would have to know "
+	                  "what was cut off it; --temperature is there",
+	               o->top_k ? "--top-k" : "--top-p");
+}
+
 int group_check(const void *options, struct err *e)
 {
 	const struct group_options *o = options;
@@ -61,7 +70,9 @@ int group_check(const void *options, struct err *e)
 	if (o->synced.sync && o->beta == 0)
 		return err_set(e, "--sync-ref-model is of a reference, and with --beta 0 none is asked: a --beta above "
 		                  "0 is wanted");
-	return synced_check(&o->synced, e) < 0 ? -1 : reward_check(&o->reward, e);
+	if (group_check_whole(o, e) < 0 || synced_check(&o->synced, e) < 0)
+		return -1;
+	return reward_check(&o->reward, e);
 }
 
 /* The row that each document is of: rows in their order give a document each, or none. */

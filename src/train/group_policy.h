@@ -23,7 +23,13 @@ struct group_options {
 	double beta, epsilon, epsilon_high; /* epsilon_high NAN: epsilon */
 	bool mask_truncated;
 	struct synced_options synced;
+	int64_t top_k;                 /* refused, as top_p, unless they leave the whole distribution */
+	double top_p;
 };
+
+#define GROUP_WHOLE_OPTS(s, f) \
+	OPT_INT("top-k", s, f.top_k, "0", 0, 1 << 24, "answers are drawn from all tokens: 0 alone"), \
+		OPT_FLOAT("top-p", s, f.top_p, "1", 0, 1, "answers are drawn from all tokens: 1 alone")
 
 #define GROUP_OPTS(s, f, generations_, beta_, beta_help_) \
 	ROLLOUT_OPTS(s, f.rollout, generations_, "256", "1"), \
@@ -35,7 +41,7 @@ struct group_options {
 	                  "how far above 1 (default: --epsilon); cispo: the largest ratio itself"), \
 		OPT_FLAG("mask-truncated-completions", s, f.mask_truncated, "false", \
 	                 "answers that were cut teach nothing"), \
-		SYNCED_OPTS(s, f.synced), \
+		SYNCED_OPTS(s, f.synced), GROUP_WHOLE_OPTS(s, f), \
 		REWARD_OPTS(s, f.reward), DOCTOR_OPT(s, f.doctor)
 
 struct group_kind {
@@ -69,6 +75,8 @@ static inline double group_log_ratio(const float *old, const float *x, int32_t i
 /* Measures entropy and clipping of one ratio. */
 void group_measure_ratio(struct objective_sums *s, double ratio, double advantage, double low, double high, double w);
 
+/* Of the whole distribution, and of all; ppo has other options. */
+int group_check_whole(const struct group_options *o, struct err *e);
 int group_check(const void *options, struct err *e);
 int group_open(struct objective_run *o, const struct group_kind *kind);
 /* What an objective that stands on it has besides: a place for it, the answers and what each is worth. */

@@ -49,6 +49,7 @@ static const struct opt ppo_opts[] = {
 	OPT_FLOAT("lam", struct ppo, lam, "0.95", 0, 1, "of the advantages' estimate: 1 trusts rewards, 0 values"),
 	OPT_FLOAT("missing-eos-penalty", struct ppo, penalty, "0", 0, 1e6, "taken off what a cut answer is worth"),
 	OPT_FLAG("whiten-rewards", struct ppo, whiten_rewards, NULL, "rewards of a step have variance 1"),
+	GROUP_WHOLE_OPTS(struct ppo, group),
 	REWARD_OPTS(struct ppo, group.reward),
 	DOCTOR_OPT(struct ppo, group.doctor),
 	OPT_END
@@ -93,7 +94,9 @@ static const struct group_kind kind = { .advantages = as_they_are, .denominator 
 
 static int ppo_check(const void *options, struct err *e)
 {
-	return reward_check(&((const struct ppo *)options)->group.reward, e);
+	const struct group_options *o = &((const struct ppo *)options)->group;
+
+	return group_check_whole(o, e) < 0 ? -1 : reward_check(&o->reward, e);
 }
 
 static int ppo_open(struct objective_run *o, struct err *e)

@@ -157,12 +157,16 @@ static int open_score(struct rollout *r, struct score *s, const struct overlay *
 	return 0;
 }
 
+/* One that follows stands where what is trained does, while it is asked. */
+static const struct overlay *reference_of(const struct objective_run *run)
+{
+	return run->synced ? run->overlay : under_trained(run);
+}
+
 static int open_scores(struct rollout *r, int scores, struct objective_plan *p, struct err *e)
 {
-	const struct overlay *reference = r->run->synced ? r->run->overlay : under_trained(r->run);
-
 	p->base |= scores & SCORE_UNDER && !r->run->synced;
-	if (scores & SCORE_UNDER && open_score(r, &r->scores[0], reference, &r->under, p, e) < 0)
+	if (scores & SCORE_UNDER && open_score(r, &r->scores[0], reference_of(r->run), &r->under, p, e) < 0)
 		return -1;
 	return scores & SCORE_POLICY ? open_score(r, &r->scores[1], r->run->overlay, &r->policy, p, e) : 0;
 }
