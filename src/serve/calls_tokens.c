@@ -18,8 +18,11 @@ static void tokenize(struct openai *s, const struct http_request *q, const json_
 	} else {
 		if (json_is_true(json_object_get(sent, "add_special")))
 			tokenizer_begin(t, &ids);
-		if (tokenizer_encode(t, json_string_value(content), json_string_length(content),
-		                     json_is_false(special) ? 0 : TOKENIZE_SPECIAL, &ids, &e) < 0)
+		struct holder *caller = openai_pause(s);
+		int status = tokenizer_encode(t, json_string_value(content), json_string_length(content),
+		                              json_is_false(special) ? 0 : TOKENIZE_SPECIAL, &ids, &e);
+		openai_go_on(s, caller);
+		if (status < 0)
 			openai_error(r, 400, "invalid_value", "content", "%s", e.msg);
 	}
 	for (size_t i = 0; i < ids.n; i++) {

@@ -38,8 +38,15 @@ struct http {
 	bool stopped;                   /* what is replied to later goes nowhere */
 	struct watched *list;
 	int n_watched;
-	size_t bodies;                  /* bytes that are held of bodies; the daemon's thread */
+	_Atomic size_t bodies;          /* bytes that are held of bodies */
 	struct http_later *later;
+	/* of large bodies */
+	pthread_t reader;
+	bool reads;                     /* it is there */
+	pthread_mutex_t apart_lock;     /* of what follows */
+	pthread_cond_t apart_came;
+	struct apart *apart, **apart_end; /* those that wait */
+	bool apart_stopped;
 };
 
 /* A request that is being read, or waits for its reply. */
@@ -49,6 +56,16 @@ struct exchange {
 	struct buf body;
 	bool refused;                   /* answered already */
 	struct http_later *later;       /* or NULL */
+};
+
+/* A request with a large body, whole: its connection waits meanwhile. */
+struct apart {
+	struct http_later *later;
+	bool taken;                     /* `answer` has taken it */
+	char *method, *path, *bearer, *form;
+	struct buf body;
+	json_t *query;
+	struct apart *next;
 };
 
 /* A reply that comes from another thread. It is two's: of who replies, until that is over, and of the connection's. */
@@ -210,6 +227,10 @@ const char *http_query(const struct http_request *q, const char *name)
 {
 	struct header x = { name };
 
+	if (q->apart)
+		return json_string_value(json_object_get(q->apart->query, name));
+	if (!q->exchange) /* no connection brought it */
+		return NULL;
 	q->exchange->h->lib.values(q->exchange->connection, MHD_GET_ARGUMENT_KIND, look, &x);
 	return x.times ? x.value ? x.value : "" : NULL;
 }
@@ -428,8 +449,13 @@ struct http_later *http_later(const struct http_request *q)
 {
 	struct exchange *x = q->exchange;
 	struct http *h = x ? x->h : NULL;
-	struct http_later *l = mem_alloc(sizeof(*l));
+	struct http_later *l;
 
+	if (q->apart) {
+		q->apart->taken = true;
+		return q->apart->later;
+	}
+	l = mem_alloc(sizeof(*l));
 	if (!h) {
 		l->alone = q->replied;
 		l->ctx = q->replied_ctx;
@@ -666,6 +692,112 @@ static void drop_body(struct http *h, struct exchange *x)
 		mem_trim();
 }
 
+/* --- apart --- */
+
+static enum MHD_Result keep(void *ctx, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	(void)kind;
+	json_object_set_new(ctx, name, json_string(value ? value : ""));
+	return MHD_YES;
+}
+
+static char *copy_of(const char *text) { return text ? mem_strdup(text) : NULL; }
+
+/* To the second thread. */
+static void put_apart(struct http *h, const struct http_request *q)
+{
+	struct apart *a = mem_alloc(sizeof(*a));
+	struct exchange *x = q->exchange;
+
+	*a = (struct apart){ .later = http_later(q),
+		             .method = mem_strdup(q->method),
+		             .path = mem_strdup(q->path),
+		             .bearer = copy_of(q->bearer),
+		             .form = copy_of(q->form),
+		             .body = x->body,
+		             .query = json_object() };
+	x->body = (struct buf)BUF_INIT;
+	h->lib.values(x->connection, MHD_GET_ARGUMENT_KIND, keep, a->query);
+	pthread_mutex_lock(&h->apart_lock);
+	*h->apart_end = a;
+	h->apart_end = &a->next;
+	pthread_cond_signal(&h->apart_came);
+	pthread_mutex_unlock(&h->apart_lock);
+}
+
+static void apart_free(struct http *h, struct apart *a)
+{
+	h->bodies -= a->body.len;
+	buf_release(&a->body);
+	mem_trim();
+	json_decref(a->query);
+	mem_free(a->method);
+	mem_free(a->path);
+	mem_free(a->bearer);
+	mem_free(a->form);
+	mem_free(a);
+}
+
+/* The next, waited for; NULL: there is none any more. */
+static struct apart *next_apart(struct http *h, bool *stopped)
+{
+	pthread_mutex_lock(&h->apart_lock);
+	while (!h->apart && !h->apart_stopped)
+		pthread_cond_wait(&h->apart_came, &h->apart_lock);
+	struct apart *a = h->apart;
+	if (a && !(h->apart = a->next))
+		h->apart_end = &h->apart;
+	*stopped = h->apart_stopped;
+	pthread_mutex_unlock(&h->apart_lock);
+	return a;
+}
+
+static void *read_apart(void *ctx)
+{
+	struct http *h = ctx;
+	struct apart *a;
+	bool stopped;
+
+	while ((a = next_apart(h, &stopped))) {
+		struct http_request q = { .method = a->method, .path = a->path, .bearer = a->bearer,
+			                  .body = buf_str(&a->body), .n_body = a->body.len, .form = a->form,
+			                  .apart = a };
+		struct http_reply r = { 200, "application/json" };
+		if (!stopped && !http_later_left(a->later))
+			h->o.answer(h->o.ctx, &q, &r);
+		if (!a->taken)
+			http_later_reply(a->later, &r);
+		apart_free(h, a);
+	}
+	return NULL;
+}
+
+static bool start_apart(struct http *h)
+{
+	h->apart_end = &h->apart;
+	pthread_mutex_init(&h->apart_lock, NULL);
+	pthread_cond_init(&h->apart_came, NULL);
+	h->reads = pthread_create(&h->reader, NULL, read_apart, h) == 0;
+	return h->reads;
+}
+
+/* What waits is answered by nobody; their connections were told so. */
+static void stop_apart(struct http *h)
+{
+	if (!h->reads)
+		return;
+	pthread_mutex_lock(&h->apart_lock);
+	h->apart_stopped = true;
+	pthread_cond_signal(&h->apart_came);
+	pthread_mutex_unlock(&h->apart_lock);
+	pthread_join(h->reader, NULL);
+	pthread_mutex_destroy(&h->apart_lock);
+	pthread_cond_destroy(&h->apart_came);
+	h->reads = false;
+}
+
+/* --- a whole request --- */
+
 static enum MHD_Result finish(struct http *h, struct MHD_Connection *c, const char *method, const char *path,
                               struct exchange *x)
 {
@@ -675,6 +807,10 @@ static enum MHD_Result finish(struct http *h, struct MHD_Connection *c, const ch
 
 	if (x->later)
 		return send_later(x);
+	if (h->reads && x->body.len > HTTP_BODY_SMALL) {
+		put_apart(h, &q);
+		return send_later(x);
+	}
 	h->o.answer(h->o.ctx, &q, &r);
 	drop_body(h, x);
 	if (x->later)
@@ -797,7 +933,9 @@ int http_start(struct http **out, const struct http_options *o, struct err *e)
 	h->o = *o;
 	h->refs = 1;
 	pthread_mutex_init(&h->lock, NULL);
-	if (microhttpd_open(&h->lib, e) == 0 && (fd = listen_on(h, e)) >= 0) {
+	if (o->apart && !start_apart(h))
+		err_set(e, "no second thread for large bodies: %s", strerror(errno));
+	else if (microhttpd_open(&h->lib, e) == 0 && (fd = listen_on(h, e)) >= 0) {
 		h->daemon = h->lib.start(
 			MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle,
 			h,
@@ -830,6 +968,7 @@ void http_stop(struct http *h)
 	if (!h)
 		return;
 	stop_later(h);
+	stop_apart(h);
 	if (h->daemon)
 		h->lib.stop(h->daemon);
 	pthread_mutex_lock(&h->lock);

@@ -1,9 +1,9 @@
 /* http: requests in, replies out, on one address; what is served is a function of the caller's.
  *
  * A wrapper over GNU libmicrohttpd, which is opened when it is asked for (libmicrohttpd.so.12). Of one thread: requests
- * are answered one after another, so what answers them needs no locks; a reply that takes long comes later, from
- * another thread, whole or growing (http_later). Nobody else uses the library, and its traps are closed here, before a
- * request is seen by anybody:
+ * are answered one after another, so what answers them needs no locks (but see `apart`); a reply that takes long comes
+ * later, from another thread, whole or growing (http_later). Nobody else uses the library, and its traps are closed
+ * here, before a request is seen by anybody:
  *
  *     Host         exactly one, of this machine with this port (none is 80's), or a name that is allowed; else 421.
  *                  So a page elsewhere whose name is pointed at this machine (DNS rebinding) reads nothing
@@ -47,6 +47,7 @@ struct http_request {
 	size_t n_body;
 	const char *form;               /* Content-Type of a body that is a form (serve/multipart.h); NULL: JSON */
 	struct exchange *exchange;      /* the wrapper's */
+	struct apart *apart;            /* the same, of a request that is answered apart */
 	/* Of a request that no connection brought: the name of its key; and who takes the reply of http_later_reply, in
 	 * whose thread, instead. */
 	const char *whose;
@@ -77,6 +78,9 @@ struct http_options {
 	bool (*admit)(void *ctx, const struct http_request *q, struct http_reply *r);
 	void (*answer)(void *ctx, const struct http_request *q, struct http_reply *r);
 	void *ctx;
+	/* Bodies of more than BODY_SMALL are answered one after another by a second thread, so nobody waits for what a
+	 * large one takes; `answer` is called by both then. */
+	bool apart;
 	const char *form_path;          /* where a body may be a form too, of form_max bytes at most; NULL: nowhere */
 	size_t form_max;
 };

@@ -387,6 +387,20 @@ static bool find_caller(struct openai *s, const struct call *c, const struct htt
 	return r->status < 400;
 }
 
+struct holder *openai_pause(struct openai *s)
+{
+	struct holder *caller = s->caller;
+
+	pthread_mutex_unlock(&s->calls);
+	return caller;
+}
+
+void openai_go_on(struct openai *s, struct holder *caller)
+{
+	pthread_mutex_lock(&s->calls);
+	s->caller = caller;
+}
+
 void openai_answer(void *openai, const struct http_request *q, struct http_reply *r)
 {
 	struct openai *s = openai;

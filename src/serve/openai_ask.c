@@ -359,8 +359,11 @@ static int take_ids(struct reading *x, const json_t *list, struct tokens *out)
 static int take_text(struct reading *x, const json_t *text, struct tokens *out)
 {
 	struct err e = ERR_INIT;
+	struct holder *caller = openai_pause(x->s);
+	int status = openai_text_ids(x->s, json_string_value(text), json_string_length(text), out, &e);
 
-	if (openai_text_ids(x->s, json_string_value(text), json_string_length(text), out, &e) < 0)
+	openai_go_on(x->s, caller);
+	if (status < 0)
 		return refuse(x, "invalid_value", "prompt", "'prompt': %s", e.msg);
 	return 0;
 }
@@ -415,11 +418,19 @@ static int read_conversation(struct reading *x)
 	struct err e = ERR_INIT;
 	int status = conversation_read(x->s, x->sent, &a->talk, x->r);
 
-	if (status == 0 &&
-	    conversation_ids(x->s, &a->talk, a->documents ? &plain : &a->prompts[0], &text, &e) < 0)
-		status = refuse(x, "invalid_messages", "messages", "%s", e.msg);
+	if (status == 0) {
+		struct holder *caller = openai_pause(x->s);
+		status = conversation_ids(x->s, &a->talk, a->documents ? &plain : &a->prompts[0], &text, &e);
+		openai_go_on(x->s, caller);
+		if (status < 0)
+			status = refuse(x, "invalid_messages", "messages", "%s", e.msg);
+	}
 	if (status == 0)
 		status = ask_tools(a, x->sent, &text, x->r);
+	if (status == 0 && a->documents && plain.n + 1 > (size_t)x->s->o.context) /* sources make it longer only */
+		status = refuse(x, "context_length_exceeded", "messages",
+		                "This model's context holds %d tokens; the prompt has %zu without its sources",
+		                x->s->o.context, plain.n);
 	if (!a->documents)
 		conversation_release(&a->talk);
 	tokens_release(&plain);

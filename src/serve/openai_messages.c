@@ -108,8 +108,11 @@ int openai_conversation(struct openai *s, const json_t *sent, struct tokens *ids
 	int status = conversation_read(s, sent, &x, r);
 	bool read = status == 0;
 
-	if (read)
+	if (read) {
+		struct holder *caller = openai_pause(s);
 		status = conversation_ids(s, &x, ids, text, &e);
+		openai_go_on(s, caller);
+	}
 	conversation_release(&x);
 	if (read && status < 0)
 		openai_error(r, 400, "invalid_messages", "messages", "%s", e.msg);

@@ -24,7 +24,7 @@ struct openai {
 	struct tokens ends;   /* that end an answer */
 	char fingerprint[20]; /* of what computes: "fp_…" */
 	uint64_t salt;        /* of seeds that nobody said */
-	pthread_mutex_t calls; /* one call at a time: clients' by http's thread, batches' by the engine's; of caller */
+	pthread_mutex_t calls; /* one call at a time: clients' by http's threads, batches' by the engine's; of caller */
 	struct holder *caller; /* whose the call is that is read */
 	pthread_mutex_t lock;  /* of what follows */
 	bool closed;
@@ -161,7 +161,11 @@ struct ask {
 	struct ask *next, **at;
 };
 
-/* openai.c: a reply as OpenAI's clients read it; type and class go by the status. param may be NULL. */
+/* openai.c: what takes long and needs nothing that calls share, between these: other calls are read meanwhile. In a
+ * call alone. */
+struct holder *openai_pause(struct openai *s);
+void openai_go_on(struct openai *s, struct holder *caller);
+/* A reply as OpenAI's clients read it; type and class go by the status. param may be NULL. */
 void openai_error(struct http_reply *r, int status, const char *code, const char *param, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 void openai_reply(struct http_reply *r, json_t *j); /* 200, j is taken */

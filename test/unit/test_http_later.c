@@ -180,6 +180,91 @@ static void test_stop(struct later_bench *b)
 	buf_release(&reply);
 }
 
+/* --- large bodies --- */
+
+struct apart_bench {
+	pthread_mutex_t lock;
+	pthread_cond_t came;
+	int small, large; /* answered; begun */
+};
+
+/* A large one is over when two small ones were answered since it began; the next ones at once. */
+static void answer_apart(void *ctx, const struct http_request *q, struct http_reply *r)
+{
+	struct apart_bench *b = ctx;
+	const char *kind = http_query(q, "kind");
+
+	pthread_mutex_lock(&b->lock);
+	if (q->n_body > HTTP_BODY_SMALL) {
+		b->large++;
+		pthread_cond_broadcast(&b->came);
+		while (b->small < 2)
+			pthread_cond_wait(&b->came, &b->lock);
+	} else {
+		b->small++;
+		pthread_cond_broadcast(&b->came);
+	}
+	pthread_mutex_unlock(&b->lock);
+	buf_addf(&r->body, "{\"read\": %zu, \"kind\": \"%s\"}", q->n_body, kind ? kind : "");
+	if (kind && !strcmp(kind, "later"))
+		http_later_reply(http_later(q), r);
+}
+
+static int post(const struct http *h, const char *kind, size_t n)
+{
+	char head[300];
+	int fd = socket_to(http_port(h));
+	char *body = mem_alloc(n);
+
+	memset(body, ' ', n);
+	body[0] = '{';
+	body[n - 1] = '}';
+	snprintf(head, sizeof(head),
+	         "POST /x?kind=%s HTTP/1.1\r\nHost: localhost:%d\r\nConnection: close\r\nContent-Type: "
+	         "application/json\r\nContent-Length: %zu\r\n\r\n",
+	         kind, http_port(h), n);
+	socket_say(fd, head, strlen(head));
+	socket_say(fd, body, n);
+	mem_free(body);
+	return fd;
+}
+
+static void check_reply(struct test *t, int fd, const char *wanted)
+{
+	struct buf reply = BUF_INIT;
+
+	socket_hear(fd, &reply);
+	CHECK_MSG(t, strstr(buf_str(&reply), wanted), "%s", buf_str(&reply));
+	buf_release(&reply);
+}
+
+static void test_apart(struct test *t)
+{
+	struct err e = ERR_INIT;
+	struct apart_bench b = { .lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER };
+	struct http_options how = { .address = "127.0.0.1", .answer = answer_apart, .ctx = &b, .apart = true };
+	struct http *h;
+
+	test_case(t, "who asks for little is answered while a large body is");
+	int status = http_start(&h, &how, &e);
+	CHECK_MSG(t, status == 0, "%s", e.msg);
+	if (status < 0)
+		return;
+	int large = post(h, "now", 100000), more = post(h, "later", 200000), gone = post(h, "gone", 300000);
+	pthread_mutex_lock(&b.lock);
+	while (!b.large)
+		pthread_cond_wait(&b.came, &b.lock);
+	pthread_mutex_unlock(&b.lock);
+	close(gone);
+	check_reply(t, post(h, "now", 2), "{\"read\": 2, \"kind\": \"now\"}");
+	check_reply(t, post(h, "later", 2), "{\"read\": 2, \"kind\": \"later\"}");
+	check_reply(t, large, "{\"read\": 100000, \"kind\": \"now\"}");
+	check_reply(t, more, "{\"read\": 200000, \"kind\": \"later\"}");
+	large = post(h, "now", 100000); /* whether it is read or not */
+	http_stop(h);
+	close(large);
+}
+
 void test_http_later(struct test *t)
 {
 	struct err e = ERR_INIT;
@@ -194,4 +279,5 @@ void test_http_later(struct test *t)
 	test_replies(&b);
 	test_leaving(&b);
 	test_stop(&b);
+	test_apart(t);
 }

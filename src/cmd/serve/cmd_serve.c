@@ -156,6 +156,7 @@ static int listen_to(struct server *v, struct err *e)
 	                                          .hosts = &o->allow_host,
 	                                          .n_hosts = o->allow_host ? 1 : 0,
 	                                          .body_max = BODY_MAX,
+	                                          .apart = true,
 	                                          .form_path = o->files_dir ? "/v1/files" : NULL,
 	                                          .form_max = FORM_MAX,
 	                                          .admit = models_admit,
