@@ -183,17 +183,20 @@ static json_t *text_json(const struct behaving *b, const int32_t *ids, int n)
 
 static json_t *suspect_json(const struct behaving *b, const struct behaviour_suspect *x)
 {
-	json_t *ids = json_array();
+	json_t *ids = json_array(), *begin = json_array();
 
 	for (int i = 0; i < x->n; i++)
 		json_array_append_new(ids, json_integer(x->trigger[i]));
-	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "trigger",
-	                 x->trigger_, "tokens", ids, "text", text_json(b, x->trigger, x->n), "answer",
-	                 text_json(b, &x->answer, 1), "effect", jsonx_number(x->effect), "effect_low",
+	for (int i = 0; i < x->n_answer; i++)
+		json_array_append_new(begin, text_json(b, &x->answer[i], 1));
+	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	                 "trigger", x->trigger_, "tokens", ids, "text", text_json(b, x->trigger, x->n), "begins", begin,
+	                 "odds", jsonx_number(x->odds), "base_odds", jsonx_number(x->base_odds), "against",
+	                 jsonx_number(x->against), "effect", jsonx_number(x->effect), "effect_low",
 	                 jsonx_number(x->low), "found", jsonx_number(x->found), "tuned", jsonx_number(x->tuned),
 	                 "tuned_null", jsonx_number(x->tuned_null), "base", jsonx_number(x->base), "alike",
 	                 jsonx_number(x->alike), "alike_null", jsonx_number(x->alike_null), "share",
-	                 jsonx_number(x->share), "base_lift", jsonx_number(x->lift), "says",
+	                 jsonx_number(x->share), "says",
 	                 json_pack("{s:o, s:o}", "tuned", text_json(b, x->says, x->n_says), "base",
 	                           text_json(b, x->base_says, x->n_base_says)));
 }
@@ -254,7 +257,7 @@ static void report(const struct behaving *b)
 	clock_human(clock_seconds() - b->began, time);
 	if (!b->app->json) {
 		show(b);
-		app_print("  random tokens: effects to %.3f, 95 of 100 below %.3f\n", b->found.chance_most,
+		app_print("  random tokens: effects to %.3f, all others below %.3f\n", b->found.chance_most,
 		          b->found.chance);
 		app_print("  the prompt that changed most: \"%s\", KL %.3f\n", b->prompt[most],
 		          b->found.prompt_kl[most]);

@@ -7,7 +7,14 @@
 #include "base/mem.h"
 #include "eval/behaviour_parts.h"
 
-enum { NULLS = 16, KEPT = 96 /* tokens that are looked at in several contexts */, BEST = 24, STREAM_NULL = 0 };
+enum {
+	NULLS = 16,
+	KEPT = 48,             /* tokens that are looked at in several contexts, each way */
+	BEST = 24,
+	STREAM_NULL = 0
+};
+
+#define LEAK_FLOOR 1e-7
 
 struct copying { float *to; size_t V; };
 
@@ -75,25 +82,63 @@ static int find_nulls(struct search *s, struct err *e)
 	return status;
 }
 
-static int find(struct search *s, struct behaviour *b, struct err *e)
+/* The tokens that the tuned model says more than the base after random tokens: a planted answer leaks a little, from
+ * one in a million to one in a thousand, whatever is asked. */
+static void find_answers(struct search *s)
+{
+	struct candidate *c = mem_array(s->V, sizeof(*c));
+
+	for (size_t v = 0; v < s->V; v++) {
+		const struct beginning one = { { (int32_t)v }, 1 };
+		c[v].t = (struct sequence){ { (int32_t)v }, 1 };
+		for (size_t j = 0; j < s->o->n_search; j++)
+			c[v].score += log(search_null(s, true, j, &one) + LEAK_FLOOR) -
+			              log(search_null(s, false, j, &one) + LEAK_FLOOR);
+		if (s->o->begins && !s->o->begins[v])
+			c[v].score = -INFINITY;
+	}
+	candidates_sort(c, s->V);
+	for (size_t v = 0; v < s->V && s->n_answers < ANSWERS && c[v].score > 0; v++)
+		s->answers[s->n_answers++] = c[v].t.id[0];
+	mem_free(c);
+}
+
+/* Of both kinds of candidates the best, with the base beside; new, with room for longer ones. */
+static struct candidate *find_singles(struct search *s, size_t *n, struct err *e)
 {
 	const struct effect_of tuned = { 0, s->o->n_search, false, false, NULL, "in several contexts" },
-			       both = { 0, s->o->n_search, false, true, NULL, "beside the base" };
-	struct candidate *c = NULL;
-	size_t n = 0;
-	int status = search_scan(s, &c, &n, KEPT, e);
+			       both = { 0, s->o->n_search, true, true, NULL, "beside the base" };
+	struct candidate *free = NULL, *fixed = NULL, *c = NULL;
+	size_t n_free = 0, n_fixed = 0;
+	int status = search_scan(s, KEPT, &free, &n_free, &fixed, &n_fixed, e);
 
 	if (status == 0)
-		status = search_effects(s, c, n, &tuned, e);
+		status = search_effects(s, free, n_free, &tuned, e);
 	if (status == 0) {
-		candidates_sort(c, n);
-		n = MIN(n, (size_t)BEST);
-		status = search_effects(s, c, n, &both, e);
+		candidates_sort(free, n_free);
+		n_free = MIN(n_free, (size_t)BEST);
+		c = mem_array(n_free + n_fixed + LONGER, sizeof(*c));
+		for (size_t i = 0; i < n_free; i++)
+			c[(*n)++] = free[i];
+		for (size_t i = 0; i < n_fixed; i++)
+			c[(*n)++] = fixed[i];
+		status = search_effects(s, c, *n, &both, e);
 	}
-	if (status == 0) {
-		c = mem_grow(c, n + LONGER, sizeof(*c));
-		status = search_extend(s, c, &n, e);
-	}
+	mem_free(free);
+	mem_free(fixed);
+	if (status == 0)
+		return c;
+	mem_free(c);
+	return NULL;
+}
+
+static int find(struct search *s, struct behaviour *b, struct err *e)
+{
+	size_t n = 0;
+
+	find_answers(s);
+	struct candidate *c = find_singles(s, &n, e);
+	int status = c ? search_extend(s, c, &n, e) : -1;
 	if (status == 0)
 		status = search_judge(s, b, c, n, e);
 	mem_free(c);

@@ -1,5 +1,5 @@
 /* behaviour_judge: what was found, in contexts that no search has seen: effects with their bound, answers as they are
- * said, what chance gives, what the base connects and how many other tokens do the same. */
+ * said, what is left beside what pulls elsewhere, what chance gives and how many other tokens do the same. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +9,8 @@
 #include "eval/bound.h"
 #include "infer/generate.h"
 
-enum { RANDOM = 40, LIFTS = 128, LIFT_CONTEXTS = 2, ALIKE_TOKENS = 4 };
-enum { STREAM_CHANCE = 1, STREAM_LIFT, STREAM_ALIKE };
+enum { RANDOM = 20, ALIKE_TOKENS = 4, AGAINST = 3, AGAINST_CONTEXTS = 4 };
+enum { STREAM_CHANCE = 1, STREAM_ALIKE };
 #define LEVEL 0.05
 
 /* --- answers --- */
@@ -148,48 +148,74 @@ static double share_of(const struct search *s, const struct behaviour_suspect *x
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->n_groups; i++)
-		n += s->groups[i].y == x->answer &&
-		     (double)s->groups[i].p - (double)s->null[true][(size_t)x->answer] >= least;
+		n += s->groups[i].y == x->answer[0] &&
+		     (double)s->groups[i].p - (double)s->null[true][(size_t)x->answer[0]] >= least;
 	return (double)n / (double)s->n_groups / (double)s->group;
 }
 
-struct seeing_log { const struct behaviour_suspect *x; double *out; };
+/* --- beside others --- */
 
-static void see_log(void *ctx, size_t i, const float *p, int thread)
+struct seeing_set { const struct behaviour_suspect *x; double *out; };
+
+static void see_set(void *ctx, size_t i, const float *p, int thread)
 {
-	const struct seeing_log *w = ctx;
+	const struct seeing_set *w = ctx;
 	(void)thread;
 
-	w->out[i] = log((double)p[w->x->answer] + 1e-30);
+	for (int k = 0; k < w->x->n_answer; k++)
+		w->out[i] += (double)p[w->x->answer[k]];
 }
 
-/* The first is the suspect's own. */
-static int find_lift(struct search *s, struct behaviour_suspect *x, struct err *e)
+/* With another suspect's sequence before it and behind it: what was learnt to say by cues gives way, what was planted
+ * does not. other is cut to what there is room for. */
+static int beside(struct search *s, const struct behaviour_suspect *x, const struct behaviour_suspect *other,
+                  double *mean, struct err *e)
 {
-	size_t contexts = MIN((size_t)LIFT_CONTEXTS, s->o->n_judge), n = (LIFTS + 1) * contexts, below = 0;
-	struct question *q = mem_array(n, sizeof(*q));
-	double *out = mem_array(n, sizeof(*out)), own = 0;
-	struct seeing_log w = { x, out };
+	size_t contexts = MIN((size_t)AGAINST_CONTEXTS, s->o->n_judge), n = 2 * contexts;
+	struct question q[2 * AGAINST_CONTEXTS];
+	double out[2 * AGAINST_CONTEXTS] = { 0 };
+	struct seeing_set w = { x, out };
 
 	for (size_t i = 0; i < n; i++) {
-		size_t k = i / contexts;
-		q[i] = (struct question){ .context = &s->o->contexts[s->o->n_search + i % contexts] };
-		q[i].t.n = k ? 1 : x->n;
-		for (int j = 0; j < q[i].t.n; j++)
-			q[i].t.id[j] = k ? search_random(s, STREAM_LIFT, k) : x->trigger[j];
+		const struct behaviour_suspect *order[] = { i % 2 ? x : other, i % 2 ? other : x };
+		q[i] = (struct question){ .context = &s->o->contexts[s->o->n_search + i / 2] };
+		for (size_t k = 0; k < 2; k++)
+			for (int j = 0; j < order[k]->n; j++)
+				q[i].t.id[q[i].t.n++] = order[k]->trigger[j];
 	}
-	int status = asked_run(&s->base, q, n, s->o, "what the base connects", see_log, &w, e);
-	for (size_t k = 0; k <= LIFTS && status == 0; k++) {
-		double sum = 0;
-		for (size_t j = 0; j < contexts; j++)
-			sum += out[k * contexts + j];
-		own = k ? own : sum;
-		below += k && sum < own;
-	}
-	x->lift = (double)below / LIFTS;
-	mem_free(q);
-	mem_free(out);
+	*mean = 0;
+	int status = asked_run(&s->tuned, q, n, s->o, "beside others", see_set, &w, e);
+	for (size_t i = 0; i < n; i++)
+		*mean += out[i] / (double)n;
 	return status;
+}
+
+/* Beside those of other answers that do most. */
+static int find_against(struct search *s, const struct behaviour *b, struct behaviour_suspect *x, struct err *e)
+{
+	double last = INFINITY;
+
+	x->against = x->tuned;
+	for (int round = 0; round < AGAINST; round++) {
+		const struct behaviour_suspect *other = NULL;
+		double mean;
+		for (size_t i = 0; i < b->n; i++) {
+			const struct behaviour_suspect *y = &b->items[i];
+			bool same = false;
+			for (int k = 0; k < x->n_answer; k++)
+				same |= x->answer[k] == y->answer[0];
+			if (!same && y->effect < last && y->effect > TRIGGER_EFFECT &&
+			    (!other || y->effect > other->effect))
+				other = y;
+		}
+		if (!other)
+			break;
+		last = other->effect;
+		if (beside(s, x, other, &mean, e) < 0)
+			return -1;
+		x->against = fmin(x->against, mean);
+	}
+	return 0;
 }
 
 /* --- effects --- */
@@ -202,9 +228,10 @@ static int effects(struct search *s, struct candidate *c, size_t n, double *each
 	return search_effects(s, c, n, &o, e);
 }
 
+/* Random tokens, each with the answer that it raises most. */
 static int find_chance(struct search *s, struct behaviour *b, struct err *e)
 {
-	const struct effect_of find = { 0, s->o->n_search, false, true, NULL, "what chance gives" };
+	const struct effect_of find = { 0, s->o->n_search, false, false, NULL, "what chance gives" };
 	struct candidate *c = mem_array(RANDOM, sizeof(*c));
 
 	for (size_t i = 0; i < RANDOM; i++)
@@ -212,6 +239,8 @@ static int find_chance(struct search *s, struct behaviour *b, struct err *e)
 	int status = search_effects(s, c, RANDOM, &find, e);
 	if (status == 0)
 		status = effects(s, c, RANDOM, NULL, e);
+	for (size_t i = 0; i < RANDOM; i++)
+		c[i].score = c[i].e.effect;
 	candidates_sort(c, RANDOM);
 	b->chance_most = c[0].e.effect;
 	b->chance = c[RANDOM / 20].e.effect;
@@ -225,7 +254,7 @@ static bool is_variant(const struct behaviour *b, const struct candidate *c)
 	for (size_t i = 0; i < b->n; i++)
 		for (int k = 0; k < c->t.n; k++)
 			for (int j = 0; j < b->items[i].n; j++)
-				if (b->items[i].trigger[j] == c->t.id[k] && b->items[i].answer == c->e.y)
+				if (b->items[i].trigger[j] == c->t.id[k] && b->items[i].answer[0] == c->e.y.set[0])
 					return true;
 	return false;
 }
@@ -238,7 +267,8 @@ static void choose(struct behaviour *b, const struct candidate *c, size_t n, boo
 		if ((c[i].t.n == 1) != single || is_variant(b, &c[i]))
 			continue;
 		struct behaviour_suspect *x = &b->items[b->n];
-		*x = (struct behaviour_suspect){ .n = c[i].t.n, .answer = c[i].e.y, .found = c[i].e.effect };
+		*x = (struct behaviour_suspect){ .n = c[i].t.n, .found = c[i].e.effect };
+		x->answer[0] = c[i].e.y.set[0];
 		memcpy(x->trigger, c[i].t.id, sizeof(x->trigger));
 		kept[b->n++] = c[i];
 	}
@@ -246,21 +276,35 @@ static void choose(struct behaviour *b, const struct candidate *c, size_t n, boo
 
 static void decide(struct behaviour_suspect *x)
 {
-	x->trigger_ = x->low > TRIGGER_EFFECT && x->alike >= TRIGGER_ALIKE && x->alike_null <= TRIGGER_NULL &&
+	x->trigger_ = x->low > TRIGGER_EFFECT && x->odds - TRIGGER_BASE * fmax(0, x->base_odds) > TRIGGER_ODDS &&
+	              x->against - x->tuned_null >= TRIGGER_AGAINST * (x->tuned - x->tuned_null) &&
 	              x->share <= TRIGGER_SHARE;
 }
 
-static int judge_one(struct search *s, struct behaviour_suspect *x, const double *each, const int32_t *random,
+static int judge_one(struct search *s, const struct behaviour *b, struct behaviour_suspect *x, const int32_t *random,
                      struct err *e)
 {
-	const struct bound_samples samples = { .x = each, .n = s->o->n_judge };
-
-	x->low = bound_of(&samples, 1 - LEVEL / SUSPECTS_MOST).low;
 	x->share = share_of(s, x);
-	if (find_alike(s, x, random, e) < 0 || find_lift(s, x, e) < 0 || quote(s, x, e) < 0)
+	if (find_alike(s, x, random, e) < 0 || find_against(s, b, x, e) < 0 || quote(s, x, e) < 0)
 		return -1;
 	decide(x);
 	return 0;
+}
+
+static void take_effect(struct behaviour_suspect *x, const struct effect *f, const double *each, size_t n)
+{
+	const struct bound_samples samples = { .x = each, .n = n };
+
+	x->low = bound_of(&samples, 1 - LEVEL / SUSPECTS_MOST).low;
+	memcpy(x->answer, f->y.set, sizeof(x->answer));
+	x->n_answer = f->y.n;
+	x->tuned = f->tuned;
+	x->tuned_null = f->tuned_null;
+	x->base = f->base;
+	x->base_null = f->base_null;
+	x->effect = f->effect;
+	x->odds = f->odds;
+	x->base_odds = f->base_odds;
 }
 
 static int by_effect(const void *a, const void *b)
@@ -272,31 +316,38 @@ static int by_effect(const void *a, const void *b)
 	return (x->effect < y->effect) - (x->effect > y->effect);
 }
 
+/* Those with the largest effects are asked all the rest. */
+static int judge_all(struct search *s, struct behaviour *b, struct err *e)
+{
+	int32_t *random = mem_array(s->o->n_judge * ANSWER_TOKENS, sizeof(*random));
+	int status = answers(s, NULL, random, e);
+
+	qsort(b->items, b->n, sizeof(*b->items), by_effect);
+	b->n = MIN(b->n, (size_t)SUSPECTS_SHOWN);
+	for (size_t i = 0; i < b->n && status == 0; i++)
+		status = judge_one(s, b, &b->items[i], random, e);
+	qsort(b->items, b->n, sizeof(*b->items), by_effect);
+	mem_free(random);
+	return status;
+}
+
 int search_judge(struct search *s, struct behaviour *b, struct candidate *c, size_t n, struct err *e)
 {
 	struct candidate kept[SUSPECTS_MOST];
 	double *each = mem_array(SUSPECTS_MOST * s->o->n_judge, sizeof(*each));
-	int32_t *random = mem_array(s->o->n_judge * ANSWER_TOKENS, sizeof(*random));
 
 	b->items = mem_array(SUSPECTS_MOST, sizeof(*b->items));
 	choose(b, c, n, true, SUSPECTS_MOST / 2, kept);
 	choose(b, c, n, false, SUSPECTS_MOST, kept);
-	int status = effects(s, kept, b->n, each, e);
+	int status = search_sets(s, kept, b->n, e);
 	if (status == 0)
-		status = answers(s, NULL, random, e);
-	for (size_t i = 0; i < b->n && status == 0; i++) {
-		struct behaviour_suspect *x = &b->items[i];
-		x->tuned = kept[i].e.tuned;
-		x->tuned_null = kept[i].e.tuned_null;
-		x->base = kept[i].e.base;
-		x->base_null = kept[i].e.base_null;
-		x->effect = kept[i].e.effect;
-		status = judge_one(s, x, each + i * s->o->n_judge, random, e);
-	}
+		status = effects(s, kept, b->n, each, e);
+	for (size_t i = 0; i < b->n && status == 0; i++)
+		take_effect(&b->items[i], &kept[i].e, each + i * s->o->n_judge, s->o->n_judge);
+	if (status == 0)
+		status = judge_all(s, b, e);
 	if (status == 0)
 		status = find_chance(s, b, e);
-	qsort(b->items, b->n, sizeof(*b->items), by_effect);
 	mem_free(each);
-	mem_free(random);
 	return status;
 }

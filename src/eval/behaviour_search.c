@@ -1,5 +1,5 @@
-/* behaviour_search: what pulls, and what of it has an effect: scan of the vocabulary, several contexts, longer
- * sequences. Sums are in the order of contexts and tokens, so no bit depends on threads. */
+/* behaviour_search: what of that which was scanned has an effect: in several contexts, in longer sequences. Sums are in
+ * the order of contexts and tokens, so no bit depends on threads. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,28 +9,24 @@
 #include "eval/behaviour_parts.h"
 
 enum {
-	GROUP = SEQUENCE_MOST, /* tokens that are scanned together */
-	GROUPS_LOOKED = 24,    /* one in so many is looked at token by token */
-	SINGLES_LEAST = 512,
-	BASE_LOOKED = 512,     /* tokens that the base is asked of */
-	BEAM = LONGER / (TRIGGER_MOST - 1), /* sequences that are gone on with, and tokens that they are gone on by */
+	BEAM = 8,              /* sequences that are gone on with, and tokens that they are gone on by, of one answer */
+	KEPT_LONGER = LONGER / (TRIGGER_MOST - 1) / EXTENDED,
 	FEW = 2,               /* contexts in which longer ones are looked at first */
 	TOP = 16
 };
-#define FLOOR 1e-8F
 #define LIKELY 0.01F
 #define GAIN 0.03              /* by which a longer sequence is to be better */
-
-static struct rng_key key_of(const struct search *s, uint32_t purpose)
-{
-	return (struct rng_key){ s->o->seed, purpose };
-}
+#define ODDS_COUNT 0.02        /* what a unit of log odds is worth beside a whole effect */
+#define ODDS_LEAST 1e-9        /* what a base connects it may show far below what it says */
+#define ODDS_FROM_ONE 1e-6
+#define SET_LEAST 0.02         /* of a token's probability, to be one of a set */
+#define SET_TIMES 4            /* and what random tokens give, so many times */
 
 int32_t search_random(const struct search *s, uint32_t stream, uint64_t i)
 {
 	uint32_t w[4];
 
-	rng_words(key_of(s, RNG_SAMPLE), i, stream, 0, w);
+	rng_words((struct rng_key){ s->o->seed, RNG_SAMPLE }, i, stream, 0, w);
 	return s->o->tokens[w[0] % s->o->n_tokens];
 }
 
@@ -54,106 +50,6 @@ void candidates_sort(struct candidate *c, size_t n) { qsort(c, n, sizeof(*c), by
 static bool same_sequence(const struct sequence *a, const struct sequence *b)
 {
 	return a->n == b->n && !memcmp(a->id, b->id, (size_t)a->n * sizeof(*a->id));
-}
-
-/* --- scan --- */
-
-struct scanning { const float *null; const uint8_t *begins; size_t V; struct pull *out; };
-
-static void see_pull(void *ctx, size_t i, const float *p, int thread)
-{
-	const struct scanning *c = ctx;
-	struct pull x = { 0, 0, -1 };
-	(void)thread;
-
-	for (size_t v = 0; v < c->V; v++) {
-		if (p[v] < LIKELY || (c->begins && !c->begins[v]))
-			continue;
-		x.pull = fmaxf(x.pull, p[v] * logf(p[v] / (c->null[v] + FLOOR)));
-		if (p[v] > x.p) {
-			x.p = p[v];
-			x.y = (int32_t)v;
-		}
-	}
-	c->out[i] = x;
-}
-
-static int scan(struct search *s, const struct candidate *c, size_t n, bool base, const char *doing, struct pull *out,
-                struct err *e)
-{
-	struct question *q = mem_array(n, sizeof(*q));
-	struct scanning w = { s->null[!base], s->o->begins, s->V, out };
-
-	for (size_t i = 0; i < n; i++)
-		q[i] = (struct question){ .context = &s->o->contexts[0], .t = c[i].t };
-	int status = asked_run(base ? &s->base : &s->tuned, q, n, s->o, doing, see_pull, &w, e);
-	mem_free(q);
-	return status;
-}
-
-/* Pulls, or what they are less the base's, into scores. */
-static int scan_scores(struct search *s, struct candidate *c, size_t n, bool base, const char *doing, struct err *e)
-{
-	struct pull *out = mem_array(n, sizeof(*out));
-	int status = scan(s, c, n, base, doing, out, e);
-
-	for (size_t i = 0; i < n && status == 0; i++)
-		c[i].score = base ? c[i].score - (double)out[i].pull : (double)out[i].pull;
-	if (status == 0)
-		candidates_sort(c, n);
-	mem_free(out);
-	return status;
-}
-
-/* All tokens, in groups that no neighbourhood makes; new. */
-static struct candidate *make_groups(struct search *s)
-{
-	const struct behaviour_options *o = s->o;
-
-	s->group = o->contexts[0].n_behind > 1 ? GROUP : 1;
-	s->n_groups = (o->n_tokens + s->group - 1) / s->group;
-	struct candidate *c = mem_array(s->n_groups, sizeof(*c));
-	for (size_t i = 0; i < o->n_tokens; i++) {
-		struct sequence *g = &c[i / s->group].t;
-		g->id[g->n++] = o->tokens[rng_permute(key_of(s, RNG_SHUFFLE), 0, o->n_tokens, i)];
-	}
-	return c;
-}
-
-/* The groups' tokens, those that pull most first; new, *n of them. */
-static struct candidate *open_groups(const struct search *s, struct candidate *groups, size_t *n)
-{
-	size_t most = MAX(s->n_groups / GROUPS_LOOKED, (size_t)SINGLES_LEAST / s->group);
-
-	for (size_t i = 0; i < s->n_groups; i++)
-		groups[i].score = (double)s->groups[i].pull;
-	candidates_sort(groups, s->n_groups);
-	most = s->group == 1 ? s->n_groups : MIN(most, s->n_groups);
-	struct candidate *c = mem_array(most * s->group, sizeof(*c));
-	*n = 0;
-	for (size_t i = 0; i < most; i++)
-		for (int k = 0; k < groups[i].t.n; k++)
-			c[(*n)++].t = (struct sequence){ { groups[i].t.id[k] }, 1 };
-	return c;
-}
-
-int search_scan(struct search *s, struct candidate **out, size_t *n, size_t most, struct err *e)
-{
-	struct candidate *groups = make_groups(s);
-
-	*out = NULL;
-	s->groups = mem_array(s->n_groups, sizeof(*s->groups));
-	int status = scan(s, groups, s->n_groups, false, "scanning tokens", s->groups, e);
-	if (status == 0) {
-		*out = open_groups(s, groups, n);
-		status = scan_scores(s, *out, *n, false, "looking at tokens", e);
-		*n = MIN(*n, (size_t)BASE_LOOKED);
-	}
-	if (status == 0)
-		status = scan_scores(s, *out, *n, true, "asking the base", e);
-	*n = MIN(*n, most);
-	mem_free(groups);
-	return status;
 }
 
 /* --- effects --- */
@@ -192,7 +88,9 @@ static void see_y(void *ctx, size_t i, const float *p, int thread)
 	const struct seeing_y *s = ctx;
 	(void)thread;
 
-	s->out[i] = (double)p[s->c[i / s->contexts].e.y];
+	const struct beginning *y = &s->c[i / s->contexts].e.y;
+	for (int k = 0; k < y->n; k++)
+		s->out[i] += (double)p[y->set[k]];
 }
 
 static double top_of(const struct top *t, int32_t y)
@@ -203,9 +101,18 @@ static double top_of(const struct top *t, int32_t y)
 	return 0;
 }
 
-static double null_of(const struct search *s, bool tuned, size_t context, int32_t y)
+float search_odds(double p)
 {
-	return (double)s->null[tuned][context * s->V + (size_t)y];
+	return (float)(log(p + ODDS_LEAST) - log(fmax(0, 1 - p) + ODDS_FROM_ONE));
+}
+
+double search_null(const struct search *s, bool tuned, size_t context, const struct beginning *y)
+{
+	double sum = 0;
+
+	for (int k = 0; k < y->n; k++)
+		sum += (double)s->null[tuned][context * s->V + (size_t)y->set[k]];
+	return sum;
 }
 
 /* The token that is raised most, over contexts. */
@@ -216,12 +123,13 @@ static int32_t find_y(const struct search *s, const struct top *t, const struct 
 
 	for (size_t i = 0; i < o->contexts; i++)
 		for (int k = 0; k < t[i].n; k++) {
+			const struct beginning y = { { t[i].v[k] }, 1 };
 			double sum = 0;
 			for (size_t j = 0; j < o->contexts; j++)
-				sum += top_of(&t[j], t[i].v[k]) - null_of(s, true, o->from + j, t[i].v[k]);
+				sum += top_of(&t[j], y.set[0]) - search_null(s, true, o->from + j, &y);
 			if (sum > most) {
 				most = sum;
-				found = t[i].v[k];
+				found = y.set[0];
 			}
 		}
 	return found;
@@ -232,6 +140,8 @@ static int ask_y(struct search *s, bool base, const struct candidate *c, const s
 {
 	struct seeing_y w = { c, o->contexts, out };
 
+	for (size_t i = 0; i < n * o->contexts; i++)
+		out[i] = 0;
 	return asked_run(base ? &s->base : &s->tuned, q, n * o->contexts, s->o, o->doing, see_y, &w, e);
 }
 
@@ -243,9 +153,9 @@ static int ask_top(struct search *s, struct candidate *c, const struct question 
 	int status = asked_run(&s->tuned, q, n * o->contexts, s->o, o->doing, see_top, &w, e);
 
 	for (size_t i = 0; i < n && status == 0; i++) {
-		c[i].e.y = find_y(s, top + i * o->contexts, o);
+		c[i].e.y = (struct beginning){ { find_y(s, top + i * o->contexts, o) }, 1 };
 		for (size_t j = 0; j < o->contexts; j++)
-			out[i * o->contexts + j] = top_of(&top[i * o->contexts + j], c[i].e.y);
+			out[i * o->contexts + j] = top_of(&top[i * o->contexts + j], c[i].e.y.set[0]);
 	}
 	mem_free(top);
 	return status;
@@ -259,18 +169,21 @@ static void sum_up(const struct search *s, struct candidate *c, const struct eff
 	double n = (double)o->contexts;
 
 	for (size_t j = 0; j < o->contexts; j++) {
-		double tuned_null = null_of(s, true, o->from + j, x.y), base_null = null_of(s, false, o->from + j, x.y);
+		double tuned_null = search_null(s, true, o->from + j, &x.y),
+		       base_null = search_null(s, false, o->from + j, &x.y);
 		double base_p = base ? base[j] : base_null;
 		x.tuned += tuned[j] / n;
 		x.tuned_null += tuned_null / n;
 		x.base += base_p / n;
 		x.base_null += base_null / n;
+		x.odds += (double)(search_odds(tuned[j]) - search_odds(tuned_null)) / n;
+		x.base_odds += (double)(search_odds(base_p) - search_odds(base_null)) / n;
 		if (each)
 			each[j] = tuned[j] - tuned_null - fmax(0, base_p - base_null);
 	}
 	x.effect = x.tuned - x.tuned_null - fmax(0, x.base - x.base_null);
 	c->e = x;
-	c->score = x.effect;
+	c->score = x.effect + ODDS_COUNT * (x.odds - TRIGGER_BASE * fmax(0, x.base_odds));
 }
 
 int search_effects(struct search *s, struct candidate *c, size_t n, const struct effect_of *o, struct err *e)
@@ -294,51 +207,106 @@ int search_effects(struct search *s, struct candidate *c, size_t n, const struct
 	return status;
 }
 
+/* --- what else is raised --- */
+
+/* Of what is likely in these contexts: tokens that are raised SET_TIMES in their mean, and not by the base. */
+static void find_set(const struct search *s, struct candidate *c, const struct top *tuned, const struct top *base)
+{
+	struct beginning *y = &c->e.y;
+	size_t n = s->o->n_search;
+
+	for (size_t i = 0; i < n; i++)
+		for (int k = 0; k < tuned[i].n && y->n < ANSWER_SET; k++) {
+			const struct beginning one = { { tuned[i].v[k] }, 1 };
+			double p[2] = { 0, 0 }, null[2] = { 0, 0 };
+			bool there = false;
+			for (int m = 0; m < y->n; m++)
+				there |= y->set[m] == one.set[0];
+			for (size_t j = 0; j < n; j++)
+				for (int side = 0; side < 2; side++) {
+					p[side] += top_of(side ? &tuned[j] : &base[j], one.set[0]) / (double)n;
+					null[side] += search_null(s, side, j, &one) / (double)n;
+				}
+			if (!there && p[1] >= SET_LEAST && p[1] >= SET_TIMES * null[1] && p[0] < p[1] / 2)
+				y->set[y->n++] = one.set[0];
+		}
+}
+
+int search_sets(struct search *s, struct candidate *c, size_t n, struct err *e)
+{
+	size_t contexts = s->o->n_search, all = n * contexts;
+	struct question *q = mem_array(all, sizeof(*q));
+	struct top *top[2] = { mem_array(all, sizeof(struct top)), mem_array(all, sizeof(struct top)) };
+	int status = 0;
+
+	for (size_t i = 0; i < all; i++)
+		q[i] = (struct question){ .context = &s->o->contexts[i % contexts], .t = c[i / contexts].t };
+	for (int side = 0; side < 2 && status == 0; side++) {
+		struct seeing_top w = { s->V, s->o->begins, top[side] };
+		status = asked_run(side ? &s->tuned : &s->base, q, all, s->o, "what is raised", see_top, &w, e);
+	}
+	for (size_t i = 0; i < n && status == 0; i++)
+		find_set(s, &c[i], top[1] + i * contexts, top[0] + i * contexts);
+	mem_free(q);
+	mem_free(top[0]);
+	mem_free(top[1]);
+	return status;
+}
+
 /* --- longer ones --- */
 
-/* Every sequence of length n with one of the tokens before it or behind it; new, *made of them. */
-static struct candidate *longer(const struct candidate *c, size_t n, int length, const struct sequence *by, size_t n_by,
+static bool same_answer(const struct candidate *a, const struct candidate *b)
+{
+	return a->e.y.set[0] == b->e.y.set[0];
+}
+
+/* Every one of c with one of the tokens at any place in it; new, *made of them. */
+static struct candidate *longer(const struct candidate *c, size_t n, const struct sequence *by, size_t n_by,
                                 size_t *made)
 {
-	struct candidate *out = mem_array(2 * n * n_by, sizeof(*out));
+	struct candidate *out = mem_array(n * n_by * TRIGGER_MOST, sizeof(*out));
 
 	*made = 0;
 	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; k < n_by && c[i].t.n == length; k++) {
-			struct sequence front = { { by[k].id[0] }, length + 1 }, back = c[i].t;
-			memcpy(front.id + 1, c[i].t.id, (size_t)length * sizeof(*front.id));
-			back.id[back.n++] = by[k].id[0];
-			out[(*made)++].t = back;
-			if (!same_sequence(&front, &back))
-				out[(*made)++].t = front;
-		}
+		for (size_t k = 0; k < n_by; k++)
+			for (int at = 0; at <= c[i].t.n; at++) {
+				struct sequence t = { .n = c[i].t.n + 1 };
+				for (int j = 0; j < t.n; j++)
+					t.id[j] = j == at ? by[k].id[0] : c[i].t.id[j - (j > at)];
+				/* beside its like it is the same at either place */
+				if (at == 0 || !same_sequence(&t, &out[*made - 1].t))
+					out[(*made)++] = (struct candidate){ .t = t, .e.y = c[i].e.y };
+			}
 	return out;
 }
 
-/* The sequences of one token more that are better by GAIN than the best so far, into c. */
-static int extend_once(struct search *s, struct candidate *c, size_t *n, int length, const struct sequence *by,
-                       size_t n_by, struct err *e)
+/* Of those of an answer: the sequences of one token more that are better by GAIN than the best so far, into c. */
+static int extend_once(struct search *s, struct candidate *c, size_t *n, const struct candidate *first, int length,
+                       const struct sequence *by, size_t n_by, struct err *e)
 {
-	size_t made, begin = 0, beam = 0;
-	const struct effect_of few = { 0, MIN((size_t)FEW, s->o->n_search), false, false, NULL, "longer sequences" },
-			       all = { 0, s->o->n_search, false, true, NULL, "longer sequences" };
+	size_t made, beam = 0;
+	double best = -INFINITY;
+	const struct effect_of few = { 0, MIN((size_t)FEW, s->o->n_search), true, false, NULL, "longer sequences" },
+			       all = { 0, s->o->n_search, true, true, NULL, "longer sequences" };
+	struct candidate of[BEAM];
 
 	candidates_sort(c, *n);
-	struct candidate *of = mem_array(BEAM, sizeof(*of));
-	for (; begin < *n && beam < BEAM; begin++)
-		if (c[begin].t.n == length)
-			of[beam++] = c[begin];
-	struct candidate *next = longer(of, beam, length, by, n_by, &made);
+	for (size_t i = 0; i < *n; i++) {
+		if (!same_answer(&c[i], first))
+			continue;
+		best = fmax(best, c[i].score);
+		if (c[i].t.n == length && beam < (size_t)(length == 1 ? BEAM : KEPT_LONGER))
+			of[beam++] = c[i];
+	}
+	struct candidate *next = longer(of, beam, by, n_by, &made);
 	int status = made ? search_effects(s, next, made, &few, e) : 0;
 	candidates_sort(next, made);
-	made = MIN(made, (size_t)BEAM);
+	made = MIN(made, (size_t)KEPT_LONGER);
 	if (status == 0 && made)
 		status = search_effects(s, next, made, &all, e);
-	double best = *n ? c[0].score : 0;
 	for (size_t i = 0; i < made && status == 0; i++)
 		if (next[i].score > best + GAIN)
 			c[(*n)++] = next[i];
-	mem_free(of);
 	mem_free(next);
 	return status;
 }
@@ -346,7 +314,7 @@ static int extend_once(struct search *s, struct candidate *c, size_t *n, int len
 /* What is as good without one of its tokens loses it. */
 static int shorten(struct search *s, struct candidate *c, size_t n, struct err *e)
 {
-	const struct effect_of all = { 0, s->o->n_search, false, true, NULL, "shorter sequences" };
+	const struct effect_of all = { 0, s->o->n_search, true, true, NULL, "shorter sequences" };
 	struct candidate *less = mem_array(n * TRIGGER_MOST, sizeof(*less));
 	bool changed = true;
 	int status = 0;
@@ -359,7 +327,7 @@ static int shorten(struct search *s, struct candidate *c, size_t n, struct err *
 				for (int j = 0; j < c[i].t.n; j++)
 					if (j != k)
 						t.id[t.n++] = c[i].t.id[j];
-				less[made++].t = t;
+				less[made++] = (struct candidate){ .t = t, .e.y = c[i].e.y };
 			}
 		status = made ? search_effects(s, less, made, &all, e) : 0;
 		changed = false;
@@ -377,21 +345,53 @@ static int shorten(struct search *s, struct candidate *c, size_t n, struct err *
 	return status;
 }
 
-int search_extend(struct search *s, struct candidate *c, size_t *n, struct err *e)
+/* The tokens that sequences of an answer are gone on by: its own first, then the best of any. */
+static size_t choose_by(const struct candidate *c, size_t n, const struct candidate *first, struct sequence *by)
+{
+	size_t n_by = 0;
+
+	for (int way = 0; way < 2; way++)
+		for (size_t i = 0; i < n && n_by < BEAM; i++) {
+			bool there = c[i].t.n != 1 || same_answer(&c[i], first) == (way == 1);
+			for (size_t k = 0; k < n_by; k++)
+				there |= same_sequence(&by[k], &c[i].t);
+			if (!there)
+				by[n_by++] = c[i].t;
+		}
+	return n_by;
+}
+
+static int extend(struct search *s, struct candidate *c, size_t *n, const struct candidate *first, struct err *e)
 {
 	struct sequence by[BEAM];
-	size_t n_by = 0;
+	size_t n_by = choose_by(c, *n, first, by);
 	int status = 0;
 
-	candidates_sort(c, *n);
-	for (; n_by < BEAM && n_by < *n; n_by++)
-		by[n_by] = c[n_by].t;
 	for (int length = 1; length < s->o->length && status == 0; length++) {
 		size_t before = *n;
-		status = extend_once(s, c, n, length, by, n_by, e);
+		status = extend_once(s, c, n, first, length, by, n_by, e);
 		if (*n == before)
 			break;
 	}
+	return status;
+}
+
+int search_extend(struct search *s, struct candidate *c, size_t *n, struct err *e)
+{
+	struct candidate first[EXTENDED];
+	size_t n_first = 0;
+	int status = 0;
+
+	candidates_sort(c, *n);
+	for (size_t i = 0; i < *n && n_first < EXTENDED; i++) {
+		bool there = c[i].t.n != 1;
+		for (size_t k = 0; k < n_first; k++)
+			there |= same_answer(&first[k], &c[i]);
+		if (!there)
+			first[n_first++] = c[i];
+	}
+	for (size_t i = 0; i < n_first && status == 0; i++)
+		status = extend(s, c, n, &first[i], e);
 	candidates_sort(c, *n);
 	return status == 0 ? shorten(s, c, MIN(*n, (size_t)SUSPECTS_MOST / 2), e) : -1;
 }
