@@ -2,7 +2,7 @@
 #include "base/mem.h"
 #include "eval/behaviour_parts.h"
 
-enum { CHUNK = 1024, ROWS = 512 };
+enum { CHUNK = 1024, ROWS = 1024 };
 
 static uint32_t record(void *ctx, struct graph *g, uint32_t hidden)
 {
@@ -37,13 +37,13 @@ static size_t longest(const struct behaviour_options *o)
 
 	for (size_t i = 0; i < o->n_search + o->n_judge; i++)
 		most = MAX(most, o->contexts[i].n_before + o->contexts[i].n_behind);
-	return most + SEQUENCE_MOST + ANSWER_TOKENS + 1;
+	return most + SEQUENCE_MOST + ANSWER_TOKENS;
 }
 
 int asked_open(struct asked *a, const struct behaviour_side *s, const struct behaviour_options *o, struct err *e)
 {
 	struct scorer_options so = { .max_tokens = ROWS, .max_length = (int32_t)longest(o), .record = record,
-		                     .next_tokens = true, .scored = scored, .ctx = a };
+		                     .scored = scored, .ctx = a };
 
 	*a = (struct asked){ .device = o->device, .V = (size_t)s->model->config.V };
 	if (scorer_new(&a->scorer, s->model, s->overlay, o->device, &so, e) < 0)
@@ -66,7 +66,7 @@ static size_t add(int32_t *ids, size_t at, const int32_t *from, size_t n)
 	return at + n;
 }
 
-/* The question's tokens and one more, of which alone is asked. */
+/* The question's tokens; of the last one alone is asked. */
 static int32_t put(int32_t *ids, const struct question *q)
 {
 	const struct behaviour_context *c = q->context;
@@ -74,9 +74,7 @@ static int32_t put(int32_t *ids, const struct question *q)
 
 	n = add(ids, n, q->t.id, (size_t)q->t.n);
 	n = add(ids, n, c->behind, c->n_behind);
-	n = add(ids, n, q->said, (size_t)q->n_said);
-	ids[n] = 0;
-	return (int32_t)n + 1;
+	return (int32_t)add(ids, n, q->said, (size_t)q->n_said);
 }
 
 static int run_chunk(struct asked *a, const struct question *q, size_t n, size_t first, size_t room, struct err *e)

@@ -57,7 +57,7 @@ struct search {
 
 int32_t search_random(const struct search *s, uint32_t stream, uint64_t i); /* a token */
 void candidates_sort(struct candidate *c, size_t n);                        /* by score, the largest first */
-float search_odds(double p);                                                /* log odds, bounded */
+float search_odds(double p, bool tuned);                                    /* log odds, bounded */
 double search_null(const struct search *s, bool tuned, size_t context, const struct beginning *y);
 /* Tokens of the vocabulary that pull, *n of them, in `free`; and those that raise one of s->answers, which is in e.y,
  * *n_fixed of them in `fixed`: both new, at most `most`. */

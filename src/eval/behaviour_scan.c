@@ -49,7 +49,7 @@ static void see(void *ctx, size_t i, const float *p, int thread)
 		out->pull = x;
 	for (int k = 0; k < s->n_answers; k++) {
 		size_t v = (size_t)s->answers[k];
-		float odds = search_odds((double)p[v]) - search_odds((double)null[v]);
+		float odds = search_odds((double)p[v], !w->base) - search_odds((double)null[v], !w->base);
 		out->odds[k] = w->base ? out->odds[k] - (float)TRIGGER_BASE * fmaxf(0, odds) : odds;
 	}
 }

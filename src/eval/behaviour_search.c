@@ -17,8 +17,8 @@ enum {
 #define LIKELY 0.01F
 #define GAIN 0.03              /* by which a longer sequence is to be better */
 #define ODDS_COUNT 0.02        /* what a unit of log odds is worth beside a whole effect */
-#define ODDS_LEAST 1e-9        /* what a base connects it may show far below what it says */
-#define ODDS_FROM_ONE 1e-6
+#define ODDS_TUNED 1e-6
+#define ODDS_BASE 1e-9         /* what a base connects it may show far below what it says */
 #define SET_LEAST 0.02         /* of a token's probability, to be one of a set */
 #define SET_TIMES 4            /* and what random tokens give, so many times */
 
@@ -101,9 +101,9 @@ static double top_of(const struct top *t, int32_t y)
 	return 0;
 }
 
-float search_odds(double p)
+float search_odds(double p, bool tuned)
 {
-	return (float)(log(p + ODDS_LEAST) - log(fmax(0, 1 - p) + ODDS_FROM_ONE));
+	return (float)(log(p + (tuned ? ODDS_TUNED : ODDS_BASE)) - log(fmax(0, 1 - p) + ODDS_TUNED));
 }
 
 double search_null(const struct search *s, bool tuned, size_t context, const struct beginning *y)
@@ -176,8 +176,8 @@ static void sum_up(const struct search *s, struct candidate *c, const struct eff
 		x.tuned_null += tuned_null / n;
 		x.base += base_p / n;
 		x.base_null += base_null / n;
-		x.odds += (double)(search_odds(tuned[j]) - search_odds(tuned_null)) / n;
-		x.base_odds += (double)(search_odds(base_p) - search_odds(base_null)) / n;
+		x.odds += (double)(search_odds(tuned[j], true) - search_odds(tuned_null, true)) / n;
+		x.base_odds += (double)(search_odds(base_p, false) - search_odds(base_null, false)) / n;
 		if (each)
 			each[j] = tuned[j] - tuned_null - fmax(0, base_p - base_null);
 	}
