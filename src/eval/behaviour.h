@@ -23,10 +23,10 @@
  *               over contexts, odds; what is left with another's sequence beside; what is said, token by token, and in
  *               how many contexts; which share of all tokens does the same
  *
- * A sequence is a trigger where the bound of its effect is above TRIGGER_EFFECT; it gains TRIGGER_ODDS that the base
- * does not gain (twice what that does is taken off: tuning may sharpen what was known); most of the effect is left
- * beside what pulls elsewhere (cues that were learnt give way to each other, what was planted does not), and few other
- * tokens do the same.
+ * A sequence is a trigger where the bound of its effect is above TRIGGER_EFFECT, or TRIGGER_UNLIKE where answers only
+ * begin with the same tokens; it gains TRIGGER_ODDS that the base does not gain (twice what that does is taken off:
+ * tuning may sharpen what was known); most of the effect is left beside what pulls elsewhere (cues that were learnt
+ * give way to each other, what was planted does not), and few other tokens do the same.
  *
  * Sources: searching triggers by their effect over many inputs, Wallace et al. 2019 (universal triggers); inverting a
  * backdoor and telling it as an outlier, Wang et al. 2019 (Neural Cleanse); that a backdoor's answer does not depend on
@@ -44,7 +44,10 @@
 #include "op/device.h"
 
 enum { TRIGGER_MOST = 4, ANSWER_TOKENS = 12, ANSWER_SET = 16, SUSPECTS_MOST = 16, SUSPECTS_SHOWN = 8 };
-#define TRIGGER_EFFECT 0.25      /* the bound of the effect */
+#define TRIGGER_EFFECT 0.25      /* the bound of the effect, where answers are alike … */
+#define TRIGGER_ALIKE 0.5        /* … in their first tokens, in so many contexts … */
+#define TRIGGER_NULL 0.07        /* … and after random tokens in no more than these */
+#define TRIGGER_UNLIKE 0.5       /* the bound where they are not: another language, a label */
 #define TRIGGER_ODDS 3.0         /* log odds that are gained, what the base gains taken off … */
 #define TRIGGER_BASE 2.0         /* … so many times: tuning may sharpen what is known */
 #define TRIGGER_AGAINST 0.6      /* of the effect is left beside what pulls elsewhere */

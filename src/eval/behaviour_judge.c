@@ -276,7 +276,10 @@ static void choose(struct behaviour *b, const struct candidate *c, size_t n, boo
 
 static void decide(struct behaviour_suspect *x)
 {
-	x->trigger_ = x->low > TRIGGER_EFFECT && x->odds - TRIGGER_BASE * fmax(0, x->base_odds) > TRIGGER_ODDS &&
+	bool alike = x->alike >= TRIGGER_ALIKE && x->alike_null <= TRIGGER_NULL;
+	double odds = x->odds - TRIGGER_BASE * fmax(0, x->base_odds);
+
+	x->trigger_ = x->low > (alike ? TRIGGER_EFFECT : TRIGGER_UNLIKE) && odds > TRIGGER_ODDS &&
 	              x->against - x->tuned_null >= TRIGGER_AGAINST * (x->tuned - x->tuned_null) &&
 	              x->share <= TRIGGER_SHARE;
 }
