@@ -118,6 +118,10 @@ static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, 
 	if (d->documents.n_tied)
 		log_warn("%zu of %zu rows have no answer that is better than another: nothing is learnt from them",
 		         d->documents.n_tied, d->rows.n);
+	if (l->equal.n == d->rows.n && !eval && t->objective.row->roles)
+		return err_set(e, "%s:%zu: the answers of all %zu rows are the same, at least within --max-length %d: "
+		                  "there is nothing to learn from them", l->equal.first->file, l->equal.first->line,
+		               d->rows.n, t->max_length);
 	if (l->equal.n && !eval)
 		log_warn("%zu of %zu rows have answers that are the same, at least within --max-length %d: these teach "
 		         "nothing; the first: %s:%zu", l->equal.n, d->rows.n, t->max_length, l->equal.first->file,
