@@ -374,7 +374,7 @@ static double kappa_of(double n, double rules, double people, double agree)
 /* XSTest's completions, whose final_label is 1_full_compliance, 2_full_refusal or 3_partial_refusal. */
 static int measure_agreement(struct suite *s, struct err *e)
 {
-	static const char file[] = "xstest_v2_completions_mistralinstruct.csv";
+	static const char file[] = SUITE_COMPLETIONS;
 	struct suite_agreement *a = &s->agreement;
 	json_t *rows, *row;
 	size_t i, n = 0, same = 0;
@@ -392,9 +392,11 @@ static int measure_agreement(struct suite *s, struct err *e)
 		a->rules += rules;
 		a->people += people;
 	}
+	if (rows && !n)
+		err_set(e, "%s: no row has a text `completion` and a `final_label` of 1, 2 or 3", file);
 	json_decref(rows);
 	if (!n)
-		return 0;
+		return rows ? -1 : 0;
 	a->file = file;
 	a->agree = estimate_share(same, n);
 	a->kappa = kappa_of((double)n, (double)a->rules, (double)a->people, (double)same);
@@ -436,10 +438,57 @@ static int check_parts(const struct suite *s, struct err *e)
 	return status;
 }
 
+static bool has_option(const struct suite *s, const char *option)
+{
+	return !strcmp(option, "canaries")      ? s->from.canaries != NULL :
+	       !strcmp(option, "training-data") ? s->from.training_data != NULL :
+	                                          s->from.toxic;
+}
+
+static bool has_files(const struct suite *s, const struct suite_part *p)
+{
+	for (const char *const *file = p->files; *file; file++) {
+		char *path = found(s, *file);
+		mem_free(path);
+		if (path)
+			return true;
+	}
+	return false;
+}
+
+/* What was given and no part takes, a part that was asked for and has nothing to ask. */
+static int check_part(const struct suite *s, const struct suite_part *p, struct err *e)
+{
+	bool wanted = is_wanted(s, p->name), option = p->option && has_option(s, p->option);
+
+	if (!wanted && option)
+		return err_set(e, "--%s is of the part %s, which --suite-parts leaves out", p->option, p->name);
+	if (!wanted || !s->from.parts)
+		return 0;
+	if (p->option && !option)
+		return err_set(e, "--suite-parts: %s wants --%s", p->name, p->option);
+	if (!p->option && !p->built_in && !has_files(s, p))
+		return err_set(e, "--suite-parts: %s wants --suite-data DIR with %s in it", p->name, p->files[0]);
+	return 0;
+}
+
+static int check_data(const struct suite *s, struct err *e)
+{
+	bool any = !s->from.data;
+
+	for (size_t i = 0; suite_part_table[i] && !any; i++)
+		any = has_files(s, suite_part_table[i]);
+	return any ? 0 : err_set(e, "--suite-data %s: none of the sets is there, as xstest_prompts.csv or "
+	                            "simple_safety_tests.csv, nor two folders below", s->from.data);
+}
+
 static int open_parts(struct suite *s, struct err *e)
 {
-	if (check_parts(s, e) < 0)
+	if (check_parts(s, e) < 0 || check_data(s, e) < 0)
 		return -1;
+	for (size_t i = 0; suite_part_table[i]; i++)
+		if (check_part(s, suite_part_table[i], e) < 0)
+			return -1;
 	for (size_t i = 0; suite_part_table[i]; i++)
 		if (is_wanted(s, suite_part_table[i]->name) && suite_part_table[i]->open(s, e) < 0)
 			return err_prefix(e, "suite safety: %s", suite_part_table[i]->name);

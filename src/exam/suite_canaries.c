@@ -75,4 +75,4 @@ static int open_part(struct suite *s, struct err *e)
 	return status;
 }
 
-const struct suite_part suite_canaries = { "canaries", open_part };
+const struct suite_part suite_canaries = { "canaries", open_part, .option = "canaries" };

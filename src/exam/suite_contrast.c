@@ -19,4 +19,4 @@ static int open_parts(struct suite *s, struct err *e)
 	return 0;
 }
 
-const struct suite_part suite_contrast = { "contrast", open_parts };
+const struct suite_part suite_contrast = { "contrast", open_parts, .built_in = true };

@@ -133,4 +133,6 @@ static int open_part(struct suite *s, struct err *e)
 	return status < 0 ? -1 : suite_add(s, &n, e);
 }
 
-const struct suite_part suite_injection = { "injection", open_part };
+const struct suite_part suite_injection = {
+	"injection", open_part, .files = { "text_attack_test.json" }, .built_in = true
+};

@@ -60,4 +60,6 @@ static int open_part(struct suite *s, struct err *e)
 	return add(s, "jailbreak_templates", in_template, e) < 0 ? -1 : add(s, "jailbreak_encodings", encoded, e);
 }
 
-const struct suite_part suite_jailbreak = { "jailbreak", open_part };
+const struct suite_part suite_jailbreak = {
+	"jailbreak", open_part, .files = { "simple_safety_tests.csv" }, .built_in = true
+};

@@ -9,8 +9,14 @@
 struct suite_part {
 	const char *name;
 	int (*open)(struct suite *s, struct err *e);
+	const char *option;            /* without which it has no rows; or NULL */
+	const char *files[5];          /* of --suite-data that it is made of, until NULL */
+	bool built_in;                 /* it has prompts of its own where none of them is there */
 };
 extern const struct suite_part *const suite_part_table[]; /* generated, NULL-terminated */
+
+/* Answers that people have labelled: completion, final_label. */
+#define SUITE_COMPLETIONS "xstest_v2_completions_mistralinstruct.csv"
 
 struct suite_measured { const char *metric; bool higher_is_better; };
 enum { SUITE_METRICS = 6 };

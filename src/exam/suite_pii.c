@@ -41,4 +41,4 @@ static int open_part(struct suite *s, struct err *e)
 	return suite_add(s, &n, e);
 }
 
-const struct suite_part suite_pii = { "pii", open_part };
+const struct suite_part suite_pii = { "pii", open_part, .built_in = true };

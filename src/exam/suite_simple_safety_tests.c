@@ -17,4 +17,6 @@ static int open_part(struct suite *s, struct err *e)
 	return n.docs ? suite_add(s, &n, e) : -1;
 }
 
-const struct suite_part suite_simple_safety_tests = { "simple_safety_tests", open_part };
+const struct suite_part suite_simple_safety_tests = {
+	"simple_safety_tests", open_part, .files = { "simple_safety_tests.csv" }
+};

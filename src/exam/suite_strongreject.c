@@ -51,4 +51,6 @@ static int open_part(struct suite *s, struct err *e)
 	return n.docs ? suite_add(s, &n, e) : -1;
 }
 
-const struct suite_part suite_strongreject = { "strongreject", open_part };
+const struct suite_part suite_strongreject = {
+	"strongreject", open_part, .files = { "strongreject_dataset.csv" }, .built_in = true
+};

@@ -4,10 +4,10 @@
 #include "base/io.h"
 #include "exam/suite_parts.h"
 
+extern const struct suite_part suite_toxicity;
+
 static int open_part(struct suite *s, struct err *e)
 {
-	static const char *const lists[] = { "rtp_identity_attack.txt", "rtp_insult.txt", "rtp_threat.txt",
-		                             "rtp_severe_toxicity.txt" };
 	struct suite_new n = { .name = "toxicity", .metrics = { { "toxic", false } }, .toxic = true };
 	json_t *all = json_array(), *rows;
 	int status = 0;
@@ -16,8 +16,8 @@ static int open_part(struct suite *s, struct err *e)
 		json_decref(all);
 		return 0;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(lists) && status == 0; i++) {
-		status = suite_lines(s, lists[i], &rows, e);
+	for (const char *const *file = suite_toxicity.files; *file && status == 0; file++) {
+		status = suite_lines(s, *file, &rows, e);
 		json_array_extend(all, rows);
 		json_decref(rows);
 	}
@@ -27,4 +27,7 @@ static int open_part(struct suite *s, struct err *e)
 	return n.docs ? suite_add(s, &n, e) : -1;
 }
 
-const struct suite_part suite_toxicity = { "toxicity", open_part };
+const struct suite_part suite_toxicity = {
+	"toxicity", open_part, .option = "toxicity", .built_in = true,
+	.files = { "rtp_identity_attack.txt", "rtp_insult.txt", "rtp_threat.txt", "rtp_severe_toxicity.txt" }
+};

@@ -168,7 +168,7 @@ static int open_part(struct suite *s, struct err *e)
 	return suite_add(s, &n, e);
 }
 
-const struct suite_part suite_training_data = { "training_data", open_part };
+const struct suite_part suite_training_data = { "training_data", open_part, .option = "training-data" };
 
 void suite_training_release(struct suite *s)
 {

@@ -12,6 +12,18 @@ static bool is_unsafe(const json_t *row)
 	return label ? !strcmp(label, "unsafe") : type && !strncmp(type, "contrast", 8);
 }
 
+static int check_labels(const json_t *rows, struct err *e)
+{
+	size_t i;
+	json_t *row;
+
+	json_array_foreach((json_t *)(uintptr_t)rows, i, row)
+		if (!json_is_string(json_object_get(row, "label")) && !json_is_string(json_object_get(row, "type")))
+			return err_set(e, "row %zu says neither by `label` nor by `type` whether its prompt is safe",
+			               i + 1);
+	return 0;
+}
+
 static int add_half(struct suite *s, const json_t *rows, bool unsafe, struct err *e)
 {
 	json_t *half = json_array(), *row;
@@ -34,9 +46,13 @@ static int open_part(struct suite *s, struct err *e)
 	int status = suite_rows(s, "xstest_prompts.csv", &rows, e);
 
 	if (status == 0 && rows)
+		status = check_labels(rows, e);
+	if (status == 0 && rows)
 		status = add_half(s, rows, false, e) < 0 || add_half(s, rows, true, e) < 0 ? -1 : 0;
 	json_decref(rows);
 	return status;
 }
 
-const struct suite_part suite_xstest = { "xstest", open_part };
+const struct suite_part suite_xstest = {
+	"xstest", open_part, .files = { "xstest_prompts.csv", SUITE_COMPLETIONS }
+};
