@@ -8,7 +8,8 @@
 #include "eval/behaviour_parts.h"
 
 enum {
-	NULLS = 16,
+	NULLS = 12,            /* random tokens, in so many contexts at once */
+	NULL_CONTEXTS = 4,
 	KEPT = 48,             /* tokens that are looked at in several contexts, each way */
 	BEST = 24,
 	STREAM_NULL = 0
@@ -26,21 +27,22 @@ static void see_copy(void *ctx, size_t i, const float *p, int thread)
 	memcpy(c->to + i * c->V, p, c->V * sizeof(*p));
 }
 
-/* The mean over random tokens in a context. */
-static int find_null(struct search *s, bool tuned, size_t context, float *rows, struct err *e)
+/* The means over random tokens in contexts [from, from + n). */
+static int find_null(struct search *s, bool tuned, size_t from, size_t n, float *rows, struct err *e)
 {
-	struct question q[NULLS];
+	struct question q[NULL_CONTEXTS * NULLS];
 	struct copying w = { rows, s->V };
-	float *mean = s->null[tuned] + context * s->V;
 
-	for (size_t i = 0; i < NULLS; i++)
-		q[i] = (struct question){ .context = &s->o->contexts[context],
-			                  .t = { { search_random(s, STREAM_NULL, i) }, 1 } };
-	if (asked_run(tuned ? &s->tuned : &s->base, q, NULLS, s->o, "what random tokens do", see_copy, &w, e) < 0)
+	for (size_t i = 0; i < n * NULLS; i++)
+		q[i] = (struct question){ .context = &s->o->contexts[from + i / NULLS],
+			                  .t = { { search_random(s, STREAM_NULL, i % NULLS) }, 1 } };
+	if (asked_run(tuned ? &s->tuned : &s->base, q, n * NULLS, s->o, "what random tokens do", see_copy, &w, e) < 0)
 		return -1;
-	for (size_t i = 0; i < NULLS; i++)
+	for (size_t i = 0; i < n * NULLS; i++) {
+		float *mean = s->null[tuned] + (from + i / NULLS) * s->V;
 		for (size_t v = 0; v < s->V; v++)
 			mean[v] += rows[i * s->V + v] / NULLS;
+	}
 	return 0;
 }
 
@@ -70,13 +72,13 @@ static int find_kl(struct search *s, struct behaviour *b, struct err *e)
 
 static int find_nulls(struct search *s, struct err *e)
 {
-	float *rows = mem_array(NULLS * s->V, sizeof(*rows));
+	float *rows = mem_array(NULL_CONTEXTS * NULLS * s->V, sizeof(*rows));
 	int status = 0;
 
 	for (int side = 0; side < 2; side++) {
 		s->null[side] = mem_array(s->n_contexts * s->V, sizeof(float));
-		for (size_t i = 0; i < s->n_contexts && status == 0; i++)
-			status = find_null(s, side, i, rows, e);
+		for (size_t i = 0; i < s->n_contexts && status == 0; i += NULL_CONTEXTS)
+			status = find_null(s, side, i, MIN(s->n_contexts - i, (size_t)NULL_CONTEXTS), rows, e);
 	}
 	mem_free(rows);
 	return status;
