@@ -111,3 +111,12 @@ void sha_end(struct sha *s, char hex[65])
 	for (int i = 0; i < (s->is_256 ? 8 : 5); i++)
 		snprintf(hex + 8 * i, 9, "%08x", s->h[i]);
 }
+
+void sha_256(const void *data, size_t n, char hex[65])
+{
+	struct sha s;
+
+	sha_begin(&s, true);
+	sha_add(&s, data, n);
+	sha_end(&s, hex);
+}

@@ -16,5 +16,6 @@ struct sha {
 void sha_begin(struct sha *s, bool is_256);
 void sha_add(struct sha *s, const void *data, size_t n);
 void sha_end(struct sha *s, char hex[65]); /* 40 digits of SHA-1, 64 of SHA-256 */
+void sha_256(const void *data, size_t n, char hex[65]); /* all of it at once */
 
 #endif

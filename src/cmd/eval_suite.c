@@ -11,8 +11,6 @@
 #include "cmd/text_classifier.h"
 #include "data/chat.h"
 
-#define LOST_MOST 0.02                 /* a share of answers above which is warned */
-
 int eval_suite_open(struct eval_suite *x, const struct suite_source *from, struct err *e)
 {
 	struct suite_source all = *from;
@@ -105,21 +103,20 @@ int eval_suite_tell(struct eval_suite *x, const struct exam_asked *asked, const 
 
 /* --- what a person or a script sees --- */
 
-static double share(size_t part, size_t whole) { return whole ? (double)part / (double)whole : 0; }
-
 void eval_suite_put(const struct eval_suite *x, const struct exam_asked *asked, json_t *j)
 {
 	const struct suite_agreement *a = &x->suite.agreement;
 	size_t n, empty = suite_empty(&x->suite, asked, &n);
 
-	if (share(empty, n) > LOST_MOST)
-		log_warn("%.1f %% of the answers are empty: they count as no refusal", 100 * share(empty, n));
-	if (share(x->lost, x->judged) > LOST_MOST)
+	if (lost_share(empty, n) > LOST_MOST)
+		log_warn("%.1f %% of the answers are empty: they count as no refusal", 100 * lost_share(empty, n));
+	if (lost_share(x->lost, x->judged) > LOST_MOST)
 		log_warn("in %.1f %% of the judge's replies no grade could be read: they are left out",
-		         100 * share(x->lost, x->judged));
+		         100 * lost_share(x->lost, x->judged));
 	json_object_set_new(j, "suite", json_string(x->o->suite));
-	json_object_set_new(j, "empty", json_real(share(empty, n)));
-	json_object_set_new(j, "judge_not_extracted", x->judged ? json_real(share(x->lost, x->judged)) : json_null());
+	json_object_set_new(j, "empty", json_real(lost_share(empty, n)));
+	json_object_set_new(j, "judge_not_extracted",
+	                    x->judged ? json_real(lost_share(x->lost, x->judged)) : json_null());
 	if (!a->file)
 		return;
 	json_object_set_new(j, "rules_n", json_integer((json_int_t)a->agree.n));

@@ -28,6 +28,9 @@ struct eval_suite_options {
 	                   "a model or folder of probe that classifies: how many answers are toxic"), \
 		OPT_STRING("toxicity-label", s, f.toxicity_label, "toxic", "NAME", "which of its labels that is")
 
+#define LOST_MOST 0.02                 /* a share of answers above which is warned */
+static inline double lost_share(size_t part, size_t whole) { return whole ? (double)part / (double)whole : 0; }
+
 struct eval_suite {
 	struct app *app;
 	const struct eval_suite_options *o;

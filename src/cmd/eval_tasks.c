@@ -17,7 +17,6 @@
 #include "data/chat.h"
 #include "op/timing.h"
 
-#define LOST_MOST 0.02                 /* a share of answers above which is warned */
 enum { FEWSHOT_SEED = 1234, ASKED_MOST = 400, SUITE_TOKENS = 96 /* of an answer */ };
 
 void eval_tasks_list(const struct app *app)
@@ -226,30 +225,28 @@ static int run_all(struct eval_running *r, struct err *e)
 
 /* --- what was lost on the way --- */
 
-static double share(size_t part, size_t whole) { return whole ? (double)part / (double)whole : 0; }
-
 static void put_lost(const struct exam_scores *s, json_t *to)
 {
 	json_t *fell = json_object();
 
 	for (size_t f = 0; f < s->n_filters && s->n_answers; f++)
 		json_object_set_new(fell, exam_filter_name(s->asked->task->filter[f]),
-		                    json_real(share(s->fell_back[f], s->asked->n_docs)));
+		                    json_real(lost_share(s->fell_back[f], s->asked->n_docs)));
 	json_object_set_new(to, "not_extracted", fell);
-	json_object_set_new(to, "cut", s->n_answers ? json_real(share(s->n_cut, s->n_answers)) : json_null());
-	json_object_set_new(to, "contexts_cut", json_real(share(s->n_left_out, s->asked->n)));
+	json_object_set_new(to, "cut", s->n_answers ? json_real(lost_share(s->n_cut, s->n_answers)) : json_null());
+	json_object_set_new(to, "contexts_cut", json_real(lost_share(s->n_left_out, s->asked->n)));
 }
 
 /* Answers of a suite are looked at where they begin, and most are cut. */
 static void warn_lost(const struct exam_scores *s, bool suite)
 {
 	const char *name = s->asked->task->name;
-	double cut = share(s->n_cut, s->n_answers), left = share(s->n_left_out, s->asked->n);
+	double cut = lost_share(s->n_cut, s->n_answers), left = lost_share(s->n_left_out, s->asked->n);
 
 	for (size_t f = 0; f < s->n_filters && s->n_answers; f++)
-		if (share(s->fell_back[f], s->asked->n_docs) > LOST_MOST)
+		if (lost_share(s->fell_back[f], s->asked->n_docs) > LOST_MOST)
 			log_warn("%s: in %.1f %% of the answers %s found nothing: they count as wrong", name,
-			         100 * share(s->fell_back[f], s->asked->n_docs),
+			         100 * lost_share(s->fell_back[f], s->asked->n_docs),
 			         exam_filter_name(s->asked->task->filter[f]));
 	if (cut > LOST_MOST && !suite)
 		log_warn("%s: %.1f %% of the answers were cut at the limit of tokens", name, 100 * cut);
@@ -274,14 +271,12 @@ static char *plain_name(const char *model)
 	return buf_detach(&b, NULL);
 }
 
-static int write_samples(const struct eval_running *r, const struct exam_scores *s, const char *dir, const char *time,
-                         struct err *e)
+static int write_samples(const struct exam_scores *s, const char *dir, const char *time, struct err *e)
 {
 	char *path = mem_printf("%s/samples_%s_%s.jsonl", dir, s->asked->task->name, time);
 	struct io_writer w;
 	int status = io_writer_open(&w, path, e);
 
-	(void)r;
 	for (size_t f = 0; f < s->n_filters && status == 0; f++)
 		for (size_t i = 0; i < s->asked->n_docs && status == 0; i++) {
 			json_t *line = exam_sample(s, f, i, e);
@@ -330,7 +325,7 @@ static int write_files(const struct eval_running *r, const json_t *results, char
 		*s = *s == ':' ? '-' : *s;
 	status = io_mkdirs(*dir, e);
 	for (size_t i = 0; i < r->n_scored && status == 0 && r->t->o->log_samples; i++)
-		status = write_samples(r, &r->scores[i], *dir, time, e);
+		status = write_samples(&r->scores[i], *dir, time, e);
 	char *path = mem_printf("%s/results_%s.json", *dir, time);
 	json_t *all = results_of(r, results, time);
 	if (status == 0)
@@ -345,12 +340,11 @@ static int write_files(const struct eval_running *r, const json_t *results, char
 
 /* --- what a person sees --- */
 
-static void show_score(const char *name, const struct exam_score *s)
+static void show_score(const struct exam_score *s)
 {
 	char label[120];
 
 	snprintf(label, sizeof(label), strcmp(s->filter, "none") ? "%s,%s" : "%s", s->metric, s->filter);
-	(void)name;
 	show_estimate(label, &s->value, "rows");
 }
 
@@ -364,7 +358,7 @@ static int show_groups(const struct eval_running *r, struct err *e)
 		if (status == 0 && n)
 			app_print("%s: %zu rows in its tasks\n", r->tasks->groups[i].name, made[0].value.n);
 		for (size_t k = 0; k < n && status == 0; k++)
-			show_score(r->tasks->groups[i].name, &made[k]);
+			show_score(&made[k]);
 		arena_release(&mem);
 		if (status < 0)
 			return -1;
@@ -384,7 +378,7 @@ static int show(const struct eval_running *r, const char *dir, struct err *e)
 			app_print("%s: %zu rows, %d examples\n", s->asked->task->name, s->asked->n_docs,
 			          s->asked->task->num_fewshot);
 		for (size_t k = 0; k < s->n; k++)
-			show_score(s->asked->task->name, &s->items[k]);
+			show_score(&s->items[k]);
 	}
 	if (show_groups(r, e) < 0)
 		return -1;

@@ -389,8 +389,7 @@ static bool wants(const struct exam *t, const char *name)
 	return false;
 }
 
-/* len(re.split(r"\s+", text)). */
-static size_t count_words(const char *s, size_t n)
+size_t exam_count_words(const char *s, size_t n)
 {
 	size_t words = 1;
 	bool space = false;
@@ -412,7 +411,7 @@ static int measure_rolling(const struct exam *t, const json_t *doc, const json_t
 
 	if (!text)
 		return -1;
-	size_t bytes = json_string_length(text), words = count_words(json_string_value(text), bytes);
+	size_t bytes = json_string_length(text), words = exam_count_words(json_string_value(text), bytes);
 	for (size_t i = 0; i < t->n_metrics; i++)
 		json_object_set_new(metrics, t->metric[i].name,
 		                    json_pack("[f, I]", logp,

@@ -12,12 +12,9 @@
 
 static json_t *hash(const char *s, size_t n)
 {
-	struct sha x;
 	char hex[65];
 
-	sha_begin(&x, true);
-	sha_add(&x, s, n);
-	sha_end(&x, hex);
+	sha_256(s, n, hex);
 	return json_string(hex);
 }
 

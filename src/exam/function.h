@@ -30,4 +30,7 @@ const struct exam_function *exam_function(const char *name);
 /* A column that is a text; NULL and a sentence. */
 const char *function_text(const json_t *doc, const char *key, struct err *e);
 
+/* len(re.split(r"\s+", text)): runs of white space, and one. */
+size_t exam_count_words(const char *s, size_t n);
+
 #endif

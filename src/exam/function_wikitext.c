@@ -69,33 +69,15 @@ static json_t *detokenizer(const json_t *doc, struct err *e)
 	return made;
 }
 
-/* len(re.split(r"\s+", page)): runs of white space, and one. */
-static int count_words(const char *page, size_t *words, struct err *e)
-{
-	struct py_re_walk w = { .text = page, .n = strlen(page) };
-	const struct py_span *span;
-	struct py_re *re;
-	int found;
-
-	*words = 1;
-	if (py_re_new(&re, "\\s+", e) < 0)
-		return -1;
-	while ((found = py_re_next(re, &w, &span, e)) > 0)
-		++*words;
-	py_re_free(re);
-	return found;
-}
-
 static int process_results(const json_t *doc, const json_t *answers, json_t *metrics, struct err *e)
 {
 	const char *page = function_text(doc, "page", e);
 	double logprob = json_real_value(json_array_get(answers, 0));
-	size_t words;
 
-	if (!page || count_words(page, &words, e) < 0)
+	if (!page)
 		return -1;
-	json_int_t bytes = (json_int_t)strlen(page);
-	json_object_set_new(metrics, "word_perplexity", json_pack("[f, I]", logprob, (json_int_t)words));
+	json_int_t bytes = (json_int_t)strlen(page), words = (json_int_t)exam_count_words(page, strlen(page));
+	json_object_set_new(metrics, "word_perplexity", json_pack("[f, I]", logprob, words));
 	json_object_set_new(metrics, "byte_perplexity", json_pack("[f, I]", logprob, bytes));
 	json_object_set_new(metrics, "bits_per_byte", json_pack("[f, I]", logprob, bytes));
 	return 0;

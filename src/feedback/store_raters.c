@@ -93,14 +93,7 @@ const char *store_rater_name(struct feedback *f, int64_t id, struct arena *mem, 
 
 /* --- tokens --- */
 
-static void token_hash(const char *token, char hex[65])
-{
-	struct sha s;
-
-	sha_begin(&s, true);
-	sha_add(&s, token, strlen(token));
-	sha_end(&s, hex);
-}
+static void token_hash(const char *token, char hex[65]) { sha_256(token, strlen(token), hex); }
 
 int feedback_invite(struct feedback *f, const char *name, enum feedback_role role, char *token, struct err *e)
 {

@@ -370,7 +370,6 @@ static bool base58check(const char *s, size_t n)
 	static const char alphabet[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 	uint8_t bytes[25] = { 0 }, digest[32];
 	char hex[65];
-	struct sha h;
 
 	for (size_t i = 0; i < n; i++) {
 		const char *at = strchr(alphabet, s[i]);
@@ -384,9 +383,7 @@ static bool base58check(const char *s, size_t n)
 			return false;
 	}
 	for (int round = 0; round < 2; round++) {
-		sha_begin(&h, true);
-		sha_add(&h, round ? digest : bytes, round ? 32 : 21);
-		sha_end(&h, hex);
+		sha_256(round ? digest : bytes, round ? 32 : 21, hex);
 		for (int i = 0; i < 32; i++) {
 			char two[3] = { hex[2 * i], hex[2 * i + 1], 0 };
 			digest[i] = (uint8_t)strtoul(two, NULL, 16);

@@ -50,7 +50,8 @@ bool finder_offer_escaped(struct finder *f, size_t begin, size_t end, size_t idl
 bool finder_offer_unseen(struct finder *f, size_t begin, size_t end);
 void finder_drop(struct finder *f);           /* what was put is nothing */
 
-/* Whether a byte is a letter or digit of ASCII. */
+/* Whether a byte is a letter or digit of ASCII, white space between words. */
 bool encoding_alnum(char c);
+static inline bool encoding_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
 #endif

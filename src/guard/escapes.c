@@ -10,8 +10,6 @@ int escapes_hex(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
 /* The stretch that begins at i; its end. */
 static size_t stretch(struct finder *f, const struct escapes *e, size_t i)
 {
@@ -27,7 +25,7 @@ static size_t stretch(struct finder *f, const struct escapes *e, size_t i)
 			put = f->put.s.len;
 			continue;
 		}
-		if (is_blank(f->s[i]) && (!e->joins_blanks || i - last > 24))
+		if (encoding_blank(f->s[i]) && (!e->joins_blanks || i - last > 24))
 			break;
 		finder_put(f, f->s + i, 1, i, i + 1);
 		i++;

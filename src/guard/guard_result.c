@@ -46,15 +46,6 @@ void guard_redact(const struct guard_result *r, const char *text, size_t n, stru
 	buf_add(out, text + at, n - at);
 }
 
-static void hash(const char *text, size_t n, char hex[65])
-{
-	struct sha h;
-
-	sha_begin(&h, true);
-	sha_add(&h, text, n);
-	sha_end(&h, hex);
-}
-
 json_t *guard_json(const struct guard_result *r, const char *text, bool texts)
 {
 	json_t *all = json_array(), *j;
@@ -66,7 +57,8 @@ json_t *guard_json(const struct guard_result *r, const char *text, bool texts)
 		              "begin", (json_int_t)f->begin, "end", (json_int_t)f->end, "confidence", f->confidence);
 		if (f->path[0])
 			json_object_set_new(j, "encoded", json_string(f->path));
-		hash(text + f->begin, f->end - f->begin, hex);
+		if (!texts)
+			sha_256(text + f->begin, f->end - f->begin, hex);
 		if (texts)
 			json_object_set_new(j, "text", jsonx_text(text + f->begin, f->end - f->begin));
 		else

@@ -157,7 +157,7 @@ static enum kind kind_of(int c)
 		return KIND_NONE;
 	if (c == '\n')
 		return KIND_LINE;
-	return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_' ? KIND_WORD : KIND_OTHER;
+	return is_word_byte(c) ? KIND_WORD : KIND_OTHER;
 }
 
 static bool holds(enum assert_kind k, enum kind left, enum kind right)

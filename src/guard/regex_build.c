@@ -91,8 +91,6 @@ static uint32_t emit(struct building *b, const struct tree *t, uint32_t next)
 	BUG("tree %d", (int)t->kind);
 }
 
-static bool is_word(int c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_'; }
-
 /* Bytes are alike that are in the same sets, and are word, line end or neither alike. */
 static void make_classes(struct program *p)
 {
@@ -101,7 +99,7 @@ static void make_classes(struct program *p)
 		int k = 0;
 		for (; k < p->n_classes; k++) {
 			uint8_t x = p->example[k];
-			bool same = is_word(c) == is_word(x) && (c == '\n') == (x == '\n');
+			bool same = is_word_byte(c) == is_word_byte(x) && (c == '\n') == (x == '\n');
 			for (size_t i = 0; i < p->n_sets && same; i++)
 				same = bytes_has(&p->set[i], (uint8_t)c) == bytes_has(&p->set[i], x);
 			if (same)

@@ -10,6 +10,12 @@ struct bytes { uint64_t bit[4]; };               /* a set of bytes */
 static inline bool bytes_has(const struct bytes *b, uint8_t c) { return b->bit[c >> 6] >> (c & 63) & 1; }
 static inline void bytes_put(struct bytes *b, uint8_t c) { b->bit[c >> 6] |= (uint64_t)1 << (c & 63); }
 
+/* A character that \b has for part of a word. */
+static inline bool is_word_byte(int c)
+{
+	return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_';
+}
+
 enum tree_kind { TREE_EMPTY, TREE_BYTE, TREE_CAT, TREE_OR, TREE_REPEAT, TREE_ASSERT };
 enum assert_kind { ASSERT_LINE_BEGIN, ASSERT_LINE_END, ASSERT_WORD_EDGE, ASSERT_NO_WORD_EDGE };
 

@@ -1,8 +1,6 @@
 /* signs: a stretch is words that all stand for letters. */
 #include "guard/signs.h"
 
-static bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
-
 void signs_find(struct finder *f, const struct signs *s)
 {
 	size_t begin = 0, end = 0, letters = 0;
@@ -11,7 +9,7 @@ void signs_find(struct finder *f, const struct signs *s)
 		return;
 	for (size_t i = 0; i < f->n;) {
 		size_t k = i, blanks = i;
-		while (k < f->n && !is_blank(f->s[k]))
+		while (k < f->n && !encoding_blank(f->s[k]))
 			k++;
 		char c = k > i ? s->read(f->s + i, k - i) : 0;
 		if (!c) {
@@ -26,7 +24,7 @@ void signs_find(struct finder *f, const struct signs *s)
 			letters += c != ' ';
 			end = k;
 		}
-		for (blanks = k; blanks < f->n && is_blank(f->s[blanks]); blanks++) {}
+		for (blanks = k; blanks < f->n && encoding_blank(f->s[blanks]); blanks++) {}
 		if (c && s->wide_blanks && blanks - k > 1 && blanks < f->n)
 			finder_put(f, " ", 1, k, blanks);
 		i = blanks;

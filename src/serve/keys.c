@@ -83,14 +83,10 @@ static void reading_release(struct reading *r)
 
 static void add_key(struct reading *r, const char *key, const char *name, const struct limits *l)
 {
-	char own[16];
-	struct sha sha;
-	char hex[65];
+	char own[16], hex[65];
 
 	if (!name) {
-		sha_begin(&sha, true);
-		sha_add(&sha, key, strlen(key));
-		sha_end(&sha, hex);
+		sha_256(key, strlen(key), hex);
 		snprintf(own, sizeof(own), "key-%.8s", hex);
 	}
 	r->list = mem_grow(r->list, r->n + 1, sizeof(*r->list));

@@ -14,14 +14,11 @@ static void add_source(const char *page, struct buf *policy, const char *open, c
 	const char *from = strstr(page, open), *to = from ? strstr(from, close) : NULL;
 	uint8_t bytes[32];
 	char hex[65];
-	struct sha s;
 
 	if (!to)
 		BUG("the page has no %s", open);
 	from += strlen(open);
-	sha_begin(&s, true);
-	sha_add(&s, from, (size_t)(to - from));
-	sha_end(&s, hex);
+	sha_256(from, (size_t)(to - from), hex);
 	for (size_t i = 0; i < sizeof(bytes); i++) {
 		char pair[3] = { hex[2 * i], hex[2 * i + 1] };
 		bytes[i] = (uint8_t)strtoul(pair, NULL, 16);
