@@ -2,7 +2,7 @@
 #include "base/mem.h"
 #include "eval/behaviour_parts.h"
 
-enum { CHUNK = 1024, ROWS = 1024 };
+enum { CHUNK = 256, ROWS = 1024 };
 
 static uint32_t record(void *ctx, struct graph *g, uint32_t hidden)
 {
