@@ -28,7 +28,7 @@ static uint32_t put(struct building *b, enum step_kind kind, uint32_t next, uint
 		p->cap = MAX((size_t)64, 2 * p->cap);
 		p->step = mem_grow(p->step, p->cap, sizeof(*p->step));
 	}
-	p->step[p->n] = (struct step){ kind, next, other, (uint32_t)p->n };
+	p->step[p->n] = (struct step){ kind, next, other, false, (uint32_t)p->n };
 	return (uint32_t)p->n++;
 }
 
@@ -47,6 +47,13 @@ static uint32_t set_of(struct program *p, const struct bytes *b)
 
 static uint32_t emit(struct building *b, const struct tree *t, uint32_t next);
 
+/* Of ladders in ladders the inner one is a step's. */
+static void set_rung(struct step *s, size_t of)
+{
+	s->rung = true;
+	s->rung_of = (uint32_t)of;
+}
+
 static uint32_t repeat(struct building *b, const struct tree *t, uint32_t next)
 {
 	if (t->most < 0) {
@@ -62,8 +69,8 @@ static uint32_t repeat(struct building *b, const struct tree *t, uint32_t next)
 		next = put(b, STEP_SPLIT, emit(b, t->a, next), past);
 		n = n ? n : b->p->n - first;
 		for (size_t k = began; k < b->p->n && !b->full; k++)
-			if (b->p->step[k].rung_of == k)
-				b->p->step[k].rung_of = (uint32_t)(first + (k - began) % n);
+			if (!b->p->step[k].rung)
+				set_rung(&b->p->step[k], first + (k - began) % n);
 	}
 	for (int i = 0; i < t->least && !b->full; i++)
 		next = emit(b, t->a, next);

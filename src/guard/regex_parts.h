@@ -36,6 +36,7 @@ enum step_kind { STEP_BYTE, STEP_SPLIT, STEP_ASSERT, STEP_MATCH };
 struct step {
 	enum step_kind kind;
 	uint32_t next, other;                    /* other: of a split; the set, the assertion */
+	bool rung;                               /* it is in copies that may be left out */
 	uint32_t rung_of;                        /* itself, or this step in the first of copies that may go */
 };
 
