@@ -3,8 +3,6 @@
 #include "model/quantize_model.h"
 
 #include "base/mem.h"
-#include "quant/gptq.h"
-#include "quant/quantize_matrix.h"
 
 /* --- the list --- */
 
@@ -76,7 +74,7 @@ static int pack(void *ctx, const struct export_tensor *t, int expert, const floa
 
 	if (q->before && q->before(q->ctx, t, e) < 0)
 		return -1;
-	if (q->factors && gptq_writes(t->dtype) && q->factors(q->ctx, t, expert, &m.factors, e) < 0)
+	if (q->rounding && q->rounding(q->ctx, t, expert, &m, e) < 0)
 		return -1;
 	return quantize_matrix(q->pool, &m, e);
 }

@@ -11,6 +11,7 @@
 #include "base/pool.h"
 #include "format/quantize_gguf.h"
 #include "model/export_gguf.h"
+#include "quant/quantize_matrix.h"
 
 struct quantize_model {
 	const struct quantize_how *how;
@@ -18,7 +19,7 @@ struct quantize_model {
 	struct quantize_list list;          /* list.t[i].index: of export.tensor */
 	struct pool *pool;
 	int (*before)(void *ctx, const struct export_tensor *t, struct err *e);
-	int (*factors)(void *ctx, const struct export_tensor *t, int expert, const float **out, struct err *e);
+	int (*rounding)(void *ctx, const struct export_tensor *t, int expert, struct quantize_matrix *m, struct err *e);
 	void (*keys)(void *ctx, struct gguf_meta *meta);
 	void *ctx;
 };
@@ -32,9 +33,9 @@ int quantize_model_list(struct quantize_model *q, const struct model *m, const s
                         bool as_f32, const struct quantize_how *how, struct err *e);
 /* Whether it can be written, for who will only later. */
 int quantize_model_check(struct quantize_model *q, struct err *e);
-/* q->before, or NULL: asked before each matrix, −1 ends it; q->factors, or NULL: those of the matrix by which it is
- * rounded with compensation, where its type can be (quant/gptq.h), or NULL into *out: by itself; q->keys, or NULL: puts
- * keys of the caller's. Beside and renamed. */
+/* q->before, or NULL: asked before each matrix, −1 ends it; q->rounding, or NULL: may put into m->factors those by
+ * which it is rounded with compensation, where its type can be (quant/gptq.h), or into m->scales its blocks' scales
+ * (quant/ranges.h); q->keys, or NULL: puts keys of the caller's. Beside and renamed. */
 int quantize_model_write(struct quantize_model *q, const char *path, struct pool *p, struct err *e);
 void quantize_model_release(struct quantize_model *q);
 

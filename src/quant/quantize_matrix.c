@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "quant/gptq.h"
 #include "quant/quantize.h"
+#include "quant/ranges.h"
 
 enum { NUMBERS_EACH = 1 << 14 };
 
@@ -58,7 +59,10 @@ static void rows_run(struct work *w, size_t from, size_t n, float *x)
 	}
 	if (m->factors)
 		gptq_rows(m->to, x, n, m->cols, m->factors, x + w->rows_each * m->cols, out);
-	for (size_t i = 0; i < n && !m->factors; i++)
+	for (size_t i = 0; i < n && m->scales; i++)
+		ranges_write(m->to, x + i * m->cols, m->scales + (from + i) * (m->cols / RANGE_BLOCK), m->cols,
+		             out + i * w->to_bytes);
+	for (size_t i = 0; i < n && !m->factors && !m->scales; i++)
 		quantize_row(m->to, x + i * m->cols, m->cols, m->weights, out + i * w->to_bytes);
 	for (size_t i = 0; i < n && large; i++) {
 		dtypes[m->to].to_float(out + i * w->to_bytes, x, m->cols);

@@ -13,6 +13,7 @@ struct quantize_matrix {
 	const float *weights;       /* [cols] or NULL, as quantize_row has them */
 	void *out;                  /* [rows] of `to` */
 	const float *factors;       /* [cols][cols] or NULL, as gptq_rows has them; then gptq_writes(to) */
+	const float *scales;        /* [rows][cols/32] or NULL: of the blocks (quant/ranges.h); then ranges_of(to) */
 };
 
 /* Errors: a number that is not finite, one that the type's scales cannot hold, interrupted. */

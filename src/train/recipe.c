@@ -227,8 +227,9 @@ void recipe_unused(const struct recipe *r, const struct opt_parse *p, struct buf
 		                     "there");
 	if (!(r->ema_decay > 0) && opt_given(p, "ema-weights"))
 		add_unused(sentence, "--ema-weights is of --ema-decay, which is not there");
-	if (!r->qat && (opt_given(p, "qat-start-step") || opt_given(p, "qat-imatrix")))
-		add_unused(sentence, "--qat-start-step and --qat-imatrix are of --qat, which is not there");
+	if (!r->qat && (opt_given(p, "qat-start-step") || opt_given(p, "qat-imatrix") || r->qat_range_learning))
+		add_unused(sentence, "--qat-start-step, --qat-imatrix and --qat-range-learning are of --qat, which is "
+		                     "not there");
 	if (!r->replay && opt_given(p, "replay-ratio"))
 		add_unused(sentence, "--replay-ratio is of the rows of --replay, which is not there");
 	if (!r->instruction_data && (opt_given(p, "instruction-ratio") || opt_given(p, "instruction-start")))

@@ -61,6 +61,7 @@ struct recipe {
 	const char *student_layers;                                    /* model/keep_layers.h, or NULL */
 	const char *qat, *qat_imatrix;                                 /* trainer_qat.c; or NULL */
 	int64_t qat_start_step;
+	bool qat_range_learning;                                       /* trainer_ranges.c */
 	double rank_timeout;                                           /* seconds */
 	int64_t zero_stage;                                            /* 1, 2, 3 (trainer_ranks.c, trainer_zero3.c) */
 	/* no option: of this machine, borrowed; what --memory has recomputed is chosen by it; or NULL */
@@ -263,6 +264,8 @@ struct recipe {
 	                "the first step that computes so; those before it train as usual"), \
 		OPT_STRING("qat-imatrix", s, f.qat_imatrix, NULL, "FILE", \
 	                   "which columns matter, as quantize's --imatrix"), \
+		OPT_FLAG("qat-range-learning", s, f.qat_range_learning, "false", \
+	                 "trains the scales of blocks too: of q4_0, q5_0 and iq4_nl, --method full"), \
 		OPT_GROUP("Logging elsewhere"), \
 		OPT_FLAG("tensorboard", s, f.tensorboard, "false", \
 	                 "also write the metrics as " TENSORBOARD_FILE " in the run directory"), \

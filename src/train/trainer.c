@@ -286,21 +286,35 @@ static void make_optimizer(struct trainer *t)
 	optim_init(&t->optim, optimizer_find(r->optim), &s, t->params, t->kernels, t->pool);
 }
 
-/* The objective's own parameters lie over what is trained, in one flat buffer with it. */
-static int add_own_params(struct trainer *t, struct err *e)
+enum { PARTS_MOST = 3 };
+
+/* Scales and the objective's own parameters lie over what is trained, in one flat buffer with it. */
+static int join_params(struct trainer *t, struct err *e)
 {
 	struct objective_run *o = &t->objective;
-	struct params *parts[2] = { t->params, &o->own.params };
-	size_t at[2];
+	struct overlay *over[PARTS_MOST] = { t->overlay };
+	struct params *parts[PARTS_MOST] = { t->params };
+	size_t at[PARTS_MOST], n = 1;
 
-	overlay_init(&o->own, t->model);
-	if (o->row->params(o, &o->own.params, e) < 0 || params_seal(&o->own.params, e) < 0 ||
-	    params_join(&t->joined, parts, 2, NAN, at, e) < 0)
+	if (t->qat.range)
+		over[n++] = &t->qat.ranges;
+	if (o->row->params) {
+		overlay_init(&o->own, t->model);
+		if (o->row->params(o, &o->own.params, e) < 0 || params_seal(&o->own.params, e) < 0)
+			return -1;
+		over[n++] = &o->own;
+	}
+	for (size_t k = 1; k < n; k++) {
+		parts[k] = &over[k]->params;
+		over[k]->under = over[k - 1];
+	}
+	if (n == 1)
+		return 0;
+	if (params_join(&t->joined, parts, n, NAN, at, e) < 0)
 		return -1;
-	o->own.under = t->overlay;
-	t->overlay->at = at[0];
-	o->own.at = at[1];
-	t->overlay = &o->own;
+	for (size_t k = 0; k < n; k++)
+		over[k]->at = at[k];
+	t->overlay = over[n - 1];
 	t->params = &t->joined;
 	return 0;
 }
@@ -396,7 +410,7 @@ static int join_objective(struct trainer *t, struct err *e)
 {
 	struct objective_run *o = &t->objective;
 
-	if (o->row->params && add_own_params(t, e) < 0)
+	if (join_params(t, e) < 0)
 		return -1;
 	o->overlay = t->overlay;
 	o->forest = &t->forest;
@@ -716,6 +730,7 @@ static int update(struct trainer *t, float *gradient, struct step_metrics *m, st
 	struct optim *o = &t->optim;
 	double begin = clock_seconds();
 
+	ranges_follow(t, gradient);
 	m->loss += penalty_add(t, gradient, t->sums.weight) + add_term(t, gradient);
 	optim_square(o, gradient);
 	if (share_norm(t, e) < 0)

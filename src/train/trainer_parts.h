@@ -200,6 +200,9 @@ struct qat {
 	float **stored, *rows;             /* [n_weights] in it, NULL: as they are; the rows */
 	size_t numbers, widest;
 	bool made, on;                     /* stored has numbers; they have been through the file's form */
+	/* trainer_ranges.c: of --qat-range-learning */
+	struct overlay ranges;             /* its params are the scales, over what is trained */
+	int *range;                        /* [n_weights] which of them; −1: none; NULL: not asked for */
 };
 
 /* A step while it is computed. */
@@ -502,6 +505,12 @@ int qat_begin(struct trainer *t, struct err *e);
 void qat_follow(struct trainer *t, long done);
 void qat_latent(struct trainer *t, int i, float *out);
 int qat_seconds(const struct trainer *t, double *seconds, struct err *e);
+/* trainer_ranges.c: once types are known; scales of weight i, or NULL; of the weights of the start (of_file: as the
+ * model's file has them, where it is of the type) or of what is trained now; before a step's gradient is clipped. */
+int ranges_open(struct trainer *t, struct err *e);
+float *ranges_at(const struct trainer *t, int i);
+void ranges_begin(struct trainer *t, bool of_file);
+void ranges_follow(struct trainer *t, float *gradient);
 int qat_save(struct trainer *t, const char *dir, struct err *e);
 void qat_release(struct trainer *t);
 double penalty_reserve(const struct trainer *t, struct batch_cap *cap);

@@ -12,7 +12,7 @@
  * rounded to that, and a norm of which files hold another number (Gemma's) goes through that.
  *
  * Before step --qat-start-step, Q is W. Scales are no parameters: the encoder takes them from the numbers of a block,
- * so they learn with those. */
+ * so they learn with those; unless --qat-range-learning makes them some (trainer_ranges.c). */
 #include <string.h>
 
 #include "base/io.h"
@@ -22,6 +22,7 @@
 #include "model/resident.h"
 #include "model/weights.h"
 #include "quant/quantize.h"
+#include "quant/ranges.h"
 #include "train/run_dir.h"
 #include "train/trainer_parts.h"
 
@@ -86,6 +87,17 @@ static int check_adapter(struct trainer *t, struct err *e)
 	return 0;
 }
 
+/* Blocks are written with the scales that were learnt. */
+static int put_scales(void *ctx, const struct export_tensor *x, int expert, struct quantize_matrix *m, struct err *e)
+{
+	const struct trainer *t = ctx;
+	(void)e;
+
+	if (x->weight >= 0 && (size_t)x->weight < t->model->n_weights)
+		m->scales = ranges_at(t, x->weight + expert);
+	return 0;
+}
+
 static void put_keys(void *ctx, struct gguf_meta *meta)
 {
 	sentence_put_gguf(((const struct trainer *)ctx)->model, meta);
@@ -107,6 +119,7 @@ static int list_tensors(struct trainer *t, struct err *e)
 		return err_prefix(e, "--qat %s", t->recipe.qat);
 	q->listed = true;
 	q->file.keys = put_keys;
+	q->file.rounding = put_scales;
 	q->file.ctx = t;
 	return quantize_model_check(&q->file, e) < 0 ? err_prefix(e, "--qat %s", t->recipe.qat) : 0;
 }
@@ -182,13 +195,15 @@ int qat_open(struct trainer *t, struct err *e)
 	if ((t->has_adapter && check_adapter(t, e) < 0) || list_tensors(t, e) < 0)
 		return -1;
 	place(t);
-	return reserve(t, e);
+	return reserve(t, e) < 0 ? -1 : ranges_open(t, e);
 }
 
 void qat_release(struct trainer *t)
 {
 	struct qat *q = &t->qat;
 
+	if (q->range)
+		overlay_release(&q->ranges);
 	if (q->memory)
 		mem_unmap(q->memory, qat_bytes(t));
 	if (q->listed)
@@ -237,7 +252,7 @@ static bool all_finite(const float *x, size_t n)
 }
 
 /* To the file's form and back. Threads keep denormals while they encode, as quantize's do; decode as forwards do. */
-static void through_file(const struct rows_work *w, float *x, uint8_t *packed)
+static void through_file(const struct rows_work *w, float *x, const float *scale, uint8_t *packed)
 {
 	const struct qat *q = &w->t->qat;
 	enum dtype to = q->to[w->weight];
@@ -250,6 +265,10 @@ static void through_file(const struct rows_work *w, float *x, uint8_t *packed)
 	}
 	if (!all_finite(x, w->cols)) /* the loss will say so */
 		return;
+	if (scale) {
+		ranges_round(to, x, scale, w->cols, x);
+		return;
+	}
 	float_keep_denormals();
 	quantize_row(to, x, w->cols, q->columns[w->weight], packed);
 	float_restore(state);
@@ -261,12 +280,13 @@ static void rows_run(void *ctx, size_t item, int thread)
 	const struct rows_work *w = ctx;
 	uint8_t *packed = (uint8_t *)(w->t->qat.rows + (size_t)thread * 2 * w->t->qat.widest);
 	size_t end = MIN(w->rows, (item + 1) * w->each);
+	const float *scale = ranges_at(w->t, w->weight);
 
 	for (size_t i = item * w->each; i < end; i++) {
 		float *x = w->out + i * w->cols;
 		latent_row(w, i, x);
 		if (w->blocks)
-			through_file(w, x, packed);
+			through_file(w, x, scale ? scale + i * (w->cols / RANGE_BLOCK) : NULL, packed);
 	}
 }
 
@@ -308,6 +328,8 @@ void qat_follow(struct trainer *t, long done)
 
 	if (!q->overlay)
 		return;
+	if (q->range && done + 1 == MAX(t->recipe.qat_start_step, 1))
+		ranges_begin(t, done == 0);
 	for (size_t i = 0; i < t->model->n_weights; i++) {
 		if (!q->stored[i] || (!is_moved(t, (int)i) && q->made && q->on == on))
 			continue;
@@ -390,6 +412,9 @@ int qat_check(const struct recipe *r, struct err *e)
 	if (dtypes[mixture->dtype].block == 1)
 		return err_set(e, "--qat %s: that rounds no number to blocks; q4_0, q4_k, q8_0 and mxfp4 do, as all "
 		                  "that kungfu quantize writes", r->qat);
+	if (method_adapter(r->method) && r->qat_range_learning)
+		return err_set(e, "--qat-range-learning is of --method full: with %s there is no gradient of the "
+		                  "numbers that are rounded", r->method);
 	if (method_adapter(r->method) && strcmp(r->method, "lora") != 0)
 		return err_set(e, "--qat is of --method full and lora, not %s", r->method);
 	if (with)

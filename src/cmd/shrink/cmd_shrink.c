@@ -7,7 +7,8 @@
  *               (eval/moments.h, quant/gptq.h)
  *     learn     numbers trained so that what is rounded says what the source says: KL(source ‖ file) of every next
  *               token, no labels, by `tune --objective distill --qat TYPE` with the source as its own teacher; begins
- *               as imatrix
+ *               as the nearest of the others, and learns its scales, where a type's blocks have one (quant/ranges.h),
+ *               else as imatrix
  *
  * With --goal the climbing ends at the first rung of the first type that meets it; types are tried from the one whose
  * file is smallest, so that is the smallest file. A goal is met when the end of the 95 % interval that is farther off

@@ -99,9 +99,10 @@ int shrink_imatrix(struct shrinking *s, struct err *e);
 int shrink_learn(struct shrinking *s, struct step *x, struct err *e);
 int32_t shrink_longest(const struct set *x);                 /* tokens */
 size_t shrink_moments_bytes(const struct shrinking *s);      /* that gptq's sums may take at a time */
-/* What learning is: a recipe of tune's; p owns what it points to. */
-int shrink_recipe(struct shrinking *s, const char *type, const char *dir, struct recipe *r, struct opt_parse *p,
-                  struct err *e);
+/* What learning is: a recipe of tune's; p owns what it points to. from: the file that it begins as, where scales are
+ * learnt, or NULL: the source. */
+int shrink_recipe(struct shrinking *s, const char *type, const char *from, const char *dir, struct recipe *r,
+                  struct opt_parse *p, struct err *e);
 /* shrink_plan.c: before texts are drawn: those that are to be are stood in for. As planned() has it. */
 int shrink_plan(struct shrinking *s, struct err *e);
 

@@ -139,7 +139,7 @@ static int plan_learning(struct planning *p, size_t type, struct err *e)
 	struct opt_parse options = { 0 };
 	struct recipe r;
 
-	int status = shrink_recipe(s, s->types[type], dir, &r, &options, e);
+	int status = shrink_recipe(s, s->types[type], NULL, dir, &r, &options, e);
 	r.speeds = &speeds;
 	const struct log_sink *lent = log_lend(&log_nothing);
 	if (status == 0)

@@ -9,6 +9,8 @@
 #include "cmd/metering.h"
 #include "cmd/trial.h"
 #include "infer/sentence.h"
+#include "quant/gptq.h"
+#include "quant/ranges.h"
 
 #define MOMENTS_BYTES ((size_t)1 << 30) /* of what matrices are multiplied with, at a time */
 
@@ -91,19 +93,18 @@ static int gather(struct shrinking *s, int layer, struct err *e)
 	return 0;
 }
 
-static int factors(void *ctx, const struct export_tensor *t, int expert, const float **out, struct err *e)
+static int factors(void *ctx, const struct export_tensor *t, int expert, struct quantize_matrix *to, struct err *e)
 {
 	struct shrinking *s = ctx;
 	const struct model *m = &s->source.model;
 	int layer = (size_t)t->weight < m->n_weights ? m->weights[t->weight].layer : -1;
 
-	*out = NULL;
-	if (layer < 0)
+	if (layer < 0 || !gptq_writes(to->to))
 		return 0;
 	if ((layer < s->moments.first || layer >= s->moments.end) && gather(s, layer, e) < 0)
 		return -1;
-	*out = moments_factors(&s->moments, s->app->pool, t->weight, expert, e);
-	return *out || s->moments.of[t->weight] < 0 ? 0 : -1;
+	to->factors = moments_factors(&s->moments, s->app->pool, t->weight, expert, e);
+	return to->factors || s->moments.of[t->weight] < 0 ? 0 : -1;
 }
 
 int shrink_list(struct shrinking *s, const char *type, bool weighted, struct shrink_list *l, struct err *e)
@@ -134,7 +135,7 @@ int shrink_quantize(struct shrinking *s, const char *type, enum rung rung, const
 	if (shrink_list(s, type, rung != RUNG_ROUND, &l, e) < 0)
 		return -1;
 	l.q.before = before_matrix;
-	l.q.factors = rung == RUNG_GPTQ ? factors : NULL;
+	l.q.rounding = rung == RUNG_GPTQ ? factors : NULL;
 	l.q.keys = put_keys;
 	l.q.ctx = s;
 	*bytes = l.q.list.bytes_to;
@@ -158,13 +159,24 @@ static int set(struct opt_parse *p, const char *name, const char *value, struct 
 	return opt_assign(p, name, value, e) < 0 ? err_prefix(e, "--%s", name) : 0;
 }
 
+/* Whether the type's scales are learnt, so that training may begin as any file of it is. */
+static bool learns_ranges(const char *type)
+{
+	struct err ignored;
+	const struct quant_mix *m = quant_mix_find(type, &ignored);
+
+	return m && ranges_of(m->dtype);
+}
+
 /* The rest is what tune has. */
-int shrink_recipe(struct shrinking *s, const char *type, const char *dir, struct recipe *r, struct opt_parse *p,
-                  struct err *e)
+int shrink_recipe(struct shrinking *s, const char *type, const char *from, const char *dir, struct recipe *r,
+                  struct opt_parse *p, struct err *e)
 {
 	const struct shrink *o = s->o;
+	bool ranges = learns_ranges(type);
 	const char *const given[][2] = {
-		{ "model", s->model }, { "teacher", s->model }, { "data", o->data ? o->data : s->texts },
+		{ "model", ranges && from ? from : s->model }, { "teacher", s->model },
+		{ "data", o->data ? o->data : s->texts }, { "qat-range-learning", ranges ? "true" : "false" },
 		{ "out", dir }, { "method", "full" }, { "objective", "distill" }, { "beta", "0" }, { "qat", type },
 		{ "qat-imatrix", s->imatrix }, { "forgetting", "false" }, { "lr-scheduler-type", "cosine" },
 	};
@@ -187,6 +199,19 @@ int shrink_recipe(struct shrinking *s, const char *type, const char *dir, struct
 	return 0;
 }
 
+/* The file nearest to the source among those of the type that were only rounded. */
+static const char *nearest_file(const struct shrinking *s, const char *type)
+{
+	const struct step *best = NULL;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct step *x = &s->steps[i];
+		if (x->rung < RUNG_LEARN && !strcmp(x->type, type) && (!best || x->a.kl.mean < best->a.kl.mean))
+			best = x;
+	}
+	return best ? best->path : NULL;
+}
+
 /* The run, in a folder of its own, where its file is. */
 int shrink_learn(struct shrinking *s, struct step *x, struct err *e)
 {
@@ -195,7 +220,7 @@ int shrink_learn(struct shrinking *s, struct step *x, struct err *e)
 	struct opt_parse p = { 0 };
 	struct recipe r;
 
-	int status = shrink_recipe(s, x->type, dir, &r, &p, e);
+	int status = shrink_recipe(s, x->type, nearest_file(s, x->type), dir, &r, &p, e);
 	struct trial_options t = { .recipe = &r, .folder = TRIAL_EITHER, .part = "shrink", .log = &log_nothing,
 		                   .progress = show_training, .ctx = s };
 	if (status == 0)
