@@ -4,7 +4,11 @@
  *
  * They are large, cols² numbers each, so they are taken for as many layers at a time as fit a limit, each such group
  * by a pass of the texts of its own. Sums are f32, in one order whatever the threads; of a symmetric matrix the upper
- * half is there. Documents go through whole, one after the other. */
+ * half is there. Documents go through whole, one after the other.
+ *
+ * They are of the source's own rows. Tried too: rows that come through the file's layers before, and making up for what
+ * those err (Li et al. 2025, GPTAQ). Of SmolLM2 at Q4_0, by 4,096 tokens, rows behind the fourth layer of texts that
+ * nothing was made by were off by 3.6e-3 of their squares, by 3.8e-3 and by 5.5e-3. */
 #ifndef EVAL_MOMENTS_H
 #define EVAL_MOMENTS_H
 
