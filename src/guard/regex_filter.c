@@ -181,7 +181,7 @@ struct regex_filter *regex_filter_new(const struct need *need, size_t n)
 	sort_states(f);
 	for (int c = 0; c < 256; c++)
 		for (int k = 0; k < NEED_KINDS; k++)
-			f->kind[c][k] = need_is_kind(k, (uint8_t)c) ? -1 : 0;
+			f->kind[c][k] = need_kinds[c] >> k & 1 ? -1 : 0;
 	f->told = mem_array(f->n_states, sizeof(*f->told));
 	return f;
 }

@@ -127,14 +127,21 @@ static const struct strings *best_list(const struct part *p)
 
 /* --- kinds --- */
 
-bool need_is_kind(int k, uint8_t c)
-{
-	static const char *const more[NEED_KINDS] = { "", "", "", "+/=_-", "+/=_-.", " .-()+", ":.-", "" };
-	bool digit = c >= '0' && c <= '9', letter = (c | 32) >= 'a' && (c | 32) <= 'z', hex = letter && (c | 32) <= 'f';
-	bool letters[NEED_KINDS] = { false, hex, letter, letter, letter, false, hex, letter && c < 'a' };
+enum { HEX = 1 << 1, WORD = 1 << 2, KEY = 1 << 3, DOTTED = 1 << 4, PHONE = 1 << 5, MACHINE = 1 << 6, CAPITAL = 1 << 7 };
 
-	return digit || letters[k] || (c && strchr(more[k], c));
-}
+const uint8_t need_kinds[256] = {
+	['0' ... '9'] = 0xFF,
+	['a' ... 'f'] = HEX | WORD | KEY | DOTTED | MACHINE,
+	['g' ... 'z'] = WORD | KEY | DOTTED,
+	['A' ... 'F'] = HEX | WORD | KEY | DOTTED | MACHINE | CAPITAL,
+	['G' ... 'Z'] = WORD | KEY | DOTTED | CAPITAL,
+	['+'] = KEY | DOTTED | PHONE,
+	['-'] = KEY | DOTTED | PHONE | MACHINE,
+	['/'] = KEY | DOTTED, ['='] = KEY | DOTTED, ['_'] = KEY | DOTTED,
+	['.'] = DOTTED | PHONE | MACHINE,
+	[' '] = PHONE, ['('] = PHONE, [')'] = PHONE,
+	[':'] = MACHINE,
+};
 
 static struct runs runs_row(const struct runs *a, const struct runs *b)
 {
@@ -176,16 +183,13 @@ static struct part of_byte(struct arena *mem, const struct tree *t)
 {
 	struct part p = { .all = { arena_array(mem, CHARACTERS, sizeof(char *)), 0 } };
 	bool few = true;
+	uint8_t kinds = 0xFF;
 
-	for (int k = 0; k < NEED_KINDS; k++)
-		p.runs[k] = (struct runs){ 1, 1, 1, 1, true };
 	for (int c = 0; c < 256; c++) {
 		char s[2] = { (char)need_small((uint8_t)c), 0 };
 		if (!bytes_has(&t->bytes, (uint8_t)c))
 			continue;
-		for (int k = 0; k < NEED_KINDS; k++)
-			if (!need_is_kind(k, (uint8_t)c))
-				p.runs[k] = (struct runs){ 0 };
+		kinds &= need_kinds[c];
 		if (few && c && has_string(&p.all, s))
 			continue;
 		few = few && c && p.all.n < CHARACTERS;
@@ -193,6 +197,9 @@ static struct part of_byte(struct arena *mem, const struct tree *t)
 			p.all.s[p.all.n++] = arena_strdup(mem, s);
 	}
 	p.exact = few; /* no byte at all: no text */
+	for (int k = 0; k < NEED_KINDS; k++)
+		if (kinds >> k & 1)
+			p.runs[k] = (struct runs){ 1, 1, 1, 1, true };
 	return p;
 }
 
