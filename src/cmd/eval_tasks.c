@@ -366,17 +366,27 @@ static int show_groups(const struct eval_running *r, struct err *e)
 	return 0;
 }
 
+/* A suite's measures are good or bad by what was asked. */
+static void show_head(const struct exam_scores *s, bool suite)
+{
+	const struct exam *t = s->asked->task;
+
+	app_print("%s: %zu rows", t->name, s->asked->n_docs);
+	if (!suite)
+		app_print(", %d examples", t->num_fewshot);
+	for (size_t i = 0; i < t->n_metrics && suite; i++)
+		app_print("%s %s %s", i ? "," : "; good is", t->metric[i].higher_is_better ? "more" : "less",
+		          t->metric[i].name);
+	app_print("\n");
+}
+
 static int show(const struct eval_running *r, const char *dir, struct err *e)
 {
 	char time[32], gas[400];
 
 	for (size_t i = 0; i < r->n_scored; i++) {
 		const struct exam_scores *s = &r->scores[i];
-		if (r->suite.o)
-			app_print("%s: %zu rows\n", s->asked->task->name, s->asked->n_docs);
-		else
-			app_print("%s: %zu rows, %d examples\n", s->asked->task->name, s->asked->n_docs,
-			          s->asked->task->num_fewshot);
+		show_head(s, r->suite.o != NULL);
 		for (size_t k = 0; k < s->n; k++)
 			show_score(&s->items[k]);
 	}
