@@ -1,7 +1,7 @@
 /* regex: programs run as automata that are made as they are needed.
  *
  * A state is the steps to go on at and what kind of character stands behind; a move looks at the next character, so
- * that assertions know both sides, and tells which expressions end before it. A state's moves are computed once and
+ * that assertions know both sides, and tells whether a match ends before it. A state's moves are computed once and
  * kept; when more than STATES are kept, all are forgotten.
  *
  * Of a set those expressions alone are looked for that a text has what they need for (regex_filter.h), each by itself:
@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "guard/regex_filter.h"
 
-enum { STATES = 8192, STATES_FIRST = 32, NUMBERS_MOST = 1 << 22, SLOTS = 4 };
+enum { STATES = 8192, STATES_FIRST = 32, NUMBERS_MOST = 1 << 22, SLOTS = 4 /* a state */ };
 enum kind { KIND_NONE, KIND_WORD, KIND_OTHER, KIND_LINE };
 
 #define NO_MOVE 0xFFFF

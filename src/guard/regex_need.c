@@ -186,7 +186,7 @@ static struct part of_byte(struct arena *mem, const struct tree *t)
 	uint8_t kinds = 0xFF;
 
 	for (int c = 0; c < 256; c++) {
-		char s[2] = { (char)need_small((uint8_t)c), 0 };
+		char s[2] = { (char)(c >= 'A' && c <= 'Z' ? c | 32 : c), 0 };
 		if (!bytes_has(&t->bytes, (uint8_t)c))
 			continue;
 		kinds &= need_kinds[c];

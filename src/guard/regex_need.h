@@ -24,6 +24,5 @@ void regex_need(struct need *n, struct arena *mem, const struct tree *t);
 /* Of each byte the kinds that it is of, a bit each: digits alone, with a to f, with letters, with these and what keys
  * are written in (and with the dot), with what telephones and addresses of machines are written in, with capitals. */
 extern const uint8_t need_kinds[256];
-static inline uint8_t need_small(uint8_t c) { return c >= 'A' && c <= 'Z' ? c | 32 : c; }
 
 #endif
