@@ -201,7 +201,7 @@ static void show(const struct app *app, const char *metric, const char *filter, 
 	          named ? filter : "", c->a, c->b, c->difference,
 	          c->clusters < c->n ? c->clustered : c->stderr_, c->low, c->high);
 	if (c->hits)
-		app_print("    right in A alone %zu, in B alone %zu: McNemar p = %.4f\n", c->only_a, c->only_b,
+		app_print("    1 in A alone %zu, in B alone %zu: McNemar p = %.4f\n", c->only_a, c->only_b,
 		          c->mcnemar);
 	if (c->decided)
 		app_print("    decided after %zu of %zu rows\n", c->decided, c->n);
