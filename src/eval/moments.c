@@ -47,6 +47,7 @@ static void see(void *ctx, struct pool *p, const struct watched *w)
 			continue;
 		for (size_t from = 0; from < m->cols; from += each)
 			g[n++] = strip_of(m, w, part, from, MIN(each, m->cols - from));
+		m->seen[part] += g[0].term[0].k;
 		gemm_run_all(on->s->pass.pass.device->kernels, p, g, n, on->s->scratch);
 	}
 }
@@ -73,6 +74,8 @@ static int item_of(struct moments *s, const struct graph *g, int w, uint32_t x, 
 	*fresh = true;
 	m.factored = arena_array(&s->mem, parts, sizeof(bool));
 	memset(m.factored, 0, parts);
+	m.seen = arena_array(&s->mem, parts, sizeof(*m.seen));
+	memset(m.seen, 0, parts * sizeof(*m.seen));
 	s->bytes += bytes_of(&m);
 	s->items[s->n] = m;
 	return s->of[w] = (int)s->n++;
@@ -180,7 +183,7 @@ const float *moments_factors(struct moments *s, struct pool *p, int w, int exper
 	if (!m)
 		return NULL;
 	float *h = m->sum + (size_t)expert * m->cols * m->cols;
-	if (!m->factored[expert] && gptq_factor(p, h, m->cols, e) < 0)
+	if (!m->factored[expert] && gptq_factor(p, h, m->cols, m->seen[expert], e) < 0)
 		return NULL;
 	m->factored[expert] = true;
 	return h;

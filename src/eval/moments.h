@@ -19,6 +19,7 @@ struct moment {
 	uint32_t x;                 /* the tape's tensor that it is of */
 	size_t cols, parts;         /* [parts][cols][cols]; parts: experts, else 1 */
 	float *sum;
+	size_t *seen;               /* [parts] rows that are in it */
 	bool *factored;             /* [parts] by moments_factors */
 };
 

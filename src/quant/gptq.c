@@ -62,7 +62,9 @@ static bool factor(struct pool *p, struct factoring *f)
 	return true;
 }
 
-int gptq_factor(struct pool *p, float *h, size_t n, struct err *e)
+double gptq_damp(size_t n, size_t rows) { return MAX(0.01, (double)n / (double)MAX(rows, (size_t)1)); }
+
+int gptq_factor(struct pool *p, float *h, size_t n, size_t rows, struct err *e)
 {
 	struct factoring f = { .n = n, .a = mem_array(n * n, sizeof(double)), .panel = mem_array(COLUMNS * n, 8) };
 	double mean = 0;
@@ -72,7 +74,7 @@ int gptq_factor(struct pool *p, float *h, size_t n, struct err *e)
 	for (size_t i = 0; i < n; i++) {
 		for (size_t k = i; k < n; k++)
 			f.a[i * n + k] = (double)h[i * n + k];
-		f.a[i * n + i] += mean > 0 ? 0.01 * mean : 1;
+		f.a[i * n + i] += mean > 0 ? gptq_damp(n, rows) * mean : 1;
 	}
 	bool all = factor(p, &f);
 	for (size_t i = 0; i < n && all; i++)

@@ -15,9 +15,13 @@
 #include "base/pool.h"
 #include "tensor/dtype.h"
 
-/* h [n][n], symmetric, of which the upper half is read, becomes U above its diagonal and D on it. First 1 % of the
- * mean of its diagonal is added there, which keeps what was seen little of from being trusted. −1: interrupted. */
-int gptq_factor(struct pool *p, float *h, size_t n, struct err *e);
+/* h [n][n], symmetric, of which the upper half is read, becomes U above its diagonal and D on it. First is added there
+ * a share of its mean: columns to rows that h is the sum of, 0.01 (percdamp) at least, which keeps what few rows have
+ * shown from being trusted. Behind the first three blocks of SmolLM2 at Q4_0, rows of texts that nothing was made by
+ * err 6, 2 and 30 % less with 0.11 than with 0.01 where they were made by 16,384 rows, behind the first 20 % and more
+ * by 4,096; of a small model of 192 columns, by 10,000 rows, 0.1 is worse. −1: interrupted. */
+int gptq_factor(struct pool *p, float *h, size_t n, size_t rows, struct err *e);
+double gptq_damp(size_t n, size_t rows);    /* that share */
 
 /* Whether such rows may be of that type. */
 bool gptq_writes(enum dtype t);

@@ -92,7 +92,7 @@ static void test_factors(struct test *t, size_t n)
 	test_case(t, "%zu columns: factors are the matrix again", n);
 	make_moments(h, n);
 	memcpy(u, h, n * n * sizeof(*h));
-	CHECK(t, gptq_factor(pool, u, n, &e) == 0);
+	CHECK(t, gptq_factor(pool, u, n, SEEN, &e) == 0);
 	for (size_t i = 0; i < n; i++)
 		mean += (double)h[i * n + i] / (double)n;
 	for (size_t i = 0; i < n; i++)
@@ -101,7 +101,7 @@ static void test_factors(struct test *t, size_t n)
 			for (size_t j = k; j < n; j++)
 				sum += (j == i ? 1 : (double)u[i * n + j]) * (double)u[j * n + j] *
 				       (j == k ? 1 : (double)u[k * n + j]);
-			most = fmax(most, fabs(sum - (double)h[i * n + k] - (i == k ? 0.01 * mean : 0)));
+			most = fmax(most, fabs(sum - (double)h[i * n + k] - (i == k ? gptq_damp(n, SEEN) * mean : 0)));
 		}
 	CHECK_MSG(t, most < 1e-4 * mean, "off by %g of %g", most, mean);
 	pool_free(pool);
@@ -166,12 +166,14 @@ void test_gptq(struct test *t)
 	struct err e = ERR_INIT;
 	int types = 0;
 
+	test_case(t, "what is added to the diagonal: columns to rows, or a hundredth");
+	CHECK(t, gptq_damp(512, 2048) == 0.25 && gptq_damp(10, 10000) == 0.01);
 	test_factors(t, 20);
 	test_factors(t, 100);
 	fill(x, ROWS * COLS, 2);
 	make_moments(h, COLS);
 	memcpy(factors, h, COLS * COLS * sizeof(*h));
-	CHECK(t, gptq_factor(pool, factors, COLS, &e) == 0);
+	CHECK(t, gptq_factor(pool, factors, COLS, 100 * COLS, &e) == 0);
 	for (int d = 0; d < DTYPE_COUNT; d++)
 		if (gptq_writes((enum dtype)d)) {
 			test_codes(t, (enum dtype)d);

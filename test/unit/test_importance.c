@@ -180,6 +180,8 @@ static void check_diagonal(struct test *t, const struct moments *m, size_t w, co
 	const struct moment *h = m->of[w] < 0 ? NULL : &m->items[m->of[w]];
 
 	CHECK_MSG(t, h && h->cols == x->cols && h->parts == x->parts, "%s", x->name);
+	for (size_t i = 0; h && i < x->parts; i++)
+		CHECK_MSG(t, (double)h->seen[i] == (double)x->count[i], "%s: %zu rows", x->name, h->seen[i]);
 	for (size_t i = 0; h && i < x->parts * x->cols; i++) {
 		double got = (double)h->sum[i * h->cols + i % h->cols], want = x->sum[i];
 		CHECK_MSG(t, fabs(got - want) <= 2e-5 * want + 1e-9, "%s %zu: %g, wanted %g", x->name, i, got, want);

@@ -97,7 +97,7 @@ static int time_factor(struct planning *p, double *cubic, struct err *e)
 
 	for (size_t i = 0; i < FACTORED; i++)
 		h[i * FACTORED + i] = 1;
-	int status = gptq_factor(p->s->app->pool, h, FACTORED, e);
+	int status = gptq_factor(p->s->app->pool, h, FACTORED, FACTORED, e);
 	*cubic = (clock_seconds() - begin) / ((double)FACTORED * FACTORED * FACTORED);
 	mem_free(h);
 	return status;
