@@ -176,17 +176,23 @@ static void follow_all(struct machine *m)
 		follow(m, m->found[m->todo[--m->n_todo]]);
 }
 
+static bool is_only(const struct machine *m, size_t i) { return m->w->node[m->found[i].node].only; }
+
 /* All that is reached; where some of it came to an EDGE_ONLY, what is reached from there alone. */
 static void reach(struct machine *m)
 {
-	size_t n = 0;
+	size_t first = 0, n;
 
 	follow_all(m);
-	for (size_t i = 0; i < m->n_found && n < GRAMMAR_WAYS; i++)
-		if (m->w->node[m->found[i].node].only)
-			m->kept[n++] = m->found[i];
-	if (!n)
+	while (first < m->n_found && !is_only(m, first))
+		first++;
+	if (first == m->n_found)
 		return;
+	m->n_kept = 0;
+	for (size_t i = first; i < m->n_found && m->n_kept < GRAMMAR_WAYS; i++)
+		if (is_only(m, i))
+			keep(m, m->found[i]);
+	n = m->n_kept;
 	begin(m);
 	for (size_t i = 0; i < n; i++) /* before any is followed, which takes their place */
 		find(m, m->kept[i].node, m->kept[i].frame);

@@ -32,6 +32,9 @@ struct row {
 	const char *kind, *grammar, *in[TEXTS], *out[TEXTS];
 };
 
+/* more than what a machine has room for at first */
+#define TWENTY(x) x x x x x x x x x x x x x x x x x x x x
+
 static const struct row rows[] = {
 	{ "gbnf",
 	  "root ::= \"a\" b* | [x-z]{2,3} # c\nb ::= \"b\" | (\"c\"\n \"d\")\n",
@@ -45,6 +48,11 @@ static const struct row rows[] = {
 	  "root ::= [a-z]* | \"if\" ! \" \" x\nx ::= \"(\" ! x? \")\" | .",
 	  { "i", "of", "if (())", "if x" },
 	  { "if", "ifs", "if )x" } },
+	{ "gbnf", "root ::= " TWENTY("! ! ! ! ! ") "\"a\" | \"b\"", { "a" }, { "b", "" } },
+	{ "gbnf",
+	  "root ::= \"a\" | " TWENTY("\"b\" [ac] | \"b\" \"d\"? \"e\" | ") "\"c\"",
+	  { "a", "ba", "be" },
+	  { "b", "d" } },
 	{ "regex", "a|b{2,3}?c+", { "a", "bbc", "bbbcc" }, { "bc", "ab", "" } },
 	{ "regex",
 	  "^(?:\\d{3}-)?(?P<x>[\\w.]+)@\\x41\\u{1F600}$",
