@@ -20,7 +20,9 @@
  *
  * Where an item has so few rows that packing a panel costs more than multiplying it (dA = duᵀ·x of LoRA), B's rows
  * are read in place, a few at a time and in long runs. So are those of a parted term, of which each row of A has its
- * own: neighbours that have the same go together. */
+ * own: neighbours that have the same go together.
+ *
+ * Terms by parts (gemm_parts.c) add to the same sums, in items of their own size. */
 #include "kernel/gemm.h"
 
 #include <math.h>
@@ -28,9 +30,10 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "quant/panels.h"
+#include "kernel/gemm_block.h"
+#include "kernel/parts.h"
 
-enum { ROWS = 272, COLUMNS = 256, STRIPS_LEAST = 4, PACKING = 16 };
+enum { ROWS = 272, COLUMNS = 256, STRIPS_LEAST = 4, PACKING = 16, PACKING_PARTS = 32 };
 /* the same where A is packed */
 enum { ROWS_PACKED = 384, PACKING_PACKED = 40 };
 /* largest slice of K, also where A is transposed, is packed, is few rows; slices begin at runs of blocks */
@@ -38,9 +41,10 @@ enum { SLICE = GEMM_SLICE, SLICE_ACROSS = 256, SLICE_PACKED = 192, SLICE_SKINNY 
 enum { SKINNY_STRIPS = 2, LINE = 16 /* floats a cache line */, FAR = 256 /* floats */, PACKED_RUN = 8 };
 enum { MR_AVX2 = 6, MR_AVX512 = 14 }; /* whole strips of so many are copied as one */
 
-#define PACKED_SIZE ((size_t)SLICE_PACKED * (ROWS_PACKED + KERNEL_MR_MAX)) /* floats: A's slice */
 
 struct cut {
+	size_t mr;                    /* rows of a strip */
+	bool parts;
 	size_t strips, panels;        /* of the whole C */
 	size_t row_items, column_items;
 };
@@ -55,21 +59,32 @@ struct work {
 	struct gemm other;            /* then g */
 };
 
-/* One item: its part of C and where its sums grow. */
-struct block {
-	size_t i0, m, j0, n;
-	float *sum;
-	size_t ld;
-	float *panel, *packed;
-	bool started;                 /* the sums hold something */
-};
-
 /* A's slice: row i, which begins a strip, at a + i·next; then as a tile has it. */
 struct left {
 	const float *a;
 	size_t next, row, col;
 	bool strips;                  /* packed so, each of mr rows */
 };
+
+/* Floats of scratch: A's slice, a panel, and sums. */
+static size_t packed_room(const struct kernels *k)
+{
+	size_t room = (size_t)SLICE_PACKED * (ROWS_PACKED + KERNEL_MR_MAX);
+
+	return k->parts ? MAX(room, gemm_parts_room()) : room;
+}
+
+static size_t panel_room(const struct kernels *k)
+{
+	size_t room = (size_t)SLICE * (size_t)k->nr;
+
+	return k->parts ? MAX(room, gemm_parts_panel_room()) : room;
+}
+
+static size_t sums_room(const struct kernels *k)
+{
+	return k->parts ? (size_t)PARTED_ROWS * PARTED_COLUMNS : (size_t)(ROWS + KERNEL_MR_MAX) * COLUMNS;
+}
 
 static size_t ceil_div(size_t a, size_t b)
 {
@@ -88,22 +103,34 @@ static size_t rounds(size_t items, size_t threads)
 /* The largest item, what packing costs in rows of product, threads as for rounds. */
 struct limits {
 	size_t rows, columns, packing, threads;
+	bool parts;                   /* products by parts */
 };
+
+static size_t strip_of(const struct kernels *k, struct limits l)
+{
+	return l.parts ? 2 * PARTS_ROWS : (size_t)k->mr;
+}
+
+static struct limits parts_limits(size_t threads)
+{
+	return (struct limits){ PARTED_ROWS, PARTED_COLUMNS, PACKING_PARTS, threads, true };
+}
 
 /* The fewest and most even items that threads can share. Each item packs its panels anew and reads its rows anew, as
  * dear as PACKING rows or columns of product (rows of one strip are near anyway). The candidates are whole numbers of
  * strips and of panels an item. */
 static struct cut cut_by(const struct kernels *k, size_t m, size_t n, struct limits l)
 {
-	size_t mr = (size_t)k->mr, nr = (size_t)k->nr, best = SIZE_MAX;
-	struct cut c = { .strips = ceil_div(m, mr), .panels = ceil_div(n, nr) };
-	size_t again = c.strips > 1 ? PACKING : 0;
+	size_t mr = strip_of(k, l), nr = (size_t)k->nr, best = SIZE_MAX;
+	struct cut c = { .mr = mr, .parts = l.parts, .strips = ceil_div(m, mr), .panels = ceil_div(n, nr) };
+	size_t again = l.parts ? l.packing : c.strips > 1 ? PACKING : 0;
+	size_t room = l.parts ? (size_t)PARTED_ROWS * PARTED_COLUMNS : (size_t)ROWS * COLUMNS;
 
 	for (size_t strips = MIN(c.strips, l.rows / mr), rows = 0; strips; strips--) {
 		if (rows == ceil_div(c.strips, strips) || (rows && strips < STRIPS_LEAST))
 			continue;
 		rows = ceil_div(c.strips, strips);
-		size_t most = MIN(l.columns, (size_t)ROWS * COLUMNS / (strips * mr)) / nr;
+		size_t most = MIN(l.columns, room / (strips * mr)) / nr;
 		for (size_t panels = MIN(c.panels, most), columns = 0; panels; panels--) {
 			if (columns == ceil_div(c.panels, panels))
 				continue;
@@ -127,19 +154,20 @@ static void share(size_t n, size_t parts, size_t p, size_t *from, size_t *to)
 	*to = n * (p + 1) / parts;
 }
 
+static bool any_by_parts(const struct kernels *k, const struct gemm *g)
+{
+	for (int i = 0; i < g->n_terms; i++)
+		if (g->free && gemm_by_parts(k, &g->term[i], g->n))
+			return true;
+	return false;
+}
+
 static bool needs_buffer(const struct gemm *g)
 {
 	return g->accumulate || g->residual == g->c || g->c_rows;
 }
 
 static bool picked(const struct gemm_term *t) { return t->a_rows || t->a_ks; }
-
-static const float *a_at(const struct gemm_term *t, size_t i, size_t k)
-{
-	size_t row = t->a_rows ? (size_t)t->a_rows[i] : i, col = t->a_ks ? (size_t)t->a_ks[k] : k;
-
-	return t->a + row * t->a_row + col * t->a_col;
-}
 
 /* By a power of two A may be multiplied as well as B. */
 static bool scales_exactly(float scale)
@@ -167,7 +195,7 @@ static void pack_strip(const struct gemm_term *t, size_t first, size_t m, size_t
 {
 	if (!t->a_rows) {
 		for (size_t q = 0; q < some; q++, out += mr) {
-			const float *a = a_at(t, first, k0 + q);
+			const float *a = gemm_a_at(t, first, k0 + q);
 			if (t->a_row == 1 && m == MR_AVX2)
 				memcpy(out, a, MR_AVX2 * sizeof(float));
 			else if (t->a_row == 1 && m == MR_AVX512)
@@ -179,7 +207,7 @@ static void pack_strip(const struct gemm_term *t, size_t first, size_t m, size_t
 		return;
 	}
 	for (size_t r = 0; r < m; r++) {
-		const float *a = a_at(t, first + r, k0);
+		const float *a = gemm_a_at(t, first + r, k0);
 		for (size_t q = 0; q < some; q++)
 			out[q * mr + r] = a[q * t->a_col];
 	}
@@ -239,12 +267,6 @@ void gemm_pack(const struct kernels *k, const struct gemm_term *t, size_t j, siz
 	pack_b(k, t, t->scale, j, n, k0, some, out);
 }
 
-/* Panels of F32 are what packing would make of them. */
-static bool ready(const struct gemm_term *t)
-{
-	return t->b.panel_bytes && t->b.dtype == DTYPE_F32 && t->scale == 1;
-}
-
 /* All strips over the columns from j on, as they lie at w or, where that is NULL, packed. */
 static void panel_run(const struct kernels *k, const struct block *b, const struct left *l, size_t j, size_t n,
                       size_t some, const float *w, size_t step, size_t next)
@@ -273,7 +295,7 @@ static void columns_run(const struct kernels *k, const struct gemm_term *t, cons
 	const float *rows = (const float *)t->b.data + k0 * step + b->j0 + j;
 	bool few = skinny(k, t, b->m); /* A has the scale */
 
-	if (ready(t)) {
+	if (gemm_ready(t)) {
 		panel_run(k, b, l, j, n, some, (const float *)panel + k0 * PANEL_ROWS, PANEL_ROWS,
 		          t->b.panel_bytes / sizeof(float));
 	} else if (few && n % PANEL_ROWS == 0) {
@@ -332,7 +354,7 @@ void gemm_parted_add(const struct kernels *k, const struct gemm_term *t, size_t 
 	size_t most = t->a_rows ? 1 : (size_t)k->mr;
 
 	for (size_t i = 0, some = 1; i < m; i += some, some = 1) {
-		const float *a = a_at(t, i0 + i, 0);
+		const float *a = gemm_a_at(t, i0 + i, 0);
 		while (i + some < m && some < most && !memcmp(a, a + some * t->a_row, GEMM_TAG * sizeof(*a)))
 			some++;
 		part_add(k, t, a, some, j, n, c + i * ldc, ldc);
@@ -355,11 +377,15 @@ static void term_run(const struct kernels *k, const struct gemm_term *t, struct 
 		parted_run(k, t, b);
 		return;
 	}
+	if (gemm_by_parts(k, t, b->all)) {
+		gemm_parts_run(k, &t, b, (bool[]){ true }, 1);
+		return;
+	}
 	if (few_rows(t, b)) {
 		const struct matrix *w = &t->b;
 		size_t each = t->a_rows ? 1 : b->m;
 		for (size_t i = 0; i < b->m; i += each)
-			k->panel_rows(w->dtype, each, b->n, t->k, a_at(t, b->i0 + i, 0), t->a_row,
+			k->panel_rows(w->dtype, each, b->n, t->k, gemm_a_at(t, b->i0 + i, 0), t->a_row,
 			              (const char *)w->data + b->j0 / PANEL_ROWS * w->panel_bytes, w->panel_bytes,
 			              b->sum + i * b->ld, b->ld);
 		b->started = true;
@@ -406,19 +432,20 @@ static void item_run(void *ctx, size_t item, int thread)
 	const struct work *w = ctx;
 	const struct kernels *k = w->k;
 	const struct gemm *g = w->g;
-	struct block b = { .panel = (float *)(w->scratch + (size_t)thread * w->scratch_bytes) };
+	struct block b = { .panel = (float *)(w->scratch + (size_t)thread * w->scratch_bytes),
+		           .all = g->free ? g->n : 0 };
 	size_t from, to;
 
 	share(w->cut.strips, w->cut.row_items, item / w->cut.column_items, &from, &to);
-	b.i0 = from * (size_t)k->mr;
-	b.m = MIN(to * (size_t)k->mr, g->m) - b.i0;
+	b.i0 = from * w->cut.mr;
+	b.m = MIN(to * w->cut.mr, g->m) - b.i0;
 	share(w->cut.panels, w->cut.column_items, item % w->cut.column_items, &from, &to);
 	b.j0 = from * (size_t)k->nr;
 	b.n = MIN(to * (size_t)k->nr, g->n) - b.j0;
 
-	b.packed = b.panel + (size_t)SLICE * (size_t)k->nr;
+	b.packed = b.panel + panel_room(k);
 	bool buffer = needs_buffer(g) || w->transposed;
-	b.sum = buffer ? b.packed + PACKED_SIZE : g->c + b.i0 * g->ldc + b.j0;
+	b.sum = buffer ? b.packed + packed_room(k) : g->c + b.i0 * g->ldc + b.j0;
 	b.ld = buffer ? ROUND_UP(b.n, (size_t)LINE) : g->ldc;
 
 	for (int t = 0; t < g->n_terms; t++)
@@ -433,9 +460,7 @@ static void item_run(void *ctx, size_t item, int thread)
 
 size_t gemm_scratch_bytes(const struct kernels *k)
 {
-	size_t panel = (size_t)SLICE * (size_t)k->nr, sums = (size_t)(ROWS + KERNEL_MR_MAX) * COLUMNS;
-
-	return ROUND_UP((panel + PACKED_SIZE + sums) * sizeof(float), 128);
+	return ROUND_UP((panel_room(k) + packed_room(k) + sums_room(k)) * sizeof(float), 128);
 }
 
 /* dU = dyᵀ·u with the few columns of LoRA's rank would leave most lanes empty: dUᵀ = uᵀ·dy fills them, with the
@@ -466,10 +491,12 @@ static bool turn(const struct kernels *k, const struct gemm *g, struct gemm *out
  * depend on where items begin. */
 static struct cut cut_make(const struct kernels *k, const struct gemm *g, size_t threads)
 {
-	struct limits l = { ROWS, COLUMNS, PACKING, 0 };
+	struct limits l = { ROWS, COLUMNS, PACKING, 0, false };
 
-	if (across(k, &g->term[0], g->m, g->n))
-		l = (struct limits){ ROWS_PACKED, COLUMNS, PACKING_PACKED, threads };
+	if (any_by_parts(k, g))
+		l = parts_limits(threads);
+	else if (across(k, &g->term[0], g->m, g->n))
+		l = (struct limits){ ROWS_PACKED, COLUMNS, PACKING_PACKED, threads, false };
 	return cut_by(k, g->m, g->n, l);
 }
 
@@ -531,10 +558,14 @@ static bool has_in_common(const struct joined *w, int i, const struct gemm_term 
 	return false;
 }
 
-static void joined_make(struct joined *w)
+static void joined_make(struct joined *w, size_t threads)
 {
-	size_t mr = (size_t)w->k->mr;
+	struct limits l = { ROWS, COLUMNS, PACKING, 0, false };
 
+	for (int i = 0; i < w->n; i++)
+		if (any_by_parts(w->k, &w->g[i]))
+			l = parts_limits(threads);
+	size_t mr = strip_of(w->k, l);
 	for (int i = 0; i < w->n; i++) {
 		w->first[i + 1] = w->first[i] + ceil_div(w->g[i].m, mr);
 		for (int q = 0; q < w->g[i].n_terms; q++)
@@ -542,7 +573,7 @@ static void joined_make(struct joined *w)
 		if (w->g[i].n != w->g[0].n)
 			BUG("products of %zu and of %zu columns joined", w->g[0].n, w->g[i].n);
 	}
-	w->cut = cut_by(w->k, w->first[w->n] * mr, w->g[0].n, (struct limits){ ROWS, COLUMNS, PACKING, 0 });
+	w->cut = cut_by(w->k, w->first[w->n] * mr, w->g[0].n, l);
 }
 
 /* One panel after the other, packed once for those of the blocks that are in. */
@@ -555,6 +586,10 @@ static void common_run(const struct kernels *k, const struct gemm_term *const *t
 	while (!in[lead])
 		lead++;
 	const struct gemm_term *t = terms[lead];
+	if (gemm_by_parts(k, t, b[lead].all)) {
+		gemm_parts_run(k, terms, b, in, n);
+		return;
+	}
 	size_t slice = slice_of(t->k, SLICE);
 	for (size_t k0 = 0; k0 < t->k; k0 += slice) {
 		size_t some = MIN(slice, t->k - k0);
@@ -603,16 +638,18 @@ static void joined_item(void *ctx, size_t item, int thread)
 {
 	const struct joined *w = ctx;
 	struct block b[GEMM_TOGETHER];
-	size_t mr = (size_t)w->k->mr, nr = (size_t)w->k->nr, from, to, left, right;
-	float *panel = (float *)(w->scratch + (size_t)thread * w->scratch_bytes), *packed = panel + SLICE * nr,
-	      *sums = packed + PACKED_SIZE;
+	size_t mr = w->cut.mr, nr = (size_t)w->k->nr, from, to, left, right;
+	float *panel = (float *)(w->scratch + (size_t)thread * w->scratch_bytes), *packed = panel + panel_room(w->k),
+	      *sums = packed + packed_room(w->k);
 
 	share(w->cut.strips, w->cut.row_items, item / w->cut.column_items, &from, &to);
 	share(w->cut.panels, w->cut.column_items, item % w->cut.column_items, &left, &right);
 	for (int i = 0; i < w->n; i++) {
 		const struct gemm *g = &w->g[i];
 		size_t first = MAX(from, w->first[i]), end = MIN(to, w->first[i + 1]);
-		b[i] = (struct block){ .panel = panel, .packed = packed, .j0 = left * nr };
+		b[i] = (struct block){
+			.panel = panel, .packed = packed, .j0 = left * nr, .all = g->free ? g->n : 0
+		};
 		b[i].n = MIN(right * nr, g->n) - b[i].j0;
 		if (end <= first)
 			continue;
@@ -622,6 +659,8 @@ static void joined_item(void *ctx, size_t item, int thread)
 		b[i].ld = buffer ? ROUND_UP(b[i].n, (size_t)LINE) : g->ldc;
 		b[i].sum = buffer ? sums : g->c + b[i].i0 * g->ldc + b[i].j0;
 		sums += buffer ? b[i].m * b[i].ld : 0;
+		if (w->cut.parts)
+			packed += (b[i].m + mr - 1) / mr * (gemm_parts_room() / (PARTED_ROWS / mr));
 	}
 	terms_run(w, b);
 	for (int i = 0; i < w->n; i++) {
@@ -637,20 +676,23 @@ void gemm_run_joined(const struct kernels *k, struct pool *p, const struct gemm 
 
 	if (n < 1 || n > GEMM_TOGETHER)
 		BUG("%d products joined", n);
-	joined_make(&w);
+	joined_make(&w, (size_t)pool_threads(p));
 	pool_run(p, w.cut.row_items * w.cut.column_items, joined_item, &w);
 }
 
 /* Nobody shares: the largest items. */
 void gemm_serial(const struct kernels *k, const struct gemm *g, void *scratch)
 {
-	struct work w = { .k = k,
-		          .g = g,
-		          .scratch = scratch,
-		          .cut = { .strips = ceil_div(g->m, (size_t)k->mr), .panels = ceil_div(g->n, (size_t)k->nr) } };
+	struct work w = { .k = k, .g = g, .scratch = scratch };
+	struct limits l = { ROWS, COLUMNS, PACKING, 0, false };
 
-	w.cut.row_items = ceil_div(w.cut.strips, ROWS / (size_t)k->mr);
-	w.cut.column_items = ceil_div(w.cut.panels, COLUMNS / (size_t)k->nr);
+	if (any_by_parts(k, g))
+		l = parts_limits(1);
+	w.cut.mr = strip_of(k, l);
+	w.cut.strips = ceil_div(g->m, w.cut.mr);
+	w.cut.panels = ceil_div(g->n, (size_t)k->nr);
+	w.cut.row_items = ceil_div(w.cut.strips, l.rows / w.cut.mr);
+	w.cut.column_items = ceil_div(w.cut.panels, l.columns / (size_t)k->nr);
 	for (size_t i = 0; i < w.cut.row_items * w.cut.column_items; i++)
 		item_run(&w, i, 0);
 }

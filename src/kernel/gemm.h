@@ -5,7 +5,8 @@
  * Up to GEMM_TERMS products add up in one pass over C (LoRA's B·(A·x) is a second term with K = r). B is a matrix
  * in its storage form: dequantized by cache-sized panels while it is packed, never expanded in memory. Every output
  * element is one chain over ascending k, term after term, so its bits do not depend on M, on the row's place or on
- * threads. Scratch: gemm_scratch_bytes() per thread, given by the caller at plan time. Nothing is allocated here.
+ * threads. Nor do they where a product is free to be computed by parts (kernel/parts.h), in other bits: a choice of its
+ * shape. Scratch: gemm_scratch_bytes() per thread, given by the caller at plan time. Nothing is allocated here.
  *
  * Rows may be picked by number instead of lying one after the other (experts, op/op_experts.c): those of A and of C, or
  * those of A and B that a sum goes over. Such rows of A are packed, the bits are those of rows that lie together. */
@@ -53,6 +54,9 @@ struct gemm {
 	size_t ldc;
 	const int32_t *c_rows;      /* [M] where a row of C lies, or NULL; then there is no residual */
 	bool accumulate;            /* add to what C holds */
+	/* Its bits need not be those that the same rows have in products without it: then it may be computed by parts
+	 * (kernel/parts.h), which is faster and as exact. So are gradients. */
+	bool free;
 };
 
 /* A panel for gemm_tile of a term's B: columns j … j+n−1, numbers k0 … k0+some−1, scaled. */

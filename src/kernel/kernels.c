@@ -19,7 +19,8 @@ struct isa {
 	const char *name;
 	bool (*usable)(void);
 	const char *needs; /* for the refusal */
-	void (*install[4])(struct kernels *k); /* one on top of the other */
+	void (*install[5])(struct kernels *k); /* one on top of the other */
+	bool by_name;      /* used where it is asked for alone */
 };
 
 static bool always(void)
@@ -59,6 +60,17 @@ static bool has_avx512vnni(void)
 {
 	return has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
+
+/* Tiles are known to the processor (AMX-BF16, AMX-TILE), switched on (XCR0: TILECFG, TILEDATA) and granted. */
+static bool has_avx512amx(void)
+{
+	unsigned a, b, c, d, low, high;
+
+	if (!has_avx512vnni() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & 1u << 22) || !(d & 1u << 24))
+		return false;
+	__asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return (low >> 17 & 3) == 3 && x86_avx512amx_granted();
+}
 #endif
 
 #if defined(__aarch64__)
@@ -68,7 +80,7 @@ static bool has_neon(void)
 }
 #endif
 
-/* Ascending: the last usable one is the best. */
+/* Ascending: the last usable one that need not be asked for is the best. */
 static const struct isa isas[] = {
 	{ "ref", always, "nothing", { NULL } },
 #if defined(__x86_64__)
@@ -85,6 +97,12 @@ static const struct isa isas[] = {
 	  has_avx512vnni,
 	  "AVX-512 F, BW, VL, DQ and VNNI",
 	  { x86_avx2_install, x86_avx2_int8_install, x86_avx512_install, x86_avx512vnni_install } },
+	{ "avx512amx",
+	  has_avx512amx,
+	  "AVX-512 F, BW, VL, DQ and VNNI, AMX-BF16 and a system that grants its tiles",
+	  { x86_avx2_install, x86_avx2_int8_install, x86_avx512_install, x86_avx512vnni_install,
+	    x86_avx512amx_install },
+	  true },
 #endif
 #if defined(__aarch64__)
 	{ "neon", has_neon, "Advanced SIMD", { arm_neon_install } },
@@ -129,6 +147,16 @@ size_t kernels_all(const struct kernels *out[KERNEL_SETS])
 	return n;
 }
 
+static const struct kernels *best(void)
+{
+	size_t last = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(isas); i++)
+		if (isas[i].usable() && !isas[i].by_name)
+			last = i;
+	return table(last);
+}
+
 static void names_of_usable(char *out, size_t size)
 {
 	const struct kernels *all[KERNEL_SETS];
@@ -151,7 +179,7 @@ const struct kernels *kernels_get(const char *name, struct err *e)
 	if (n == 0)
 		BUG("not even ref can be used");
 	if (!name)
-		return all[n - 1];
+		return best();
 	names_of_usable(names, sizeof(names));
 	for (size_t i = 0; i < ARRAY_LEN(isas); i++) {
 		if (strcmp(isas[i].name, name) != 0)

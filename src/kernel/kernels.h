@@ -1,11 +1,12 @@
 /* kernels: the arithmetic, as a table of function pointers per instruction set.
  *
  * ref.c (plain C) fills every slot and is the judge; x86_*.c and arm_neon.c overlay what they do better. kernels_get
- * chooses by cpuid; KUNGFU_ISA=ref|avx2|avxvnni|avx512|avx512vnni|neon forces one, and a set that this processor cannot
- * execute is refused with a sentence. The table is constant afterwards.
+ * chooses by cpuid; KUNGFU_ISA=ref|avx2|avxvnni|avx512|avx512vnni|avx512amx|neon forces one, and a set that this
+ * processor cannot execute is refused with a sentence. The table is constant afterwards.
  *
  * Rules. A result depends on the shape only, never on threads or on where a row stands in a tile: the sum over
- * K is one chain per output element (ascending k; fused multiply-add but in ref, so the fast tables agree bit for bit).
+ * K is one chain per output element (ascending k; fused multiply-add but in ref, so the fast tables agree bit for bit,
+ * but where gemm goes by parts).
  * No libm in here: own exp, so that bits do not depend on the C library. Pointers marked (in place) may be equal,
  * otherwise buffers do not overlap. N rows, C row length. */
 #ifndef KERNEL_KERNELS_H
@@ -20,6 +21,7 @@
 #include "tensor/dtype.h"
 
 struct adamw_step;
+struct part_kernels;
 
 struct sum_apart { const float *a, *w; size_t step, n; float *c; };
 
@@ -35,6 +37,7 @@ enum {
 struct kernels {
 	const char *name;   /* "avx512" */
 	int mr, nr;         /* micro-tile of gemm; nr is a multiple of 16 */
+	const struct part_kernels *parts; /* products by parts (kernel/parts.h), or NULL */
 
 	/* C[m,n] = (accumulate ? C : 0) + Σ_k A(i,k)·B(k,j) for m ≤ mr, n ≤ nr. A(i,k) = a[i*a_row + k*a_col];
 	 * b is a packed panel [k][nr], zero beyond n; C row stride ldc. Reads and writes only m×n of C. */
@@ -146,7 +149,7 @@ struct adamw_step {
 	float g_scale;         /* clipping · 1/number of targets */
 };
 
-/* The table for this processor. name NULL: the best one, or what KUNGFU_ISA says. */
+/* The table for this processor. name NULL: what KUNGFU_ISA says, else the best one; avx512amx is never chosen so. */
 const struct kernels *kernels_get(const char *name, struct err *e);
 /* Every table this processor can execute, ref first; for tests. */
 size_t kernels_all(const struct kernels *out[KERNEL_SETS]);
@@ -160,6 +163,8 @@ void x86_avx512_install(struct kernels *k);
 void x86_avx2_int8_install(struct kernels *k);    /* the int8 slots */
 void x86_avxvnni_install(struct kernels *k);      /* the product alone */
 void x86_avx512vnni_install(struct kernels *k);   /* the int8 slots */
+void x86_avx512amx_install(struct kernels *k);    /* the parts */
+bool x86_avx512amx_granted(void);                 /* tiles, by the system and by what this was compiled with */
 void arm_neon_install(struct kernels *k);
 
 #endif

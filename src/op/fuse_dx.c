@@ -29,7 +29,8 @@ static int sum_products(const struct run *r, const struct node *n, struct gemm *
 		            .c = run_f32(r, n->out[0]),
 		            .ldc = I,
 		            .n_terms = attr->n,
-		            .accumulate = attr->accumulate };
+		            .accumulate = attr->accumulate,
+		            .free = true };
 	for (int p = 0; p < attr->n; p++)
 		g->term[p] = linear_dx_term(r, n->in[2 * p], n->in[2 * p + 1], attr->scale[p]);
 	return 1;

@@ -519,7 +519,8 @@ static void add_rows(const struct logprob *w, const struct factor *f, size_t ran
 		          .n_terms = 1,
 		          .c = f->partial + range * LOGPROB_BLOCK * k,
 		          .ldc = k,
-		          .accumulate = !begins };
+		          .accumulate = !begins,
+		          .free = true };
 
 	g.term[0] = (struct gemm_term){
 		.a = e, .a_row = ld, .a_col = 1, .b = some_rows(f->matrix, v, n), .k = n, .scale = 1
@@ -651,7 +652,8 @@ static void matrix_gradient(const struct logprob *w, const struct factor *f, siz
 		          .n_terms = 1,
 		          .c = f->d_matrix + v * k,
 		          .ldc = k,
-		          .accumulate = f->add || w->first > 0 };
+		          .accumulate = f->add || w->first > 0,
+		          .free = true };
 	struct matrix rows = { .dtype = DTYPE_F32,
 		               .data = f->rows + w->first * k,
 		               .rows = w->rows,

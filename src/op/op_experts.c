@@ -340,6 +340,7 @@ static void dx_forward(struct run *r, const struct node *n)
 			continue;
 		g.c_rows = l.x_rows;
 		g.accumulate = attr->shared || attr->accumulate;
+		g.free = true;
 		if (w)
 			g.term[g.n_terms++] = term_of(r, run_f32(r, n->in[BACK_DY]), l.slots, w, false, attr->scale);
 		add_product(&p, &g);
@@ -393,7 +394,7 @@ static void dw_forward(struct run *r, const struct node *n)
 
 	for (size_t e = 0; e < dw->dim[0]; e++) {
 		struct list l = list_of(r, n, BACK_SLOTS, e);
-		struct gemm g = { .m = O, .n = I, .ldc = I, .accumulate = attr->accumulate };
+		struct gemm g = { .m = O, .n = I, .ldc = I, .accumulate = attr->accumulate, .free = true };
 		if (!dw->parts[e] || (!l.n && attr->accumulate))
 			continue;
 		g.c = run_f32(r, dw->parts[e]);

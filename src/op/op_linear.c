@@ -254,6 +254,7 @@ static struct gemm dx_gemm(const struct run *r, const struct node *n)
 	const struct linear_back_attr *attr = n->attr;
 	struct gemm g = gemm_of(r, n->out[0]);
 
+	g.free = true;
 	g.accumulate = attr->accumulate;
 	for (g.n_terms = 0; g.n_terms < DX_PAIRS && n->in[2 * g.n_terms]; g.n_terms++)
 		g.term[g.n_terms] = linear_dx_term(r, n->in[2 * g.n_terms], n->in[2 * g.n_terms + 1],
@@ -292,7 +293,8 @@ static void dw_forward(struct run *r, const struct node *n)
 	const struct linear_back_attr *attr = n->attr;
 	size_t O = run_tensor(r, n->out[0])->dim[0], I = run_tensor(r, n->out[0])->dim[1];
 	struct gemm g = {
-		.m = O, .n = I, .c = run_f32(r, n->out[0]), .ldc = I, .n_terms = 1, .accumulate = attr->accumulate
+		.m = O, .n = I, .c = run_f32(r, n->out[0]), .ldc = I, .n_terms = 1, .accumulate = attr->accumulate,
+		.free = true
 	};
 
 	g.term[0] = (struct gemm_term){ .a = run_f32(r, n->in[0]), .a_row = 1, .a_col = O, .b = run_matrix(r, n->in[1]),

@@ -48,7 +48,8 @@ static void product(struct run *r, const struct node *n, bool back)
 		          .c = run_f32(r, n->out[0]),
 		          .ldc = out,
 		          .n_terms = 1,
-		          .accumulate = attr->accumulate };
+		          .accumulate = attr->accumulate,
+		          .free = back };
 
 	g.term[0] = (struct gemm_term){ .a = run_f32(r, n->in[0]), .a_row = in, .a_col = 1, .b = w,
 		                        .transposed = !back, .k = in, .scale = attr->scale };
@@ -69,7 +70,8 @@ static void dw_forward(struct run *r, const struct node *n)
 		          .c = run_f32(r, n->out[0]),
 		          .ldc = dw->dim[1],
 		          .n_terms = 1,
-		          .accumulate = attr->accumulate };
+		          .accumulate = attr->accumulate,
+		          .free = true };
 
 	g.term[0] = (struct gemm_term){ .a = run_f32(r, n->in[0]), .a_row = 1, .a_col = dw->dim[0], .b = x,
 		                        .k = x.rows, .scale = attr->scale };

@@ -107,7 +107,7 @@ static void db_forward(struct run *r, const struct node *n)
 {
 	struct matrix a = run_matrix(r, n->in[1]);
 	struct gemm g = { .m = run_tensor(r, n->in[0])->dim[0], .n = a.rows, .c = run_f32(r, n->out[0]),
-		          .ldc = a.rows, .n_terms = 1,
+		          .ldc = a.rows, .n_terms = 1, .free = true,
 		          .accumulate = ((const struct modulate_attr *)n->attr)->accumulate };
 
 	g.term[0] = (struct gemm_term){ .a = run_f32(r, n->in[0]), .a_row = a.cols, .a_col = 1, .b = a,
@@ -121,6 +121,7 @@ static void da_forward(struct run *r, const struct node *n)
 	struct matrix m = run_matrix(r, n->in[0]);
 	size_t rank = run_tensor(r, n->in[1])->dim[1];
 	struct gemm g = { .m = rank, .n = m.cols, .c = run_f32(r, n->out[0]), .ldc = m.cols, .n_terms = 1,
+		          .free = true,
 		          .accumulate = ((const struct modulate_attr *)n->attr)->accumulate };
 
 	g.term[0] = (struct gemm_term){

@@ -131,7 +131,8 @@ static struct matrix matrix_of(const float *x, size_t rows, size_t cols)
 /* c (m × n) = scale · a · b, or is added to. */
 static void product(const struct work *w, float *c, size_t m, size_t n, const struct gemm_term *term, bool add)
 {
-	struct gemm g = { .m = m, .n = n, .term = { *term }, .n_terms = 1, .c = c, .ldc = n, .accumulate = add };
+	struct gemm g = { .m = m, .n = n, .term = { *term }, .n_terms = 1, .c = c, .ldc = n, .accumulate = add,
+		          .free = true };
 	gemm_run(w->u->kernels, w->u->pool, &g, w->u->gemm_scratch);
 }
 

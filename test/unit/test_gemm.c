@@ -57,6 +57,7 @@ struct setup {
 	const struct kernels *k;
 	struct pool *pool;
 	void *scratch;
+	bool free;                     /* products by parts */
 };
 
 static struct setup setup_make(const struct kernels *k, int threads)
@@ -66,7 +67,10 @@ static struct setup setup_make(const struct kernels *k, int threads)
 
 static void setup_run(const struct setup *s, const struct gemm *g)
 {
-	gemm_run(s->k, s->pool, g, (void *)ROUND_UP((uintptr_t)s->scratch, 128));
+	struct gemm product = *g;
+
+	product.free |= s->free;
+	gemm_run(s->k, s->pool, &product, (void *)ROUND_UP((uintptr_t)s->scratch, 128));
 }
 
 static void setup_release(struct setup *s)
@@ -246,13 +250,13 @@ static void test_residual_in_place(struct test *t, const struct setup *s)
 }
 
 /* Items of dW = dyᵀ·x depend on the number of threads. */
-static void test_threads(struct test *t, const struct kernels *k, bool across)
+static void test_threads(struct test *t, const struct kernels *k, bool across, bool free)
 {
 	static const int threads[] = { 2, 3, 7 };
 	struct rng_stream rng = { 11 };
 	struct sizes z = { across ? 402 : 147, 192, 320 };
 	float *c = mem_array(z.m * z.n, sizeof(float)), *d = mem_array(z.m * z.n, sizeof(float));
-	struct gemm g = { .m = z.m, .n = z.n, .ldc = z.n, .n_terms = 1, .c = c };
+	struct gemm g = { .m = z.m, .n = z.n, .ldc = z.n, .n_terms = 1, .c = c, .free = free };
 	struct setup one = setup_make(k, 1);
 
 	g.term[0] = term_sample(z, across ? DTYPE_F32 : DTYPE_Q4_0, !across, across, 1, &rng);
@@ -260,7 +264,8 @@ static void test_threads(struct test *t, const struct kernels *k, bool across)
 	g.c = d;
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
 		struct setup many = setup_make(k, threads[i]);
-		test_case(t, "%s: %d threads, the same bits%s", k->name, threads[i], across ? ", A transposed" : "");
+		test_case(t, "%s: %d threads, the same bits%s%s", k->name, threads[i], across ? ", A transposed" : "",
+		          free ? ", by parts" : "");
 		memset(d, 0xff, z.m * z.n * sizeof(float));
 		setup_run(&many, &g);
 		CHECK(t, memcmp(c, d, z.m * z.n * sizeof(float)) == 0);
@@ -309,7 +314,7 @@ static void test_tables_agree(struct test *t, const struct kernels **all, size_t
 {
 	struct rng_stream rng = { 17 };
 	struct sizes z = { 45, 96, 320 };
-	float *c[4];
+	float *c[KERNEL_SETS];
 	struct gemm g = { .m = z.m, .n = z.n, .ldc = z.n, .n_terms = 1 };
 
 	g.term[0] = term_sample(z, DTYPE_Q5_1, true, false, 1, &rng);
@@ -324,6 +329,110 @@ static void test_tables_agree(struct test *t, const struct kernels **all, size_t
 	for (size_t i = 1; i < n; i++)
 		mem_free(c[i]);
 	term_release(&g.term[0]);
+}
+
+/* --- by parts --- */
+
+enum { SIDE = 128, DEPTH = 320 };
+
+/* x·Wᵀ of a row of ones and of rows that are given; W is ones but for one number. */
+static void product_with(const struct setup *s, float x, float w, float *c)
+{
+	static float a[2 * DEPTH], b[SIDE * DEPTH];
+	struct gemm g = { .m = 2, .n = SIDE, .ldc = SIDE, .n_terms = 1, .c = c };
+
+	for (size_t i = 0; i < ARRAY_LEN(a); i++)
+		a[i] = 1;
+	for (size_t i = 0; i < ARRAY_LEN(b); i++)
+		b[i] = 1;
+	a[DEPTH + 37] = x;
+	b[5 * DEPTH + 50] = w;
+	g.term[0] = (struct gemm_term){ .a = a, .a_row = DEPTH, .a_col = 1, .transposed = true, .k = DEPTH, .scale = 1,
+		                        .b = { DTYPE_F32, b, SIDE, DEPTH, DEPTH * sizeof(float), 0 } };
+	setup_run(s, &g);
+}
+
+/* What is no finite number shows in all that it touches and nowhere else; what is finite stays so. */
+static void test_specials(struct test *t, const struct setup *s)
+{
+	static const float odd[] = { INFINITY, -INFINITY, NAN };
+	float c[2 * SIDE];
+
+	for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
+		test_case(t, "%s: by parts, %g among the numbers", s->k->name, (double)odd[i]);
+		product_with(s, odd[i], 1, c);
+		CHECK(t, c[0] == DEPTH && c[SIDE - 1] == DEPTH && !isfinite(c[SIDE]) && !isfinite(c[2 * SIDE - 1]));
+		product_with(s, 1, odd[i], c);
+		CHECK(t, c[4] == DEPTH && c[6] == DEPTH && !isfinite(c[5]) && !isfinite(c[SIDE + 5]));
+	}
+	test_case(t, "%s: by parts, the largest and the smallest numbers", s->k->name);
+	product_with(s, 0x1.fffffep127f, 1, c);
+	CHECK_MSG(t, c[SIDE] == 0x1.fffffep127f, "%a", (double)c[SIDE]);
+	product_with(s, 1, -0x1.fffffep127f, c);
+	CHECK_MSG(t, c[5] == -0x1.fffffep127f && c[4] == DEPTH, "%a", (double)c[5]);
+	product_with(s, 0x1.fffffep-102f, 0x1p120f, c);
+	CHECK_MSG(t, c[SIDE + 5] == 0x1p120f, "%a", (double)c[SIDE + 5]);
+}
+
+/* The largest error, in units of 2⁻²⁴·Σ|a·b|, of numbers whose sizes differ by up to 2^spread. */
+static double worst_error(const struct setup *s, int spread)
+{
+	struct rng_stream rng = { 23 };
+	struct sizes z = { SIDE, SIDE, 4 * DEPTH };
+	float *c = mem_array(z.m * z.n, sizeof(float));
+	struct gemm g = { .m = z.m, .n = z.n, .ldc = z.n, .n_terms = 1, .c = c };
+	double worst = 0;
+
+	g.term[0] = term_sample(z, DTYPE_F32, true, false, 1, &rng);
+	float *a = (float *)g.term[0].a, *b = (float *)g.term[0].b.data;
+	for (size_t i = 0; i < z.m * z.k && spread; i++) {
+		a[i] = ldexpf(a[i], (int)(rng_next(&rng) % (unsigned)spread));
+		b[i] = ldexpf(b[i], (int)(rng_next(&rng) % (unsigned)spread));
+	}
+	setup_run(s, &g);
+	for (size_t i = 0; i < z.m * z.n; i++) {
+		double sum = 0, size = 0;
+		for (size_t q = 0; q < z.k; q++) {
+			double p = (double)a[i / z.n * z.k + q] * b[i % z.n * z.k + q];
+			sum += p;
+			size += fabs(p);
+		}
+		worst = fmax(worst, fabs(c[i] - sum) / size * 0x1p24);
+	}
+	term_release(&g.term[0]);
+	mem_free(c);
+	return worst;
+}
+
+/* No worse than one chain, which rounds 4·DEPTH times: measured is half of it (kernel/parts.h). */
+static void test_exactness(struct test *t, const struct setup *s)
+{
+	struct setup chain = *s, parts = *s;
+
+	chain.free = false;
+	parts.free = true;
+	for (int spread = 0; spread <= 16; spread += 8) {
+		double one = worst_error(&chain, spread), other = worst_error(&parts, spread);
+		test_case(t, "%s: by parts as exact as a chain, sizes over 2^%d", s->k->name, spread);
+		CHECK_MSG(t, other <= one && other > 0, "%g, a chain %g", other, one);
+	}
+}
+
+static void test_parts(struct test *t, const struct setup *all)
+{
+	struct setup s = *all;
+
+	s.free = true;
+	test_dtypes(t, &s);
+	test_small_blocks(t, &s);
+	test_shapes(t, &s);
+	test_across(t, &s);
+	test_epilogues(t, &s);
+	test_residual_in_place(t, &s);
+	test_rows_alone(t, &s, false);
+	test_rows_alone(t, &s, true);
+	test_specials(t, &s);
+	test_exactness(t, &s);
 }
 
 void test_gemm(struct test *t);
@@ -342,9 +451,13 @@ void test_gemm(struct test *t)
 		test_residual_in_place(t, &s);
 		test_rows_alone(t, &s, false);
 		test_rows_alone(t, &s, true);
+		if (all[i]->parts)
+			test_parts(t, &s);
 		setup_release(&s);
-		test_threads(t, all[i], false);
-		test_threads(t, all[i], true);
+		for (int free = 0; free <= !!all[i]->parts; free++) {
+			test_threads(t, all[i], false, free);
+			test_threads(t, all[i], true, free);
+		}
 	}
 	test_tables_agree(t, all, n);
 }

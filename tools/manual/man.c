@@ -188,7 +188,7 @@ static void put_program(FILE *f, const char *date)
 		fputs("\\fR(1)\n", f);
 		put_capital(f, all[i]->summary, ".");
 	}
-	fputs(".SH ENVIRONMENT\n.TP\n\\fBKUNGFU_ISA\\fR\nKernels to compute with instead of the best that the processor has: ref, avx2, avxvnni, avx512, avx512vnni, neon.\n"
+	fputs(".SH ENVIRONMENT\n.TP\n\\fBKUNGFU_ISA\\fR\nKernels to compute with instead of the best that the processor has: ref, avx2, avxvnni, avx512, avx512vnni, avx512amx (gradients on AMX's tiles, never chosen by itself), neon.\n"
 	      ".TP\n\\fBNO_COLOR\\fR\nNo colours, whatever its value.\n"
 	      ".TP\n\\fBTERM\\fR\nA terminal called dumb gets no colours and no moving lines.\n"
 	      ".TP\n\\fBTMPDIR\\fR\nWhere \\fBkungfu bench\\fR and \\fBgas bench\\fR write what they measure with; /tmp where it is not set.\n"
