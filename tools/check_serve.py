@@ -79,6 +79,82 @@ def ollama_client(base, model):
         check("ollama ResponseError", False)
     except ollama.ResponseError as e:
         check("ollama ResponseError", e.status_code == 400, e.error)
+
+
+def helpers(base, model):
+    """What openai-python makes of replies by itself: parse(), streams as objects, raw replies, the asynchronous client."""
+    import asyncio, openai, pydantic, typing
+
+    class Step(pydantic.BaseModel):
+        kind: typing.Literal["add", "say"]
+        count: int = pydantic.Field(ge=1, le=9)
+        note: typing.Optional[typing.Literal["a", "b"]]
+
+    class Plan(pydantic.BaseModel):
+        title: typing.Literal["short", "long"]
+        steps: list[Step] = pydantic.Field(min_length=1, max_length=2)
+
+    class Weather(pydantic.BaseModel):
+        city: typing.Literal["Paris", "Rome"]
+
+    c = openai.OpenAI(base_url=base, api_key="none", max_retries=0)
+    hello = [{"role": "user", "content": "Make a plan."}]
+    same = dict(model=model, messages=hello, temperature=0, max_tokens=300)
+    whole = c.chat.completions.parse(**same, response_format=Plan).choices[0]
+    check("parse(): a schema of pydantic's", whole.finish_reason == "stop" and isinstance(whole.message.parsed, Plan),
+          whole.message.parsed)
+    with c.chat.completions.stream(**same, response_format=Plan) as stream:
+        kinds = {e.type for e in stream}
+        last = stream.get_final_completion().choices[0].message
+    check("stream(): the same, piece by piece", {"chunk", "content.delta", "content.done"} <= kinds and
+          last.parsed == whole.message.parsed, sorted(kinds))
+    tool = openai.pydantic_function_tool(Weather)
+    for choice, seeds in (("auto", range(6)), ("required", [0])):
+        got = [c.chat.completions.parse(**{**same, "temperature": 1, "seed": s}, response_format=Plan, tools=[tool],
+                                        tool_choice=choice, parallel_tool_calls=False).choices[0].message for s in seeds]
+        check("parse(): tools beside a schema, " + choice, all(
+            isinstance(m.tool_calls[0].function.parsed_arguments, Weather) and not m.content if m.tool_calls else
+            choice == "auto" and isinstance(m.parsed, Plan) for m in got), [bool(m.tool_calls) for m in got])
+    r = c.responses.parse(model=model, input="Make a plan.", text_format=Plan, temperature=0, max_output_tokens=300)
+    check("responses.parse()", isinstance(r.output_parsed, Plan), r.status)
+    with c.responses.stream(model=model, input="Make a plan.", text_format=Plan, temperature=0, max_output_tokens=300) as stream:
+        kinds = {e.type for e in stream}
+        last = stream.get_final_response()
+    check("responses.stream()", last.output_parsed == r.output_parsed and "response.completed" in kinds and
+          "response.output_text.done" in kinds, sorted(kinds))
+    raw = c.chat.completions.with_raw_response.create(model=model, messages=hello, max_tokens=1)
+    check("a raw reply", raw.headers.get("x-request-id") == raw.parse()._request_id and raw.headers.get("x-request-id"),
+          raw.headers.get("x-request-id"))
+    chunks = list(c.chat.completions.create(model=model, messages=hello, max_tokens=3, stream=True,
+                                            stream_options={"include_usage": True}))
+    check("a stream's usage", chunks[-1].usage.completion_tokens <= 3 and not chunks[-1].choices and chunks[-1].usage.gas)
+    text = c.completions.create(model=model, prompt=["1 2 3", "a b c"], max_tokens=3, temperature=0, logprobs=2, echo=True)
+    check("completions: echo with logprobs", [t.index for t in text.choices] == [0, 1] and all(
+        len(t.logprobs.tokens) == len(t.logprobs.token_logprobs) and t.text.startswith(p)
+        for t, p in zip(text.choices, ("1 2 3", "a b c"))))
+
+    async def many():
+        async with openai.AsyncOpenAI(base_url=base, api_key="none", max_retries=0) as a:
+            return await asyncio.gather(*[a.chat.completions.create(
+                model=model, messages=hello, max_tokens=4, temperature=0) for _ in range(8)])
+    check("8 of the asynchronous client", len({x.choices[0].message.content for x in asyncio.run(many())}) == 1)
+    for kind, code, ask in (
+            (openai.BadRequestError, "invalid_value", lambda: c.chat.completions.create(
+                model=model, messages=hello, response_format={"type": "json_schema", "json_schema": {
+                    "name": "x", "schema": {"not": {}}}})),
+            (openai.BadRequestError, "invalid_value", lambda: c.chat.completions.create(
+                model=model, messages=hello, tools=[{"type": "function", "function": {"name": "a b"}}])),
+            (openai.NotFoundError, "not_found", lambda: c.fine_tuning.jobs.retrieve("ftjob-none")),
+            (openai.NotFoundError, "not_found", lambda: c.batches.retrieve("batch_none")),
+            (openai.NotFoundError, "not_found", lambda: c.files.retrieve("file-none")),
+            (openai.NotFoundError, "model_not_found", lambda: c.models.retrieve("none"))):
+        try:
+            ask()
+            check(code, False)
+        except kind as e:
+            check("%s: %s" % (kind.__name__, code), e.code == code, (e.code, e.message[:60]))
+
+
 def tools(base, model):
     """Calls whole, streamed, by the clients' own parsers, and what tools gave said back."""
     import ollama, openai, pydantic, typing
@@ -151,7 +227,7 @@ def beside(base, model, work):
             return c.files.create(file=f, purpose=purpose)
 
     def wait(what, one, statuses):
-        end = time.monotonic() + 600
+        end = time.monotonic() + 3600
         while (one := what.retrieve(one.id)).status not in statuses and time.monotonic() < end:
             time.sleep(0.5)
         return one
@@ -272,6 +348,7 @@ def main():
         clients(said["address"], said["models"][0])
         responses(said["address"], said["models"][0])
         ollama_client(said["address"], said["models"][0])
+        helpers(said["address"], said["models"][0])
         tools(said["address"], said["models"][0])
         beside(said["address"], said["models"][0], work)
         documents(work)
