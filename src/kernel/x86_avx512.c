@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #include <math.h>
 
+#include "kernel/transpose_512.h"
 #include "kernel/unroll.h"
 
 #define VEC __m512
@@ -82,39 +83,9 @@ INLINE float v_largest(VEC v)
 	return _mm_cvtss_f32(_mm_max_ss(b, _mm_movehdup_ps(b)));
 }
 
-/* Pairs, fours, then quarters of the vector twice: after the second step x[4g + c] holds, in its quarter q, rows 4g …
- * 4g+3 of column 4q + c. */
 INLINE void v_transpose(VEC x[LANES])
 {
-	VEC y[LANES];
-
-	UNROLL(8)
-	for (int i = 0; i < LANES; i += 2) {
-		y[i] = _mm512_unpacklo_ps(x[i], x[i + 1]);
-		y[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
-	}
-	UNROLL(4)
-	for (int i = 0; i < LANES; i += 4)
-		UNROLL(2)
-		for (int h = 0; h < 2; h++) {
-			__m512d a = _mm512_castps_pd(y[i + h]), b = _mm512_castps_pd(y[i + h + 2]);
-			x[i + 2 * h] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
-			x[i + 2 * h + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
-		}
-	UNROLL(4)
-	for (int c = 0; c < 4; c++) {
-		y[c] = _mm512_shuffle_f32x4(x[c], x[4 + c], 0x88);
-		y[4 + c] = _mm512_shuffle_f32x4(x[c], x[4 + c], 0xdd);
-		y[8 + c] = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0x88);
-		y[12 + c] = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0xdd);
-	}
-	UNROLL(4)
-	for (int c = 0; c < 4; c++) {
-		x[c] = _mm512_shuffle_f32x4(y[c], y[8 + c], 0x88);
-		x[8 + c] = _mm512_shuffle_f32x4(y[c], y[8 + c], 0xdd);
-		x[4 + c] = _mm512_shuffle_f32x4(y[4 + c], y[12 + c], 0x88);
-		x[12 + c] = _mm512_shuffle_f32x4(y[4 + c], y[12 + c], 0xdd);
-	}
+	transpose_512(x);
 }
 
 INLINE float f16_one(const uint8_t *p)

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "kernel/parts.h"
+#include "kernel/transpose_512.h"
 #include "kernel/unroll.h"
 
 enum { REQUEST = 0x1023 /* ARCH_REQ_XCOMP_PERM */, TILE_DATA = 18, LINE = 64 /* bytes */ };
@@ -126,40 +127,6 @@ static void rows(size_t m, size_t k, const float *a, size_t a_row, uint16_t *out
 	}
 }
 
-/* 16 rows of as many numbers; see x86_avx512.c's v_transpose. */
-INLINE void transpose(__m512 x[16])
-{
-	__m512 y[16];
-
-	UNROLL(8)
-	for (int i = 0; i < 16; i += 2) {
-		y[i] = _mm512_unpacklo_ps(x[i], x[i + 1]);
-		y[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
-	}
-	UNROLL(4)
-	for (int i = 0; i < 16; i += 4)
-		UNROLL(2)
-		for (int h = 0; h < 2; h++) {
-			__m512d a = _mm512_castps_pd(y[i + h]), b = _mm512_castps_pd(y[i + h + 2]);
-			x[i + 2 * h] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
-			x[i + 2 * h + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
-		}
-	UNROLL(4)
-	for (int c = 0; c < 4; c++) {
-		y[c] = _mm512_shuffle_f32x4(x[c], x[4 + c], 0x88);
-		y[4 + c] = _mm512_shuffle_f32x4(x[c], x[4 + c], 0xdd);
-		y[8 + c] = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0x88);
-		y[12 + c] = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0xdd);
-	}
-	UNROLL(4)
-	for (int c = 0; c < 4; c++) {
-		x[c] = _mm512_shuffle_f32x4(y[c], y[8 + c], 0x88);
-		x[8 + c] = _mm512_shuffle_f32x4(y[c], y[8 + c], 0xdd);
-		x[4 + c] = _mm512_shuffle_f32x4(y[4 + c], y[12 + c], 0x88);
-		x[12 + c] = _mm512_shuffle_f32x4(y[4 + c], y[12 + c], 0xdd);
-	}
-}
-
 /* Half a block of 16 rows, as rows. */
 INLINE void half_across(size_t m, size_t k, const float *a, size_t a_col, const int32_t *ks, float out[16][16])
 {
@@ -169,7 +136,7 @@ INLINE void half_across(size_t m, size_t k, const float *a, size_t a_col, const 
 	for (size_t q = 0; q < 16; q++)
 		x[q] = q < k ? _mm512_maskz_loadu_ps(first(m), a + (ks ? (size_t)ks[q] : q) * a_col) :
 		               _mm512_setzero_ps();
-	transpose(x);
+	transpose_512(x);
 	UNROLL(16)
 	for (size_t i = 0; i < 16; i++)
 		_mm512_store_ps(out[i], x[i]);

@@ -418,19 +418,24 @@ static void test_exactness(struct test *t, const struct setup *s)
 	}
 }
 
+static void test_products(struct test *t, const struct setup *s)
+{
+	test_dtypes(t, s);
+	test_small_blocks(t, s);
+	test_shapes(t, s);
+	test_across(t, s);
+	test_epilogues(t, s);
+	test_residual_in_place(t, s);
+	test_rows_alone(t, s, false);
+	test_rows_alone(t, s, true);
+}
+
 static void test_parts(struct test *t, const struct setup *all)
 {
 	struct setup s = *all;
 
 	s.free = true;
-	test_dtypes(t, &s);
-	test_small_blocks(t, &s);
-	test_shapes(t, &s);
-	test_across(t, &s);
-	test_epilogues(t, &s);
-	test_residual_in_place(t, &s);
-	test_rows_alone(t, &s, false);
-	test_rows_alone(t, &s, true);
+	test_products(t, &s);
 	test_specials(t, &s);
 	test_exactness(t, &s);
 }
@@ -443,14 +448,7 @@ void test_gemm(struct test *t)
 
 	for (size_t i = 0; i < n; i++) {
 		struct setup s = setup_make(all[i], 2);
-		test_dtypes(t, &s);
-		test_small_blocks(t, &s);
-		test_shapes(t, &s);
-		test_across(t, &s);
-		test_epilogues(t, &s);
-		test_residual_in_place(t, &s);
-		test_rows_alone(t, &s, false);
-		test_rows_alone(t, &s, true);
+		test_products(t, &s);
 		if (all[i]->parts)
 			test_parts(t, &s);
 		setup_release(&s);
