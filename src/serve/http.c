@@ -777,7 +777,8 @@ static bool start_apart(struct http *h)
 	h->apart_end = &h->apart;
 	pthread_mutex_init(&h->apart_lock, NULL);
 	pthread_cond_init(&h->apart_came, NULL);
-	h->reads = pthread_create(&h->reader, NULL, read_apart, h) == 0;
+	errno = pthread_create(&h->reader, NULL, read_apart, h);
+	h->reads = errno == 0;
 	return h->reads;
 }
 
