@@ -177,8 +177,23 @@ int group_plan(struct objective_run *o, struct objective_plan *p, struct err *e)
 
 /* --- what answers are worth --- */
 
+/* Rank 0 judges, whom a program or a model answers once. */
+static int share_judgement(struct group_policy *g, struct ranks *ranks, size_t n, struct err *e)
+{
+	size_t *at = mem_array((size_t)ranks->size + 1, sizeof(*at));
+	int status = 0;
+
+	for (int k = 1; k <= ranks->size; k++)
+		at[k] = n * sizeof(double);
+	for (size_t i = 0; i < rewards_n(g->rewards) && !status; i++)
+		status = ranks_gather(ranks, RANKS_TAG_DRAWN, g->by[i], at, e);
+	mem_free(at);
+	return status;
+}
+
+/* ranks: that judge the same answers, or NULL. */
 static int judge(struct group_policy *g, const struct rollout *r, const struct documents *of,
-                 const struct row *const *rows, struct err *e)
+                 const struct row *const *rows, struct ranks *ranks, struct err *e)
 {
 	struct reward_case *c = mem_array(r->n, sizeof(*c));
 
@@ -188,7 +203,10 @@ static int judge(struct group_policy *g, const struct rollout *r, const struct d
 			                     .ids = x->document.ids + x->prompt->n, .n = x->length,
 			                     .most = (int32_t)r->o.max_completion_length };
 	}
-	int status = rewards_judge(g->rewards, c, r->n, g->by, e);
+	int status = ranks_follows(ranks) ? 0 : rewards_judge(g->rewards, c, r->n, g->by, e);
+	status = ranks_agree(ranks, status, NULL, e);
+	if (!status && ranks)
+		status = share_judgement(g, ranks, r->n, e);
 	for (size_t i = 0; i < r->n && !status; i++)
 		g->reward[i] = rewards_sum(g->rewards, g->by, i);
 	mem_free(c);
@@ -302,7 +320,7 @@ static int draw(struct group_policy *g, const struct objective_run *o, long step
 
 	g->drawn = -1;
 	if (rollout_draw(&g->rollout, step, docs, n, (int)options->num_generations, options->temperature, e) < 0 ||
-	    rollout_score(&g->rollout, e) < 0 || judge(g, &g->rollout, o->documents, g->row, e) < 0)
+	    rollout_score(&g->rollout, e) < 0 || judge(g, &g->rollout, o->documents, g->row, o->ranks, e) < 0)
 		return -1;
 	make_advantages(g, o);
 	see_answers(g);
@@ -482,7 +500,7 @@ static int evaluate_wave(struct group_policy *g, const struct objective_run *o, 
 {
 	struct rollout *r = &g->evaluation;
 
-	if (rollout_draw(r, 0, docs, n, 1, 0, e) < 0 || judge(g, r, o->eval_documents, g->eval_row, e) < 0)
+	if (rollout_draw(r, 0, docs, n, 1, 0, e) < 0 || judge(g, r, o->eval_documents, g->eval_row, NULL, e) < 0)
 		return -1;
 	for (size_t k = 0; k < n; k++) {
 		rows[k] = (struct eval_row){ -g->reward[k], 1, NAN };

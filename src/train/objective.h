@@ -27,6 +27,7 @@
 #include "model/export.h"
 #include "model/graph.h"
 #include "op/pass.h"
+#include "train/ranks.h"
 #include "train/synced.h"
 
 enum { OBJECTIVE_METRICS = 32 /* at most */, OBJECTIVE_SCRATCH = 3 };
@@ -62,6 +63,9 @@ struct objective_run {
 	uint64_t seed;
 	int32_t max_length;            /* of a document */
 	struct synced *synced;         /* its reference's own numbers; NULL: it stays */
+	/* Those that train the same with it, all of whom call the same functions in the same order, but for save and
+	 * evaluate, which are rank 0's; NULL: it is alone. */
+	struct ranks *ranks;
 	struct work *computed;         /* what documents and evaluate compute is added here */
 };
 

@@ -63,7 +63,8 @@ struct ranks {
 	void (*tells)(char out[RANKS_TEXT]); /* what this process tells when asked (ranks_ask), or NULL: nothing */
 };
 
-enum { RANKS_TAG_ORDER, RANKS_TAG_ANSWER, RANKS_TAG_LEAVES, RANKS_TAG_NORM, RANKS_TAG_WEIGHTS, RANKS_TAG_GRADIENT };
+enum { RANKS_TAG_ORDER, RANKS_TAG_ANSWER, RANKS_TAG_LEAVES, RANKS_TAG_NORM, RANKS_TAG_WEIGHTS, RANKS_TAG_DRAWN,
+       RANKS_TAG_GRADIENT };
 
 /* Of a process that is alone NULL is said, and of one that has a size of 1: */
 static inline bool ranks_several(const struct ranks *r) { return r && r->size > 1; }

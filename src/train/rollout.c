@@ -94,7 +94,7 @@ static int plan_draw(struct rollout *r, struct objective_plan *p, struct err *e)
 	session_bytes(r->session, &work, &cache);
 	p->bytes += work + session_fill_bytes(r->session, n, 0, (int)length_of(r)) +
 	            (size_t)(n + 1) * 4 * (size_t)run->model->config.V * sizeof(float) + /* of those who draw */
-	            r->most * (length_of(r) * 5 + sizeof(struct completion)) + HEAP_BYTES;
+	            r->most * (length_of(r) * 5 + sizeof(struct completion) + sizeof(struct drawn)) + HEAP_BYTES;
 	if (forecast_draw(r, (double)run->groups, (double)r->o.num_generations, &seconds, &w, e) < 0)
 		return -1;
 	p->step_seconds += seconds;
@@ -176,6 +176,7 @@ static void make_room(struct rollout *r)
 	size_t V = (size_t)r->run->model->config.V;
 
 	r->items = mem_array(r->most, sizeof(*r->items));
+	r->made = mem_array(r->most, sizeof(*r->made));
 	r->ids = mem_array(r->most * length_of(r), sizeof(*r->ids));
 	r->learn = mem_array(r->most * length_of(r), 1);
 	r->drawn = mem_array((size_t)r->o.max_completion_length, sizeof(*r->drawn));
@@ -213,6 +214,7 @@ void rollout_close(struct rollout *r)
 	tokens_release(&r->ends);
 	arena_release(&r->text);
 	mem_free(r->items);
+	mem_free(r->made);
 	mem_free(r->ids);
 	mem_free(r->learn);
 	mem_free(r->drawn);
@@ -229,26 +231,38 @@ static void put_answer(struct completion *c, const int32_t *ids, int32_t length,
 {
 	struct document *d = &c->document;
 
-	memcpy(d->ids + d->n, ids, (size_t)length * sizeof(*ids));
+	memmove(d->ids + d->n, ids, (size_t)length * sizeof(*ids));
 	memset(d->learn + d->n, 1, (size_t)length);
 	d->n += length;
 	d->n_learn = c->length = length;
 	c->ended = ended;
 }
 
+/* Those that draw one draw; NULL: this process is alone in it. */
+static struct ranks *ranks_of(const struct rollout *r) { return r->beside ? NULL : r->run->ranks; }
+
+/* The first answer that rank k draws: as many each, those to a prompt beside each other. */
+static size_t first_of(const struct rollout *r, int k)
+{
+	const struct ranks *ranks = ranks_of(r);
+
+	return ranks ? r->n * (size_t)k / (size_t)ranks->size : k ? r->n : 0;
+}
+
+static int own_rank(const struct rollout *r) { return ranks_of(r) ? ranks_of(r)->rank : 0; }
+
+/* Tickets are those of a batcher that draws this rank's answers, in their order. */
 static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 {
 	struct rollout *r = ctx;
-	struct completion *c = &r->items[ticket];
+	size_t i = first_of(r, own_rank(r)) + (size_t)ticket;
+	struct completion *c = &r->items[i];
 	(void)e;
 
 	c->text = arena_array(&r->text, g->text.len + 1, 1);
 	memcpy(c->text, buf_str(&g->text), g->text.len);
 	put_answer(c, g->ids.id, (int32_t)g->ids.n, g->finish == FINISH_STOP);
-	if (r->run->computed) {
-		r->run->computed->flops += g->flops + g->int_ops;
-		r->run->computed->int_ops += g->int_ops;
-	}
+	r->made[i] = (struct drawn){ c->length, c->ended, g->text.len, g->flops + g->int_ops, g->int_ops };
 	return 0;
 }
 
@@ -281,13 +295,14 @@ static void begin_completion(struct rollout *r, size_t i, const struct document 
 	memset(c->document.learn, 0, (size_t)prompt->n);
 }
 
-static int draw_all(struct rollout *r, struct batcher *b, struct sampler *sampler, struct err *e)
+static int draw_own(struct rollout *r, struct batcher *b, struct sampler *sampler, struct err *e)
 {
 	struct looking looking = { .r = r };
 	struct batcher_request q = { .done = done, .ctx = r };
+	size_t end = first_of(r, own_rank(r) + 1);
 	int status = 0;
 
-	for (size_t i = 0; i < r->n && !status; i++) {
+	for (size_t i = first_of(r, own_rank(r)); i < end && !status; i++) {
 		const struct document *d = &r->items[i].document;
 		sampler->stream = (uint32_t)i;
 		q.ids = d->ids;
@@ -300,6 +315,80 @@ static int draw_all(struct rollout *r, struct batcher *b, struct sampler *sample
 	while (!status && batcher_busy(b))
 		status = stop_asked() ? err_set(e, "interrupted while answers were drawn") : batcher_step(b, e);
 	return status;
+}
+
+/* All of what each rank has of `data`, `each` bytes an answer. */
+static int share_each(const struct rollout *r, void *data, size_t each, size_t *at, struct err *e)
+{
+	struct ranks *ranks = ranks_of(r);
+
+	for (int k = 0; k <= ranks->size; k++)
+		at[k] = first_of(r, k) * each;
+	return ranks_gather(ranks, RANKS_TAG_DRAWN, data, at, e);
+}
+
+static int share_texts(struct rollout *r, size_t *at, struct err *e)
+{
+	struct ranks *ranks = ranks_of(r);
+	size_t n = 0, i = 0;
+
+	for (int k = 0; k <= ranks->size; k++) {
+		for (; i < first_of(r, k); i++)
+			n += r->made[i].text;
+		at[k] = n;
+	}
+	char *all = mem_alloc(n + 1), *text = all;
+	for (i = 0; i < r->n; text += r->made[i++].text)
+		if (r->items[i].text)
+			memcpy(text, r->items[i].text, r->made[i].text);
+	int status = ranks_gather(ranks, RANKS_TAG_DRAWN, all, at, e);
+	text = all;
+	for (i = 0; i < r->n && !status; text += r->made[i++].text)
+		if (!r->items[i].text) {
+			r->items[i].text = arena_array(&r->text, r->made[i].text + 1, 1);
+			memcpy(r->items[i].text, text, r->made[i].text);
+		}
+	mem_free(all);
+	return status;
+}
+
+/* What the one who has drawn completion 0 has looked at. */
+static int share_look(struct rollout *r, size_t *at, struct err *e)
+{
+	struct ranks *ranks = ranks_of(r);
+
+	for (int k = 0; k <= ranks->size; k++)
+		at[k] = first_of(r, k) ? (size_t)r->o.max_completion_length * sizeof(*r->drawn) : 0;
+	return ranks_gather(ranks, RANKS_TAG_DRAWN, r->drawn, at, e);
+}
+
+/* Those of the others. */
+static int share(struct rollout *r, struct err *e)
+{
+	struct ranks *ranks = ranks_of(r);
+	size_t *at = mem_array((size_t)ranks->size + 1, sizeof(*at));
+	int status = share_each(r, r->made, sizeof(*r->made), at, e) < 0 ||
+	             share_each(r, r->ids, length_of(r) * sizeof(*r->ids), at, e) < 0 ||
+	             share_texts(r, at, e) < 0 || share_look(r, at, e) < 0 ? -1 : 0;
+
+	for (size_t i = 0; i < r->n && !status; i++) {
+		struct completion *c = &r->items[i];
+		if (!c->length)
+			put_answer(c, c->document.ids + c->document.n, r->made[i].length, r->made[i].ended);
+	}
+	mem_free(at);
+	return status;
+}
+
+/* In their order, whoever has drawn them. */
+static void count_work(const struct rollout *r)
+{
+	struct work *w = r->run->computed;
+
+	for (size_t i = 0; i < r->n && w; i++) {
+		w->flops += r->made[i].flops;
+		w->int_ops += r->made[i].int_ops;
+	}
 }
 
 int rollout_draw(struct rollout *r, long step, const struct document *const *prompts, size_t n, int generations,
@@ -323,9 +412,13 @@ int rollout_draw(struct rollout *r, long step, const struct document *const *pro
 	sampler_choice_set(&choice, "temperature", temperature);
 	sampler.steps = choice.steps;
 	struct batcher *b = batcher_new(r->session, r->run->model->tokenizer, r->run->pool);
-	int status = draw_all(r, b, &sampler, e);
+	int status = ranks_agree(ranks_of(r), draw_own(r, b, &sampler, e), NULL, e);
 	batcher_free(b);
 	sampler_choice_release(&choice);
+	if (!status && ranks_of(r))
+		status = share(r, e);
+	if (!status)
+		count_work(r);
 	return status;
 }
 

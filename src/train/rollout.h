@@ -19,6 +19,9 @@
  * answers of a draw are requests of one batcher (infer/batcher.h): a prompt is read once for its G answers, and the
  * next request begins when an answer ends, so the passes stay full. In training the forest shares the prompt.
  *
+ * Of several ranks each draws some of a step's answers, and all get all of them; what is drawn beside (an evaluation's
+ * answers) is drawn by the rank that asks.
+ *
  * An answer ends with a token that ends the model's (generate_ends), which is learnt too, or is cut. */
 #ifndef TRAIN_ROLLOUT_H
 #define TRAIN_ROLLOUT_H
@@ -60,6 +63,8 @@ struct rollout {
 	struct session *session;
 	struct tokens ends;
 	struct arena text;
+	/* [most] of each answer, by whoever has drawn it */
+	struct drawn { int32_t length, ended; uint64_t text; double flops, int_ops; } *made;
 	int32_t *ids;                  /* [most][longest + max_completion_length] */
 	uint8_t *learn;
 	float *drawn;                  /* [max_completion_length] of completion 0 */

@@ -415,6 +415,7 @@ static int join_objective(struct trainer *t, struct err *e)
 	o->overlay = t->overlay;
 	o->forest = &t->forest;
 	o->groups = t->global;
+	o->ranks = ranks_several(t->recipe.ranks) ? t->recipe.ranks : NULL;
 	if (!o->row->maxima)
 		return 0;
 	o->row->maxima(o, &t->maxima);
@@ -615,15 +616,22 @@ static size_t cut(struct trainer *t, size_t n)
 	return micro;
 }
 
-void step_fill(struct trainer *t)
+static void pack(struct trainer *t)
 {
 	struct batch *b = &t->net.pass.batch;
 	const struct document *const *docs = t->taken + t->now.document;
-	double begin = clock_seconds();
 
 	forest_fill(b, docs, t->cuts[t->now.micro], &t->forest);
 	trainer_weigh(t, b, t->taken_group + t->now.group);
 	trainer_fill(t, &t->train, b, docs);
+}
+
+void step_fill(struct trainer *t)
+{
+	struct batch *b = &t->net.pass.batch;
+	double begin = clock_seconds();
+
+	pack(t);
 	trace_span(t->trace, "packing", begin, 0, 0);
 	b->seed = (uint64_t)t->recipe.seed;
 	b->step = (uint32_t)t->step;
@@ -649,6 +657,12 @@ static void keep_leaf(struct trainer *t)
 	memset(now->answers, 0, sizeof(now->answers));
 }
 
+static void next_micro(struct trainer *t)
+{
+	t->now.group += (size_t)t->net.pass.batch.n_groups;
+	t->now.document += t->cuts[t->now.micro++];
+}
+
 /* What the pass has made of the micro-batch. */
 void step_add(struct trainer *t)
 {
@@ -657,11 +671,25 @@ void step_add(struct trainer *t)
 
 	grad_tree_add(&t->gradients);
 	trace_span(t->trace, "gradient sum", begin, 0, 0);
-	if (t->objective.row->passed)
+	if (t->objective.row->passed && !share_keeps(t))
 		t->objective.row->passed(&t->objective, b, t->taken + t->now.document, model_pass_result(&t->net));
 	keep_leaf(t);
-	t->now.group += (size_t)b->n_groups;
-	t->now.document += t->cuts[t->now.micro++];
+	next_micro(t);
+}
+
+/* Of several ranks: all micro-batches, in their order, whoever had them. */
+void step_passed(struct trainer *t)
+{
+	struct sharing *s = &t->sharing;
+	struct step *now = &t->now;
+
+	if (!s->passed_each)
+		return;
+	for (now->micro = now->document = now->group = 0; now->micro < now->micros; next_micro(t)) {
+		pack(t);
+		t->objective.row->passed(&t->objective, &t->net.pass.batch, t->taken + now->document,
+		                         s->passed + now->micro * s->passed_each);
+	}
 }
 
 /* In their order, whoever had them. */
@@ -715,14 +743,17 @@ static double add_term(struct trainer *t, float *gradient)
 }
 
 /* An update was made. All of an adapter is clipped together. */
-static void follow(struct trainer *t, const float *gradient)
+static int follow(struct trainer *t, float *gradient, struct err *e)
 {
 	const struct overlay *o = &t->adapter.overlay;
 	int group = o->params.joined ? t->joined.items[0].group : 0;
 	struct adapter_update u = { .step = t->step + 1, .g = gradient + o->at, .scale = (float)t->optim.scale[group] };
 
+	if (t->adapter.type->updated && share_gradient(t, gradient, e) < 0)
+		return -1;
 	adapter_updated(&t->adapter, &u, t->pool);
 	adapter_follow(&t->adapter, t->model, t->kernels, t->pool);
+	return 0;
 }
 
 static int update(struct trainer *t, float *gradient, struct step_metrics *m, struct err *e)
@@ -747,8 +778,8 @@ static int update(struct trainer *t, float *gradient, struct step_metrics *m, st
 		return -1;
 	qat_follow(t, t->step + 1);
 	moved_tell(t, m);
-	if (t->has_adapter)
-		follow(t, gradient);
+	if (t->has_adapter && follow(t, gradient, e) < 0)
+		return -1;
 	synced_step(&t->synced, t->step + 1);
 	return 0;
 }

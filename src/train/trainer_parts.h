@@ -147,6 +147,8 @@ struct sharing {
 	float *gradient;           /* of the last one; NULL: of this step there was none */
 	size_t *leaf_at;           /* [size + 1] bytes of the leaves of this step, by rank */
 	double sent, received, waited; /* before this step */
+	float *passed;             /* [most_micro][passed_each] what an objective sees of each micro-batch */
+	size_t passed_each;
 	bool rounds;               /* ZeRO-2: leaves go round the ranks, and each goes out as it is */
 	struct grad_tree owned;    /* of a step: what this rank updates, of every leaf that it has got */
 };
@@ -350,6 +352,11 @@ int share_added(struct trainer *t, struct err *e);
 int share_leaf_sums(struct trainer *t, struct err *e);
 int share_sum(struct trainer *t, float **gradient, struct err *e);
 int share_norm(struct trainer *t, struct err *e);
+/* What the objective sees of this micro-batch is kept until all ranks have theirs (false: there are none), then
+ * step_passed; every rank has the gradient's sum. */
+bool share_keeps(struct trainer *t);
+void step_passed(struct trainer *t);
+int share_gradient(struct trainer *t, float *gradient, struct err *e);
 int share_weights(struct trainer *t, struct err *e);
 int share_show(struct trainer *t, struct err *e);
 /* trainer_zero3.c: what it is not for, or NULL; makes the list, of a plan of the steps; bytes of its trees; when the

@@ -26,8 +26,10 @@
  * gradients come and go with the nodes (trainer_zero3.c).
  *
  * What is small is everyone's: each leaf's losses and counts go to all, who add them up in the order of leaves. So the
- * loss, whether it is finite and what follows from it need no further message. What needs to see the whole gradient or
- * the step's documents in the weights of the moment is refused (share_check). */
+ * loss, whether it is finite and what follows from it need no further message. Answers that are drawn are dealt out
+ * (rollout.h); what else an objective looks at with the weights of the moment every rank makes for itself, the same;
+ * what it wants to see of each micro-batch goes to all too (objective.passed). A method that wants the whole gradient
+ * behind an update (AdaLoRA) gets it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,21 +88,8 @@ static size_t deal(const struct sharing *s, size_t n, struct part *parts, size_t
 
 static const char *unshared(const struct trainer *t)
 {
-	const struct objective *o = t->objective.row;
-	const struct adapter_type *a = t->has_adapter ? t->adapter.type : NULL;
-
-	if (o->passed || o->evaluate || t->maxima.documents || (o->looks && o->looks(t->objective.options)))
-		return "an objective that makes or looks at documents with the weights of the moment";
-	if (t->synced.o)
-		return "--sync-ref-model";
-	if (kl_wanted(t))
+	if (kl_wanted(t)) /* its micro-batches begin when the losses of all others are known */
 		return "--kl-to-base";
-	if (t->recipe.l2_sp > 0 || t->recipe.ewc > 0)
-		return "--l2-sp or --ewc";
-	if (optim_averages(&t->optim) && t->recipe.load_best_model_at_end)
-		return "--load-best-model-at-end of an average of the weights";
-	if (a && (a->term || a->updated))
-		return "a method that looks at the whole gradient";
 	return t->memory ? "several recipes beside each other" : NULL;
 }
 
@@ -152,7 +141,13 @@ void share_plan(struct trainer *t)
 /* One buffer more than a tree of the largest subtree wants: the one before is still going out. */
 long share_leaves(const struct trainer *t) { return t->sharing.rounds ? 1 : 2L << t->sharing.level; }
 
-size_t share_bytes(const struct trainer *t)
+/* Numbers of a micro-batch that an objective wants to see (objective.passed). */
+static size_t passed_each(const struct trainer *t)
+{
+	return t->objective.row->passed ? tensor_count(&t->net.pass.plan.tensors[t->net.result]) : 0;
+}
+
+static size_t sums_bytes(const struct trainer *t)
 {
 	const struct sharing *s = &t->sharing;
 
@@ -161,6 +156,13 @@ size_t share_bytes(const struct trainer *t)
 	size_t buffers = s->rounds ? (size_t)grad_tree_buffers((long)t->dry.most_micro) : s->most_parts;
 
 	return s->ranks ? buffers * s->own * sizeof(float) : 0;
+}
+
+size_t share_bytes(const struct trainer *t)
+{
+	size_t passed = t->sharing.ranks ? (size_t)t->dry.most_micro * passed_each(t) * sizeof(float) : 0;
+
+	return sums_bytes(t) + passed;
 }
 
 int share_start(struct trainer *t, struct err *e)
@@ -173,16 +175,18 @@ int share_start(struct trainer *t, struct err *e)
 	s->parts = mem_array(s->most_parts, sizeof(*s->parts));
 	s->come = mem_array(MAX(s->most_parts, (size_t)1), sizeof(*s->come));
 	s->go = mem_array((size_t)s->ranks->size, sizeof(*s->go));
+	s->passed_each = passed_each(t);
+	s->passed = mem_array((size_t)t->dry.most_micro, s->passed_each * sizeof(*s->passed));
 	if (t->zero3.on)
 		return zero3_start(t, e);
 	if (s->rounds)
 		return grad_tree_init(&s->owned, MAX(s->own, (size_t)1), (long)t->dry.most_micro, t->kernels, t->pool,
 		                      e);
-	if (!share_bytes(t))
+	if (!sums_bytes(t))
 		return 0;
-	if (mem_map(&sums, share_bytes(t), "gradients of other ranks", e) < 0)
+	if (mem_map(&sums, sums_bytes(t), "gradients of other ranks", e) < 0)
 		return -1;
-	mem_touch(sums, share_bytes(t));
+	mem_touch(sums, sums_bytes(t));
 	s->sums = sums;
 	return 0;
 }
@@ -199,6 +203,7 @@ void share_release(struct sharing *s)
 	mem_free(s->parts);
 	mem_free(s->come);
 	mem_free(s->go);
+	mem_free(s->passed);
 	*s = (struct sharing){ 0 };
 }
 
@@ -345,41 +350,71 @@ int share_added(struct trainer *t, struct err *e)
 	return 0;
 }
 
-/* A round's leaves lie beside each other, in the order of the ranks. Who has none in the last one takes it here. */
-static int gather_rounds(struct trainer *t, struct err *e)
+/* What lies in `data` of each leaf. A round's leaves lie beside each other, in the order of the ranks. */
+static int gather_rounds(struct trainer *t, void *data, size_t each, struct err *e)
 {
 	struct sharing *s = &t->sharing;
 	size_t ranks = (size_t)s->ranks->size, micros = t->now.micros;
 
-	while (s->next * ranks < micros)
-		if (take_round(t, false, e) < 0)
-			return -1;
 	for (size_t first = 0; first < micros; first += ranks) {
 		for (size_t k = 0; k <= ranks; k++)
-			s->leaf_at[k] = MIN(first + k, micros) * sizeof(*t->leaves);
-		if (ranks_gather(s->ranks, RANKS_TAG_LEAVES, t->leaves, s->leaf_at, e) < 0)
+			s->leaf_at[k] = MIN(first + k, micros) * each;
+		if (ranks_gather(s->ranks, RANKS_TAG_LEAVES, data, s->leaf_at, e) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-int share_leaf_sums(struct trainer *t, struct err *e)
+static int gather_leaves(struct trainer *t, void *data, size_t each, struct err *e)
 {
 	struct sharing *s = &t->sharing;
 	size_t leaf = 0, k = 0;
 
-	if (!s->ranks)
-		return 0;
 	if (s->rounds)
-		return gather_rounds(t, e);
+		return gather_rounds(t, data, each, e);
 	for (size_t i = 0; i < s->n_parts; i++) {
 		for (; k <= (size_t)s->parts[i].rank; k++)
-			s->leaf_at[k] = leaf * sizeof(*t->leaves);
+			s->leaf_at[k] = leaf * each;
 		leaf += (size_t)1 << s->parts[i].level;
 	}
 	for (; k <= (size_t)s->ranks->size; k++)
-		s->leaf_at[k] = leaf * sizeof(*t->leaves);
-	return ranks_gather(s->ranks, RANKS_TAG_LEAVES, t->leaves, s->leaf_at, e);
+		s->leaf_at[k] = leaf * each;
+	return ranks_gather(s->ranks, RANKS_TAG_LEAVES, data, s->leaf_at, e);
+}
+
+/* Who has none in the last round takes it here. */
+int share_leaf_sums(struct trainer *t, struct err *e)
+{
+	struct sharing *s = &t->sharing;
+
+	if (!s->ranks)
+		return 0;
+	while (s->rounds && s->next * (size_t)s->ranks->size < t->now.micros)
+		if (take_round(t, false, e) < 0)
+			return -1;
+	if (gather_leaves(t, t->leaves, sizeof(*t->leaves), e) < 0)
+		return -1;
+	if (s->passed_each && gather_leaves(t, s->passed, s->passed_each * sizeof(*s->passed), e) < 0)
+		return -1;
+	step_passed(t);
+	return 0;
+}
+
+bool share_keeps(struct trainer *t)
+{
+	struct sharing *s = &t->sharing;
+
+	if (s->ranks)
+		memcpy(s->passed + t->now.micro * s->passed_each, model_pass_result(&t->net),
+		       s->passed_each * sizeof(*s->passed));
+	return s->ranks != NULL;
+}
+
+int share_gradient(struct trainer *t, float *gradient, struct err *e)
+{
+	struct sharing *s = &t->sharing;
+
+	return s->ranks ? ranks_gather(s->ranks, RANKS_TAG_GRADIENT, gradient, s->number, e) : 0;
 }
 
 struct addition { const struct kernels *kernels; float *to; const float *from; size_t n; };

@@ -306,8 +306,22 @@ int trainer_load(struct trainer *t, const char *dir, json_t **caller, struct err
 	return status;
 }
 
+/* Each rank has a part of what averages. */
+static int load_averages(struct trainer *t, const char *dir, struct err *e)
+{
+	json_t *facts = checkpoint_facts(dir, e);
+	long step = t->step;
+	int status = facts ? load_all(t, dir, facts, e) : -1;
+
+	t->step = step; /* of the run, which is over */
+	json_decref(facts);
+	return status;
+}
+
 int trainer_load_weights(struct trainer *t, const char *dir, struct err *e)
 {
+	if (t->sharing.ranks && optim_averages(&t->optim))
+		return load_averages(t, dir, e);
 	struct checkpoint c = { .params = t->params, .kept = &t->adapter.kept, .optim = &t->optim };
 	int status = optim_averages(&t->optim) ? checkpoint_read(dir, &c, e) :
 	                                         checkpoint_read_weights(dir, t->params, &t->adapter.kept, e);

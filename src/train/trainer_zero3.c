@@ -40,6 +40,10 @@ const char *zero3_refuse(const struct trainer *t)
 		return "an adapter, whose numbers are few (--method full is what it is for)";
 	if (t->objective.row->reference || t->objective.row->params)
 		return "an objective with a reference or parameters of its own";
+	if (t->maxima.documents || (t->objective.row->looks && t->objective.row->looks(t->objective.options)))
+		return "an objective that makes or looks at documents with the weights of the moment";
+	if (t->recipe.l2_sp > 0 || t->recipe.ewc > 0)
+		return "--l2-sp or --ewc";
 	if (t->recipe.qat || t->recipe.ratio_steps > 0)
 		return t->recipe.qat ? "--qat" : "--update-ratio-steps";
 	return t->device->type->host_memory ? NULL : "a device with memory of its own";

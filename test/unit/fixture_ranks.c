@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 static struct rank_hub *hub_of(struct ranks *r) { return r->own; }
@@ -115,4 +116,63 @@ void hub_run(struct rank_hub *h, void (*body)(void *ctx, struct ranks *r), void 
 	}
 	for (int k = 0; k < h->size; k++)
 		pthread_join(all[k].thread, NULL);
+}
+
+/* --- training --- */
+
+static int lead_all(struct trainer *t, struct err *e)
+{
+	struct step_metrics m;
+
+	while (!trainer_done(t))
+		if (trainer_step(t, &m, e) < 0)
+			return -1;
+	return 0;
+}
+
+static void member(void *ctx, struct ranks *r)
+{
+	static const struct log_sink nobody = { 0 };
+	struct crew *c = ctx;
+	struct recipe recipe = c->job->recipe;
+	struct pool *pool = pool_new(1 + r->rank % 2);
+	struct device d = device_cpu(kernels_get(NULL, NULL), pool);
+	struct trainer *t = NULL;
+	struct err *e = &c->err[r->rank];
+
+	log_lend(&nobody);
+	r->tells = c->tells;
+	recipe.ranks = r;
+	int status = trainer_open(&t, &recipe, &d, e);
+	if (!status)
+		status = trainer_start(t, e);
+	status = ranks_agree(r, status, NULL, e);
+	if (!status)
+		status = r->rank ? trainer_follow(t, e) : c->lead ? c->lead(c->ctx, t, e) : lead_all(t, e);
+	if (!status)
+		params_hash(trainer_params(t), c->hex[r->rank]);
+	ranks_close(r, false);
+	trainer_close(t);
+	pool_free(pool);
+}
+
+void crew_run(struct crew *c, int size)
+{
+	hub_init(&c->hub, size);
+	hub_run(&c->hub, member, c);
+	hub_release(&c->hub);
+}
+
+void crew_check(struct test *t, const char *model, const char *data, const char *assignments, int size,
+                const char *weights)
+{
+	struct crew c = { .job = NULL };
+	struct job j;
+
+	job_init(t, &j, model, data, assignments);
+	c.job = &j;
+	crew_run(&c, size);
+	for (int k = 0; k < size; k++)
+		CHECK_MSG(t, !strcmp(weights, c.hex[k]), "rank %d of %d: %s %s", k, size, c.hex[k], c.err[k].msg);
+	job_release(&j);
 }

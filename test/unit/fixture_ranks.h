@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "fixture_training.h"
 #include "train/ranks.h"
 
 enum { RANKS_MOST = 5 };
@@ -25,5 +26,22 @@ void hub_lose(struct rank_hub *h, int rank);
 
 /* Runs body(ctx, &ranks of the thread) in a thread of each rank until all have returned. */
 void hub_run(struct rank_hub *h, void (*body)(void *ctx, struct ranks *r), void *ctx);
+
+/* A job that ranks train together: rank 0 leads, with lead or NULL: all of the job's steps; hex: the weights of each in
+ * the end, or err. tells: what the others say they took, or NULL. */
+struct crew {
+	const struct job *job;
+	int (*lead)(void *ctx, struct trainer *t, struct err *e);
+	void (*tells)(char out[RANKS_TEXT]);
+	void *ctx;
+	struct rank_hub hub;
+	char hex[RANKS_MOST][33];
+	struct err err[RANKS_MOST];
+};
+
+void crew_run(struct crew *c, int size);
+/* All ranks end with these weights. */
+void crew_check(struct test *t, const char *model, const char *data, const char *assignments, int size,
+                const char *weights);
 
 #endif

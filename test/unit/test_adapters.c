@@ -2,9 +2,10 @@
  * defaults, on the tiny models.
  *
  * A new one changes nothing; worked into weights it gives what it gives over them; saved and loaded it has the same
- * bits; its gradient is that of finite differences; threads, recomputing and a stop change no bit; a session beside the
- * trainer gives what the saved result gives. */
+ * bits; its gradient is that of finite differences; threads, ranks, recomputing and a stop change no bit; a session
+ * beside the trainer gives what the saved result gives. */
 #include "fixture_bench.h"
+#include "fixture_ranks.h"
 #include "fixture_training.h"
 
 #include <math.h>
@@ -209,6 +210,9 @@ static void test_bits(struct test *t, const struct adapter_type *type, const cha
 	training_run(t, model, data, options, 1, first, NULL);
 	training_run(t, model, data, options, 3, other, NULL);
 	CHECK(t, !strcmp(first, other));
+	test_case(t, "%s, %s: and so do three ranks", type->name, model);
+	write_options(options, sizeof(options), type->name, "");
+	crew_check(t, model, data, options, 3, first);
 	write_options(options, sizeof(options), type->name, "gradient-checkpointing=true");
 	training_run(t, model, data, options, 2, other, NULL);
 	CHECK(t, !strcmp(first, other));

@@ -2,11 +2,12 @@
  *
  *   gradient    along random directions of all weights, against central differences of its loss with Richardson's
  *               extrapolation, whatever numbers stand in its columns and whatever the groups weigh
- *   bits        threads, accumulation, recomputation, stopping and going on
+ *   bits        threads, accumulation, recomputation, stopping and going on, three ranks
  *   plan        tokens as planned, memory not above it; what it measures has numbers, in an evaluation too
  *   reference   where it wants one: its loss is the same at every step while no weight changes
  *   golden      test/golden/values/objective_*.safetensors, by whoever their metadata say; of gradient_*
  *               each weight's first gradient, by its norm and its product with cos 1, cos 2, … */
+#include "fixture_ranks.h"
 #include "fixture_training.h"
 
 #include <math.h>
@@ -549,6 +550,9 @@ static void test_bits(struct test *t, const struct objective *o, const char *pat
 		training_run(t, model_for(o), path, options, (int[]){ 1, 2, 3, 7 }[i], i ? hex : first, NULL);
 		CHECK_MSG(t, i == 0 || !strcmp(first, hex), "way %d", i);
 	}
+	test_case(t, "%s: three ranks give the same bits", o->name);
+	snprintf(options, sizeof(options), SMALL " objective=%s method=lora %s", o->name, needs(o));
+	crew_check(t, model_for(o), path, options, 3, first);
 }
 
 /* whole: the weights after 4 steps. */

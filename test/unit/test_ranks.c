@@ -12,23 +12,19 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/io.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "train/trainer.h"
 
 #define SMALL "per-device-train-batch-size=12 micro-batch-tokens=150 max-length=100 max-steps=4 learning-rate=3e-3"
 
 struct team {
-	const struct job *job;
+	struct crew crew;
 	const char *load, *save;       /* folders of checkpoints, or NULL */
 	const char *result;            /* the folder of what comes out, or NULL */
 	int steps, lose_at;            /* lose_at: before this step a rank is lost; 0: never */
-	struct rank_hub hub;
-	char hex[RANKS_MOST][33];
 	int told;                      /* how often another rank told rank 0 what it took */
 	struct step_metrics last;      /* of rank 0 */
 	struct trainer_plan plan;      /* of rank 0 */
-	struct err err[RANKS_MOST];
 };
 
 static void tells(char out[RANKS_TEXT]) { snprintf(out, RANKS_TEXT, "so much"); }
@@ -37,21 +33,22 @@ static void tells(char out[RANKS_TEXT]) { snprintf(out, RANKS_TEXT, "so much"); 
 static int ask(struct team *m, struct err *e)
 {
 	char said[RANKS_MOST][RANKS_TEXT];
-	int status = m->hub.size > 1 ? ranks_ask(&m->hub.ranks[0], said, e) : 0;
+	int status = m->crew.hub.size > 1 ? ranks_ask(&m->crew.hub.ranks[0], said, e) : 0;
 
-	for (int k = 1; k < m->hub.size && !status; k++)
+	for (int k = 1; k < m->crew.hub.size && !status; k++)
 		m->told += !strcmp(said[k], "so much");
 	return status;
 }
 
-static int lead(struct team *m, struct trainer *t, struct err *e)
+static int lead(void *ctx, struct trainer *t, struct err *e)
 {
+	struct team *m = ctx;
 	json_t *back = NULL, *mine = json_pack("{s:i}", "answer", 42);
 	int status = m->load ? trainer_load(t, m->load, &back, e) : 0;
 
 	for (int i = 0; i < m->steps && !status; i++) {
 		if (m->lose_at == i + 1)
-			hub_lose(&m->hub, 1);
+			hub_lose(&m->crew.hub, 1);
 		status = trainer_step(t, &m->last, e) < 0 ? -1 : ask(m, e);
 	}
 	if (!status && m->save)
@@ -64,35 +61,13 @@ static int lead(struct team *m, struct trainer *t, struct err *e)
 	return status;
 }
 
-static void member(void *ctx, struct ranks *r)
-{
-	static const struct log_sink nobody = { 0 };
-	struct team *m = ctx;
-	struct recipe recipe = m->job->recipe;
-	struct pool *pool = pool_new(1 + r->rank % 2);
-	struct device d = device_cpu(kernels_get(NULL, NULL), pool);
-	struct trainer *t = NULL;
-	struct err *e = &m->err[r->rank];
-
-	log_lend(&nobody);
-	r->tells = tells;
-	recipe.ranks = r;
-	int status = trainer_open(&t, &recipe, &d, e);
-	if (!status)
-		status = trainer_start(t, e);
-	if (ranks_agree(r, status, NULL, e) == 0 && (r->rank ? trainer_follow(t, e) : lead(m, t, e)) == 0)
-		params_hash(trainer_params(t), m->hex[r->rank]);
-	ranks_close(r, false);
-	trainer_close(t);
-	pool_free(pool);
-}
-
 static void team_run(struct team *m, const struct job *j, int size)
 {
-	m->job = j;
-	hub_init(&m->hub, size);
-	hub_run(&m->hub, member, m);
-	hub_release(&m->hub);
+	m->crew.job = j;
+	m->crew.lead = lead;
+	m->crew.tells = tells;
+	m->crew.ctx = m;
+	crew_run(&m->crew, size);
 }
 
 static void test_bits(struct test *t, const char *data, const char *model, const char *more, bool uneven)
@@ -109,7 +84,8 @@ static void test_bits(struct test *t, const char *data, const char *model, const
 		struct team m = { .steps = 4 };
 		team_run(&m, &j, size);
 		for (int k = 0; k < size; k++)
-			CHECK_MSG(t, !strcmp(alone, m.hex[k]), "rank %d of %d: %s %s", k, size, m.hex[k], m.err[k].msg);
+			CHECK_MSG(t, !strcmp(alone, m.crew.hex[k]), "rank %d of %d: %s %s", k, size,
+			          m.crew.hex[k], m.crew.err[k].msg);
 		loss = size == 1 ? m.last.loss : loss;
 		CHECK_MSG(t, m.last.loss == loss, "%d ranks: a loss of %.17g, %.17g of one", size, m.last.loss, loss);
 		CHECK(t, (size > 1) == (m.last.sent > 0));
@@ -132,12 +108,12 @@ static void test_going_on(struct test *t, const char *data, const char *method)
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
 		struct team first = { .steps = 2, .save = dir }, second = { .steps = 2, .load = dir };
 		team_run(&first, &j, sizes[i][0]);
-		CHECK_MSG(t, !first.err[0].msg[0], "%s", first.err[0].msg);
+		CHECK_MSG(t, !first.crew.err[0].msg[0], "%s", first.crew.err[0].msg);
 		team_run(&second, &j, sizes[i][1]);
-		CHECK_MSG(t, !strcmp(whole, second.hex[0]), "%d to %d ranks: %s", sizes[i][0], sizes[i][1],
-		          second.err[0].msg);
-		CHECK_MSG(t, !strcmp(whole, second.hex[sizes[i][1] - 1]), "%d to %d ranks: %s", sizes[i][0],
-		          sizes[i][1], second.err[sizes[i][1] - 1].msg);
+		CHECK_MSG(t, !strcmp(whole, second.crew.hex[0]), "%d to %d ranks: %s", sizes[i][0], sizes[i][1],
+		          second.crew.err[0].msg);
+		CHECK_MSG(t, !strcmp(whole, second.crew.hex[sizes[i][1] - 1]), "%d to %d ranks: %s", sizes[i][0],
+		          sizes[i][1], second.crew.err[sizes[i][1] - 1].msg);
 	}
 	job_release(&j);
 	mem_free(dir);
@@ -154,7 +130,7 @@ static void result_of(struct test *t, const struct job *j, struct team m, int si
 	CHECK_MSG(t, io_mkdirs(dir, &e) == 0, "%s", e.msg);
 	team_run(&m, j, size);
 	for (int k = 0; k < size; k++)
-		CHECK_MSG(t, !m.err[k].msg[0], "rank %d of %d: %s", k, size, m.err[k].msg);
+		CHECK_MSG(t, !m.crew.err[k].msg[0], "rank %d of %d: %s", k, size, m.crew.err[k].msg);
 	CHECK_MSG(t, io_read(&file, path, &e) == 0, "%s", e.msg);
 	hash_hex(file.data, file.len, hex);
 	buf_release(&file);
@@ -180,7 +156,7 @@ static void test_sharded(struct test *t, const char *data, const char *model, co
 	for (size_t i = 0; i < (all ? ARRAY_LEN(sizes) : 1); i++) {
 		struct team first = { .steps = 2, .save = dir };
 		team_run(&first, &j, sizes[i][0]);
-		CHECK_MSG(t, !first.err[0].msg[0], "%s", first.err[0].msg);
+		CHECK_MSG(t, !first.crew.err[0].msg[0], "%s", first.crew.err[0].msg);
 		result_of(t, &j, (struct team){ .steps = 2, .load = dir }, sizes[i][1], many);
 		CHECK_MSG(t, !strcmp(alone, many), "%d to %d ranks: %s", sizes[i][0], sizes[i][1], many);
 	}
@@ -200,10 +176,10 @@ static void test_damage(struct test *t, const char *data)
 	team_run(&first, &j, 2);
 	CHECK_MSG(t, io_write(part, "x", 1, &e) == 0, "%s", e.msg);
 	team_run(&torn, &j, 2);
-	CHECK_MSG(t, strstr(torn.err[0].msg, "state-00002-of-00002"), "%s", torn.err[0].msg);
+	CHECK_MSG(t, strstr(torn.crew.err[0].msg, "state-00002-of-00002"), "%s", torn.crew.err[0].msg);
 	CHECK_MSG(t, io_remove_tree(part, &e) == 0, "%s", e.msg);
 	team_run(&gone, &j, 1);
-	CHECK_MSG(t, strstr(gone.err[0].msg, "state-00002-of-00002"), "%s", gone.err[0].msg);
+	CHECK_MSG(t, strstr(gone.crew.err[0].msg, "state-00002-of-00002"), "%s", gone.crew.err[0].msg);
 	job_release(&j);
 	mem_free(part);
 	mem_free(dir);
@@ -217,8 +193,8 @@ static void test_lost(struct test *t, const char *data)
 	test_case(t, "a rank that is lost ends the step of all, with its name");
 	job_init(t, &j, "llama", data, SMALL);
 	team_run(&m, &j, 3);
-	CHECK_MSG(t, strstr(m.err[0].msg, "rank 1"), "%s", m.err[0].msg);
-	CHECK_MSG(t, strstr(m.err[2].msg, "rank 1"), "%s", m.err[2].msg);
+	CHECK_MSG(t, strstr(m.crew.err[0].msg, "rank 1"), "%s", m.crew.err[0].msg);
+	CHECK_MSG(t, strstr(m.crew.err[2].msg, "rank 1"), "%s", m.crew.err[2].msg);
 	job_release(&j);
 }
 
@@ -258,7 +234,7 @@ static void test_memory(struct test *t, const char *data)
 static void test_refused(struct test *t, const char *data)
 {
 	static const char *const options[][2] = {
-		{ "l2-sp=0.1", "--l2-sp" }, { "kl-to-base=0.1", "--kl-to-base" }, { "method=adalora", "gradient" },
+		{ "kl-to-base=0.1", "--kl-to-base" }, { "zero-stage=3 method=full l2-sp=0.1", "--l2-sp" },
 		{ "zero-stage=3 method=lora", "--zero-stage 3" },
 		{ "zero-stage=3 method=full update-ratio-steps=1", "--update-ratio-steps" },
 	};
@@ -271,9 +247,35 @@ static void test_refused(struct test *t, const char *data)
 		test_case(t, "%s is refused on two ranks", options[i][0]);
 		job_init(t, &j, "llama", data, all);
 		team_run(&m, &j, 2);
-		CHECK_MSG(t, strstr(m.err[0].msg, options[i][1]), "%s", m.err[0].msg);
+		CHECK_MSG(t, strstr(m.crew.err[0].msg, options[i][1]), "%s", m.crew.err[0].msg);
 		job_release(&j);
 	}
+}
+
+/* What draws its documents, looks at them, or at the whole gradient. */
+static void test_whole(struct test *t, const char *data)
+{
+	static const char *const drawn = "reward=regex reward-regex=[aeiou] num-generations=3 max-completion-length=5";
+	char *prompts = io_join(test_tmp(), "prompts.jsonl"), more[300];
+	struct buf text = BUF_INIT;
+	struct err e = ERR_INIT;
+
+	for (int i = 0; i < 7; i++)
+		buf_addf(&text, "{\"prompt\": \"Which of these has number %d?\"}\n", i * i);
+	CHECK_MSG(t, io_write(prompts, text.data, text.len, &e) == 0, "%s", e.msg);
+	snprintf(more, sizeof(more), "objective=grpo %s beta=0.1 num-iterations=2 sync-ref-model=true "
+	         "ref-model-sync-steps=2 zero-stage=2", drawn);
+	test_bits(t, prompts, "llama", more, false);
+	snprintf(more, sizeof(more), "objective=ppo %s num-iterations=2", drawn);
+	test_bits(t, prompts, "llama", more, true);
+	test_bits(t, data, "llama", "objective=distill teacher=test/golden/llama-untied lmbda=0.5 seq-kd=true "
+	          "num-generations=2 max-completion-length=4", false);
+	snprintf(more, sizeof(more), "l2-sp=0.1 ewc=0.5 retain=%s", data);
+	test_bits(t, data, "llama", more, false);
+	test_bits(t, data, "llama", "method=adalora deltaT=2 max-grad-norm=0.1", true);
+	test_going_on(t, data, "adalora");
+	buf_release(&text);
+	mem_free(prompts);
 }
 
 /* --- messages --- */
@@ -284,9 +286,9 @@ static void agree(void *ctx, struct ranks *r)
 	char said[RANKS_MOST][RANKS_TEXT];
 
 	snprintf(said[0], sizeof(said[0]), "text of %d", r->rank);
-	int status = r->rank == 2 ? err_set(&m->err[2], "no room") : 0;
-	ranks_agree(r, m->steps ? status : 0, said, &m->err[r->rank]);
-	snprintf(m->hex[r->rank], sizeof(m->hex[0]), "%.32s", said[r->rank ? 0 : 3]);
+	int status = r->rank == 2 ? err_set(&m->crew.err[2], "no room") : 0;
+	ranks_agree(r, m->steps ? status : 0, said, &m->crew.err[r->rank]);
+	snprintf(m->crew.hex[r->rank], sizeof(m->crew.hex[0]), "%.32s", said[r->rank ? 0 : 3]);
 }
 
 static void test_agreement(struct test *t)
@@ -294,15 +296,15 @@ static void test_agreement(struct test *t)
 	struct team fine = { 0 }, bad = { .steps = 1 };
 
 	test_case(t, "what all are content with passes, with what each says; one that is not ends it for all");
-	hub_init(&fine.hub, 4);
-	hub_run(&fine.hub, agree, &fine);
-	hub_release(&fine.hub);
-	CHECK_MSG(t, !strcmp(fine.hex[0], "text of 3"), "%s", fine.hex[0]);
-	hub_init(&bad.hub, 4);
-	hub_run(&bad.hub, agree, &bad);
-	hub_release(&bad.hub);
+	hub_init(&fine.crew.hub, 4);
+	hub_run(&fine.crew.hub, agree, &fine);
+	hub_release(&fine.crew.hub);
+	CHECK_MSG(t, !strcmp(fine.crew.hex[0], "text of 3"), "%s", fine.crew.hex[0]);
+	hub_init(&bad.crew.hub, 4);
+	hub_run(&bad.crew.hub, agree, &bad);
+	hub_release(&bad.crew.hub);
 	for (int k = 0; k < 4; k++)
-		CHECK_MSG(t, !strcmp(bad.err[k].msg, "rank 2: no room"), "%d: %s", k, bad.err[k].msg);
+		CHECK_MSG(t, !strcmp(bad.crew.err[k].msg, "rank 2: no room"), "%d: %s", k, bad.crew.err[k].msg);
 }
 
 void test_ranks(struct test *t)
@@ -318,6 +320,7 @@ void test_ranks(struct test *t)
 	test_going_on(t, data, "lora ema-decay=0.9");
 	test_sharded(t, data, "llama", "", true);
 	test_sharded(t, data, "gpt2", "optim=muon ema-decay=0.9", false);
+	test_whole(t, data);
 	test_damage(t, data);
 	test_lost(t, data);
 	test_memory(t, data);
