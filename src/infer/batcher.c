@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "infer/token_costs.h"
 #include "infer/turns.h"
 
 enum { WORTH = 16, LEAST_ROWS = 16, FIRST_ROWS = 64 /* while nothing is known of a row's time */ };
@@ -25,7 +26,8 @@ enum { WORTH = 16, LEAST_ROWS = 16, FIRST_ROWS = 64 /* while nothing is known of
 
 struct request {
 	int64_t ticket;
-	struct batcher_request asked;  /* ids are its own */
+	struct batcher_request asked;  /* ids and scored are its own */
+	uint8_t *which;                /* where it is scored: [n] tokens whose logits are wanted for that, and the last */
 	struct sampler wanted;
 	bool cancelled;
 };
@@ -35,6 +37,7 @@ struct slot {
 	bool begun;
 	bool waits_for_room;           /* not begun: for what others hold of the cache */
 	bool over;                     /* its answer is complete, done is still to be called */
+	bool unwanted;                 /* what its prompt costs has ended it, in this step */
 	/* Not begun: whose prompt it waits for, in which slot, until that has read so many tokens. */
 	int64_t awaited_ticket;
 	int awaited;
@@ -71,6 +74,7 @@ struct batcher {
 	int n_parts, guesses;
 	struct batcher_limits limits;
 	struct turns turns;            /* where they are to be fair */
+	struct token_costs costs;      /* once a request is scored */
 	double row_seconds;            /* of a step by its rows of prompts, lately; 0: not known */
 	int prompt_rows;               /* of this step */
 };
@@ -108,6 +112,8 @@ void batcher_limit(struct batcher *b, const struct batcher_limits *l)
 static void request_free(struct request *r)
 {
 	mem_free((void *)(uintptr_t)r->asked.ids);
+	mem_free((void *)(uintptr_t)r->asked.scored);
+	mem_free(r->which);
 	mem_free(r);
 }
 
@@ -129,6 +135,7 @@ void batcher_free(struct batcher *b)
 		request_free(b->queue[b->head + i]);
 	mem_free(b->queue);
 	turns_release(&b->turns);
+	token_costs_release(&b->costs);
 	mem_free(b->slots);
 	mem_free(b->parts);
 	mem_free(b->of_part);
@@ -162,6 +169,23 @@ static struct request *take_from_queue(struct batcher *b, size_t i)
 	return r;
 }
 
+/* −log p of token i is of the logits of the one before. */
+static void score(struct batcher *b, struct request *r, const uint8_t *scored)
+{
+	size_t n = r->asked.n;
+	uint8_t *own = mem_array(n, 1);
+
+	memcpy(own, scored, n);
+	own[0] = 0;
+	r->asked.scored = own;
+	r->which = mem_array(n, 1);
+	memcpy(r->which, own + 1, n - 1);
+	r->which[n - 1] = 1;
+	if (!b->costs.cost)
+		token_costs_want(&b->costs, b->n_slots, (size_t)session_limit(b->s), session_vocabulary(b->s),
+		                 session_kernels(b->s));
+}
+
 int64_t batcher_add(struct batcher *b, const struct batcher_request *asked, struct err *e)
 {
 	size_t limit = (size_t)session_limit(b->s);
@@ -178,6 +202,8 @@ int64_t batcher_add(struct batcher *b, const struct batcher_request *asked, stru
 	memcpy(ids, asked->ids, asked->n * sizeof(*ids));
 	*r = (struct request){ .ticket = b->next_ticket++, .asked = *asked, .wanted = *asked->generate.sampler };
 	r->asked.ids = ids;
+	if (asked->scored)
+		score(b, r, asked->scored);
 	if (b->limits.fair)
 		turns_come(&b->turns, asked->client, asked->adapter);
 	enqueue(b, r);
@@ -311,13 +337,33 @@ static size_t tokens_of(const struct batcher *b, int i, const int32_t **ids)
 	return (size_t)session_length(b->s, i);
 }
 
-/* How many of a prompt's tokens, but the last, a slot's begin with. */
+/* Is −log p of token k of a slot known, or will be when its prompt is read? */
+static bool known(const struct batcher *b, int i, int adapter, size_t k)
+{
+	const struct slot *slot = &b->slots[i];
+	const struct batcher_request *r = slot->request ? &slot->request->asked : NULL;
+	bool reads = r && slot->fed < r->n && k > slot->fed;
+
+	if ((r ? r->adapter : session_adapter(b->s, i)) != adapter)
+		return false;
+	return reads ? r->scored && r->scored[k] : !isnan(token_costs_of(&b->costs, i)[k]);
+}
+
+/* How many of a prompt's tokens, but the last, a slot's begin with; of one that is scored so many that what is wanted
+ * of all after them is still computed. */
 static size_t common(const struct batcher *b, int i, const struct request *r)
 {
+	const uint8_t *scored = r->asked.scored;
 	const int32_t *ids;
-	size_t n = tokens_of(b, i, &ids);
+	size_t n = tokens_of(b, i, &ids), same;
 
-	return session_common(b->s, i, ids, n, r->asked.adapter, r->asked.ids, r->asked.n);
+	same = session_common(b->s, i, ids, n, r->asked.adapter, r->asked.ids, r->asked.n);
+	if (!scored || !same)
+		return same;
+	for (size_t k = 1; k < same; k++)
+		if (scored[k] && !known(b, i, r->asked.adapter, k))
+			return k - 1;
+	return same - scored[same];
 }
 
 /* The longest there is now, and the longest there will be. */
@@ -391,6 +437,9 @@ static void take_over(struct batcher *b, struct slot *slot, const struct beginni
 		if (from->tokens && !b->slots[from->slot].request)
 			b->slots[from->slot].used = b->steps;
 	}
+	/* where the next one is scored, it is what stands there too (common) */
+	const uint8_t *scored = slot->request->asked.scored;
+	token_costs_begin(&b->costs, sequence, slot->fed ? from->slot : -1, slot->fed, scored && scored[slot->fed]);
 }
 
 static void begin(struct batcher *b, struct slot *slot, const struct beginning *from)
@@ -591,6 +640,25 @@ static int guess(struct batcher *b, struct err *e)
 	return drafter_guess(b->limits.drafter, b->drafts, n, e);
 }
 
+/* The part of a slot whose prompt is read: of its rows as many as have their logits among `left`. */
+static struct session_part prompt_part(struct slot *slot, int *left)
+{
+	const struct batcher_request *r = &slot->request->asked;
+	struct session_part part = { .ids = r->ids + slot->fed };
+
+	if (slot->request->which)
+		part.which = slot->request->which + slot->fed;
+	for (; part.n < slot->rows; part.n++) {
+		bool wanted = part.which ? part.which[part.n] : slot->fed + (size_t)part.n + 1 == r->n;
+		if (wanted && *left == 0)
+			break;
+		part.wanted += wanted;
+		*left -= wanted;
+	}
+	slot->fed += (size_t)part.n;
+	return part;
+}
+
 /* One part for each slot that has tokens to feed. */
 static void make_parts(struct batcher *b)
 {
@@ -610,21 +678,67 @@ static void make_parts(struct batcher *b)
 	}
 	deal_rows(b, rows_for_prompts(b, growing), reading);
 	b->n_parts = b->prompt_rows = 0;
+	int left = session_logits(b->s) - growing;
 	for (int i = 0; i < b->n_slots; i++) {
 		struct slot *slot = &b->slots[i];
-		struct session_part part = { .sequence = i, .ids = slot->feed, .n = slot->rows, .wanted = slot->rows };
+		struct session_part part = { .ids = slot->feed, .n = slot->rows, .wanted = slot->rows };
 		if (slot->rows && unread(slot)) {
-			const struct batcher_request *r = &slot->request->asked;
-			part.ids = r->ids + slot->fed;
-			slot->fed += (size_t)part.n;
-			part.wanted = slot->fed == r->n;
+			part = prompt_part(slot, &left);
 			b->prompt_rows += part.n;
 		}
+		part.sequence = i;
 		if (part.n == 0)
 			continue;
 		b->of_part[b->n_parts] = slot;
 		b->parts[b->n_parts++] = part;
 	}
+}
+
+/* The costs of a prompt's tokens; of its logits those of the last token are left. */
+static void take_costs(struct batcher *b, struct slot *slot, struct session_part *p)
+{
+	const struct batcher_request *r = &slot->request->asked;
+	size_t first = slot->fed - (size_t)p->n, V = session_vocabulary(b->s), at = 0;
+
+	for (size_t k = first + 1; k <= slot->fed; k++) {
+		if (!p->which[k - 1 - first])
+			continue;
+		if (k < r->n)
+			token_costs_add(&b->costs, p->sequence, k, r->ids[k], p->logits + at * V);
+		at++;
+	}
+	p->logits = slot->fed == r->n ? p->logits + (at - 1) * V : NULL;
+	p->wanted = p->logits != NULL;
+}
+
+/* Whoever wanted costs is told of them when all of the prompt is read, and may end the answer before it begins. */
+static void tell_costs(struct batcher *b, struct slot *slot, struct session_part *p)
+{
+	const struct request *r = slot->request;
+
+	if (!p->logits || !r->asked.read(r->asked.ctx, r->ticket, token_costs_of(&b->costs, p->sequence)))
+		return;
+	p->logits = NULL;
+	slot->unwanted = true;
+}
+
+static void end_unwanted(struct batcher *b, struct slot *slot)
+{
+	slot->unwanted = false;
+	complete(b, slot);
+	slot->g.finish = FINISH_FILTER;
+}
+
+/* Before anything is drawn. */
+static void read_costs(struct batcher *b)
+{
+	for (int i = 0; i < b->n_parts; i++)
+		if (b->parts[i].which)
+			take_costs(b, b->of_part[i], &b->parts[i]);
+	token_costs_compute(&b->costs, b->pool);
+	for (int i = 0; i < b->n_parts; i++)
+		if (b->parts[i].which)
+			tell_costs(b, b->of_part[i], &b->parts[i]);
 }
 
 static void draw(void *ctx, size_t item, int thread)
@@ -676,6 +790,8 @@ static void take_tokens(struct batcher *b, struct slot *slot, const struct sessi
 	int i = 0;
 
 	for (; i < slot->n_drawn && !over; i++) {
+		token_costs_add(&b->costs, p->sequence, (size_t)(before + i), slot->drawn[i],
+		                p->logits + (size_t)i * V);
 		b->new_tokens++;
 		if (b->limits.fair)
 			turns_serve(&b->turns, slot->request->asked.client, slot->request->asked.adapter, TURNS_ANSWER);
@@ -707,11 +823,15 @@ int batcher_step(struct batcher *b, struct err *e)
 	b->steps++;
 	if (session_step(b->s, b->parts, b->n_parts, e) < 0)
 		return -1;
+	read_costs(b);
 	pool_run(b->pool, (size_t)b->n_parts, draw, b);
 	distribute(b, clock_seconds() - began);
 	for (int i = 0; i < b->n_parts; i++)
 		if (b->parts[i].logits)
 			take_tokens(b, b->of_part[i], &b->parts[i]);
+		else if (b->of_part[i]->unwanted)
+			end_unwanted(b, b->of_part[i]);
+	token_costs_compute(&b->costs, b->pool);
 	if (b->limits.drafter && !b->prompt_rows)
 		drafter_pass(b->limits.drafter, clock_seconds() - began, b->new_tokens - before, b->guesses);
 	return say_all_done(b, e);
@@ -765,6 +885,7 @@ int batcher_restore(struct batcher *b, int i, int adapter, const char *path, str
 	if (check_idle(b, i, e) < 0)
 		return -1;
 	forget(b, i);
+	token_costs_begin(&b->costs, i, -1, 0, false);
 	session_use(b->s, i, adapter);
 	if (!make_room(b, i, session_limit(b->s)))
 		return err_set(e, "what is being answered leaves no room in the cache");

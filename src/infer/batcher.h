@@ -34,6 +34,12 @@ struct batcher_request {
 	uint64_t client;               /* whose it is, where batcher_limits.fair is asked for */
 	double until;                  /* clock_seconds at which it ends as far as it came (FINISH_TIMEOUT); 0: never */
 	void (*begun)(void *ctx, int64_t ticket);      /* its tokens are read from now on; may be NULL */
+	/* [n] or NULL: where it is 1, −log p of that token given those before it is wanted, of the pass that reads the
+	 * prompt; copied. Of what another request had computed they are known, or those tokens are computed again. */
+	const uint8_t *scored;
+	/* Where there is `scored`: all was read, nothing is drawn yet. cost: [n], of scored ones, but for the first
+	 * token. Other than 0: it ends so (FINISH_FILTER), without an answer. */
+	int (*read)(void *ctx, int64_t ticket, const float *cost);
 	/* It ended, in any order; what it moves out of g is its own. Other than 0 ends the step with that status. */
 	int (*done)(void *ctx, int64_t ticket, struct generation *g, struct err *e);
 	void *ctx;

@@ -379,8 +379,9 @@ static void put_part(struct session *s, const struct session_part *p)
 	b->tree[b->n_segments++] = row;
 	b->n_rows += p->n;
 	batch_see(b, at + 1, p->n);
-	for (int i = p->wanted; i > 0; i--)
-		b->target_row[b->n_targets++] = b->n_rows - i;
+	for (int i = 0; i < p->n; i++)
+		if (p->which ? p->which[i] : i >= p->n - p->wanted)
+			b->target_row[b->n_targets++] = row + i;
 }
 
 /* Rows come in the order that sequences_lay gives; so do the logits that are wanted. */
@@ -670,6 +671,8 @@ const int32_t *session_ids(const struct session *s, int sequence)
 int session_limit(const struct session *s) { return s->n_ctx; }
 
 size_t session_vocabulary(const struct session *s) { return (size_t)s->model->config.V; }
+
+const struct kernels *session_kernels(const struct session *s) { return s->device->kernels; }
 
 int session_sequences(const struct session *s) { return s->n; }
 

@@ -56,6 +56,7 @@ struct session_part {          /* one sequence's share of a step */
 	const int32_t *ids;        /* [n], n ≥ 1 */
 	int n;
 	int wanted;                /* logits of so many of its tokens, the last ones */
+	const uint8_t *which;      /* [n] or NULL: not the last ones, but those that are 1 here, `wanted` of them */
 	const float *logits;       /* out: [wanted][V], until the next step; NULL when none is wanted */
 	struct live work;          /* out: its part of what the step computed */
 };
@@ -94,6 +95,7 @@ int session_length(const struct session *s, int sequence);      /* its tokens */
 const int32_t *session_ids(const struct session *s, int sequence); /* [session_length] */
 int session_limit(const struct session *s);            /* tokens that a sequence can hold */
 size_t session_vocabulary(const struct session *s);    /* V */
+const struct kernels *session_kernels(const struct session *s);
 int session_sequences(const struct session *s);        /* how many there are */
 /* most tokens of a step; SESSION_ROWS unless all sequences together hold less */
 int session_rows(const struct session *s);

@@ -1,6 +1,7 @@
 /* test_batcher: answers beside each other are the answers alone, token for token: prompts that begin alike and not,
  * more of them than sequences, each with its own way to draw, its own ends and its own text as it grows, whatever is at
- * once, and whoever comes and goes meanwhile. */
+ * once, and whoever comes and goes meanwhile. What a prompt's own tokens cost, where that is wanted, is what they cost
+ * alone. */
 #include "../test.h"
 
 #include <math.h>
@@ -10,6 +11,8 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "infer/batcher.h"
+#include "infer/scorer.h"
+#include "op/logprob.h"
 
 enum {
 	PROMPTS = 9, MOST = 20,
@@ -58,13 +61,14 @@ struct bench {
 	struct sampler_choice choice[WAYS];
 	struct tokens ids[PROMPTS];
 	struct generation alone[PROMPTS][WAYS];
+	float *logprob[PROMPTS];       /* of each of its tokens but the first */
 };
 
 struct asked {                         /* one request, and what comes of it */
 	struct bench *b;
 	int64_t ticket;
-	int prompt, way, begun, done;
-	bool cancelled;
+	int prompt, way, begun, done, read;
+	bool cancelled, scored, unwanted;
 	struct buf text;               /* as it was given out while it grew */
 	size_t tokens;
 };
@@ -75,6 +79,7 @@ struct day {
 	struct batcher *batcher;
 	struct asked asked[REQUESTS];
 	int n, n_done, stop_after;
+	bool scores;                   /* what some of their prompts' tokens cost is wanted */
 	double operations, kept;
 };
 
@@ -124,6 +129,41 @@ static void answer_alone(struct bench *b)
 		}
 }
 
+/* By a session that has all of a prompt in one step; a scorer's are the same but for rounding. */
+static void score_alone(struct bench *b)
+{
+	struct session_size size = { .n_ctx = CONTEXT, .n_logits = CONTEXT };
+	struct scorer_options o = { .max_length = CONTEXT };
+	size_t V = (size_t)b->model.config.V;
+	float *room = mem_array(logprob_room(V), sizeof(*room)), scored[CONTEXT], *each = scored;
+	uint8_t learn[CONTEXT] = { 0 };
+	double sum;
+	struct err e = ERR_INIT;
+	struct session *session;
+	struct scorer *scorer;
+
+	CHECK_MSG(b->t, session_new(&session, &b->model, NULL, &b->device, &size, &e) == 0, "%s", e.msg);
+	CHECK_MSG(b->t, scorer_new(&scorer, &b->model, NULL, &b->device, &o, &e) == 0, "%s", e.msg);
+	for (int i = 0; i < PROMPTS; i++) {
+		const struct tokens *ids = &b->ids[i];
+		struct session_part p = { .ids = ids->id, .n = (int)ids->n, .wanted = (int)ids->n };
+		struct document d = { .ids = ids->id, .learn = learn, .n = (int32_t)ids->n, .file = "prompt" };
+		const struct document *list = &d;
+		session_drop(session, 0);
+		CHECK(b->t, session_step(session, &p, 1, &e) == 0);
+		CHECK(b->t, scorer_run(scorer, &list, 1, true, &sum, &each, NULL, NULL, &e) == 0);
+		b->logprob[i] = mem_array(ids->n, sizeof(float));
+		for (size_t k = 1; k < ids->n; k++) {
+			b->logprob[i][k] = logprob_of_logits(b->kernels, p.logits + (k - 1) * V, V, (size_t)ids->id[k],
+			                                     room);
+			CHECK(b->t, fabsf(scored[k] - b->logprob[i][k]) <= 1e-5F * fabsf(scored[k]));
+		}
+	}
+	session_free(session);
+	scorer_free(scorer);
+	mem_free(room);
+}
+
 /* --- requests --- */
 
 static int give_text(void *ctx, const char *text, size_t n)
@@ -155,6 +195,11 @@ static int take(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 	struct test *t = d->b->t;
 	const struct generation *a = &d->b->alone[x->prompt][x->way];
 	bool whole = g->ids.n == a->ids.n, stopped = x->cancelled && g->finish == FINISH_CANCELLED;
+	if (x->unwanted && x->read) {
+		CHECK(t, g->finish == FINISH_FILTER && !g->ids.n && !g->text.len && !x->tokens && x->read == 1);
+		stopped = true;
+	}
+	CHECK(t, stopped || x->read == x->scored);
 
 	CHECK_MSG(t, (whole || (stopped && g->ids.n < a->ids.n)) &&
 	                     (g->ids.n == 0 || !memcmp(a->ids.id, g->ids.id, g->ids.n * sizeof(*g->ids.id))),
@@ -173,8 +218,37 @@ static int take(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 	return ++d->n_done == d->stop_after ? err_set(e, "enough") : 0;
 }
 
+/* Some tokens of a prompt, others of each request. */
+static bool is_scored(int64_t ticket, size_t k) { return k && (k / 5 + (size_t)ticket) % 3; }
+
+static int read_one(void *ctx, int64_t ticket, const float *cost)
+{
+	struct day *d = ctx;
+	struct asked *x = &d->asked[ticket];
+
+	CHECK(d->b->t, x->scored && !x->tokens);
+	x->read++;
+	for (size_t k = 0; k < d->b->ids[x->prompt].n; k++)
+		CHECK_MSG(d->b->t, !is_scored(ticket, k) || cost[k] == -d->b->logprob[x->prompt][k],
+		          "prompt %d, token %zu costs %.9g, alone %.9g", x->prompt, k, (double)cost[k],
+		          -(double)d->b->logprob[x->prompt][k]);
+	return x->unwanted;
+}
+
+/* It wants what they cost; every seventh is not answered then. */
+static void want_costs(struct day *d, struct batcher_request *r, uint8_t *scored)
+{
+	for (size_t k = 0; k < r->n; k++)
+		scored[k] = is_scored(d->n, k);
+	r->scored = scored;
+	r->read = read_one;
+	d->asked[d->n].scored = true;
+	d->asked[d->n].unwanted = d->n % 7 == 3;
+}
+
 static void ask(struct day *d, int prompt, int way)
 {
+	uint8_t scored[CONTEXT];
 	struct err e = ERR_INIT;
 	struct asked *x = &d->asked[d->n];
 	struct sampler wanted = sampler_of(d->b, way);
@@ -186,6 +260,8 @@ static void ask(struct day *d, int prompt, int way)
 		                     .ctx = d };
 
 	*x = (struct asked){ .b = d->b, .prompt = prompt, .way = way };
+	if (d->scores && d->n % 5)
+		want_costs(d, &r, scored);
 	r.generate.emit = give_text;
 	r.generate.token = give_token;
 	r.generate.ctx = x;
@@ -197,7 +273,7 @@ static void ask(struct day *d, int prompt, int way)
 static void day_begin(struct day *d, struct bench *b, int slots)
 {
 	struct err e = ERR_INIT;
-	struct session_size size = { .n_ctx = CONTEXT, .n_sequences = slots };
+	struct session_size size = { .n_ctx = CONTEXT, .n_sequences = slots, .n_logits = slots + 3 };
 
 	*d = (struct day){ .b = b };
 	CHECK_MSG(b->t, session_new(&d->s, &b->model, NULL, &b->device, &size, &e) == 0, "%s", e.msg);
@@ -256,15 +332,16 @@ static void test_at_once(struct bench *b, int slots)
 }
 
 /* They come when they like, and some are taken back: from the queue, while they are read, while they are answered. */
-static void test_open(struct bench *b, uint64_t seed)
+static void test_open(struct bench *b, uint64_t seed, bool scores)
 {
 	struct rng_stream rng = { seed };
 	struct err e = ERR_INIT;
 	struct day d;
 	int cancelled = 0;
 
-	test_case(b->t, "they come and go between steps (%d)", (int)seed);
+	test_case(b->t, "they come and go between steps (%d%s)", (int)seed, scores ? ", scored" : "");
 	day_begin(&d, b, 1 + (int)seed);
+	d.scores = scores;
 	while (d.n < REQUESTS || batcher_busy(d.batcher)) {
 		for (int n = (int)rng_below(&rng, 4); n > 0 && d.n < REQUESTS; n--)
 			ask(&d, (int)rng_below(&rng, PROMPTS), (int)rng_below(&rng, WAYS));
@@ -463,10 +540,12 @@ void test_batcher(struct test *t)
 	generate_ends(&b.model, &b.end);
 	choose(&b);
 	answer_alone(&b);
+	score_alone(&b);
 	for (size_t i = 0; i < ARRAY_LEN(slots); i++)
 		test_at_once(&b, slots[i]);
 	for (uint64_t seed = 1; seed < 5; seed++)
-		test_open(&b, seed);
+		for (int scores = 0; scores < 2; scores++)
+			test_open(&b, seed, scores);
 	test_beginnings(&b);
 	test_guesses(&b);
 	test_ends(&b);
@@ -474,6 +553,7 @@ void test_batcher(struct test *t)
 		for (int w = 0; w < WAYS; w++)
 			generation_release(&b.alone[i][w]);
 		tokens_release(&b.ids[i]);
+		mem_free(b.logprob[i]);
 	}
 	for (int w = 0; w < WAYS; w++)
 		sampler_choice_release(&b.choice[w]);
