@@ -820,6 +820,41 @@ def classified(s):
         print(status, j["error"]["code"], j["error"]["message"])
 
 
+ODD = ["The plan is to begin and to say that the plan is what we mean", "wing flutter and the boundary layer of a plate",
+       "zq}(Xv ]]){ ;} ~~ 9%%K QJ@w ^^|Z", "What is it that you want to be?", "  THE PLAN IS IT? "]
+
+
+def perplexed(s):
+    """Texts by what the model that answers finds unlikely, of the pass that reads them: as a prompt, ids, a question;
+    what is kept of them changes nothing, and no stream begins before."""
+    def told(status, j):
+        return "allowed" if status == 200 else j["error"]["message"] if status == 400 else status
+    for text in ODD:
+        ids = s.ask("/tokenize", {"content": text})[1]["tokens"]
+        said = [told(*s.ask("/v1/completions", {"prompt": p, "max_tokens": 2, "temperature": 0, "n": n}))
+                for p, n in ((text, 1), (text, 2), (text, 1), (ids, 1), (text + " and", 1), ([ODD[3], text], 1))]
+        stream = s.ask("/v1/completions", {"prompt": text, "max_tokens": 2, "stream": True}, raw=True)
+        print(said[0], len(set(said[:3])), len(set(said[:4])) - len(set(said[:3])), said[4] != "allowed",
+              said[5] == said[0], stream[0], "data: " in stream[1])
+    asked = [{"role": "user", "content": ODD[3]}]
+    first = s.ask("/v1/chat/completions", {"messages": asked, "max_tokens": 8, "temperature": 0})[1]
+    asked += [first["choices"][0]["message"], {"role": "user", "content": ODD[2]}]
+    for path, body in (("/v1/chat/completions", {"messages": asked}), ("/v1/responses", {"input": ODD[2]}),
+                       ("/v1/completions", {"prompt": ODD[2], "echo": True, "max_tokens": 0})):
+        status, j = s.ask(path, body)
+        print(path, status, j["error"]["code"] if "error" in j and j["error"] else "", status == 400 and j["error"]["param"])
+
+
+def perplexed_ids(s):
+    """The texts after a beginning, as `guard` has them; odd.jsonl: these."""
+    with open("odd.jsonl", "w") as f:
+        f.writelines(json.dumps({"text": text}) + "\n" for text in ODD)
+    for text in ODD:
+        ids = s.ask("/tokenize", {"content": text})[1]["tokens"]
+        s.ask("/v1/completions", {"prompt": [s.ask("/tokenize", {"content": "<|begin|>"})[1]["tokens"][0]] + ids,
+                                  "max_tokens": 1})
+
+
 def documents(s):
     """An index before a question: what is found, how it is told, what a request chooses; what is added meanwhile."""
     message = {"messages": [{"role": "user", "content": "wing flutter"}]}

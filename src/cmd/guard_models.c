@@ -11,7 +11,7 @@
 #include "cmd/text_classifier.h"
 #include "infer/scorer.h"
 
-enum { PIECE_MOST = 4096, LEAST = 4 /* tokens that have a perplexity */, AT_ONCE = 1024 };
+enum { PIECE_MOST = 4096, AT_ONCE = 1024 };
 
 struct guard_models {
 	const struct guard_models_options *o;
@@ -30,6 +30,11 @@ static enum guard_verdict verdict_of(const char *name)
 	while (v < GUARD_REFUSE && strcmp(guard_verdict_names[v], name) != 0)
 		v++;
 	return v;
+}
+
+struct guard_perplexity guard_models_perplexity(const struct guard_models_options *o)
+{
+	return (struct guard_perplexity){ o->perplexity, o->window, verdict_of(o->odd_verdict) };
 }
 
 int guard_models_open(struct guard_models **out, struct app *app, const struct guard_models_options *o,
@@ -158,46 +163,20 @@ static int costs(struct guard_models *x, const struct tokens *ids, float *cost, 
 	return status;
 }
 
-/* Windows above the threshold, those that touch as one. */
-static void find_odd(struct guard_models *x, const struct tokens *at, const float *cost, size_t n, size_t whole,
-                     struct guard_result *r)
-{
-	size_t w = MIN((size_t)x->o->window, at->n), begin = 0, end = 0; /* of what is being joined, bytes */
-
-	for (size_t i = 0;; i = MIN(i + MAX(w / 2, (size_t)1), at->n - w)) {
-		double sum = 0;
-		for (size_t k = i; k < i + w; k++)
-			sum += cost[k];
-		if (exp(sum / (double)w) > x->o->perplexity) {
-			size_t from = (size_t)at->id[i], to = i + w < at->n ? (size_t)at->id[i + w] : n;
-			if (end && from > end)
-				guard_add(r, "perplexity.window", verdict_of(x->o->odd_verdict), begin, end, 1);
-			begin = end && from <= end ? begin : from;
-			end = to;
-		}
-		if (i + w == at->n)
-			break;
-	}
-	if (end)
-		guard_add(r, "perplexity.window", verdict_of(x->o->odd_verdict), whole ? 0 : begin, whole ? whole : end,
-		          1);
-}
-
 static int look_odd(struct guard_models *x, const char *text, size_t n, size_t whole, struct guard_result *r,
                     struct err *e)
 {
+	struct guard_perplexity how = guard_models_perplexity(x->o);
 	struct tokens ids = { 0 }, at = { 0 };
 
-	if (!x->l)
-		return err_set(e, "a perplexity is of a model that generates, and there is none");
 	int status = model_tokenizer(&x->l->model, e);
 	if (status == 0)
 		status = tokenizer_encode_offsets(x->l->model.tokenizer, text, n, 0, &ids, &at, e);
-	if (status == 0 && ids.n >= LEAST) {
+	if (status == 0 && ids.n >= GUARD_PERPLEXITY_LEAST) {
 		float *cost = mem_array(ids.n, sizeof(*cost));
 		status = costs(x, &ids, cost, e);
 		if (status == 0)
-			find_odd(x, &at, cost, n, whole, r);
+			guard_perplexity_look(&how, at.id, cost, ids.n, n, whole, r);
 		mem_free(cost);
 	}
 	tokens_release(&ids);
@@ -223,7 +202,7 @@ int guard_models_look(struct guard_models *x, const char *text, size_t n, struct
 	}
 	if (x->judge)
 		status = classify(x, text, n, whole, r, e);
-	if (status == 0 && x->o->perplexity > 0)
+	if (status == 0 && x->l && x->o->perplexity > 0)
 		status = look_odd(x, text, n, whole, r, e);
 	buf_release(&repaired);
 	return status;

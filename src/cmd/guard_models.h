@@ -9,7 +9,7 @@
 #define CMD_GUARD_MODELS_H
 
 #include "cmd/model_common.h"
-#include "guard/guard.h"
+#include "guard/perplexity.h"
 
 struct guard_models_options {
 	const char *classifier, *label, *verdict;
@@ -37,7 +37,9 @@ struct guard_models;
 /* NULL in *x where none is asked for. device: NULL is app's. */
 int guard_models_open(struct guard_models **x, struct app *app, const struct guard_models_options *o,
                       struct device *device, struct err *e);
-/* Whose perplexity is looked at; borrowed. x may be NULL. */
+/* The options of that. */
+struct guard_perplexity guard_models_perplexity(const struct guard_models_options *o);
+/* Whose perplexity is looked at, else nobody's is; borrowed. x may be NULL. */
 void guard_models_causal(struct guard_models *x, struct loaded *l);
 /* Findings are added to r's, which are of the same text. One text after the other. */
 int guard_models_look(struct guard_models *x, const char *text, size_t n, struct guard_result *r, struct err *e);

@@ -311,6 +311,7 @@ static void start(struct openai *s, const struct http_request *q, json_t *asked,
 		return;
 	}
 	a->form = &form;
+	a->key = told_as_chat ? "messages" : "prompt";
 	a->own = json_pack("{s:b}", "chat", told_as_chat);
 	ask_start(a, q);
 }

@@ -568,6 +568,7 @@ static void responses(struct openai *s, const struct http_request *q, const json
 		return;
 	}
 	a->form = &form;
+	a->key = "input";
 	snprintf(id, sizeof(id), "resp_%s", a->id + strlen("chatcmpl-"));
 	memcpy(a->id, id, sizeof(id));
 	a->own = json_pack("{s:o, s:i, s:i}", "echo", echo_json(sent), "sequence", 0, "message", -1);

@@ -13,7 +13,7 @@
 #include "data/fewshot.h"
 #include "gas/meter.h"
 #include "infer/watermark.h"
-#include "guard/guard.h"
+#include "guard/perplexity.h"
 #include "ladder/sayer.h"
 #include "serve/adapters.h"
 #include "serve/alone.h"
@@ -77,6 +77,8 @@ struct openai_options {
 	void (*guard_more)(void *ctx, const char *text, size_t n, struct guard_result *r);
 	void (*guard_told)(void *ctx, const char *where, const char *text, const struct guard_result *r);
 	void *guard_ctx;
+	/* Beside the guard: texts of what the model reads to answer, by what they cost it; told as the others. */
+	struct guard_perplexity guard_perplexity;
 };
 
 struct openai;

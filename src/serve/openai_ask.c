@@ -397,6 +397,7 @@ static int take_prompt(struct reading *x, const json_t *one, size_t i)
 		return -1;
 	if (!a->prompts[i].n)
 		return refuse(x, "invalid_value", "prompt", "'prompt' has no token, and the model begins with none");
+	ask_watch_prompt(a, i, one);
 	if (a->echo) {
 		struct buf text = BUF_INIT;
 		if (json_is_string(one))
@@ -431,6 +432,8 @@ static int read_conversation(struct reading *x)
 		status = refuse(x, "context_length_exceeded", "messages",
 		                "This model's context holds %d tokens; the prompt has %zu without its sources",
 		                x->s->o.context, plain.n);
+	if (status == 0)
+		ask_watch_messages(a, a->talk.messages, json_array_size(json_object_get(x->sent, "messages")));
 	if (!a->documents)
 		conversation_release(&a->talk);
 	tokens_release(&plain);
@@ -455,6 +458,7 @@ static int read_prompts(struct reading *x)
 	if (x->s->o.labels_alone)
 		return 0;
 	if (a->documents && !a->chat) {
+		ask_watch_prompt(a, 0, prompt);
 		a->talk.messages = json_pack("[{s:s, s:O}]", "role", "user", "content", prompt);
 		return check_before(x, prompt);
 	}
@@ -532,7 +536,7 @@ struct ask *ask_read(struct openai *s, const json_t *sent, bool chat, struct htt
 	struct reading x = { s, a, sent, r };
 	const char *model;
 
-	*a = (struct ask){ .s = s, .form = &openai_form, .chat = chat, .created = (int64_t)time(NULL) };
+	*a = (struct ask){ .s = s, .form = &openai_form, .chat = chat, .key = chat ? "messages" : "prompt", .created = (int64_t)time(NULL) };
 	a->adapter = openai_model(s, sent, &model, r);
 	if (a->adapter == -2 || check_model(&x) < 0 || check_keys(&x) < 0 || read_sampling(&x) < 0 ||
 	    read_bias(&x) < 0 || read_stop(&x) < 0 || read_format(&x) < 0 || read_logprobs(&x) < 0 ||
@@ -572,6 +576,9 @@ void ask_free(struct ask *a)
 	json_decref(a->own);
 	json_decref(a->sources);
 	conversation_release(&a->talk);
+	ask_watched_free(a);
+	buf_release(&a->held);
+	mem_free(a->refused);
 	mem_free(a->choices);
 	mem_free(a->prompts);
 	mem_free(a->prompt_texts);

@@ -125,7 +125,7 @@ static void end(struct ask *a)
 		json_object_set_new(j, "usage", usage_json(a));
 		ask_send(a, "data: ", j, "\n\n");
 	}
-	http_later_add(a->later, last, sizeof(last) - 1);
+	ask_put(a, last, sizeof(last) - 1);
 }
 
 /* --- whole --- */

@@ -17,10 +17,18 @@ static void find(struct openai *s, struct guard_scratch *scratch, const char *te
 		s->o.guard_more(s->o.guard_ctx, text, n, r);
 }
 
-static void told(struct openai *s, const char *where, const char *text, const struct guard_result *r)
+void openai_guard_told(struct openai *s, const char *where, const char *text, const struct guard_result *r)
 {
 	if (r->verdict != GUARD_ALLOW && s->o.guard_told)
 		s->o.guard_told(s->o.guard_ctx, where, text, r);
+}
+
+char *openai_guard_sentence(const struct guard_result *r)
+{
+	const struct guard_finding *f = guard_gravest(r);
+
+	return mem_printf("The guard refuses the text: %s at bytes %zu to %zu%s%s", f->rule, f->begin, f->end,
+	                  f->path[0] ? ", in " : "", f->path);
 }
 
 /* A text at `key`; *other: what stands for it now, new, or NULL. */
@@ -32,12 +40,12 @@ static bool look(struct openai *s, const char *key, const json_t *value, json_t 
 	struct buf redacted = BUF_INIT;
 
 	find(s, s->guard_in, text, n, &found);
-	told(s, key, text, &found);
+	openai_guard_told(s, key, text, &found);
 	bool refused = found.verdict == GUARD_REFUSE;
 	if (refused) {
-		const struct guard_finding *f = guard_gravest(&found);
-		openai_error(r, 400, "content_filter", key, "The guard refuses the text: %s at bytes %zu to %zu%s%s",
-		             f->rule, f->begin, f->end, f->path[0] ? ", in " : "", f->path);
+		char *sentence = openai_guard_sentence(&found);
+		openai_error(r, 400, "content_filter", key, "%s", sentence);
+		mem_free(sentence);
 	}
 	if (found.verdict == GUARD_REDACT) {
 		guard_redact(&found, text, n, &redacted);
@@ -133,7 +141,7 @@ void choice_guard(struct choice *c)
 	if (!a->s->guard_out)
 		return;
 	find(a->s, a->s->guard_out, buf_str(&c->text), c->text.len, &found);
-	told(a->s, "an answer", buf_str(&c->text), &found);
+	openai_guard_told(a->s, "an answer", buf_str(&c->text), &found);
 	if (found.verdict == GUARD_REFUSE)
 		c->finish = "content_filter";
 	if (found.verdict == GUARD_REDACT)

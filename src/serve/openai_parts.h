@@ -157,7 +157,11 @@ struct ask {
 	struct gas whole;       /* and that of all that was answered meanwhile */
 	struct span alone;      /* seconds that it would have taken so */
 	struct charge charge;
-	json_t *failed; /* a sentence that ends it, as http_reply's body; NULL */
+	const char *key;        /* of the request, that has its texts */
+	struct watched *watched; /* [n_prompts] openai_perplexity.c; NULL: nobody looks at what they cost */
+	size_t unread;          /* prompts that are still to be looked at so; until none is nothing is sent */
+	struct buf held;        /* of a stream meanwhile */
+	char *refused;          /* what ends it with 400, content_filter; NULL */
 	struct ask *next, **at;
 };
 
@@ -309,6 +313,16 @@ size_t openai_characters(const char *text);
  * content_filter. And a choice's whole text: another one, or none, which ends it as content_filter. */
 bool openai_guard(struct openai *s, json_t *sent, struct http_reply *r);
 void choice_guard(struct choice *c);
+void openai_guard_told(struct openai *s, const char *where, const char *text, const struct guard_result *r);
+char *openai_guard_sentence(const struct guard_result *r); /* of a refusal; mem_free */
+
+/* openai_perplexity.c: what was sent of prompt i (a text, or ids: they are in a->prompts), of a conversation the last
+ * messages, where such texts are looked at. Then, in the engine, batcher_request's `scored` (NULL) and `read`. */
+void ask_watch_prompt(struct ask *a, size_t i, const json_t *sent);
+void ask_watch_messages(struct ask *a, const json_t *messages, size_t last);
+void ask_watched_free(struct ask *a);
+const uint8_t *choice_scored(const struct choice *c);
+int choice_read(void *choice, int64_t ticket, const float *cost);
 
 /* openai_run.c: from now on the engine's; or refused, since the budgets of its key have no room. */
 void ask_start(struct ask *a, const struct http_request *q);
@@ -317,6 +331,10 @@ void ask_start(struct ask *a, const struct http_request *q);
 void ask_begin(struct ask *a);
 int ask_emit(struct choice *c, const char *text, size_t n);
 void choice_end(struct choice *c);
+/* What it sends may go: all prompts were looked at. All of it ends: what is not answered yet is not. */
+void ask_open(struct ask *a);
+void ask_cancel(struct ask *a);
+void ask_put(struct ask *a, const char *bytes, size_t n); /* of a stream */
 /* A piece of a stream: j, which is taken, between two texts. */
 void ask_send(struct ask *a, const char *before, json_t *j, const char *after);
 json_t *ask_gas_json(const struct ask *a); /* what it took, when it is over; NULL: that is not told */

@@ -36,13 +36,21 @@ static void token(void *ctx, int32_t id, const float *logits)
 
 /* --- replies --- */
 
+void ask_put(struct ask *a, const char *bytes, size_t n)
+{
+	if (a->unread || a->refused)
+		buf_add(&a->held, bytes, n);
+	else
+		http_later_add(a->later, bytes, n);
+}
+
 void ask_send(struct ask *a, const char *before, json_t *j, const char *after)
 {
 	char *line = jsonx_line(j);
 	struct buf event = BUF_INIT;
 
 	buf_addf(&event, "%s%s%s", before, line, after);
-	http_later_add(a->later, buf_str(&event), event.len);
+	ask_put(a, buf_str(&event), event.len);
 	buf_release(&event);
 	mem_free(line);
 	json_decref(j);
@@ -83,14 +91,37 @@ static void measure(struct ask *a)
 	g->int_ops = a->int_ops;
 }
 
-static void begin_stream(struct ask *a)
+static void send_head(struct ask *a)
 {
 	struct http_reply head = { 200, a->form->type };
 
 	http_header(&head, "x-request-id", "%s", a->id);
 	http_later_begin(a->later, &head);
-	if (a->form->begin)
-		a->form->begin(a);
+}
+
+void ask_open(struct ask *a)
+{
+	a->unread = 0;
+	if (!a->stream || !a->began)
+		return;
+	send_head(a);
+	http_later_add(a->later, buf_str(&a->held), a->held.len);
+}
+
+void ask_cancel(struct ask *a)
+{
+	for (size_t i = 0; i < a->n_choices; i++)
+		if (a->choices[i].ticket >= 0)
+			batcher_cancel(engine_batcher(a->s->o.engine), a->choices[i].ticket);
+}
+
+static void reply_refused(struct ask *a)
+{
+	struct http_reply r = { 0 };
+
+	openai_count_refused(a->s);
+	openai_error(&r, 400, "content_filter", a->key, "%s", a->refused);
+	openai_later(a->s, a->later, a->id, &r, a->form->plain);
 }
 
 static void reply_whole(struct ask *a)
@@ -199,7 +230,11 @@ static void finish(struct ask *a)
 	ask_charge(a);
 	if (!a->began) {
 		reply_not_begun(a);
+	} else if (a->refused) {
+		reply_refused(a);
 	} else if (a->stream) {
+		if (a->unread) /* its time was over before that */
+			ask_open(a);
 		a->form->end(a);
 		http_later_end(a->later);
 	} else {
@@ -213,8 +248,10 @@ void ask_begin(struct ask *a)
 	if (a->began > 0)
 		return;
 	a->began = clock_seconds();
-	if (a->stream)
-		begin_stream(a);
+	if (a->stream && !a->unread)
+		send_head(a);
+	if (a->stream && a->form->begin)
+		a->form->begin(a);
 }
 
 static void begun(void *ctx, int64_t ticket)
@@ -259,6 +296,7 @@ static int done(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 /* Nothing but the prompts was asked for. */
 static void finish_empty(struct ask *a)
 {
+	a->unread = 0;
 	ask_begin(a);
 	for (size_t i = 0; i < a->n_choices; i++) {
 		struct choice *c = &a->choices[i];
@@ -288,6 +326,8 @@ static void add_choice(struct choice *c)
 		.client = a->client,
 		.until = a->until,
 		.begun = begun,
+		.scored = choice_scored(c),
+		.read = choice_read,
 		.done = done,
 		.ctx = c,
 		.generate = { .end = a->s->ends,
@@ -436,7 +476,6 @@ void ask_start(struct ask *a, const struct http_request *q)
 void openai_sweep(struct openai *s, bool all)
 {
 	for (struct ask *a = s->asks; a; a = a->next)
-		for (size_t i = 0; (all || http_later_left(a->later)) && i < a->n_choices; i++)
-			if (a->choices[i].ticket >= 0)
-				batcher_cancel(engine_batcher(s->o.engine), a->choices[i].ticket);
+		if (all || http_later_left(a->later))
+			ask_cancel(a);
 }

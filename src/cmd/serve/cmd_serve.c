@@ -60,6 +60,7 @@ static const struct opt serve_opts[] = {
 	OPT_FLOAT("grace", struct serve, grace, "30", 0, 86400,
 	          "seconds that answers may still take when it is to end"),
 	GUARD_OUTPUT_OPTS(struct serve, guard),
+	GUARD_PERPLEXITY_OPTS("guard-", struct serve, guard.models),
 	COMMON_OPTS(struct serve, common),
 	OPT_END
 };

@@ -10,6 +10,7 @@
 #include "cmd/serve/serve_parts.h"
 
 enum { CONTEXT = 4096 };
+enum { SCORED = 128 };                 /* tokens of prompts whose costs a step may bring, for --guard-perplexity */
 enum { SOFT = 8, SOFT_TOKENS = 256 };  /* adapters with virtual tokens that may come, and the tokens of one */
 
 char *serving_name(const char *path)
@@ -174,14 +175,15 @@ static int open_session(struct serving *v, struct err *e)
 		                     .n_sequences = MIN(2 * (int)v->of->o->parallel, SESSION_ROWS),
 		                     .n_soft = v->adapters ? SOFT : 0,
 		                     .soft_tokens = v->of->o->adapter_dir ? SOFT_TOKENS : 0,
-		                     .n_logits = (int)v->of->o->parallel * (1 + drafting_most(&v->draft)),
+		                     .n_logits = (int)v->of->o->parallel * (1 + drafting_most(&v->draft)) +
+		                                 (v->of->o->guard.models.perplexity > 0 ? SCORED : 0),
 		                     .cache = cache_types(&v->of->o->cache) };
 
 	if (!answers(v)) /* beside others that do, options are theirs */
 		return !v->of->names && (v->of->o->memory || drafting_most(&v->draft) ||
-		                         sources_wanted(&v->sources)) ?
+		                         v->of->o->guard.models.perplexity > 0 || sources_wanted(&v->sources)) ?
 		               err_set(e, "%s answers nothing, it embeds or classifies: --memory, --documents, "
-		                          "--draft-max and --model-draft are of answers", v->path) :
+		                          "--draft-max, --model-draft and --guard-perplexity are of answers", v->path) :
 		               0;
 	if (v->of->o->context != OPT_UNSET_INT && v->of->o->context > size.n_ctx)
 		log_warn("the model has %d positions%s: --ctx-size is that", size.n_ctx, loaded_virtual(&v->l));
@@ -278,6 +280,7 @@ int serving_start(struct serving *v, struct err *e)
 		.guard_more = v->of->guarding.models ? guarding_more : NULL,
 		.guard_told = guarding_told,
 		.guard_ctx = &v->of->guarding,
+		.guard_perplexity = guard_models_perplexity(&o->guard.models),
 	};
 
 	if (time_alone(v, &how.alone, &timed, e) < 0)
