@@ -21,8 +21,8 @@ static int open_all(struct guarding *x, struct app *app, const struct guarding_o
 	if (o->log_texts && !o->log)
 		return err_set(e, "--guard-log-texts goes with --guard-log");
 	if (beside && o->models.perplexity > 0 && !strcmp(o->models.odd_verdict, "redact"))
-		return err_set(e, "--guard-perplexity-verdict redact: what a prompt costs is known when it was read, so a "
-		                  "server flags or refuses");
+		return err_set(e, "--guard-perplexity-verdict redact: what a prompt costs is known when it was read, "
+		                  "so a server flags or refuses");
 	if (!o->rules)
 		return 0;
 	if (guard_open(&x->guard, o->rules, e) < 0)

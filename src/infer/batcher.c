@@ -27,7 +27,7 @@ enum { WORTH = 16, LEAST_ROWS = 16, FIRST_ROWS = 64 /* while nothing is known of
 struct request {
 	int64_t ticket;
 	struct batcher_request asked;  /* ids and scored are its own */
-	uint8_t *which;                /* where it is scored: [n] tokens whose logits are wanted for that, and the last */
+	uint8_t *which;                /* of one that is scored [n]: whose logits are wanted for that, and the last */
 	struct sampler wanted;
 	bool cancelled;
 };

@@ -536,7 +536,8 @@ struct ask *ask_read(struct openai *s, const json_t *sent, bool chat, struct htt
 	struct reading x = { s, a, sent, r };
 	const char *model;
 
-	*a = (struct ask){ .s = s, .form = &openai_form, .chat = chat, .key = chat ? "messages" : "prompt", .created = (int64_t)time(NULL) };
+	*a = (struct ask){ .s = s, .form = &openai_form, .chat = chat, .created = (int64_t)time(NULL) };
+	a->key = chat ? "messages" : "prompt";
 	a->adapter = openai_model(s, sent, &model, r);
 	if (a->adapter == -2 || check_model(&x) < 0 || check_keys(&x) < 0 || read_sampling(&x) < 0 ||
 	    read_bias(&x) < 0 || read_stop(&x) < 0 || read_format(&x) < 0 || read_logprobs(&x) < 0 ||
