@@ -19,7 +19,7 @@
 #include "guard/regex_filter.h"
 
 enum { STATES = 8192, STATES_FIRST = 32, NUMBERS_MOST = 1 << 22, SLOTS = 4 /* a state */ };
-enum kind { KIND_NONE, KIND_WORD, KIND_OTHER, KIND_LINE };
+enum kind { KIND_NONE, KIND_WORD, KIND_OTHER, KIND_LINE, KINDS };
 
 #define NO_MOVE 0xFFFF
 #define ENDS 0x8000 /* a match ends before the character */
@@ -56,6 +56,7 @@ struct automaton {
 	uint32_t *list, *stack, *reach; /* [p->n] */
 	uint32_t *seen, mark;           /* [p->n] the mark of what has seen it last */
 	uint32_t *highest;              /* [p->n] of a ladder's place, where it was seen */
+	uint32_t begin[KINDS];          /* 0, or 1 + the state that one begins in */
 };
 
 static struct automaton *automaton_new(const struct program *p, bool anywhere)
@@ -93,6 +94,7 @@ static void automaton_free(struct automaton *a)
 static void forget(struct automaton *a)
 {
 	a->n = a->n_numbers = 0;
+	memset(a->begin, 0, sizeof(a->begin));
 	memset(a->slot, 0, SLOTS * a->cap * sizeof(*a->slot));
 }
 
@@ -279,7 +281,9 @@ static uint32_t start(struct automaton *a, enum kind behind)
 {
 	if (a->n >= STATES - 2)
 		forget(a);
-	return state_of(a, &a->p->begin, !a->anywhere, behind);
+	if (!a->begin[behind])
+		a->begin[behind] = 1 + state_of(a, &a->p->begin, !a->anywhere, behind);
+	return a->begin[behind] - 1;
 }
 
 static bool is_dead(const struct automaton *a, uint32_t state) { return !a->anywhere && !a->state[state].n; }
@@ -307,6 +311,15 @@ int regex_set_add(struct regex_set *s, const char *pattern, struct err *e)
 	s->one[s->n] = x;
 	regex_need(&s->need[s->n++], &s->mem, t);
 	return (int)s->n - 1;
+}
+
+void regex_set_beside(struct regex_set *s, int number, const char *const *words, size_t n)
+{
+	struct need *x = &s->need[number];
+	const char **list = arena_array(&s->mem, n, sizeof(*list));
+
+	memcpy(list, words, n * sizeof(*list));
+	x->list[x->n++] = (struct strings){ list, n };
 }
 
 void regex_set_free(struct regex_set *s)

@@ -35,7 +35,7 @@ static uint32_t put(struct building *b, enum step_kind kind, uint32_t next, uint
 static uint32_t set_of(struct program *p, const struct bytes *b)
 {
 	for (size_t i = 0; i < p->n_sets; i++)
-		if (!memcmp(&p->set[i], b, sizeof(*b)))
+		if (bytes_same(&p->set[i], b))
 			return (uint32_t)i;
 	if (p->n_sets == p->cap_sets) {
 		p->cap_sets = MAX((size_t)16, 2 * p->cap_sets);
@@ -98,24 +98,35 @@ static uint32_t emit(struct building *b, const struct tree *t, uint32_t next)
 	BUG("tree %d", (int)t->kind);
 }
 
+/* Classes fall in two by what is in the set; they are numbered as they come. */
+static void split_classes(struct program *p, const struct bytes *set)
+{
+	uint16_t as[256][2] = { { 0 } }, n = 0; /* 1 + the new one */
+
+	for (int c = 0; c < 256; c++) {
+		uint16_t *now = &as[p->class_of[c]][bytes_has(set, (uint8_t)c)];
+		if (!*now) {
+			p->example[n] = (uint8_t)c;
+			*now = ++n;
+		}
+		p->class_of[c] = (uint8_t)(*now - 1);
+	}
+	p->n_classes = n;
+}
+
 /* Bytes are alike that are in the same sets, and are word, line end or neither alike. */
 static void make_classes(struct program *p)
 {
-	p->n_classes = 0;
-	for (int c = 0; c < 256; c++) {
-		int k = 0;
-		for (; k < p->n_classes; k++) {
-			uint8_t x = p->example[k];
-			bool same = is_word_byte(c) == is_word_byte(x) && (c == '\n') == (x == '\n');
-			for (size_t i = 0; i < p->n_sets && same; i++)
-				same = bytes_has(&p->set[i], (uint8_t)c) == bytes_has(&p->set[i], x);
-			if (same)
-				break;
-		}
-		if (k == p->n_classes)
-			p->example[p->n_classes++] = (uint8_t)c;
-		p->class_of[c] = (uint8_t)k;
-	}
+	struct bytes line = { { 0 } }, word = { { 0 } };
+
+	bytes_put(&line, '\n');
+	for (int c = 0; c < 256; c++)
+		if (is_word_byte(c))
+			bytes_put(&word, (uint8_t)c);
+	split_classes(p, &line);
+	split_classes(p, &word);
+	for (size_t i = 0; i < p->n_sets; i++)
+		split_classes(p, &p->set[i]);
 }
 
 int program_make(struct program *p, const struct tree *t, struct err *e)

@@ -51,7 +51,7 @@ static double chance(const struct strings *l)
 static bool has_string(const struct strings *l, const char *s)
 {
 	for (size_t i = 0; i < l->n; i++)
-		if (!strcmp(l->s[i], s))
+		if (l->s[i][0] == s[0] && !strcmp(l->s[i], s))
 			return true;
 	return false;
 }
@@ -70,6 +70,18 @@ static bool join(struct arena *mem, struct strings *out, const struct strings *a
 	return all.n <= STRINGS;
 }
 
+static const char *in_row(struct arena *mem, const char *x, size_t n_x, const char *y, size_t n_y)
+{
+	char *s;
+
+	if (!n_x || !n_y)
+		return n_x ? x : y;
+	s = arena_array(mem, n_x + n_y + 1, 1);
+	memcpy(s, x, n_x);
+	memcpy(s + n_x, y, n_y);
+	return s;
+}
+
 /* Each of a with each of b behind it; false: they are too many or too long. */
 static bool product(struct arena *mem, struct strings *out, const struct strings *a, const struct strings *b)
 {
@@ -78,9 +90,10 @@ static bool product(struct arena *mem, struct strings *out, const struct strings
 	struct strings all = { arena_array(mem, a->n * b->n + 1, sizeof(*all.s)), 0 };
 	for (size_t i = 0; i < a->n * b->n; i++) {
 		const char *x = a->s[i / b->n], *y = b->s[i % b->n];
-		if (strlen(x) + strlen(y) > LENGTH)
+		size_t n_x = strlen(x), n_y = strlen(y);
+		if (n_x + n_y > LENGTH)
 			return false;
-		const char *s = !*x ? y : !*y ? x : arena_printf(mem, "%s%s", x, y);
+		const char *s = in_row(mem, x, n_x, y, n_y);
 		if (!has_string(&all, s))
 			all.s[all.n++] = s;
 	}
@@ -185,10 +198,8 @@ static struct part of_byte(struct arena *mem, const struct tree *t)
 	bool few = true;
 	uint8_t kinds = 0xFF;
 
-	for (int c = 0; c < 256; c++) {
+	for (int c = bytes_next(&t->bytes, 0); c < 256; c = bytes_next(&t->bytes, c + 1)) {
 		char s[2] = { (char)(c >= 'A' && c <= 'Z' ? c | 32 : c), 0 };
-		if (!bytes_has(&t->bytes, (uint8_t)c))
-			continue;
 		kinds &= need_kinds[c];
 		if (few && c && has_string(&p.all, s))
 			continue;

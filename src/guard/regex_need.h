@@ -5,7 +5,7 @@
 
 #include "guard/regex_parts.h"
 
-enum { NEED_LISTS = 3, NEED_KINDS = 8 };
+enum { NEED_LISTS = 3 /* of an expression */, NEED_KINDS = 8 };
 
 struct strings { const char **s; size_t n; };
 
@@ -13,7 +13,7 @@ struct strings { const char **s; size_t n; };
 struct amounts { uint32_t count[NEED_KINDS], run[NEED_KINDS]; };
 
 struct need {
-	struct strings list[NEED_LISTS]; /* [n] of each one string, small letters */
+	struct strings list[NEED_LISTS + 1]; /* [n] of each one string, small letters; a last one may be another's */
 	size_t n;
 	struct amounts least;
 };

@@ -8,6 +8,20 @@
 struct bytes { uint64_t bit[4]; };               /* a set of bytes */
 
 static inline bool bytes_has(const struct bytes *b, uint8_t c) { return b->bit[c >> 6] >> (c & 63) & 1; }
+static inline bool bytes_same(const struct bytes *a, const struct bytes *b)
+{
+	return !((a->bit[0] ^ b->bit[0]) | (a->bit[1] ^ b->bit[1]) | (a->bit[2] ^ b->bit[2]) | (a->bit[3] ^ b->bit[3]));
+}
+/* The first from c on, 256: there is none. */
+static inline int bytes_next(const struct bytes *b, int c)
+{
+	for (; c < 256; c = (c | 63) + 1) {
+		uint64_t left = b->bit[c >> 6] >> (c & 63);
+		if (left)
+			return c + __builtin_ctzll(left);
+	}
+	return 256;
+}
 static inline void bytes_put(struct bytes *b, uint8_t c) { b->bit[c >> 6] |= (uint64_t)1 << (c & 63); }
 
 /* A character that \b has for part of a word. */

@@ -174,6 +174,8 @@ static int compile(struct guard *g, struct err *e)
 			continue;
 		if ((number = regex_set_add(g->set[k], r->pattern, e)) < 0)
 			return err_prefix(e, "%s line %zu: %s", r->where, r->line, r->id);
+		if (r->n_near)
+			regex_set_beside(g->set[k], number, r->near, r->n_near);
 		g->rule_of[k][number] = i;
 		g->n_set[k]++;
 	}

@@ -233,10 +233,35 @@ static void needs(struct test *t)
 	regex_set_free(s);
 }
 
+/* Beside a word, and nowhere else; a text without it is not looked at. */
+static void beside(struct test *t)
+{
+	static const char *const words[] = { "tel", "call me" };
+	static const struct { const char *text; bool found; } cases[] = {
+		{ "my number is 123", false }, { "TEL 123", true }, { "call her 123", false }, { "123, Call me", true },
+		{ "tel me", false },
+	};
+	struct regex_set *s = regex_set_new();
+	test_case(t, "an expression that counts beside words alone");
+	CHECK(t, regex_set_add(s, "[0-9]{3}", NULL) == 0);
+	regex_set_beside(s, 0, words, ARRAY_LEN(words));
+	struct regex_scratch *x = regex_scratch_new(s);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint64_t work = 0;
+		bool found;
+		regex_set_search(x, cases[i].text, strlen(cases[i].text), &found, &work, UINT64_MAX);
+		CHECK_MSG(t, found == cases[i].found, "%s", cases[i].text);
+		CHECK(t, i || work == strlen(cases[i].text));
+	}
+	regex_scratch_free(x);
+	regex_set_free(s);
+}
+
 void test_guard_regex(struct test *t)
 {
 	many(t);
 	needs(t);
+	beside(t);
 	matches(t);
 	refused(t);
 	sets(t);
