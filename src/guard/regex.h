@@ -26,8 +26,8 @@ struct regex_scratch; /* of one thread, for one set */
 struct regex_set *regex_set_new(void);
 /* Its number, from 0; −1 and a sentence that says where. */
 int regex_set_add(struct regex_set *s, const char *pattern, struct err *e);
-/* That one is looked for only in texts that have one of these words, n ≥ 1, in capitals or small letters, wherever. They
- * are small letters and borrowed. */
+/* That one is looked for only in texts that have one of these words, n ≥ 1, wherever, in capitals or small letters.
+ * They are small letters and borrowed. */
 void regex_set_beside(struct regex_set *s, int number, const char *const *words, size_t n);
 void regex_set_free(struct regex_set *s);
 
