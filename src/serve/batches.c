@@ -1,8 +1,13 @@
 /* batches: lines of a file into the calls, replies into two others. See batches.h.
  *
- * The lock is never held while a call is made, since calls of clients take it inside one. */
+ * A thread of its own does that: lines are parsed and made tokens there, which of a prompt of megabytes takes long, and
+ * files are written there. Calls of clients read and change what they see of a batch under `lock`, which is never held
+ * while a line is asked, since they take it inside a call; all else of a batch is the thread's. The engine's thread
+ * hands replies over and waits for neither. */
 #include "serve/batches.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,7 +24,8 @@
 #define WINDOW (24 * 3600) /* seconds, after which a batch expires */
 
 struct one {
-	json_t *batch;
+	json_t *batch;   /* what clients see; id and input of it stay */
+	const char *id, *input;
 	struct buf text; /* its input, once it is worked on */
 	size_t at;       /* of the next line */
 	json_t *done;    /* custom_ids that are in its files; NULL: it is not worked on yet */
@@ -27,20 +33,28 @@ struct one {
 	bool again;      /* some of them are to be asked again: there was no room */
 };
 
-struct batches {
-	const struct beside_options *o;
-	char *dir;
-	pthread_mutex_t lock; /* of what follows */
-	bool stopped, cut;
-	struct one **all; /* in the order of their ids */
-	size_t n;
-};
-
-/* A line that was begun. */
+/* A line that was begun, and its reply. */
 struct line {
 	struct batches *b;
 	struct one *one;
-	char *custom_id, *body;
+	char *custom_id, *body, *endpoint, *key;
+	int status;
+	struct buf reply;
+	struct line *next;
+};
+
+struct batches {
+	const struct beside_options *o;
+	char *dir;
+	pthread_mutex_t lock; /* of the list and what clients see of each */
+	struct one **all;     /* in the order of their ids; each stays where it is */
+	size_t n;
+	pthread_t thread;
+	bool works;           /* it is there */
+	pthread_mutex_t wake; /* of what follows */
+	pthread_cond_t changed;
+	bool ticked, asks, stopped, cut; /* asks: a line is being begun */
+	struct line *ended, **ended_end; /* whose replies are there */
 };
 
 static const char *text_of(const json_t *j, const char *key)
@@ -50,13 +64,16 @@ static const char *text_of(const json_t *j, const char *key)
 	return text ? text : "";
 }
 
-static bool is(const struct one *o, const char *status) { return !strcmp(text_of(o->batch, "status"), status); }
+static bool is_locked(const struct one *o, const char *status)
+{
+	return !strcmp(text_of(o->batch, "status"), status);
+}
 
-static bool is_going(const struct one *o) { return is(o, "in_progress") || is(o, "cancelling"); }
+static bool is_going_locked(const struct one *o) { return is_locked(o, "in_progress") || is_locked(o, "cancelling"); }
 
 static char *place(const struct batches *b, const struct one *o, const char *end)
 {
-	return mem_printf("%s/%s%s", b->dir, text_of(o->batch, "id"), end);
+	return mem_printf("%s/%s%s", b->dir, o->id, end);
 }
 
 static void save_locked(const struct batches *b, const struct one *o)
@@ -70,7 +87,7 @@ static void save_locked(const struct batches *b, const struct one *o)
 }
 
 /* when: the key of the time at which it became so. */
-static void set_status(struct one *o, const char *status, const char *when)
+static void set_status_locked(struct one *o, const char *status, const char *when)
 {
 	json_object_set_new(o->batch, "status", json_string(status));
 	json_object_set_new(o->batch, when, json_integer((json_int_t)clock_wall_seconds()));
@@ -78,7 +95,7 @@ static void set_status(struct one *o, const char *status, const char *when)
 
 static json_t *counts_of(const struct one *o) { return json_object_get(o->batch, "request_counts"); }
 
-static void count(struct one *o, const char *key)
+static void count_locked(struct one *o, const char *key)
 {
 	json_t *counts = counts_of(o);
 
@@ -146,69 +163,85 @@ static long check_lines(const struct buf *text, const char *endpoint, long *at, 
 
 /* --- what ended --- */
 
-static void end_line(struct line *l, struct http_reply *r)
+static void end_line(struct line *l)
 {
 	struct batches *b = l->b;
 	struct err e = ERR_INIT;
-	json_t *body = jsonx_load(buf_str(&r->body), r->body.len, "the reply", &e);
-	bool good = r->status < 400;
+	json_t *body = jsonx_load(buf_str(&l->reply), l->reply.len, "the reply", &e);
+	bool good = l->status < 400;
 	char *path = place(b, l->one, good ? ".out" : ".err"), id[48];
 
 	beside_id("batch_req_", id);
 	json_t *j = json_pack("{s:s, s:s, s:{s:i, s:s, s:o}, s:n}", "id", id, "custom_id", l->custom_id, "response",
-	                      "status_code", r->status, "request_id", id, "body", body ? body : json_object(), "error");
+	                      "status_code", l->status, "request_id", id, "body", body ? body : json_object(), "error");
 	char *text = jsonx_line(j), *whole = mem_printf("%s\n", text);
 	if (io_append(path, whole, strlen(whole), &e) < 0)
 		log_warn("%s", e.msg);
 	json_object_set_new(l->one->done, l->custom_id, json_true());
-	count(l->one, good ? "completed" : "failed");
+	pthread_mutex_lock(&b->lock);
+	count_locked(l->one, good ? "completed" : "failed");
+	pthread_mutex_unlock(&b->lock);
 	mem_free(whole);
 	mem_free(text);
 	mem_free(path);
 	json_decref(j);
 }
 
-static void feed(void *ctx);
-
-/* A line's reply: the engine's thread. */
+/* A line's reply: the engine's thread, or at once. */
 static void replied(void *ctx, struct http_reply *r)
 {
 	struct line *l = ctx;
 	struct batches *b = l->b;
 
-	pthread_mutex_lock(&b->lock);
-	l->one->flying--;
-	if (r->status == 503)
-		l->one->again = true;
-	else if (!b->cut)
-		end_line(l, r);
-	bool on = !b->stopped;
-	pthread_mutex_unlock(&b->lock);
-	mem_free(l->custom_id);
-	mem_free(l->body);
-	mem_free(l);
-	if (on)
-		engine_do(b->o->engine, feed, b);
+	l->status = r->status;
+	l->reply = r->body;
+	r->body = (struct buf)BUF_INIT;
+	pthread_mutex_lock(&b->wake);
+	*b->ended_end = l;
+	b->ended_end = &l->next;
+	pthread_cond_broadcast(&b->changed);
+	pthread_mutex_unlock(&b->wake);
 }
 
-/* Its lines become files of clients. */
-static void file_locked(struct batches *b, struct one *o, const char *end, const char *key, const char *name)
+static void line_free(struct line *l)
+{
+	buf_release(&l->reply);
+	mem_free(l->custom_id);
+	mem_free(l->body);
+	mem_free(l->endpoint);
+	mem_free(l->key);
+	mem_free(l);
+}
+
+static void end_lines(struct line *l)
+{
+	for (struct line *next; l; l = next) {
+		next = l->next;
+		l->one->flying--;
+		if (l->status == 503)
+			l->one->again = true;
+		else
+			end_line(l);
+		line_free(l);
+	}
+}
+
+/* Its lines become a file of clients; its object, NULL: there is none. */
+static json_t *file_of(const struct batches *b, const struct one *o, const char *end, const char *name)
 {
 	struct err e = ERR_INIT;
 	struct buf text = BUF_INIT;
-	char *path = place(b, o, end), *filename = mem_printf("%s_%s.jsonl", text_of(o->batch, "id"), name);
+	char *path = place(b, o, end), *filename = mem_printf("%s_%s.jsonl", o->id, name);
+	json_t *file = NULL;
 
-	if (io_exists(path) && io_read(&text, path, &e) == 0) {
-		json_t *file = files_add(b->o->dir, filename, "batch_output", buf_str(&text), text.len, &e);
-		if (file)
-			json_object_set(o->batch, key, json_object_get(file, "id"));
-		json_decref(file);
-	}
+	if (io_exists(path) && io_read(&text, path, &e) == 0)
+		file = files_add(b->o->dir, filename, "batch_output", buf_str(&text), text.len, &e);
 	if (*e.msg)
 		log_warn("%s", e.msg);
 	buf_release(&text);
 	mem_free(filename);
 	mem_free(path);
+	return file;
 }
 
 static void remove_file(const struct batches *b, const struct one *o, const char *end)
@@ -219,14 +252,25 @@ static void remove_file(const struct batches *b, const struct one *o, const char
 	mem_free(path);
 }
 
-static void finish_locked(struct batches *b, struct one *o, const char *status, const char *when)
+static void finish(struct batches *b, struct one *o, const char *status, const char *when)
 {
-	file_locked(b, o, ".out", "output_file_id", "output");
-	file_locked(b, o, ".err", "error_file_id", "error");
-	set_status(o, status, when);
+	static const struct { const char *end, *key, *name; } files[] = { { ".out", "output_file_id", "output" },
+		                                                          { ".err", "error_file_id", "error" } };
+	json_t *made[ARRAY_LEN(files)];
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		made[i] = file_of(b, o, files[i].end, files[i].name);
+	pthread_mutex_lock(&b->lock);
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		if (made[i])
+			json_object_set(o->batch, files[i].key, json_object_get(made[i], "id"));
+	set_status_locked(o, status, when);
 	save_locked(b, o);
-	remove_file(b, o, ".out");
-	remove_file(b, o, ".err");
+	pthread_mutex_unlock(&b->lock);
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		json_decref(made[i]);
+		remove_file(b, o, files[i].end);
+	}
 	buf_release(&o->text);
 	json_decref(o->done);
 	o->done = NULL;
@@ -234,9 +278,18 @@ static void finish_locked(struct batches *b, struct one *o, const char *status, 
 
 /* --- what begins --- */
 
+static struct one *one_of(struct batches *b, size_t i)
+{
+	pthread_mutex_lock(&b->lock);
+	struct one *o = i < b->n ? b->all[i] : NULL;
+	pthread_mutex_unlock(&b->lock);
+	return o;
+}
+
 /* The lines that a file of its has, into done; what was not whole is taken away. */
 static int read_done(struct batches *b, struct one *o, const char *end, const char *key, struct err *e)
 {
+	json_int_t n_done = 0;
 	struct buf text = BUF_INIT;
 	char *path = place(b, o, end);
 	size_t at = 0, n, whole = 0;
@@ -252,25 +305,26 @@ static int read_done(struct batches *b, struct one *o, const char *end, const ch
 		status = j ? 0 : -1;
 		if (j && !json_object_get(o->done, text_of(j, "custom_id"))) {
 			json_object_set_new(o->done, text_of(j, "custom_id"), json_true());
-			count(o, key);
+			n_done++;
 		}
 		json_decref(j);
 	}
+	pthread_mutex_lock(&b->lock);
+	json_object_set_new(counts_of(o), key, json_integer(n_done));
+	pthread_mutex_unlock(&b->lock);
 	buf_release(&text);
 	mem_free(path);
 	return status;
 }
 
 /* It is worked on from now on. */
-static int open_locked(struct batches *b, struct one *o, struct err *e)
+static int open_one(struct batches *b, struct one *o, struct err *e)
 {
-	char *input = files_path(b->o->dir, text_of(o->batch, "input_file_id"));
+	char *input = files_path(b->o->dir, o->input);
 	int status = input ? io_read(&o->text, input, e) : err_set(e, "its input file is gone");
 
 	o->at = 0;
 	o->done = json_object();
-	json_object_set_new(counts_of(o), "completed", json_integer(0));
-	json_object_set_new(counts_of(o), "failed", json_integer(0));
 	if (status == 0 && (status = read_done(b, o, ".out", "completed", e)) == 0)
 		status = read_done(b, o, ".err", "failed", e);
 	mem_free(input);
@@ -286,57 +340,98 @@ static json_t *errors_of(const char *message, long line)
 static void fail_locked(struct batches *b, struct one *o, const char *message, long line)
 {
 	json_object_set_new(o->batch, "errors", errors_of(message, line));
-	set_status(o, "failed", "failed_at");
+	set_status_locked(o, "failed", "failed_at");
 	save_locked(b, o);
 }
 
-/* The next line of the oldest batch that has one; NULL: there is none. What is over becomes files. */
-static struct line *take_locked(struct batches *b)
+/* How it stands: is it worked on, and may lines of it still be begun? */
+struct state { bool going, on, late; };
+
+static struct state state_of(struct batches *b, const struct one *o)
+{
+	struct state s;
+
+	pthread_mutex_lock(&b->lock);
+	s.late = clock_wall_seconds() > (double)json_integer_value(json_object_get(o->batch, "expires_at"));
+	s.going = is_going_locked(o);
+	s.on = is_locked(o, "in_progress") && !s.late;
+	pthread_mutex_unlock(&b->lock);
+	return s;
+}
+
+static struct line *line_of(struct batches *b, struct one *o, const char *id, const json_t *body)
+{
+	struct line *l = mem_alloc(sizeof(*l));
+
+	*l = (struct line){ .b = b, .one = o, .custom_id = mem_strdup(id), .body = jsonx_line(body) };
+	pthread_mutex_lock(&b->lock);
+	l->endpoint = mem_strdup(text_of(o->batch, "endpoint"));
+	l->key = mem_strdup(text_of(o->batch, "key"));
+	pthread_mutex_unlock(&b->lock);
+	return l;
+}
+
+/* The next of its lines that was not asked yet; NULL: there is none. */
+static struct line *line_that_follows(struct batches *b, struct one *o)
 {
 	struct err e = ERR_INIT;
+	struct line *l = NULL;
+	size_t n;
 
-	for (size_t i = 0; i < b->n; i++) {
-		struct one *o = b->all[i];
-		if (!is_going(o))
+	for (const char *line; !l && (line = next_line(&o->text, &o->at, &n));) {
+		json_t *j = jsonx_load(line, n, "", &e);
+		const char *id = text_of(j, "custom_id");
+		if (!json_object_get(o->done, id))
+			l = line_of(b, o, id, json_object_get(j, "body"));
+		json_decref(j);
+	}
+	return l;
+}
+
+/* The next line of the oldest batch that has one; NULL: there is none. What is over becomes files. again: lines for
+ * which there was no room may be asked once more. */
+static struct line *take(struct batches *b, bool again)
+{
+	struct one *o;
+
+	for (size_t i = 0; (o = one_of(b, i)); i++) {
+		struct state s = state_of(b, o);
+		struct err e = ERR_INIT;
+		struct line *l = NULL;
+		if (!s.going)
 			continue;
-		if (!o->done && open_locked(b, o, &e) < 0) {
+		if (!o->done && open_one(b, o, &e) < 0) {
+			pthread_mutex_lock(&b->lock);
 			fail_locked(b, o, e.msg, 0);
+			pthread_mutex_unlock(&b->lock);
 			continue;
 		}
-		bool late = clock_wall_seconds() > (double)json_integer_value(json_object_get(o->batch, "expires_at"));
-		size_t n;
-		for (const char *line; is(o, "in_progress") && !late && (line = next_line(&o->text, &o->at, &n));) {
-			json_t *j = jsonx_load(line, n, "", &e);
-			const char *id = text_of(j, "custom_id");
-			struct line *l = json_object_get(o->done, id) ? NULL : mem_alloc(sizeof(*l));
-			if (l)
-				*l = (struct line){ b, o, mem_strdup(id), jsonx_line(json_object_get(j, "body")) };
-			json_decref(j);
-			if (l)
-				return l;
-		}
-		if (o->flying)
-			return NULL;
-		if (is(o, "in_progress") && !late && o->again) {
+		if (s.on && o->again && again && !o->flying) {
 			o->again = false;
 			o->at = 0;
-			return NULL; /* at the next tick */
 		}
-		if (is(o, "cancelling"))
-			finish_locked(b, o, "cancelled", "cancelled_at");
+		if (s.on && (l = line_that_follows(b, o)))
+			return l;
+		if (o->flying || (s.on && o->again))
+			return NULL;
+		if (s.on || s.late)
+			finish(b, o, s.late ? "expired" : "completed", s.late ? "expired_at" : "completed_at");
 		else
-			finish_locked(b, o, late ? "expired" : "completed", late ? "expired_at" : "completed_at");
+			finish(b, o, "cancelled", "cancelled_at");
 	}
 	return NULL;
 }
 
 /* Is there room beside those that others ask? */
-static bool has_room(struct batches *b, int flying)
+static bool has_room(struct batches *b)
 {
 	struct openai *list[MODELS_MOST];
 	size_t n = models_list(b->o->models, list);
-	int pending = 0, parallel = 0;
+	int pending = 0, parallel = 0, flying = 0;
+	struct one *o;
 
+	for (size_t i = 0; (o = one_of(b, i)); i++)
+		flying += o->flying;
 	for (size_t i = 0; i < n; i++) {
 		pthread_mutex_lock(&list[i]->lock);
 		pending += list[i]->pending;
@@ -347,53 +442,101 @@ static bool has_room(struct batches *b, int flying)
 }
 
 /* The call that a line is; its reply comes to `replied` at once or later. */
-static void begin(struct line *l)
+static void ask(struct line *l)
 {
-	char *endpoint = mem_strdup(text_of(l->one->batch, "endpoint"));
 	struct http_request q = { .method = "POST",
-		                  .path = endpoint,
+		                  .path = l->endpoint,
 		                  .body = l->body,
 		                  .n_body = strlen(l->body),
-		                  .whose = text_of(l->one->batch, "key"),
+		                  .whose = l->key,
 		                  .replied = replied,
 		                  .replied_ctx = l };
 	struct http_reply r = { 200, "application/json" };
 
+	l->one->flying++;
 	models_answer(l->b->o->models, &q, &r);
 	if (r.body.len)
 		replied(l, &r);
 	buf_release(&r.body);
-	mem_free(endpoint);
 }
 
-/* The engine's thread. */
-static void feed(void *ctx)
+/* Whether the next line may be begun; then it is said when it was. */
+static bool may_ask(struct batches *b)
+{
+	pthread_mutex_lock(&b->wake);
+	b->asks = !b->stopped;
+	bool may = b->asks;
+	pthread_cond_broadcast(&b->changed);
+	pthread_mutex_unlock(&b->wake);
+	return may;
+}
+
+static void ask_lines(struct batches *b, bool again)
+{
+	struct line *l;
+
+	while (may_ask(b) && has_room(b) && (l = take(b, again)))
+		ask(l);
+	pthread_mutex_lock(&b->wake);
+	b->asks = false;
+	pthread_cond_broadcast(&b->changed);
+	pthread_mutex_unlock(&b->wake);
+}
+
+/* Lines that ended since; whether there may be more. */
+static bool wait_for(struct batches *b, struct line **ended, bool *ticked)
+{
+	pthread_mutex_lock(&b->wake);
+	while (!b->ended && !b->ticked && !b->cut)
+		pthread_cond_wait(&b->changed, &b->wake);
+	bool on = !b->cut;
+	*ended = b->ended;
+	*ticked = b->ticked;
+	b->ended = NULL;
+	b->ended_end = &b->ended;
+	b->ticked = false;
+	pthread_mutex_unlock(&b->wake);
+	return on;
+}
+
+static void *work(void *ctx)
 {
 	struct batches *b = ctx;
-	struct line *l = NULL;
+	struct line *ended;
+	bool ticked, on;
 
 	do {
-		int flying = 0;
-		pthread_mutex_lock(&b->lock);
-		for (size_t i = 0; i < b->n; i++)
-			flying += b->all[i]->flying;
-		l = !b->stopped && has_room(b, flying) ? take_locked(b) : NULL;
-		if (l)
-			l->one->flying++;
-		pthread_mutex_unlock(&b->lock);
-		if (l)
-			begin(l);
-	} while (l);
+		on = wait_for(b, &ended, &ticked);
+		end_lines(ended);
+		if (on)
+			ask_lines(b, ticked);
+	} while (on);
+	return NULL;
 }
 
-void batches_tick(struct batches *b) { feed(b); }
+void batches_tick(struct batches *b)
+{
+	pthread_mutex_lock(&b->wake);
+	b->ticked = true;
+	pthread_cond_broadcast(&b->changed);
+	pthread_mutex_unlock(&b->wake);
+}
 
 void batches_stop(struct batches *b, bool cut)
 {
-	pthread_mutex_lock(&b->lock);
+	if (!b || !b->works)
+		return;
+	pthread_mutex_lock(&b->wake);
 	b->stopped = true;
+	while (b->asks) /* whatever it begins is the engine's then */
+		pthread_cond_wait(&b->changed, &b->wake);
 	b->cut |= cut;
-	pthread_mutex_unlock(&b->lock);
+	pthread_cond_broadcast(&b->changed);
+	pthread_mutex_unlock(&b->wake);
+	if (cut) {
+		pthread_join(b->thread, NULL);
+		b->works = false;
+	}
 }
 
 /* --- all of them --- */
@@ -402,7 +545,7 @@ static struct one *add_locked(struct batches *b, json_t *batch)
 {
 	struct one *o = mem_alloc(sizeof(*o));
 
-	o->batch = batch;
+	*o = (struct one){ .batch = batch, .id = text_of(batch, "id"), .input = text_of(batch, "input_file_id") };
 	b->all = mem_grow(b->all, b->n + 1, sizeof(struct one *));
 	return b->all[b->n++] = o;
 }
@@ -413,8 +556,10 @@ int batches_new(struct batches **out, struct beside *beside, struct err *e)
 	char **names;
 	size_t n;
 
-	*b = (struct batches){ .o = &beside->o, .dir = io_join(beside->o.dir, "batches") };
+	*b = (struct batches){ .o = &beside->o, .dir = io_join(beside->o.dir, "batches"), .ended_end = &b->ended };
 	pthread_mutex_init(&b->lock, NULL);
+	pthread_mutex_init(&b->wake, NULL);
+	pthread_cond_init(&b->changed, NULL);
 	if (io_mkdirs(b->dir, e) < 0 || io_list(b->dir, &names, &n, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
@@ -430,7 +575,9 @@ int batches_new(struct batches **out, struct beside *beside, struct err *e)
 		mem_free(path);
 	}
 	io_list_free(names, n);
-	return 0;
+	errno = pthread_create(&b->thread, NULL, work, b);
+	b->works = errno == 0;
+	return b->works ? 0 : err_set(e, "no thread for batches: %s", strerror(errno));
 }
 
 void batches_free(struct batches *b)
@@ -443,9 +590,15 @@ void batches_free(struct batches *b)
 		buf_release(&b->all[i]->text);
 		mem_free(b->all[i]);
 	}
+	for (struct line *l = b->ended, *next; l; l = next) {
+		next = l->next;
+		line_free(l);
+	}
 	mem_free(b->all);
 	mem_free(b->dir);
 	pthread_mutex_destroy(&b->lock);
+	pthread_mutex_destroy(&b->wake);
+	pthread_cond_destroy(&b->changed);
 	mem_free(b);
 }
 
@@ -498,7 +651,7 @@ json_t *batches_add(struct batches *b, const char *endpoint, const char *input, 
 static struct one *find_locked(struct batches *b, const char *id)
 {
 	for (size_t i = 0; i < b->n; i++)
-		if (!strcmp(text_of(b->all[i]->batch, "id"), id))
+		if (!strcmp(b->all[i]->id, id))
 			return b->all[i];
 	return NULL;
 }
@@ -527,9 +680,9 @@ int batches_cancel(struct batches *b, const char *id, json_t **now)
 {
 	pthread_mutex_lock(&b->lock);
 	struct one *o = find_locked(b, id);
-	int result = !o ? -1 : !is_going(o);
-	if (result == 0 && is(o, "in_progress")) {
-		set_status(o, "cancelling", "cancelling_at");
+	int result = !o ? -1 : !is_going_locked(o);
+	if (result == 0 && is_locked(o, "in_progress")) {
+		set_status_locked(o, "cancelling", "cancelling_at");
 		save_locked(b, o);
 	}
 	*now = o ? json_deep_copy(o->batch) : NULL;

@@ -4,8 +4,8 @@
  *     DIR/batches/ID.out, .err its lines as they end: those that were answered, those that were refused
  *
  * A line is a request as any other (models_answer), begun when fewer answers than --parallel are asked for by all; one
- * at a time goes on beside more than that, so a batch ends on a busy server too. When a server is started again the
- * lines that are in the two files are not asked again. */
+ * at a time goes on beside more than that, so a batch ends on a busy server too. Lines are read, made tokens and kept by
+ * a thread of its own. When a server is started again the lines that are in the two files are not asked again. */
 #ifndef SERVE_BATCHES_H
 #define SERVE_BATCHES_H
 
@@ -17,9 +17,10 @@ enum { BATCH_LINES = 50000 };
 
 int batches_new(struct batches **out, struct beside *b, struct err *e); /* b is borrowed */
 void batches_free(struct batches *b);
-/* The engine's thread: lines are begun, batches that are over become files. */
+/* About five times a second: there may be room for a line. */
 void batches_tick(struct batches *b);
-/* No line is begun any more. cut: what ends from now on was cut and is not kept: the next server asks it again. */
+/* No line is begun any more. cut: what ends from now on was cut and is not kept: the next server asks it again. To be
+ * cut before the models go. */
 void batches_stop(struct batches *b, bool cut);
 
 /* --- any thread --- */

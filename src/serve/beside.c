@@ -45,7 +45,8 @@ void beside_stop(struct beside *b, bool cut)
 	if (!b)
 		return;
 	batches_stop(b->batches, cut);
-	tuning_stop(b->tuning);
+	if (b->tuning)
+		tuning_stop(b->tuning);
 }
 
 void beside_free(struct beside *b)

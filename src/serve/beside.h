@@ -1,7 +1,8 @@
 /* beside: what a server does beside answering: it keeps files, tunes adapters on them, works through batches. All of it
  * lies in the folder of --files-dir, so a server that is started there again goes on with it.
  *
- * Calls read and change it in http's thread; beside_tick, of the engine's, moves it on. */
+ * Calls read and change it in http's threads; beside_tick, of the engine's, moves it on. Lines of batches are asked by a
+ * thread of their own (serve/batches.h). */
 #ifndef SERVE_BESIDE_H
 #define SERVE_BESIDE_H
 
@@ -12,7 +13,6 @@ struct beside_options {
 	const char *ledger;   /* that a tuning job is recorded in, --ledger; NULL: the usual one */
 	int tune_threads;     /* of a tuning job */
 	struct models *models; /* that are served: jobs tune them, lines ask them */
-	struct engine *engine; /* the first */
 };
 
 struct tuning;
@@ -34,7 +34,7 @@ void beside_models(struct beside *b);
  * thread that ends it too (a job's process ends with that thread). b may be NULL here and below. */
 void beside_tick(struct beside *b);
 /* Jobs stop where they can be gone on with, and no line of a batch is begun any more. Lines that were begun end; cut:
- * they are cut now, and the next server asks them again. */
+ * they are cut now, and the next server asks them again. To be cut before the models go. */
 void beside_stop(struct beside *b, bool cut);
 
 /* --- for the calls --- */

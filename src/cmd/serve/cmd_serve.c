@@ -119,8 +119,7 @@ static void make_beside(struct server *v)
 		                                                 .ledger = o->common.ledger,
 		                                                 .tune_threads =
 		                                                         o->tune_threads ? (int)o->tune_threads : half,
-		                                                 .models = v->models,
-		                                                 .engine = v->engine });
+		                                                 .models = v->models });
 }
 
 static int open_one(struct server *v, const char *path, struct err *e)
@@ -265,6 +264,18 @@ static int serve(struct server *v, struct err *e)
 	return status;
 }
 
+/* What was being read when the rest had ended: its client was told so by http_stop. */
+static int drain(struct server *v, struct err *e)
+{
+	int status = 0;
+
+	while (status == 0 && engine_busy(v->engine)) {
+		status = engine_turn(v->engine, 0, e);
+		sweep(v, true);
+	}
+	return status;
+}
+
 /* What a model answered is the server's. */
 static void count_model(struct server *v, const struct serving *s)
 {
@@ -306,6 +317,7 @@ static void summary(struct server *v)
 
 static void close_server(struct server *v)
 {
+	beside_stop(v->beside, true);
 	for (size_t i = 0; i < v->n_leaving; i++)
 		serving_close(v->leaving[i]);
 	for (size_t i = 0; i < v->n; i++)
@@ -363,6 +375,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		status = serve(&v, e);
 	}
 	http_stop(v.http);
+	if (status == 0)
+		status = drain(&v, e);
 	if (status == 0)
 		summary(&v);
 	close_server(&v);
