@@ -4,8 +4,8 @@
  *     DIR/batches/ID.out, .err its lines as they end: those that were answered, those that were refused
  *
  * A line is a request as any other (models_answer), begun when fewer answers than --parallel are asked for by all; one
- * at a time goes on beside more than that, so a batch ends on a busy server too. Lines are read, made tokens and kept by
- * a thread of its own. When a server is started again the lines that are in the two files are not asked again. */
+ * at a time goes on beside more than that, so a batch ends on a busy server too. Lines are read, made tokens and kept
+ * by a thread of its own. When a server is started again the lines that are in the two files are not asked again. */
 #ifndef SERVE_BATCHES_H
 #define SERVE_BATCHES_H
 

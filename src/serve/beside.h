@@ -1,8 +1,8 @@
 /* beside: what a server does beside answering: it keeps files, tunes adapters on them, works through batches. All of it
  * lies in the folder of --files-dir, so a server that is started there again goes on with it.
  *
- * Calls read and change it in http's threads; beside_tick, of the engine's, moves it on. Lines of batches are asked by a
- * thread of their own (serve/batches.h). */
+ * Calls read and change it in http's threads; beside_tick, of the engine's, moves it on. Lines of batches are asked by
+ * a thread of their own (serve/batches.h). */
 #ifndef SERVE_BESIDE_H
 #define SERVE_BESIDE_H
 
