@@ -12,6 +12,7 @@
 #define BESIDE ".kungfu-tmp-"
 #define RANDOM "XXXXXX"
 #define OLD ".kungfu-old"
+#define PART ".kungfu-part"
 
 static char *plain_of(const char *path)
 {
@@ -68,19 +69,58 @@ static void clear(struct folder *f)
 {
 	mem_free(f->path);
 	mem_free(f->beside);
+	mem_free(f->part);
 	*f = (struct folder){ 0 };
+}
+
+static void begin(struct folder *f, const char *path)
+{
+	char *plain = plain_of(path), *target = io_follow(plain);
+
+	*f = (struct folder){ .path = plain_of(target ? target : plain) };
+	mem_free(plain);
+	mem_free(target);
+	sweep(f->path);
+}
+
+/* Its parents are there, or it is not made. */
+static int make(const char *path, struct err *e)
+{
+	char *parent = io_parent(path);
+	int status = io_is_dir(parent) ? io_mkdirs(path, e) :
+	                                 err_set(e, "%s cannot be made: there is no folder %s", path, parent);
+
+	mem_free(parent);
+	return status;
+}
+
+int folder_begin_kept(struct folder *f, const char *path, bool *found, struct err *e)
+{
+	begin(f, path);
+	f->part = mem_printf("%s" PART, f->path);
+	f->beside = io_join(f->part, "new");
+	if (make(f->part, e) == 0 && io_lock_dir(f->part, &f->lock, e) == 0) {
+		*found = io_is_dir(f->beside);
+		if (make(f->beside, e) == 0)
+			return 0;
+		io_unlock(f->lock);
+	}
+	clear(f);
+	return -1;
+}
+
+void folder_leave(struct folder *f)
+{
+	io_unlock(f->lock);
+	clear(f);
 }
 
 int folder_begin(struct folder *f, const char *path, struct err *e)
 {
 	struct err ignored = ERR_INIT;
-	char *plain = plain_of(path), *target = io_follow(plain);
 
-	*f = (struct folder){ .path = plain_of(target ? target : plain) };
+	begin(f, path);
 	f->beside = mem_printf("%s" BESIDE RANDOM, f->path);
-	mem_free(plain);
-	mem_free(target);
-	sweep(f->path);
 	if (io_temporary_dir(f->beside, e) < 0) {
 		clear(f);
 		return -1;
@@ -94,10 +134,15 @@ int folder_begin(struct folder *f, const char *path, struct err *e)
 
 static int end(struct folder *f, int status)
 {
-	if (status < 0)
+	struct err ignored = ERR_INIT;
+
+	if (status < 0) {
 		folder_abort(f);
-	else
-		io_unlock(f->lock);
+		return status;
+	}
+	if (f->part)
+		io_remove_tree(f->part, &ignored);
+	io_unlock(f->lock);
 	clear(f);
 	return status;
 }
@@ -141,7 +186,7 @@ void folder_abort(struct folder *f)
 
 	if (!f->path)
 		return;
-	io_remove_tree(f->beside, &ignored);
+	io_remove_tree(f->part ? f->part : f->beside, &ignored);
 	io_unlock(f->lock);
 	clear(f);
 }

@@ -36,6 +36,11 @@ void hash_add(struct hash_stream *h, const void *data, size_t n)
 		BUG("libxxhash refused %zu bytes", n);
 }
 
+void hash_now(const struct hash_stream *h, char hex[33])
+{
+	print_hex(XXH3_128bits_digest((const XXH3_state_t *)h), hex);
+}
+
 void hash_end(struct hash_stream *h, char hex[33])
 {
 	print_hex(XXH3_128bits_digest((XXH3_state_t *)h), hex);

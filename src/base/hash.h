@@ -13,6 +13,7 @@ void hash_128(const void *data, size_t n, uint64_t out[2]);     /* the number th
 struct hash_stream;
 struct hash_stream *hash_begin(void);
 void hash_add(struct hash_stream *h, const void *data, size_t n);
+void hash_now(const struct hash_stream *h, char hex[33]);   /* of those so far */
 void hash_end(struct hash_stream *h, char hex[33]);
 
 #endif

@@ -471,6 +471,15 @@ int io_append(const char *path, const void *data, size_t n, struct err *e)
 	return rc;
 }
 
+int io_sync(const char *path, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = fd < 0 || fsync(fd) ? io_error(e, "sync", path) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return rc ? rc : sync_parent(path, e);
+}
+
 int io_lock(const char *path, int *lock, struct err *e)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);

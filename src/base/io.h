@@ -51,6 +51,7 @@ int io_writer_end(struct io_writer *w, int status, struct err *e);
 void io_writer_abort(struct io_writer *w);
 
 int io_append(const char *path, const void *data, size_t n, struct err *e); /* O_APPEND, one write; for logs */
+int io_sync(const char *path, struct err *e);              /* the file's bytes and its name are on the disk */
 /* Opens the file (made empty when missing) and holds it against other processes that do the same, until io_unlock or
  * the process's end. */
 int io_lock(const char *path, int *lock, struct err *e);

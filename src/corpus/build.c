@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/jsonx.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/unicode.h"
@@ -16,7 +17,10 @@
 #include "corpus/minhash.h"
 
 enum { BATCH_TEXTS = 2048, LINE_EXAMPLES = 4 };
-static const size_t BATCH_BYTES = (size_t)8 << 20, MOST_BYTES = (size_t)16 << 20;
+static const size_t BATCH_BYTES = (size_t)8 << 20, MOST_BYTES = (size_t)16 << 20, SAVE_BYTES = (size_t)64 << 20;
+
+#define KEPT "kept"
+#define SIGNATURES "signatures"
 
 struct line_event {
 	size_t rule;
@@ -67,7 +71,9 @@ struct build {
 	size_t n;
 	struct scratch *scratch; /* a thread each */
 	int32_t unknown;
-	struct corpus_progress at;
+	struct build_at where;
+	uint64_t saved_text;    /* bytes that were read at the last save */
+	bool saved;             /* something was */
 	uint64_t most; /* bytes of text after which no more are read; 0: all are */
 };
 
@@ -82,6 +88,7 @@ struct corpus_options corpus_defaults(void)
 		.threshold = 0.7,
 		.decontaminate_ngram = 13,
 		.valid_ratio = 0.01,
+		.save_bytes = SAVE_BYTES,
 		.examples = 5,
 	};
 }
@@ -225,20 +232,41 @@ static bool is_copy(struct build *b, struct item *x)
 	return true;
 }
 
-/* Both stores know it by its place. */
-static void remember(struct build *b, struct item *x)
+/* Of a kept text what the next process is to know. */
+struct noted { uint64_t key[2]; uint32_t file, line, has_signature, unused; };
+
+static size_t signature_bytes(const struct build *b)
 {
-	if (b->c->options->dedup == CORPUS_DEDUP_NONE)
-		return;
+	return (size_t)b->minhash.permutations * sizeof(uint16_t);
+}
+
+/* Both stores know it by its place. */
+static void add_kept(struct build *b, const struct noted *n, const uint16_t *signature)
+{
 	if (b->n_places == b->cap_places) {
 		b->cap_places = MAX(1024, b->cap_places + b->cap_places / 2);
 		b->places = mem_grow(b->places, b->cap_places, sizeof(*b->places));
 	}
-	b->places[b->n_places] = (struct build_place){ x->file, (uint32_t)MIN(x->line, (uint64_t)UINT32_MAX) };
-	exact_add(&b->exact, x->key, (uint32_t)b->n_places);
-	if (b->near && x->signature)
-		near_add(b->near, x->signature, (uint32_t)b->n_places);
+	b->places[b->n_places] = (struct build_place){ n->file, n->line };
+	exact_add(&b->exact, n->key, (uint32_t)b->n_places);
+	if (n->has_signature)
+		near_add(b->near, signature, (uint32_t)b->n_places);
 	b->n_places++;
+}
+
+static int remember(struct build *b, const struct item *x, struct err *e)
+{
+	struct noted n = { { x->key[0], x->key[1] }, x->file, (uint32_t)MIN(x->line, (uint64_t)UINT32_MAX),
+		           b->near && x->signature, 0 };
+
+	if (b->c->options->dedup == CORPUS_DEDUP_NONE)
+		return 0;
+	add_kept(b, &n, x->signature);
+	if (!b->writer || !b->c->options->save_bytes)
+		return 0;
+	if (shards_writer_note(b->writer, KEPT, &n, sizeof(n), e) < 0)
+		return -1;
+	return n.has_signature ? shards_writer_note(b->writer, SIGNATURES, x->signature, signature_bytes(b), e) : 0;
 }
 
 /* Where the end of a text begins that is held out: behind a line's end, else a space; n: nowhere. */
@@ -265,10 +293,11 @@ static void hold_out(const struct build *b, struct item *x)
 		x->split = SHARDS_VALID;
 }
 
-static void sort_out(struct build *b, struct item *x)
+static int sort_out(struct build *b, struct item *x, struct err *e)
 {
 	struct build_log *l = &b->log;
 	char *what = NULL;
+	int status = 0;
 
 	clean_counts_add(&l->cleaned, &x->cleaned);
 	for (size_t r = 0; r < RULES_MOST; r++)
@@ -287,10 +316,11 @@ static void sort_out(struct build *b, struct item *x)
 	if (x->out != BUILD_KEPT)
 		leave_out(b, x, (size_t)x->out, x->value, what ? what : x->out == BUILD_LANGUAGE ? x->language : NULL);
 	else if (!is_copy(b, x)) {
-		remember(b, x);
+		status = remember(b, x, e);
 		hold_out(b, x);
 	}
 	mem_free(what);
+	return status;
 }
 
 /* --- the third and the fourth: tokens, written --- */
@@ -336,7 +366,7 @@ static int put(struct build *b, struct item *x, struct err *e)
 		b->log.of[source][split].documents++;
 		b->log.of[source][split].tokens += ids->n + 1;
 		b->log.of[source][split].bytes += bytes;
-		b->at.tokens += ids->n + 1;
+		b->where.progress.tokens += ids->n + 1;
 	}
 	if (!x->ids[SHARDS_TRAIN].n && !x->ids[SHARDS_VALID].n) { /* all of it is nothing to the tokenizer */
 		leave_out(b, x, BUILD_EMPTY, NAN, NULL);
@@ -344,7 +374,7 @@ static int put(struct build *b, struct item *x, struct err *e)
 	}
 	b->log.files[x->file].kept++;
 	b->log.kept++;
-	b->at.kept++;
+	b->where.progress.kept++;
 	return 0;
 }
 
@@ -370,19 +400,44 @@ static int run_batch(struct build *b, struct err *e)
 	bool whole = pool_try(b->c->pool, b->n, look_at, b);
 	int status = 0;
 
-	for (size_t i = 0; i < b->n && whole; i++)
-		sort_out(b, &b->items[i]);
-	whole = whole && pool_try(b->c->pool, b->n, encode, b);
+	for (size_t i = 0; i < b->n && whole && !status; i++)
+		status = sort_out(b, &b->items[i], e);
+	whole = whole && !status && pool_try(b->c->pool, b->n, encode, b);
 	for (size_t i = 0; i < b->n && whole && !status; i++)
 		status = put(b, &b->items[i], e);
 	clear_batch(b);
-	if (!whole)
+	if (!whole && !status)
 		return stop_look(e, "shards were built");
 	if (!status && b->c->progress)
-		b->c->progress(b->c->ctx, &b->at);
-	if (!status && b->c->over && b->c->over(b->c->ctx))
-		status = err_set(e, "interrupted after %llu documents", (unsigned long long)b->at.documents);
-	return status ? status : stop_look(e, "shards were built");
+		b->c->progress(b->c->ctx, &b->where.progress);
+	return status;
+}
+
+static bool is_over(const struct build *b) { return b->c->over && b->c->over(b->c->ctx); }
+
+static int save(struct build *b, struct err *e)
+{
+	char identity[33];
+
+	build_identity(&b->log, &b->evaluations, identity);
+	json_t *j = build_save(&b->log, &b->where);
+	json_object_set_new(j, "identity", json_string(identity));
+	b->saved_text = b->where.progress.text;
+	b->saved = true;
+	return shards_writer_save(b->writer, j, e);
+}
+
+/* Between two batches. */
+static int look_around(struct build *b, struct err *e)
+{
+	uint64_t every = b->c->options->save_bytes, text = b->where.progress.text;
+	bool over = is_over(b);
+
+	if (b->writer && every && (over || text - b->saved_text >= every) && save(b, e) < 0)
+		return -1;
+	if (over)
+		return err_set(e, "interrupted after %llu documents", (unsigned long long)b->where.progress.documents);
+	return stop_look(e, "shards were built");
 }
 
 static int take(struct build *b, size_t file, const struct input_text *t, struct err *e)
@@ -396,35 +451,52 @@ static int take(struct build *b, size_t file, const struct input_text *t, struct
 	b->log.bytes += t->n;
 	b->log.cut += t->cut;
 	b->log.files[file].documents++;
-	b->at.documents++;
-	b->at.text += t->n;
-	return b->n == BATCH_TEXTS || b->bytes.len >= BATCH_BYTES ? run_batch(b, e) : 0;
+	b->where.progress.documents++;
+	b->where.progress.text += t->n;
+	if (b->n < BATCH_TEXTS && b->bytes.len < BATCH_BYTES)
+		return 0;
+	return run_batch(b, e) < 0 ? -1 : look_around(b, e);
 }
 
-static bool has_enough(const struct build *b) { return b->most && b->at.text >= b->most; }
+static bool has_enough(const struct build *b) { return b->most && b->where.progress.text >= b->most; }
+
+/* Texts that are done. */
+static int pass_over(struct input *x, uint64_t n, const char *name, struct err *e)
+{
+	struct input_text text;
+	int status = 1;
+
+	for (uint64_t k = 0; k < n && status > 0; k++)
+		status = input_next(x, &text, e);
+	return status ? MIN(status, 0) : err_set(e, "%s was changed: it has fewer texts than before", name);
+}
 
 static int read_file(struct build *b, size_t i, struct err *e)
 {
 	const struct input_file *f = &b->c->files->items[i];
 	struct build_file *log = &b->log.files[i];
-	uint64_t before = b->at.bytes_read;
 	struct input_text text;
 	struct input *x;
 	int status;
 
-	b->at.file = f->name;
+	b->where.file = i;
+	b->where.progress.file = f->name;
 	if (input_open(&x, f, &b->c->options->input, &log->kind, e) < 0)
 		return -1;
+	if (x && pass_over(x, log->documents, f->name, e) < 0) {
+		input_close(x, log->hash);
+		return -1;
+	}
 	b->log.left_out += !x;
 	while (x && !has_enough(b) && (status = input_next(x, &text, e)) != 0) {
-		b->at.bytes_read = before + input_at(x);
+		b->where.progress.bytes_read = b->where.before + input_at(x);
 		if (status < 0 || take(b, i, &text, e) < 0) {
 			input_close(x, log->hash);
 			return -1;
 		}
 	}
 	if (!has_enough(b))
-		b->at.bytes_read = before + f->size;
+		b->where.progress.bytes_read = b->where.before += f->size;
 	if (!x)
 		return 0;
 	log->damaged = input_damaged(x);
@@ -457,6 +529,69 @@ static int prepare(struct build *b, struct err *e)
 	return 0;
 }
 
+/* --- going on --- */
+
+static int take_kept(struct build *b, const struct mapping *kept, const struct mapping *signatures, struct err *e)
+{
+	const struct noted *n = (const void *)kept->data;
+	size_t at = 0, each = signature_bytes(b);
+
+	for (size_t i = 0; i < kept->size / sizeof(*n); i++) {
+		const uint16_t *signature = (const void *)(signatures->data + at);
+		at += n[i].has_signature ? each : 0;
+		if (n[i].file >= b->c->files->n || at > signatures->size)
+			return err_set(e, "what is known of text %zu is none", i);
+		add_kept(b, &n[i], signature);
+	}
+	return stop_look(e, "what was kept was read");
+}
+
+static int read_notes(struct build *b, struct err *e)
+{
+	struct mapping kept, signatures = { 0 };
+
+	if (shards_writer_noted(b->writer, KEPT, &kept, e) < 0)
+		return -1;
+	int status = shards_writer_noted(b->writer, SIGNATURES, &signatures, e);
+	if (!status) {
+		status = take_kept(b, &kept, &signatures, e);
+		io_unmap(&signatures);
+	}
+	io_unmap(&kept);
+	return status;
+}
+
+/* *went: what was saved before is there again. */
+static int go_on(struct build *b, const char *dir, bool *went, struct err *e)
+{
+	const json_t *saved = shards_writer_saved(b->writer), *identity = json_object_get(saved, "identity");
+	struct err why = ERR_INIT;
+	char now[33];
+
+	*went = false;
+	if (!saved)
+		return 0;
+	build_identity(&b->log, &b->evaluations, now);
+	if (!json_is_string(identity) || strcmp(json_string_value(identity), now) != 0) {
+		log_say("what a killed build left at %s is of other files or options: it is begun anew", dir);
+		return 0;
+	}
+	json_t *j = json_deep_copy(saved);
+	if (shards_writer_resume(b->writer, &why) < 0) {
+		json_decref(j);
+		log_warn("what a killed build left at %s is begun anew: %s", dir, why.msg);
+		return stop_look(e, "shards that were begun were read");
+	}
+	int status = build_restore(&b->log, &b->where, j, e) < 0 ? -1 : read_notes(b, e);
+	json_decref(j);
+	b->saved_text = b->where.progress.text;
+	b->saved = *went = true;
+	if (!status)
+		log_say("goes on behind %llu documents that an earlier build has done",
+		        (unsigned long long)b->where.progress.documents);
+	return status;
+}
+
 static int open_writer(struct build *b, const char *dir, struct err *e)
 {
 	const struct corpus *c = b->c;
@@ -465,11 +600,12 @@ static int open_writer(struct build *b, const char *dir, struct err *e)
 		                            .vocabulary = (uint32_t)tokenizer_size(c->tokenizer),
 		                            .end_of_text = c->options->end_of_text,
 		                            .file_tokens = c->options->file_tokens };
+	bool went;
 
 	shards_tokenizer_hash(c->tokenizer, hash);
-	if (shards_writer_open(&b->writer, dir, &facts, e) < 0)
+	if (shards_writer_open(&b->writer, dir, &facts, e) < 0 || go_on(b, dir, &went, e) < 0)
 		return -1;
-	for (size_t i = 0; i < c->n_sources; i++)
+	for (size_t i = 0; i < c->n_sources && !went; i++)
 		if (shards_writer_source(b->writer, c->sources[i].name, c->sources[i].weight, c->sources[i].epochs, e) <
 		    0)
 			return -1;
@@ -535,7 +671,7 @@ static struct build *begin(const struct corpus *c)
 {
 	struct build *b = mem_alloc(sizeof(*b));
 
-	*b = (struct build){ .c = c, .at.bytes_of = c->files->bytes };
+	*b = (struct build){ .c = c, .where.progress.bytes_of = c->files->bytes };
 	b->items = mem_array(BATCH_TEXTS, sizeof(*b->items));
 	b->scratch = mem_array((size_t)pool_threads(c->pool), sizeof(*b->scratch));
 	build_log_begin(&b->log, c);
@@ -546,9 +682,11 @@ static int read_files(struct build *b, struct err *e)
 {
 	int status = 0;
 
-	for (size_t i = 0; i < b->c->files->n && !status && !has_enough(b); i++)
+	for (size_t i = b->where.file; i < b->c->files->n && !status && !has_enough(b); i++)
 		status = read_file(b, i, e);
-	return !status && b->n ? run_batch(b, e) : status;
+	if (!status && b->n)
+		status = run_batch(b, e);
+	return status ? status : stop_look(e, "shards were built");
 }
 
 int corpus_try(const struct corpus *c, uint64_t most, struct corpus_progress *p, struct err *e)
@@ -563,7 +701,7 @@ int corpus_try(const struct corpus *c, uint64_t most, struct corpus_progress *p,
 	struct build *b = begin(&some);
 	b->most = most;
 	int status = prepare(b, e) < 0 ? -1 : read_files(b, e);
-	*p = b->at;
+	*p = b->where.progress;
 	release(b);
 	return status;
 }
@@ -574,6 +712,11 @@ int corpus_build(const struct corpus *c, const char *dir, json_t **report, struc
 
 	*report = NULL;
 	int status = prepare(b, e) < 0 || open_writer(b, dir, e) < 0 ? -1 : read_files(b, e);
+	if (status && b->writer && b->saved) {
+		log_say("the same command goes on behind what was saved in %s.kungfu-part", dir);
+		shards_writer_leave(b->writer);
+		b->writer = NULL;
+	}
 	if (!status)
 		status = finish(b, report, e);
 	if (status < 0) {

@@ -8,6 +8,11 @@
  * whatever the threads. Of copies the first stays. Memory: a batch (8 MiB of text or one longer text, and what is made
  * of it), and 38 to 68 bytes a kept document for exact copies, 2 bytes a permutation and 12 to 24 a band for near ones.
  *
+ * A build that is killed is gone on with by the next of the same options and files: every save_bytes of text all that
+ * is done is on the disk, in DIR.kungfu-part (corpus/shards.h), with the hashes of what was kept and how far the files
+ * were read. The file that was being read is read again up to there, and nothing is done with that. The bytes are those
+ * of a build in one piece.
+ *
  * Beside the shards lie report.json (what was read, changed, left out, and examples of it) and files.jsonl (a line a
  * file: what came of it). */
 #ifndef CORPUS_BUILD_H
@@ -41,6 +46,7 @@ struct corpus_options {
 	uint64_t seed;
 	int32_t end_of_text;                    /* corpus_end_of_text */
 	uint64_t file_tokens;                   /* 0: as shards have it */
+	uint64_t save_bytes;                    /* of text, from one save to the next; 0: none is made */
 	size_t examples;                        /* of each thing that is left out, in the report */
 };
 /* What `kungfu data build` does when nothing is said. */

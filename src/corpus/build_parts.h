@@ -34,6 +34,19 @@ struct build_log {
 	struct { uint64_t documents, tokens, bytes; } of[SHARDS_SOURCES][SHARDS_SPLITS];
 };
 
+/* Where a build is, between two batches. */
+struct build_at {
+	size_t file;                    /* that is read; of its texts those that the log counts are done */
+	uint64_t before;                /* bytes of the files before it */
+	struct corpus_progress progress; /* but the file's name */
+};
+
+/* build_save.c: what a build has to know to go on, and back. −1: it is damaged. */
+json_t *build_save(const struct build_log *l, const struct build_at *a);
+int build_restore(struct build_log *l, struct build_at *a, const json_t *j, struct err *e);
+/* Hash of all that its bytes depend on but the texts themselves, whose files are told by length and time. */
+void build_identity(const struct build_log *l, const struct decontaminate *d, char hex[33]);
+
 void build_log_begin(struct build_log *l, const struct corpus *c);
 /* A document that is left out, or stays with some lines less. text: its beginning is the example; what: said beside, or
  * NULL. */

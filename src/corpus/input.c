@@ -27,14 +27,21 @@ static bool is_plain(const char *path)
 	       S_ISDIR(st.st_mode); /* what is not there says so itself */
 }
 
+static int64_t changed_at(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec : 0;
+}
+
 static void add_file(struct input_list *l, const char *path, const char *name, size_t source, size_t size)
 {
 	if (l->n == l->cap) {
 		l->cap = MAX(64, 2 * l->cap);
 		l->items = mem_grow(l->items, l->cap, sizeof(*l->items));
 	}
-	l->items[l->n++] =
-		(struct input_file){ arena_strdup(&l->mem, path), arena_strdup(&l->mem, name), source, size };
+	l->items[l->n++] = (struct input_file){ arena_strdup(&l->mem, path), arena_strdup(&l->mem, name), source, size,
+		                                changed_at(path) };
 	l->bytes += size;
 }
 

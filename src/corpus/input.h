@@ -26,6 +26,7 @@ struct input_file {
 	const char *name;               /* for people and the record: from the input's own name on */
 	size_t source;
 	uint64_t size;                  /* as it lies on the disk */
+	int64_t changed;                /* when it was written last, nanoseconds */
 };
 
 struct input_list {

@@ -104,8 +104,9 @@ struct shards_facts {
 	uint64_t file_tokens;           /* 0: 2^28 */
 };
 
-/* The folder appears when all is there, in the place of a folder of shards or of nothing; until then it is written
- * beside (base/folder.h), and what a killed process left there is removed by the next. */
+/* The folder appears when all is there, in the place of a folder of shards or of nothing; until then it is written in
+ * DIR.kungfu-part (base/folder.h), where the next writer finds what was saved before a process was killed. What it does
+ * not go on with is removed by its first source. */
 struct shards_writer;
 int shards_writer_open(struct shards_writer **w, const char *dir, const struct shards_facts *f, struct err *e);
 /* Sources are numbered as they are added; name as above, weight and epochs NAN where nobody said them. */
@@ -117,9 +118,20 @@ int shards_writer_add(struct shards_writer *w, size_t source, enum shards_split 
 int shards_writer_file(struct shards_writer *w, const char *name, const void *data, size_t n, struct err *e);
 /* The tokenizer's files beside the shards, unless what is read from them has another hash than it. */
 int shards_writer_tokenizer(struct shards_writer *w, const struct tokenizer *t, struct err *e);
+/* Documents so far are on the disk and stay there; `of`: what the caller has to know of them, taken. */
+int shards_writer_save(struct shards_writer *w, json_t *of, struct err *e);
+/* What was saved last, or NULL where nothing was; the writer's. Before a source is added. */
+const json_t *shards_writer_saved(const struct shards_writer *w);
+/* All is as it was then. −1: it is damaged, or of other facts; from nothing it goes then. */
+int shards_writer_resume(struct shards_writer *w, struct err *e);
+/* The caller's own numbers, behind those under this name ("signatures") so far; how many bytes, and where they lie. */
+int shards_writer_note(struct shards_writer *w, const char *name, const void *data, size_t n, struct err *e);
+int shards_writer_noted(const struct shards_writer *w, const char *name, struct mapping *m, struct err *e);
 /* built: what the manifest says beside of how it was made, an object (taken) or NULL. Frees w, whatever comes of it. */
 int shards_writer_place(struct shards_writer *w, json_t *built, struct err *e);
-void shards_writer_abort(struct shards_writer *w);    /* frees w; NULL is taken */
+/* Both free w; NULL is taken. What was saved goes, or stays for the next. */
+void shards_writer_abort(struct shards_writer *w);
+void shards_writer_leave(struct shards_writer *w);
 
 void shards_tokenizer_hash(const struct tokenizer *t, char hex[33]);
 /* The folder of the tokenizer that lies beside the shards in dir, mem_free; NULL: none does. */

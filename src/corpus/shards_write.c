@@ -1,7 +1,7 @@
 /* shards_write: documents appended to their streams, in a folder that appears when all of them are there.
  *
- * Each stream has one file open, written in pieces and hashed on the way, and a file for its index; memory is two
- * pieces a stream that has documents. Nothing is written twice, the manifest comes last. */
+ * Each stream has one file that grows, written in pieces and hashed on the way, and a file for its index; memory is two
+ * pieces a stream that has documents. Nothing is written twice, the manifest comes last. Saving is shards_save.c. */
 #include "corpus/shards.h"
 
 #include <math.h>
@@ -17,96 +17,80 @@
 enum { PIECE = 1 << 16, BLOCK = 1 << 10 };
 static const uint64_t FILE_TOKENS = (uint64_t)1 << 28;
 
-/* A file that grows at its end. */
-struct growing {
-	struct io_writer file;
-	bool open;
-	struct hash_stream *hash;
-	struct buf waiting;
-};
-
-struct stream {
-	uint64_t tokens, documents, bytes;
-	struct growing ids, index;
-	json_t *files; /* those that are whole, as the manifest has them */
-	json_t *index_file;
-};
-
-struct source {
-	const char *name;
-	double weight, epochs;
-	struct stream split[SHARDS_SPLITS];
-};
-
-struct shards_writer {
-	struct shards_facts facts;
-	struct folder folder;
-	bool replaces;
-	struct source *sources;
-	size_t n_sources;
-	struct arena mem;
-};
-
 /* --- files --- */
 
-static int grow_open(const struct shards_writer *w, struct growing *g, const char *name, struct err *e)
+int grow_open(const char *folder, struct growing *g, const char *name, struct err *e)
 {
-	char *path = io_join(w->folder.beside, name);
-	int status = io_writer_open(&g->file, path, e);
+	char *path = io_join(folder, name);
+	int status = io_append(path, NULL, 0, e);
 
 	mem_free(path);
 	if (status < 0)
 		return -1;
-	g->open = true;
+	g->name = name;
 	g->hash = hash_begin();
+	g->changed = true;
 	return 0;
 }
 
-static int grow_flush(struct growing *g, struct err *e)
+static int grow_flush(const char *folder, struct growing *g, struct err *e)
 {
+	char *path = io_join(folder, g->name);
+	int status = io_append(path, buf_str(&g->waiting), g->waiting.len, e);
+
 	hash_add(g->hash, buf_str(&g->waiting), g->waiting.len);
-	int status = io_writer_add(&g->file, buf_str(&g->waiting), g->waiting.len, e);
+	g->bytes += g->waiting.len;
+	g->changed |= g->waiting.len > 0;
 	buf_clear(&g->waiting);
+	mem_free(path);
 	return status;
 }
 
-static int grow_add(struct growing *g, const void *data, size_t n, struct err *e)
+int grow_add(const char *folder, struct growing *g, const void *data, size_t n, struct err *e)
 {
 	buf_add(&g->waiting, data, n);
-	return g->waiting.len < PIECE ? 0 : grow_flush(g, e);
+	return g->waiting.len < PIECE ? 0 : grow_flush(folder, g, e);
+}
+
+int grow_sync(const char *folder, struct growing *g, struct err *e)
+{
+	if (!g->name || grow_flush(folder, g, e) < 0 || !g->changed)
+		return g->name && g->waiting.len ? -1 : 0;
+	char *path = io_join(folder, g->name);
+	int status = io_sync(path, e);
+	mem_free(path);
+	g->changed = status < 0;
+	return status;
+}
+
+void grow_drop(struct growing *g)
+{
+	char hex[33];
+
+	if (g->hash)
+		hash_end(g->hash, hex);
+	buf_release(&g->waiting);
+	*g = (struct growing){ 0 };
 }
 
 /* What the manifest says of it, or NULL and a sentence. */
-static json_t *grow_close(struct growing *g, const char *name, struct err *e)
+static json_t *grow_close(const char *folder, struct growing *g, struct err *e)
 {
 	char hex[33];
-	int status = grow_flush(g, e);
 
-	hash_end(g->hash, hex);
-	g->hash = NULL;
-	g->open = false;
-	if (io_writer_end(&g->file, status, e) < 0)
+	if (grow_sync(folder, g, e) < 0)
 		return NULL;
-	return json_pack("{s:s, s:s}", "file", name, "hash", hex);
-}
-
-static void grow_drop(struct growing *g)
-{
-	char hex[33];
-
-	if (g->open) {
-		hash_end(g->hash, hex);
-		io_writer_abort(&g->file);
-	}
-	buf_release(&g->waiting);
-	*g = (struct growing){ 0 };
+	hash_now(g->hash, hex);
+	json_t *j = json_pack("{s:s, s:s}", "file", g->name, "hash", hex);
+	grow_drop(g);
+	return j;
 }
 
 /* --- beginning --- */
 
 int shards_writer_open(struct shards_writer **out, const char *dir, const struct shards_facts *f, struct err *e)
 {
-	bool empty;
+	bool empty, found;
 
 	*out = NULL;
 	if (f->end_of_text < 0 || (uint32_t)f->end_of_text >= f->vocabulary)
@@ -123,11 +107,14 @@ int shards_writer_open(struct shards_writer **out, const char *dir, const struct
 	w->facts.tokenizer = arena_strdup(&w->mem, f->tokenizer);
 	if (!f->file_tokens)
 		w->facts.file_tokens = FILE_TOKENS;
-	if (folder_begin(&w->folder, dir, e) < 0) {
+	if (folder_begin_kept(&w->folder, dir, &found, e) < 0) {
 		arena_release(&w->mem);
 		mem_free(w);
 		return -1;
 	}
+	if (found)
+		shards_find_saved(w);
+	w->found = true;
 	*out = w;
 	return 0;
 }
@@ -142,6 +129,8 @@ int shards_writer_source(struct shards_writer *w, const char *name, double weigh
 	for (size_t i = 0; i < w->n_sources; i++)
 		if (!strcmp(w->sources[i].name, name))
 			return err_set(e, "two sources are called '%s'", name);
+	if (shards_clear(w, e) < 0)
+		return -1;
 	w->sources = mem_grow(w->sources, w->n_sources + 1, sizeof(*w->sources));
 	struct source *s = &w->sources[w->n_sources++];
 	*s = (struct source){ .name = arena_strdup(&w->mem, name), .weight = weight, .epochs = epochs };
@@ -161,14 +150,15 @@ static const char *tokens_name(struct shards_writer *w, size_t source, enum shar
 static int end_file(struct shards_writer *w, size_t source, enum shards_split split, struct err *e)
 {
 	struct stream *x = &w->sources[source].split[split];
-	json_t *file = grow_close(&x->ids, tokens_name(w, source, split), e);
+	json_t *file = grow_close(w->folder.beside, &x->ids, e);
 
 	return file ? json_array_append_new(x->files, file) : -1;
 }
 
 /* Ids of one file: n fit into it. */
-static int put_ids(struct growing *g, uint32_t vocabulary, const int32_t *ids, size_t n, struct err *e)
+static int put_ids(const struct shards_writer *w, struct growing *g, const int32_t *ids, size_t n, struct err *e)
 {
+	uint32_t vocabulary = w->facts.vocabulary;
 	uint16_t small[BLOCK];
 	bool is_small = vocabulary <= SHARDS_SMALL_VOCABULARY;
 
@@ -179,7 +169,8 @@ static int put_ids(struct growing *g, uint32_t vocabulary, const int32_t *ids, s
 				BUG("id %d of a vocabulary of %u", ids[at + i], vocabulary);
 			small[i] = (uint16_t)ids[at + i];
 		}
-		if (grow_add(g, is_small ? (const void *)small : ids + at, here * (is_small ? 2 : 4), e) < 0)
+		if (grow_add(w->folder.beside, g, is_small ? (const void *)small : ids + at, here * (is_small ? 2 : 4),
+		             e) < 0)
 			return -1;
 	}
 	return 0;
@@ -193,9 +184,9 @@ static int put_tokens(struct shards_writer *w, size_t source, enum shards_split 
 	while (n) {
 		uint64_t in = x->tokens % w->facts.file_tokens;
 		size_t here = (size_t)MIN(w->facts.file_tokens - in, (uint64_t)n);
-		if (!x->ids.open && grow_open(w, &x->ids, tokens_name(w, source, split), e) < 0)
+		if (!x->ids.name && grow_open(w->folder.beside, &x->ids, tokens_name(w, source, split), e) < 0)
 			return -1;
-		if (put_ids(&x->ids, w->facts.vocabulary, ids, here, e) < 0)
+		if (put_ids(w, &x->ids, ids, here, e) < 0)
 			return -1;
 		x->tokens += here;
 		ids += here;
@@ -211,10 +202,11 @@ int shards_writer_add(struct shards_writer *w, size_t source, enum shards_split 
 {
 	struct stream *x = &w->sources[source].split[split];
 
-	if (!x->index.open &&
-	    grow_open(w, &x->index, shards_index_name(&w->mem, w->sources[source].name, split), e) < 0)
+	if (!x->index.name &&
+	    grow_open(w->folder.beside, &x->index, shards_index_name(&w->mem, w->sources[source].name, split), e) < 0)
 		return -1;
-	if (grow_add(&x->index, &x->tokens, sizeof(x->tokens), e) < 0 || put_tokens(w, source, split, ids, n, e) < 0 ||
+	if (grow_add(w->folder.beside, &x->index, &x->tokens, sizeof(x->tokens), e) < 0 ||
+	    put_tokens(w, source, split, ids, n, e) < 0 ||
 	    put_tokens(w, source, split, &w->facts.end_of_text, 1, e) < 0)
 		return -1;
 	x->documents++;
@@ -261,11 +253,11 @@ static int end_stream(struct shards_writer *w, size_t source, enum shards_split 
 	struct stream *x = &w->sources[source].split[split];
 	const char *name = shards_index_name(&w->mem, w->sources[source].name, split);
 
-	if (x->ids.open && end_file(w, source, split, e) < 0)
+	if (x->ids.name && end_file(w, source, split, e) < 0)
 		return -1;
-	if (!x->index.open && grow_open(w, &x->index, name, e) < 0)
+	if (!x->index.name && grow_open(w->folder.beside, &x->index, name, e) < 0)
 		return -1;
-	x->index_file = grow_close(&x->index, name, e);
+	x->index_file = grow_close(w->folder.beside, &x->index, e);
 	return x->index_file ? 0 : -1;
 }
 
@@ -317,8 +309,7 @@ static int write_all(struct shards_writer *w, json_t *built, struct err *e)
 	return status;
 }
 
-/* The folder has been placed or aborted. */
-static void release(struct shards_writer *w)
+void shards_forget(struct shards_writer *w)
 {
 	for (size_t i = 0; i < w->n_sources; i++)
 		for (int split = 0; split < SHARDS_SPLITS; split++) {
@@ -328,7 +319,18 @@ static void release(struct shards_writer *w)
 			json_decref(x->files);
 			json_decref(x->index_file);
 		}
+	for (size_t i = 0; i < SHARDS_NOTES; i++)
+		grow_drop(&w->note[i]);
 	mem_free(w->sources);
+	w->sources = NULL;
+	w->n_sources = 0;
+}
+
+/* The folder has been placed, aborted or left. */
+static void release(struct shards_writer *w)
+{
+	shards_forget(w);
+	json_decref(w->saved);
 	arena_release(&w->mem);
 	mem_free(w);
 }
@@ -350,5 +352,13 @@ void shards_writer_abort(struct shards_writer *w)
 	if (!w)
 		return;
 	folder_abort(&w->folder);
+	release(w);
+}
+
+void shards_writer_leave(struct shards_writer *w)
+{
+	if (!w)
+		return;
+	folder_leave(&w->folder);
 	release(w);
 }

@@ -2,6 +2,7 @@
 #include "../test.h"
 
 #include <math.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,7 +50,7 @@ static int read_all(const char *name, const struct input_options *o, enum input_
 {
 	struct err e = ERR_INIT;
 	char *path = place(name), hex[33];
-	struct input_file f = { path, name, 0, 0 };
+	struct input_file f = { path, name, 0, 0, 0 };
 	struct input_text text;
 	struct input *x;
 	int n = 0, status = input_open(&x, &f, o, kind, &e);
@@ -263,6 +264,18 @@ static void evaluations(struct test *t)
 
 /* --- building --- */
 
+/* Batches after which the process is killed before they are saved; 0: it is not. */
+static int killed_after;
+static uint64_t first_documents; /* that were done when the first batch was */
+
+static void count_batch(void *ctx, const struct corpus_progress *p)
+{
+	(void)ctx;
+	first_documents = first_documents ? first_documents : p->documents;
+	if (killed_after && !--killed_after)
+		kill(getpid(), SIGKILL);
+}
+
 static int build(const char *out, int threads, const struct corpus_options *o, json_t **report, struct err *e)
 {
 	char *golden = mem_printf("%s/gpt2", test_golden()), *in = place("in"), *dir = place(out);
@@ -272,7 +285,8 @@ static int build(const char *out, int threads, const struct corpus_options *o, j
 	struct corpus_source source = { "in", NAN, NAN };
 	struct corpus_options options = *o;
 	struct corpus c = {
-		.options = &options, .sources = &source, .n_sources = 1, .files = &files, .tokenizer = t, .pool = pool
+		.options = &options, .sources = &source, .n_sources = 1, .files = &files, .tokenizer = t, .pool = pool,
+		.progress = count_batch
 	};
 
 	options.end_of_text = corpus_end_of_text(t, NULL, e);
@@ -288,12 +302,12 @@ static int build(const char *out, int threads, const struct corpus_options *o, j
 	return status;
 }
 
-static void write_corpus(void)
+static void write_corpus(int rows)
 {
 	struct rng_stream r = { 5 };
 	struct buf b = BUF_INIT;
 
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < rows; i++) {
 		buf_adds(&b, "{\"text\": \"");
 		for (int k = 0; k < 20; k++)
 			buf_addf(&b, "word%u ", rng_below(&r, i % 3 ? 5000 : 2));
@@ -341,7 +355,7 @@ static void building(struct test *t)
 	char *dir = place("one");
 
 	test_case(t, "a corpus: counts add up, any number of threads gives the same bytes");
-	write_corpus();
+	write_corpus(3000);
 	o.valid_ratio = 0.1;
 	CHECK_MSG(t, build("one", 1, &o, &one, &e) == 0 && build("two", 3, &o, &two, &e) == 0, "%s", e.msg);
 	static const char *const names[] = { "manifest.json",         "report.json",           "files.jsonl",
@@ -361,6 +375,88 @@ static void building(struct test *t)
 	json_decref(one);
 	json_decref(two);
 	mem_free(dir);
+}
+
+/* In a process of its own, which may be killed: was it? */
+static bool is_killed(const char *out, const struct corpus_options *o, int after)
+{
+	pid_t child = fork();
+	int state = 0;
+
+	if (!child) {
+		struct err e = ERR_INIT;
+		json_t *report = NULL;
+		killed_after = after;
+		int status = build(out, after % 2 + 1, o, &report, &e);
+		json_decref(report);
+		_exit(status ? 1 : 0);
+	}
+	waitpid(child, &state, 0);
+	return WIFSIGNALED(state) && WTERMSIG(state) == SIGKILL;
+}
+
+static bool same_folder(const char *a, const char *b)
+{
+	struct err e = ERR_INIT;
+	char **names[2], *dir[] = { place(a), place(b) };
+	size_t n[2] = { 0, 0 };
+	bool same = true;
+
+	for (int i = 0; i < 2; i++) {
+		same = io_list(dir[i], &names[i], &n[i], &e) == 0 && same;
+		mem_free(dir[i]);
+	}
+	same &= n[0] == n[1];
+	for (size_t i = 0; i < n[0] && same; i++)
+		same = !strcmp(names[0][i], names[1][i]) &&
+		       (!strcmp(names[0][i], "tokenizer") || same_file(a, b, names[0][i]));
+	for (int i = 0; i < 2; i++)
+		io_list_free(names[i], n[i]);
+	return same;
+}
+
+static void killed(struct test *t)
+{
+	struct corpus_options o = corpus_defaults();
+	char *part = place("killed.kungfu-part");
+	json_t *report = NULL;
+	struct err e = ERR_INIT;
+	int kills = 0;
+
+	test_case(t, "builds that are killed again and again end with the bytes of one that is not");
+	write_corpus(7000);
+	o.valid_ratio = 0.1;
+	o.file_tokens = 5000;
+	o.language = "en,und";
+	o.save_bytes = 1;
+	CHECK_MSG(t, build("whole", 2, &o, &report, &e) == 0, "%s", e.msg);
+	while (kills < 20 && is_killed("killed", &o, 2 + kills % 2))
+		kills++;
+	CHECK_MSG(t, kills == 2, "%d kills", kills); /* of 4 batches one, then two are done before them */
+	CHECK(t, same_folder("whole", "killed") && !io_exists(part));
+
+	test_case(t, "what is saved goes where options or files have changed, or are damaged; else it is gone on from");
+	CHECK(t, is_killed("killed", &o, 3) && io_exists(part));
+	o.valid_ratio = 0;
+	json_decref(report);
+	first_documents = 0;
+	CHECK_MSG(t, build("killed", 2, &o, &report, &e) == 0 && first_documents == 2048, "%s", e.msg);
+	o.valid_ratio = 0.1;
+	CHECK(t, is_killed("killed", &o, 3));
+	char *note = io_join(part, "kept.note");
+	CHECK(t, io_truncate(note, 100, &e) == 0);
+	json_decref(report);
+	first_documents = 0;
+	CHECK_MSG(t, build("killed", 2, &o, &report, &e) == 0 && first_documents == 2048, "%s", e.msg);
+	CHECK(t, same_folder("whole", "killed"));
+	CHECK(t, is_killed("killed", &o, 3));
+	json_decref(report);
+	first_documents = 0;
+	CHECK_MSG(t, build("killed", 2, &o, &report, &e) == 0 && first_documents == 3 * 2048, "%s", e.msg);
+	CHECK(t, same_folder("whole", "killed"));
+	json_decref(report);
+	mem_free(note);
+	mem_free(part);
 }
 
 /* Without doing anything to them, the shards hold the texts. */
@@ -436,6 +532,7 @@ void test_corpus(struct test *t)
 	near_copies(t);
 	evaluations(t);
 	building(t);
+	killed(t);
 	texts_come_back(t);
 	refused(t);
 }

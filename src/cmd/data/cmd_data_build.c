@@ -28,7 +28,7 @@ struct options {
 	bool keep_newlines, keep_controls;
 	int64_t permutations, ngram, decontaminate_ngram, seed, shard_tokens, show;
 	double threshold, decontaminate_ratio, valid_ratio;
-	size_t most_bytes;
+	size_t most_bytes, save_bytes;
 	struct opt_list decontaminate;
 };
 
@@ -42,6 +42,8 @@ static const struct opt build_opts[] = {
 	           "of something in an input folder (default: each input is a source, weighed by its size)"),
 	OPT_STRING("end-of-text", struct options, end_of_text, NULL, "TOKEN",
 	           "ends each document (default: the tokenizer's own, else <|endoftext|>, </s>, [SEP])"),
+	OPT_BYTES("save-bytes", struct options, save_bytes, "64MiB",
+	          "text from one save to the next, which a killed build goes on from; 0: never"),
 	OPT_INT("shard-tokens", struct options, shard_tokens, "268435456", 1, 1LL << 40, "tokens of a file at most"),
 	OPT_GROUP("Reading"),
 	OPT_STRING("text-column", struct options, text_column, "text", "NAME", "where rows (.jsonl, .json) have it"),
@@ -146,6 +148,7 @@ static struct corpus_options corpus_of(const struct options *o)
 	c.valid = choice(o->valid_by, by);
 	c.seed = (uint64_t)o->seed;
 	c.file_tokens = (uint64_t)o->shard_tokens;
+	c.save_bytes = o->save_bytes;
 	c.examples = MAX(c.examples, (size_t)o->show);
 	return c;
 }
