@@ -107,8 +107,9 @@ $(BUILD)/src/kernel/x86_avxvnni.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c -mavxvnni
 $(BUILD)/src/kernel/x86_avx512.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512
 $(BUILD)/src/kernel/x86_avx512vnni.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512
 # A compiler that does not know tiles makes a file without them.
-AMX := $(shell $(CC) -mamx-tile -mamx-bf16 -x c -fsyntax-only /dev/null 2>/dev/null && echo -mamx-tile -mamx-bf16)
-$(BUILD)/src/kernel/x86_avx512amx.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512 $(AMX)
+AMX := -mamx-tile -mamx-bf16 -mamx-int8
+AMX := $(shell $(CC) $(AMX) -x c -fsyntax-only /dev/null 2>/dev/null && echo $(AMX))
+$(BUILD)/src/kernel/x86_avx512amx.o $(BUILD)/src/kernel/x86_avx512amxint8.o: EXTRA_CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512 $(AMX)
 
 comma := ,
 # --- registries, rewritten only when they change, so that a new file is found and nothing else rebuilt ---

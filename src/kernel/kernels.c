@@ -19,7 +19,7 @@ struct isa {
 	const char *name;
 	bool (*usable)(void);
 	const char *needs; /* for the refusal */
-	void (*install[5])(struct kernels *k); /* one on top of the other */
+	void (*install[6])(struct kernels *k); /* one on top of the other */
 	bool by_name;      /* used where it is asked for alone */
 };
 
@@ -61,15 +61,22 @@ static bool has_avx512vnni(void)
 	return has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 
-/* Tiles are known to the processor (AMX-BF16, AMX-TILE), switched on (XCR0: TILECFG, TILEDATA) and granted. */
-static bool has_avx512amx(void)
+/* Tiles are known to the processor (AMX-TILE, AMX-INT8), switched on (XCR0: TILECFG, TILEDATA) and granted. */
+static bool has_avx512amxint8(void)
 {
 	unsigned a, b, c, d, low, high;
 
-	if (!has_avx512vnni() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & 1u << 22) || !(d & 1u << 24))
+	if (!has_avx512vnni() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & 1u << 24) || !(d & 1u << 25))
 		return false;
 	__asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-	return (low >> 17 & 3) == 3 && x86_avx512amx_granted();
+	return (low >> 17 & 3) == 3 && x86_amx_granted();
+}
+
+static bool has_avx512amx(void)
+{
+	unsigned a, b, c, d;
+
+	return has_avx512amxint8() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && d & 1u << 22; /* AMX-BF16 */
 }
 #endif
 
@@ -97,11 +104,16 @@ static const struct isa isas[] = {
 	  has_avx512vnni,
 	  "AVX-512 F, BW, VL, DQ and VNNI",
 	  { x86_avx2_install, x86_avx2_int8_install, x86_avx512_install, x86_avx512vnni_install } },
+	{ "avx512amxint8",
+	  has_avx512amxint8,
+	  "AVX-512 F, BW, VL, DQ and VNNI, AMX-INT8 and a system that grants its tiles",
+	  { x86_avx2_install, x86_avx2_int8_install, x86_avx512_install, x86_avx512vnni_install,
+	    x86_avx512amxint8_install } },
 	{ "avx512amx",
 	  has_avx512amx,
-	  "AVX-512 F, BW, VL, DQ and VNNI, AMX-BF16 and a system that grants its tiles",
+	  "AVX-512 F, BW, VL, DQ and VNNI, AMX-INT8 and AMX-BF16 and a system that grants their tiles",
 	  { x86_avx2_install, x86_avx2_int8_install, x86_avx512_install, x86_avx512vnni_install,
-	    x86_avx512amx_install },
+	    x86_avx512amxint8_install, x86_avx512amx_install },
 	  true },
 #endif
 #if defined(__aarch64__)

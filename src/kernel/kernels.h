@@ -1,8 +1,8 @@
 /* kernels: the arithmetic, as a table of function pointers per instruction set.
  *
  * ref.c (plain C) fills every slot and is the judge; x86_*.c and arm_neon.c overlay what they do better. kernels_get
- * chooses by cpuid; KUNGFU_ISA=ref|avx2|avxvnni|avx512|avx512vnni|avx512amx|neon forces one, and a set that this
- * processor cannot execute is refused with a sentence. The table is constant afterwards.
+ * chooses by cpuid; KUNGFU_ISA=ref|avx2|avxvnni|avx512|avx512vnni|avx512amxint8|avx512amx|neon forces one, and a set
+ * that this processor cannot execute is refused with a sentence. The table is constant afterwards.
  *
  * Rules. A result depends on the shape only, never on threads or on where a row stands in a tile: the sum over
  * K is one chain per output element (ascending k; fused multiply-add but in ref, so the fast tables agree bit for bit,
@@ -163,8 +163,9 @@ void x86_avx512_install(struct kernels *k);
 void x86_avx2_int8_install(struct kernels *k);    /* the int8 slots */
 void x86_avxvnni_install(struct kernels *k);      /* the product alone */
 void x86_avx512vnni_install(struct kernels *k);   /* the int8 slots */
+void x86_avx512amxint8_install(struct kernels *k); /* the int8 product of many rows */
 void x86_avx512amx_install(struct kernels *k);    /* the parts */
-bool x86_avx512amx_granted(void);                 /* tiles, by the system and by what this was compiled with */
+bool x86_amx_granted(void);                       /* tiles, by the system and by what this was compiled with */
 void arm_neon_install(struct kernels *k);
 
 #endif

@@ -9,49 +9,29 @@
  * The parts are cut by integer arithmetic: x1 is x's first 8 bits, so that nothing becomes an infinity, x2 the rest
  * rounded to 8 bits, half away from zero, x3 what is left, which has 7 at most and either sign.
  *
- * Linux grants tiles to a process that asks (ARCH_REQ_XCOMP_PERM), for all of its threads. They are configured where
- * products begin and released where they end, so that a thread that does something else has no 8 KiB to be saved.
  * A compiler without -mamx-bf16 makes a file of nothing. */
 #include "kernel/kernels.h"
 
 #ifdef __AMX_BF16__
-#include <immintrin.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "kernel/parts.h"
+#include "kernel/tiles.h"
 #include "kernel/transpose_512.h"
 #include "kernel/unroll.h"
 
-enum { REQUEST = 0x1023 /* ARCH_REQ_XCOMP_PERM */, TILE_DATA = 18, LINE = 64 /* bytes */ };
 enum { TILE = PARTS_ROWS * PARTS_K /* numbers */, HALF = PARTS_K / 2 };
-
-/* gcc's tile loads do not say that they read memory. */
-#define SETTLED() __asm__ volatile("" : : : "memory")
-
-struct config {
-	uint8_t palette, start_row, zero[14];
-	uint16_t bytes[16];
-	uint8_t rows[16];
-};
-
-bool x86_avx512amx_granted(void)
-{
-	return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
-}
 
 /* Tiles 0 … 3: sums; 4, 5: rows; 6, 7: columns. */
 static void begin(void)
 {
-	struct config c = { .palette = 1 };
+	struct tile_config c = { .palette = 1 };
 
 	for (int i = 0; i < 8; i++) {
 		c.bytes[i] = LINE;
 		c.rows[i] = PARTS_ROWS;
 	}
-	SETTLED();
-	_tile_loadconfig(&c);
+	tiles_begin(&c);
 }
 
 static void end(void)
@@ -311,11 +291,6 @@ void x86_avx512amx_install(struct kernels *k)
 	k->parts = &part_kernels;
 }
 #else
-bool x86_avx512amx_granted(void)
-{
-	return false;
-}
-
 void x86_avx512amx_install(struct kernels *k)
 {
 	(void)k;
