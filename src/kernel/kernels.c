@@ -184,7 +184,7 @@ static void names_of_usable(char *out, size_t size)
 const struct kernels *kernels_get(const char *name, struct err *e)
 {
 	const struct kernels *all[KERNEL_SETS];
-	char names[64];
+	char names[128];
 
 	name = name ? name : env_get("KUNGFU_ISA");
 	size_t n = kernels_all(all);
