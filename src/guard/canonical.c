@@ -19,6 +19,7 @@ struct making {
 	size_t n;                  /* of the original */
 	size_t of;                 /* the text that is looked at */
 	double hint;               /* bits of evidence, where the text speaks of encodings */
+	struct words words[2];     /* of that text */
 };
 
 static bool room(void *ctx, size_t bytes)
@@ -101,6 +102,7 @@ static void look(struct making *m, const struct mapped *raw)
 {
 	bool has[2][256];
 
+	m->words[0].made = m->words[1].made = false;
 	bytes_of(&m->c->texts[m->of].clean, has[0]);
 	bytes_of(raw, has[1]);
 	for (const struct encoding *const *e = encoding_table; *e; e++) {
@@ -108,7 +110,7 @@ static void look(struct making *m, const struct mapped *raw)
 		const struct mapped *text = (*e)->raw ? raw : &clean;
 		struct finder f = { .by = *e, .prior = (*e)->prior - m->hint, .text = text,
 			            .s = text->s.data, .n = text->s.len,
-			            .keep = keep, .room = room, .ctx = m };
+			            .words = m->words, .keep = keep, .room = room, .ctx = m };
 		const struct encoding *by = m->c->texts[m->of].by;
 		if (!text->s.len || (by && (*e)->raw) || (by == *e && by->once))
 			continue;
@@ -146,6 +148,8 @@ void canonical_make(struct canonical *c, const char *text, size_t n, const struc
 	for (; m.of < c->n; m.of++)
 		look(&m, &raw);
 	mapped_release(&raw);
+	mem_free(m.words[0].of);
+	mem_free(m.words[1].of);
 }
 
 void canonical_path(const struct canonical *c, size_t i, struct buf *out)

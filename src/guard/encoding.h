@@ -26,6 +26,17 @@ struct encoding {
 extern const struct encoding *const encoding_table[]; /* generated, NULL-terminated */
 const struct encoding *encoding_find(const char *name); /* NULL: there is none */
 
+/* The words of a text, of letters (and apostrophes) or with the digits and signs that may stand for letters. */
+struct word {
+	uint32_t begin, end;
+	int cost;                    /* as it stands (language_word) */
+};
+struct words {
+	struct word *of;             /* [n] */
+	size_t n, cap;
+	bool made;
+};
+
 struct finder {
 	const struct encoding *by;
 	double prior;                /* by->prior, less where the text around speaks of encodings */
@@ -33,6 +44,7 @@ struct finder {
 	size_t n;
 	const struct mapped *text;
 	struct mapped put;           /* what is being put */
+	struct words *words;         /* [2] with letters alone, with digits: made by who wants them first */
 	/* An offer that is kept; hidden: what it gives reads as a language, and nobody needed to write it so. */
 	void (*keep)(void *ctx, struct finder *f, size_t begin, size_t end, double confidence, bool hidden);
 	bool (*room)(void *ctx, size_t bytes);  /* false: no more may be looked at; counts the bytes */

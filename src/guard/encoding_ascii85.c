@@ -2,6 +2,7 @@
  * RFC 1924 (git, Python's b85). A stretch is what stands between blanks. */
 #include <string.h>
 
+#include "base/mem.h"
 #include "guard/encoding.h"
 
 static int adobe(char c) { return c >= '!' && c <= 'u' ? c - '!' : -1; }
@@ -18,41 +19,45 @@ static int rfc1924(char c)
 	return at ? (int)(at - marks) + 62 : -1;
 }
 
-/* The characters [at, at + k) of a group, k of 2 to 5; false: no number of four bytes, or no text. */
-static bool group(struct finder *f, size_t at, size_t k, int (*digit)(char c))
+/* The bytes, in `four`, of a group of k characters at s, k of 2 to 5; false: no number of four bytes, or no text. */
+static bool group(const char *s, size_t k, int (*digit)(char c), char four[4])
 {
 	uint64_t x = 0;
 
 	for (size_t i = 0; i < 5; i++) {
-		int d = i < k ? digit(f->s[at + i]) : 84;
+		int d = i < k ? digit(s[i]) : 84;
 		if (d < 0)
 			return false;
 		x = x * 85 + (uint64_t)d;
 	}
 	if (x > UINT32_MAX)
 		return false;
-	char four[4] = { (char)(x >> 24), (char)(x >> 16), (char)(x >> 8), (char)x };
+	for (size_t i = 0; i < 4; i++)
+		four[i] = (char)(x >> (24 - 8 * i));
 	for (size_t i = 0; i + 1 < k; i++)
 		if (language_control(four[i]))
 			return false;
-	for (size_t i = 0; i + 1 < k; i++)
-		finder_put(f, four + i, 1, at + i, at + i + 1 + (i + 2 == k));
 	return true;
 }
 
+/* Words are nearly never groups to their end, so nothing is put before that is known. */
 static bool try(struct finder *f, size_t begin, size_t end, int (*digit)(char c))
 {
-	size_t i = begin;
+	size_t i = begin, k;
+	char four[4];
 
-	while (i < end && f->room(f->ctx, 1)) {
-		size_t k = end - i < 5 ? end - i : 5;
-		if (k < 2 || !group(f, i, k, digit))
+	for (; i < end && f->room(f->ctx, 1); i += k) {
+		k = MIN(end - i, (size_t)5);
+		if (k < 2 || !group(f->s + i, k, digit, four))
 			break;
-		i += k;
 	}
-	if (i + 1 < end) {
-		finder_drop(f);
+	if (i + 1 < end)
 		return false;
+	for (i = begin; i + 1 < end; i += 5) {
+		k = MIN(end - i, (size_t)5);
+		group(f->s + i, k, digit, four);
+		for (size_t j = 0; j + 1 < k; j++)
+			finder_put(f, four + j, 1, i + j, i + j + 1 + (j + 2 == k));
 	}
 	return finder_offer(f, begin, end, 8 * (double)f->put.s.len);
 }

@@ -22,6 +22,10 @@ static void find_pairs(struct finder *f)
 	for (size_t i = 0; i < f->n;) {
 		size_t end = i, next, at = i;
 		char byte;
+		if (escapes_hex(f->s[i]) < 0) {
+			i++;
+			continue;
+		}
 		while ((next = pair(f, at, &byte)) && (next == f->n || escapes_hex(f->s[next]) < 0)) {
 			finder_put(f, &byte, 1, at, next);
 			end = at = next;

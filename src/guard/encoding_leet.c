@@ -1,5 +1,6 @@
 /* encoding_leet: digits and signs for letters that look like them. A word that has none stands in the stretch as it
  * is; one with a digit that looks like no letter is none. 1 and | are i or l, whichever makes the likelier word. */
+#include <limits.h>
 #include <string.h>
 
 #include "guard/substitution.h"
@@ -31,9 +32,9 @@ static bool undo(const char *s, size_t n, char *out)
 	if (!looks || (!letters && n < 4))
 		return false;
 	for (size_t i = 0; i < ones; i++) {
-		double as_i = language_word(out, n);
+		int as_i = language_word(out, n, NULL, INT_MAX);
 		out[at[i]] = 'l';
-		if (language_word(out, n) >= as_i)
+		if (language_word(out, n, NULL, INT_MAX) >= as_i)
 			out[at[i]] = 'i';
 	}
 	return letters > 0;

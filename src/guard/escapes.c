@@ -2,14 +2,6 @@
  * once; what is no escape is put as it is. */
 #include "guard/escapes.h"
 
-int escapes_hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 32;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The stretch that begins at i; its end. */
 static size_t stretch(struct finder *f, const struct escapes *e, size_t i)
 {

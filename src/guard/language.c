@@ -140,19 +140,20 @@ bool language_reads(const struct language *l)
 	return text >= 0.85 * n && ((l->words >= 4 && length >= 2 && length <= 12) || 2 * l->other_letters > all);
 }
 
-double language_word(const char *s, size_t n)
+int language_word(const char *s, size_t n, const char *letters, int most)
 {
 	struct state at = { BLANK, BLANK };
-	int bits = 0;
+	int sum = 0;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && sum <= most; i++) {
 		int c = language_letter(s[i]);
 		if (c < 0)
 			continue;
-		bits += quarters(at.a, at.b, c);
+		c = letters ? letters[c] - 'a' : c;
+		sum += quarters(at.a, at.b, c);
 		at = (struct state){ at.b, c };
 	}
-	return (bits + quarters(at.a, at.b, BLANK)) / 4.0;
+	return sum + quarters(at.a, at.b, BLANK);
 }
 
 bool language_may(const char *s, size_t n)

@@ -202,27 +202,6 @@ void regex_filter_free(struct regex_filter *f)
 
 /* --- looking --- */
 
-static void amounts_of(const struct regex_filter *f, struct amounts *a, const char *text, size_t n)
-{
-	lanes run = { 0 }, most = { 0 };
-
-	*a = (struct amounts){ { 0 }, { 0 } };
-	for (size_t i = 0; i < n;) {
-		lanes count = { 0 };
-		for (size_t end = MIN(n, i + BLOCK); i < end; i++) {
-			lanes kind = f->kind[(uint8_t)text[i]];
-			run = (run + 1) & kind;
-			lanes longer = run > most;
-			most = (run & longer) | (most & ~longer);
-			count -= kind;
-		}
-		for (int k = 0; k < NEED_KINDS; k++)
-			a->count[k] += (uint32_t)count[k];
-	}
-	for (int k = 0; k < NEED_KINDS; k++)
-		a->run[k] = (uint32_t)most[k];
-}
-
 static void tell_endings(struct regex_filter *f, size_t state)
 {
 	for (; state && f->told[state] != f->now; state = f->fail[state]) {
@@ -232,29 +211,49 @@ static void tell_endings(struct regex_filter *f, size_t state)
 	}
 }
 
-static void find_strings(struct regex_filter *f, const char *text, size_t n)
+static void begin_look(struct regex_filter *f)
 {
-	const uint16_t *move = f->move;
-	size_t state = 0, classes = f->n_classes, first_end = f->first_end;
-
 	memset(f->hit, 0, f->list_of[f->n] * sizeof(*f->hit));
 	if (++f->now == 0) {
 		memset(f->told, 0, f->n_states * sizeof(*f->told));
 		f->now = 1;
 	}
-	for (size_t i = 0; i < n; i++) {
-		state = move[state * classes + f->class_of[(uint8_t)text[i]]];
-		if (state >= first_end)
-			tell_endings(f, state);
+}
+
+/* Strings and amounts, in one pass: neither waits for the other. */
+static void look(struct regex_filter *f, struct amounts *a, const char *text, size_t n)
+{
+	const uint16_t *move = f->move;
+	size_t state = 0, classes = f->n_classes, first_end = f->first_end;
+	lanes run = { 0 }, most = { 0 };
+
+	begin_look(f);
+	*a = (struct amounts){ { 0 }, { 0 } };
+	for (size_t i = 0; i < n;) {
+		lanes count = { 0 };
+		for (size_t end = MIN(n, i + BLOCK); i < end; i++) {
+			uint8_t c = (uint8_t)text[i];
+			lanes kind = f->kind[c];
+			run = (run + 1) & kind;
+			lanes longer = run > most;
+			most = (run & longer) | (most & ~longer);
+			count -= kind;
+			state = move[state * classes + f->class_of[c]];
+			if (state >= first_end)
+				tell_endings(f, state);
+		}
+		for (int k = 0; k < NEED_KINDS; k++)
+			a->count[k] += (uint32_t)count[k];
 	}
+	for (int k = 0; k < NEED_KINDS; k++)
+		a->run[k] = (uint32_t)most[k];
 }
 
 void regex_filter_look(struct regex_filter *f, const char *text, size_t n, bool *may)
 {
 	struct amounts has;
 
-	amounts_of(f, &has, text, n);
-	find_strings(f, text, n);
+	look(f, &has, text, n);
 	for (size_t i = 0; i < f->n; i++) {
 		bool all = true;
 		for (int k = 0; k < NEED_KINDS; k++)

@@ -3,6 +3,8 @@
  * language both ways cost alike, and a sum of chances must not pass for a text. */
 #include "guard/substitution.h"
 
+#include <limits.h>
+
 #include "base/mem.h"
 
 #define FALL 24
@@ -20,13 +22,36 @@ static char other_letter(const char *letters, char c)
 	return k < 0 ? c : (char)(letters[k] ^ 32 ^ (c & 32));
 }
 
-static bool in_word(const struct substitution *s, char c)
+#define LETTERS ['a' ... 'z'] = 1, ['A' ... 'Z'] = 1
+/* Of words of letters, of those with digits. */
+static const bool word_bytes[2][256] = {
+	{ LETTERS, ['\''] = 1 },
+	{ LETTERS, ['0' ... '9'] = 1, ['@'] = 1, ['$'] = 1, ['!'] = 1, ['|'] = 1, ['+'] = 1 },
+};
+
+static bool in_word(const struct substitution *s, char c) { return word_bytes[s->in_word_digits][(uint8_t)c]; }
+
+static const struct words *words_of(struct finder *f, const struct substitution *s)
 {
-	if (language_letter(c) >= 0)
-		return true;
-	if (!s->in_word_digits)
-		return c == '\'';
-	return (c >= '0' && c <= '9') || c == '@' || c == '$' || c == '!' || c == '|' || c == '+';
+	struct words *w = &f->words[s->in_word_digits];
+
+	if (w->made)
+		return w;
+	w->made = true;
+	w->n = 0;
+	for (size_t i = 0, end; i < f->n; i = end + 1) {
+		for (end = i; end < f->n && in_word(s, f->s[end]);)
+			end++;
+		if (end == i)
+			continue;
+		if (w->n == w->cap) {
+			w->cap = MAX((size_t)64, 2 * w->cap);
+			w->of = mem_grow(w->of, w->cap, sizeof(*w->of));
+		}
+		w->of[w->n++] = (struct word){ (uint32_t)i, (uint32_t)end,
+			                       language_word(f->s + i, end - i, NULL, INT_MAX) };
+	}
+	return w;
 }
 
 static bool undo(const struct substitution *s, const char *word, size_t n, char *out)
@@ -78,50 +103,51 @@ static void offer(struct finder *f, const struct substitution *s, const struct s
 	finder_offer(f, x->begin, top->end, l.bits + top->gain);
 }
 
-/* The word at [i, end) into the sum. */
-static void add_word(struct finder *f, const struct substitution *s, struct sum *x, size_t i, size_t end)
+/* A word into the sum. Where that is 0 (`first`) a word without a gain leaves nothing, so it is read no further than
+ * it takes to know that. */
+static void add_word(struct finder *f, const struct substitution *s, struct sum *x, const struct word *w, bool first)
 {
 	char out[64];
-	size_t n = end - i, letters = 0;
+	size_t n = w->end - w->begin, letters = 0;
+	const char *word = f->s + w->begin;
 
 	if (n > sizeof(out) || !f->room(f->ctx, 1))
 		return;
-	if (!undo(s, f->s + i, n, out)) {
+	x->end = w->end;
+	if (!s->letters && !s->undo(word, n, out)) {
 		x->gain -= s->plain ? 0.5 : 6;
-		x->end = end;
 		return;
 	}
-	for (size_t j = 0; j < n; j++)
-		letters += language_letter(out[j]) >= 0;
-	double undone = language_word(out, n), gain = language_word(f->s + i, n) - undone;
-	for (size_t j = 0; s->in_word_digits && j < n; j++)
-		gain += language_letter(f->s[i + j]) < 0 && language_letter(out[j]) >= 0 ? 4 : 0;
-	x->gain += gain;
-	x->cost += undone;
+	int most = first && !s->in_word_digits ? w->cost : INT_MAX;
+	int undone = language_word(s->letters ? word : out, n, s->letters, most);
+	x->gain += (w->cost - undone) / 4.0;
+	if (undone > most)
+		return;
+	for (size_t j = 0; j < n; j++) {
+		bool is = language_letter(s->letters ? word[j] : out[j]) >= 0;
+		letters += is;
+		x->gain += s->in_word_digits && is && language_letter(word[j]) < 0 ? 4 : 0;
+	}
+	x->cost += undone / 4.0;
 	x->letters += letters;
 	x->words++;
-	x->end = end;
 }
 
 void substitution_find(struct finder *f, const struct substitution *s)
 {
+	const struct words *words;
 	struct stretch x = { 0 };
 
 	if (!f->room(f->ctx, f->n))
 		return;
-	for (size_t i = 0, end; i < f->n; i = end) {
-		end = i;
-		while (end < f->n && in_word(s, f->s[end]))
-			end++;
-		if (end == i) {
-			end++;
-			continue;
-		}
-		if (x.now.gain <= 0) {
-			x.begin = i;
+	words = words_of(f, s);
+	for (size_t i = 0; i < words->n; i++) {
+		bool first = x.now.gain <= 0;
+		if (first) {
+			x.begin = words->of[i].begin;
 			x.now = (struct sum){ 0 };
 		}
-		add_word(f, s, &x.now, i, end);
+		add_word(f, s, &x.now, &words->of[i], first);
 		if (x.now.gain > x.top.gain)
 			x.top = x.now;
 		if (x.top.gain > 0 && (x.now.gain <= 0 || x.now.gain < x.top.gain - FALL)) {
