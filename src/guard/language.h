@@ -25,8 +25,9 @@ struct language language_look(const char *s, size_t n);
 /* Reads as a language: words of letters with little else between; English by its letters, or words as any language
  * has them. */
 bool language_reads(const struct language *l);
-/* The cost of a word of ASCII letters between blanks, its blank behind counted, in quarters of a bit; what is no letter
- * is passed over. letters: [26] what stands for a to z, or NULL. It is more than `most` as soon as it is known to be. */
+/* The cost of a word of ASCII letters between blanks, its blank behind counted, in quarters of a bit; what is no
+ * letter is passed over. letters: [26] what stands for a to z, or NULL. One that is more than `most` is not summed to
+ * its end. */
 int language_word(const char *s, size_t n, const char *letters, int most);
 /* Could these bytes be valid, as far as encodings and controls tell? What is not is no text. */
 bool language_may(const char *s, size_t n);
