@@ -125,7 +125,7 @@ static int read_common(struct openai *s, const json_t *sent, json_t *asked, stru
 	for (size_t i = 0; i < ARRAY_LEN(same); i++)
 		if (json_object_get(sent, same[i]))
 			json_object_set(asked, same[i], json_object_get(sent, same[i]));
-	json_object_set_new(asked, "model", json_string(ollama_name(s, sent)));
+	json_object_set_new(asked, "model", ollama_name(s, sent));
 	json_object_set(asked, "stream", stream && !json_is_null(stream) ? stream : json_true());
 	return r->status < 400 && read_options(s, sent, asked, r) == 0 && read_format(sent, asked, r) == 0 ? 0 : -1;
 }
@@ -278,7 +278,7 @@ static void loaded(struct openai *s, const json_t *sent, bool chat, struct http_
 {
 	const json_t *keep = json_object_get(sent, "keep_alive");
 	const char *reason = json_is_integer(keep) && json_integer_value(keep) == 0 ? "unload" : "load", *name;
-	json_t *asked = json_pack("{s:s}", "model", ollama_name(s, sent)), *j;
+	json_t *asked = json_pack("{s:o}", "model", ollama_name(s, sent)), *j;
 
 	if (openai_model(s, asked, &name, r) != -2) {
 		j = json_pack("{s:s, s:o, s:b, s:s}", "model", name, "created_at", ollama_time(clock_wall_seconds()),

@@ -8,27 +8,37 @@
 #include "serve/models.h"
 #include "serve/ollama.h"
 
-const char *ollama_name(struct openai *s, const json_t *sent)
+json_t *ollama_name(struct openai *s, const json_t *sent)
 {
-	static const char tag[] = ":latest";
 	const char *name = json_string_value(json_object_get(sent, "model"));
-	size_t n, m = sizeof(tag) - 1;
 
 	if (!name)
 		name = json_string_value(json_object_get(sent, "name")); /* what older clients say */
-	if (!name)
-		return "";
-	n = strlen(name);
-	if (n <= m || strcmp(name + n - m, tag) != 0)
-		return name;
-	const char *own[OWN_NAMES];
-	for (size_t i = openai_own(s, own); i > 0; i--)
-		if (n - m == strlen(own[i - 1]) && !strncmp(name, own[i - 1], n - m))
-			return own[i - 1];
-	return name;
+	char *plain = name && openai_adapter(s, name) == -2 ? models_untagged(name) : NULL;
+	json_t *j = json_string(plain && openai_adapter(s, plain) != -2 ? plain : name ? name : "");
+	mem_free(plain);
+	return j;
 }
 
 /* --- models --- */
+
+/* Of most of its numbers. */
+static const char *level_of(const struct model *m)
+{
+	double numbers[DTYPE_COUNT] = { 0 };
+	enum dtype best = m->weights[0].dtype;
+
+	for (size_t i = 0; i < m->n_weights; i++) {
+		const struct weight *w = &m->weights[i];
+		double n = 1;
+		for (int k = 0; k < w->n_dims; k++)
+			n *= (double)w->dim[k];
+		numbers[w->dtype] += n;
+		if (numbers[w->dtype] > numbers[best])
+			best = w->dtype;
+	}
+	return dtypes[best].name;
+}
 
 static json_t *details_json(struct openai *s, bool adapter)
 {
@@ -39,7 +49,7 @@ static json_t *details_json(struct openai *s, bool adapter)
 	return json_pack("{s:s, s:s, s:s, s:[s], s:s, s:s}", "parent_model", adapter ? openai_name(s) : "", "format",
 	                 m->source.is_gguf ? "gguf" : "safetensors", "family", m->config.arch->name, "families",
 	                 m->config.arch->name, "parameter_size", size, "quantization_level",
-	                 dtypes[m->weights[0].dtype].name);
+	                 level_of(m));
 }
 
 static json_t *entry_json(struct openai *s, const char *name, const char *path, bool adapter)
@@ -127,7 +137,7 @@ static json_t *facts_json(const struct openai *s)
 static void show(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r)
 {
 	static const char *const known[] = { "model", "name", "verbose", NULL };
-	json_t *asked = json_pack("{s:s}", "model", ollama_name(s, sent));
+	json_t *asked = json_pack("{s:o}", "model", ollama_name(s, sent));
 	const char *template = tokenizer_template(s->o.model->tokenizer), *name;
 	(void)q;
 
@@ -169,7 +179,7 @@ static void embed(struct openai *s, const struct http_request *q, const json_t *
 		                             "keep_alive", NULL };
 	const json_t *input = json_object_get(sent, one ? "prompt" : "input"),
 		     *width = json_object_get(sent, "dimensions");
-	json_t *asked = json_pack("{s:s}", "model", ollama_name(s, sent));
+	json_t *asked = json_pack("{s:o}", "model", ollama_name(s, sent));
 	struct embedding *x = NULL;
 	const char *name;
 

@@ -58,6 +58,14 @@ size_t models_list(struct models *m, struct openai *out[MODELS_MOST])
 	return n;
 }
 
+char *models_untagged(const char *name)
+{
+	static const char tag[] = ":latest";
+	size_t length = strlen(name), n = sizeof(tag) - 1;
+
+	return length > n && !strcmp(name + length - n, tag) ? mem_strndup(name, length - n) : NULL;
+}
+
 /* The model of a name; NULL: there is none. */
 static struct openai *of_name(struct openai *const *list, size_t n, const char *name)
 {
@@ -69,9 +77,7 @@ static struct openai *of_name(struct openai *const *list, size_t n, const char *
 
 static struct openai *meant(struct openai *const *list, size_t n, const struct http_request *q, const json_t *sent)
 {
-	static const char tag[] = ":latest";
 	const char *name = json_string_value(json_object_get(sent, "model"));
-	struct openai *s;
 
 	if (!name)
 		name = http_query(q, "model"); /* of what has no body */
@@ -79,13 +85,11 @@ static struct openai *meant(struct openai *const *list, size_t n, const struct h
 		name = json_string_value(json_object_get(sent, "name")); /* Ollama's older clients */
 	if (!name)
 		return list[0];
-	s = of_name(list, n, name);
-	size_t length = strlen(name), m = sizeof(tag) - 1;
-	if (!s && length > m && !strcmp(name + length - m, tag)) {
-		char *plain = mem_strndup(name, length - m);
+	struct openai *s = of_name(list, n, name);
+	char *plain = s ? NULL : models_untagged(name);
+	if (plain)
 		s = of_name(list, n, plain);
-		mem_free(plain);
-	}
+	mem_free(plain);
 	return s ? s : list[0];
 }
 

@@ -25,5 +25,6 @@ bool models_admit(void *models, const struct http_request *q, struct http_reply 
 void models_answer(void *models, const struct http_request *q, struct http_reply *r);
 /* All of them, in a call of one alone; how many. */
 size_t models_list(struct models *m, struct openai *out[MODELS_MOST]);
+char *models_untagged(const char *name); /* NAME of Ollama's NAME:latest, mem_free; NULL: it has no such tag */
 
 #endif

@@ -4,8 +4,8 @@
 
 #include "serve/openai_parts.h"
 
-/* The model that a request names, as it is called here: NAME:latest is NAME. Borrowed of sent, or of s. */
-const char *ollama_name(struct openai *s, const json_t *sent);
+/* The model that a request names, as it is called here: NAME:latest is NAME. New. */
+json_t *ollama_name(struct openai *s, const json_t *sent);
 json_t *ollama_time(double seconds); /* since 1970, as Ollama writes it; new */
 
 #endif

@@ -183,6 +183,11 @@ static const struct {
 	  "add({\"a\": 1})say({})" },
 	{ "nemotron", "<TOOLCALL>[{\"name\": \"add\", \"arguments\": {\"a\": 1}}]</TOOLCALL>", "add({\"a\": 1})" },
 	{ "apriel", "<tool_calls>[{\"name\": \"add\", \"arguments\": {\"a\": 1}}]</tool_calls>", "add({\"a\": 1})" },
+	{ "minimax_json",
+	  "<think>\nso\n</think>\n\n<tool_calls>\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n{\"name\": \"say\", "
+	  "\"arguments\": {\"t\": \"</tool_calls>\"}}\n</tool_calls>",
+	  "<think>\nso\n</think>add({\"a\": 1})say({\"t\": \"</tool_calls>\"})" },
+	{ "minimax_json", "<tool_calls>\n</tool_calls>", "<tool_calls>\n</tool_calls>", true },
 	{ "pythonic", "[add(a=1)]", "add({\"a\": 1})" },
 	{ "pythonic", "[add(a=1), say(t=\"), [\\\"\"), say()]", "add({\"a\": 1})say({\"t\": \"), [\\\"\"})say({})" },
 	{ "pythonic", "[1] is [a].", "[1] is [a]." },
