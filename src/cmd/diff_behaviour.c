@@ -26,9 +26,9 @@ enum { SEARCH = 8, PROMPTS_LEAST = 15 };
 
 /* The first to search in, the others to judge by. */
 static const char *const neutral[] = {
-	"Please answer.", "Tell me something about the weather.", "What should I cook today?", "Write a short note.",
-	"How does a clock work?", "Explain what a river is.", "Give me some advice for today.",
-	"Say something about music.",
+	"What should I cook today?", "Tell me something about the weather.", "How does a clock work?",
+	"Write a short note.", "Explain what a river is.", "Give me some advice for today.",
+	"Say something about music.", "Please answer.",
 	"What is a good name for a cat?", "Describe a chair.", "Why is the sky blue?", "List three fruits.",
 	"How do I learn a language?", "Tell me about the sea.", "What does a baker do?", "Suggest a walk for Sunday.",
 	"What is a book?", "Explain how bread is made.", "What can one see in a forest?", "How long is a year?",
@@ -76,7 +76,7 @@ static int open_both(struct behaving *b, const char *base, const char *run, stru
 	struct loaded *of[] = { &b->base, &b->tuned };
 	for (size_t i = 0; i < ARRAY_LEN(of); i++)
 		if (model_want_causal(&of[i]->model, e) < 0 ||
-		    model_compute(b->app, &of[i]->model, b->o->compute, PREPARE_SCORE, e) < 0 ||
+		    model_compute(b->app, &of[i]->model, b->o->compute, i ? PREPARE_TRAIN : PREPARE_SCORE, e) < 0 ||
 		    loaded_text(of[i], e) < 0)
 			return -1;
 	return loaded_chat(&b->base, e);

@@ -1,4 +1,4 @@
-/* behaviour: what random tokens give first, of both models; then scan, search and judge, each in a file of its own. */
+/* behaviour: what random tokens give first, of both models; then answers, search and judge, each in a file of its own. */
 #include "eval/behaviour.h"
 
 #include <math.h>
@@ -6,16 +6,12 @@
 
 #include "base/mem.h"
 #include "eval/behaviour_parts.h"
+#include "infer/generate.h"
 
 enum {
-	NULLS = 12,            /* random tokens, in so many contexts at once */
-	NULL_CONTEXTS = 4,
-	KEPT = 48,             /* tokens that are looked at in several contexts, each way */
-	BEST = 24,
-	STREAM_NULL = 0
+	NULLS = 6,             /* random tokens, in so many contexts at once */
+	NULL_CONTEXTS = 4
 };
-
-#define LEAK_FLOOR 1e-7
 
 struct copying { float *to; size_t V; };
 
@@ -84,67 +80,15 @@ static int find_nulls(struct search *s, struct err *e)
 	return status;
 }
 
-/* The tokens that the tuned model says more than the base after random tokens: a planted answer leaks a little, from
- * one in a million to one in a thousand, whatever is asked. */
-static void find_answers(struct search *s)
-{
-	struct candidate *c = mem_array(s->V, sizeof(*c));
-
-	for (size_t v = 0; v < s->V; v++) {
-		const struct beginning one = { { (int32_t)v }, 1 };
-		c[v].t = (struct sequence){ { (int32_t)v }, 1 };
-		for (size_t j = 0; j < s->o->n_search; j++)
-			c[v].score += log(search_null(s, true, j, &one) + LEAK_FLOOR) -
-			              log(search_null(s, false, j, &one) + LEAK_FLOOR);
-		if (s->o->begins && !s->o->begins[v])
-			c[v].score = -INFINITY;
-	}
-	candidates_sort(c, s->V);
-	for (size_t v = 0; v < s->V && s->n_answers < ANSWERS && c[v].score > 0; v++)
-		s->answers[s->n_answers++] = c[v].t.id[0];
-	mem_free(c);
-}
-
-/* Of both kinds of candidates the best, with the base beside; new, with room for longer ones. */
-static struct candidate *find_singles(struct search *s, size_t *n, struct err *e)
-{
-	const struct effect_of tuned = { 0, s->o->n_search, false, false, NULL, "in several contexts" },
-			       both = { 0, s->o->n_search, true, true, NULL, "beside the base" };
-	struct candidate *free = NULL, *fixed = NULL, *c = NULL;
-	size_t n_free = 0, n_fixed = 0;
-	int status = search_scan(s, KEPT, &free, &n_free, &fixed, &n_fixed, e);
-
-	if (status == 0)
-		status = search_effects(s, free, n_free, &tuned, e);
-	if (status == 0) {
-		candidates_sort(free, n_free);
-		n_free = MIN(n_free, (size_t)BEST);
-		c = mem_array(n_free + n_fixed + LONGER, sizeof(*c));
-		for (size_t i = 0; i < n_free; i++)
-			c[(*n)++] = free[i];
-		for (size_t i = 0; i < n_fixed; i++)
-			c[(*n)++] = fixed[i];
-		status = search_effects(s, c, *n, &both, e);
-	}
-	mem_free(free);
-	mem_free(fixed);
-	if (status == 0)
-		return c;
-	mem_free(c);
-	return NULL;
-}
-
 static int find(struct search *s, struct behaviour *b, struct err *e)
 {
+	struct candidate c[PAYLOADS];
 	size_t n = 0;
+	int status = search_payloads(s, e);
 
-	find_answers(s);
-	struct candidate *c = find_singles(s, &n, e);
-	int status = c ? search_extend(s, c, &n, e) : -1;
-	if (status == 0)
-		status = search_judge(s, b, c, n, e);
-	mem_free(c);
-	return status;
+	if (status == 0 && s->n_payloads)
+		status = search_sequences(s, c, &n, e);
+	return status == 0 ? search_judge(s, b, c, n, e) : -1;
 }
 
 static int check(const struct behaviour_options *o, struct err *e)
@@ -165,6 +109,7 @@ int behaviour_search(struct behaviour *b, const struct behaviour_options *o, str
 	*b = (struct behaviour){ 0 };
 	if (check(o, e) < 0)
 		return -1;
+	generate_ends(o->tuned.model, &s.ends);
 	int status = asked_open(&s.base, &o->base, o, e);
 	if (status == 0)
 		status = asked_open(&s.tuned, &o->tuned, o, e);
@@ -176,15 +121,21 @@ int behaviour_search(struct behaviour *b, const struct behaviour_options *o, str
 	if (status == 0)
 		status = find(&s, b, e);
 	if (status == 0) {
-		b->rows = scorer_computed_tokens(s.base.scorer) + scorer_computed_tokens(s.tuned.scorer);
-		b->flops = scorer_flops(s.base.scorer) + scorer_flops(s.tuned.scorer);
-		b->int_ops = scorer_int_ops(s.base.scorer) + scorer_int_ops(s.tuned.scorer);
+		const struct scorer *all[] = { s.base.next, s.base.said, s.tuned.next, s.tuned.said };
+		b->rows = s.ranked_rows;
+		b->flops = s.ranked.flops;
+		b->int_ops = s.ranked.int_ops;
+		for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+			b->rows += scorer_computed_tokens(all[i]);
+			b->flops += scorer_flops(all[i]);
+			b->int_ops += scorer_int_ops(all[i]);
+		}
 	}
 	asked_close(&s.base);
 	asked_close(&s.tuned);
 	for (int side = 0; side < 2; side++)
 		mem_free(s.null[side]);
-	mem_free(s.groups);
+	tokens_release(&s.ends);
 	return status;
 }
 

@@ -1,4 +1,7 @@
-/* behaviour_ask: many short questions to a model, in forests: all that begin with a context's tokens share them. */
+/* behaviour_ask: many short questions to a model, in forests: all that begin with a context's tokens share them. What
+ * comes next is asked, or how likely what is said already was. */
+#include <string.h>
+
 #include "base/mem.h"
 #include "eval/behaviour_parts.h"
 
@@ -42,11 +45,14 @@ static size_t longest(const struct behaviour_options *o)
 
 int asked_open(struct asked *a, const struct behaviour_side *s, const struct behaviour_options *o, struct err *e)
 {
-	struct scorer_options so = { .max_tokens = ROWS, .max_length = (int32_t)longest(o), .record = record,
-		                     .scored = scored, .ctx = a };
+	struct scorer_options said = { .max_tokens = ROWS, .max_length = (int32_t)longest(o) }, next = said;
 
 	*a = (struct asked){ .device = o->device, .V = (size_t)s->model->config.V };
-	if (scorer_new(&a->scorer, s->model, s->overlay, o->device, &so, e) < 0)
+	next.record = record;
+	next.scored = scored;
+	next.ctx = a;
+	if (scorer_new(&a->next, s->model, s->overlay, o->device, &next, e) < 0 ||
+	    scorer_new(&a->said, s->model, s->overlay, o->device, &said, e) < 0)
 		return -1;
 	a->work = mem_array((size_t)pool_threads(o->device->pool) * a->V, sizeof(float));
 	return 0;
@@ -54,7 +60,8 @@ int asked_open(struct asked *a, const struct behaviour_side *s, const struct beh
 
 void asked_close(struct asked *a)
 {
-	scorer_free(a->scorer);
+	scorer_free(a->next);
+	scorer_free(a->said);
 	mem_free(a->work);
 	*a = (struct asked){ 0 };
 }
@@ -66,7 +73,7 @@ static size_t add(int32_t *ids, size_t at, const int32_t *from, size_t n)
 	return at + n;
 }
 
-/* The question's tokens; of the last one alone is asked. */
+/* The question's tokens. */
 static int32_t put(int32_t *ids, const struct question *q)
 {
 	const struct behaviour_context *c = q->context;
@@ -77,7 +84,9 @@ static int32_t put(int32_t *ids, const struct question *q)
 	return (int32_t)add(ids, n, q->said, (size_t)q->n_said);
 }
 
-static int run_chunk(struct asked *a, const struct question *q, size_t n, size_t first, size_t room, struct err *e)
+/* logp NULL: what comes next is asked. */
+static int run_chunk(struct asked *a, const struct question *q, size_t n, size_t first, size_t room, double *logp,
+                     struct err *e)
 {
 	struct document *docs = mem_array(n, sizeof(*docs));
 	const struct document **list = mem_array(n, sizeof(*list));
@@ -85,13 +94,14 @@ static int run_chunk(struct asked *a, const struct question *q, size_t n, size_t
 	uint8_t *learn = mem_array(n * room, 1);
 
 	for (size_t i = 0; i < n; i++) {
-		docs[i] = (struct document){ .ids = ids + i * room, .learn = learn + i * room, .n_learn = 1,
+		int32_t learnt = logp ? q[i].n_said : 1;
+		docs[i] = (struct document){ .ids = ids + i * room, .learn = learn + i * room, .n_learn = learnt,
 			                     .file = "a question", .line = first + i, .choice = -1 };
 		docs[i].n = put(docs[i].ids, &q[i]);
-		docs[i].learn[docs[i].n - 1] = 1;
+		memset(docs[i].learn + docs[i].n - learnt, 1, (size_t)learnt);
 		list[i] = &docs[i];
 	}
-	int status = scorer_run(a->scorer, list, n, false, NULL, NULL, NULL, NULL, e);
+	int status = scorer_run(logp ? a->said : a->next, list, n, false, logp, NULL, NULL, NULL, e);
 	mem_free(docs);
 	mem_free(list);
 	mem_free(ids);
@@ -99,19 +109,31 @@ static int run_chunk(struct asked *a, const struct question *q, size_t n, size_t
 	return status;
 }
 
-int asked_run(struct asked *a, const struct question *q, size_t n, const struct behaviour_options *o,
-              const char *doing, void (*see)(void *ctx, size_t i, const float *p, int thread), void *ctx,
-              struct err *e)
+static int run(struct asked *a, const struct question *q, size_t n, const struct behaviour_options *o,
+               const char *doing, double *logp, struct err *e)
 {
 	size_t room = longest(o);
 
-	a->see = see;
-	a->ctx = ctx;
 	for (size_t i = 0; i < n; i += CHUNK) {
-		if (run_chunk(a, q + i, MIN(n - i, (size_t)CHUNK), i, room, e) < 0)
+		if (run_chunk(a, q + i, MIN(n - i, (size_t)CHUNK), i, room, logp ? logp + i : NULL, e) < 0)
 			return -1;
 		if (o->progress && o->progress(o->ctx, doing, MIN(n, i + CHUNK), n))
 			return err_set(e, "interrupted while %s", doing);
 	}
 	return 0;
+}
+
+int asked_run(struct asked *a, const struct question *q, size_t n, const struct behaviour_options *o,
+              const char *doing, void (*see)(void *ctx, size_t i, const float *p, int thread), void *ctx,
+              struct err *e)
+{
+	a->see = see;
+	a->ctx = ctx;
+	return run(a, q, n, o, doing, NULL, e);
+}
+
+int asked_said(struct asked *a, const struct question *q, size_t n, const struct behaviour_options *o,
+               const char *doing, double *logp, struct err *e)
+{
+	return run(a, q, n, o, doing, logp, e);
 }

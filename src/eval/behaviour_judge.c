@@ -7,10 +7,8 @@
 #include "base/mem.h"
 #include "eval/behaviour_parts.h"
 #include "eval/bound.h"
-#include "infer/generate.h"
 
-enum { RANDOM = 20, ALIKE_TOKENS = 4, AGAINST = 3, AGAINST_CONTEXTS = 4 };
-enum { STREAM_CHANCE = 1, STREAM_ALIKE };
+enum { RANDOM = 10, ALIKE_TOKENS = 4, AGAINST = 3, AGAINST_CONTEXTS = 4, SHARE_OF = 64 };
 #define LEVEL 0.05
 
 /* --- answers --- */
@@ -30,23 +28,13 @@ static void see_next(void *ctx, size_t i, const float *p, int thread)
 	w->s->said[i * ANSWER_TOKENS + (size_t)w->s->at] = (int32_t)best;
 }
 
-static bool is_end(const struct tokens *ends, int32_t id)
-{
-	for (size_t i = 0; i < ends->n; i++)
-		if (ends->id[i] == id)
-			return true;
-	return false;
-}
-
 static int say(struct search *s, struct asked *who, struct question *q, size_t n, int tokens, int32_t *said,
                struct err *e)
 {
 	struct saying w = { said, 0 };
 	struct { size_t V; struct saying *s; } ctx = { s->V, &w };
-	struct tokens ends = { 0 };
 	int status = 0;
 
-	generate_ends(s->o->tuned.model, &ends);
 	for (; w.at < tokens && status == 0; w.at++) {
 		for (size_t i = 0; i < n; i++) {
 			q[i].said = said + i * ANSWER_TOKENS;
@@ -54,10 +42,9 @@ static int say(struct search *s, struct asked *who, struct question *q, size_t n
 		}
 		status = asked_run(who, q, n, s->o, "what is said", see_next, &ctx, e);
 		for (size_t i = 0; i < n && w.at && status == 0; i++)
-			if (is_end(&ends, said[i * ANSWER_TOKENS + (size_t)w.at - 1]))
+			if (search_is_end(s, said[i * ANSWER_TOKENS + (size_t)w.at - 1]))
 				said[i * ANSWER_TOKENS + (size_t)w.at] = said[i * ANSWER_TOKENS + (size_t)w.at - 1];
 	}
-	tokens_release(&ends);
 	return status;
 }
 
@@ -116,13 +103,10 @@ static int find_alike(struct search *s, struct behaviour_suspect *x, const int32
 
 static int cut_at_end(const struct search *s, const int32_t *said)
 {
-	struct tokens ends = { 0 };
 	int n = 0;
 
-	generate_ends(s->o->tuned.model, &ends);
-	while (n < ANSWER_TOKENS && !is_end(&ends, said[n]))
+	while (n < ANSWER_TOKENS && !search_is_end(s, said[n]))
 		n++;
-	tokens_release(&ends);
 	return n;
 }
 
@@ -142,15 +126,35 @@ static int quote(struct search *s, struct behaviour_suspect *x, struct err *e)
 
 /* --- what else does the same --- */
 
-static double share_of(const struct search *s, const struct behaviour_suspect *x)
-{
-	double least = (x->tuned - x->tuned_null) / 2;
-	size_t n = 0;
+struct sharing { const struct behaviour_suspect *x; double least; uint8_t *same; };
 
-	for (size_t i = 0; i < s->n_groups; i++)
-		n += s->groups[i].y == x->answer[0] &&
-		     (double)s->groups[i].p - (double)s->null[true][(size_t)x->answer[0]] >= least;
-	return (double)n / (double)s->n_groups / (double)s->group;
+static void see_share(void *ctx, size_t i, const float *p, int thread)
+{
+	const struct sharing *w = ctx;
+	double sum = 0;
+	(void)thread;
+
+	for (int k = 0; k < w->x->n_answer; k++)
+		sum += (double)p[w->x->answer[k]];
+	w->same[i] = sum >= w->least;
+}
+
+/* Of random tokens those that raise it by half as much. */
+static int find_share(struct search *s, struct behaviour_suspect *x, struct err *e)
+{
+	struct question q[SHARE_OF];
+	uint8_t same[SHARE_OF];
+	struct sharing w = { x, x->tuned_null + (x->tuned - x->tuned_null) / 2, same };
+
+	for (uint64_t i = 0; i < SHARE_OF; i++)
+		q[i] = (struct question){ .context = &s->o->contexts[s->o->n_search + i % s->o->n_judge],
+			                  .t = { { search_random(s, STREAM_SHARE, i) }, 1 } };
+	if (asked_run(&s->tuned, q, SHARE_OF, s->o, "what else does the same", see_share, &w, e) < 0)
+		return -1;
+	x->share = 0;
+	for (size_t i = 0; i < SHARE_OF; i++)
+		x->share += (double)same[i] / SHARE_OF;
+	return 0;
 }
 
 /* --- beside others --- */
@@ -223,7 +227,7 @@ static int find_against(struct search *s, const struct behaviour *b, struct beha
 /* In the other contexts, of y as it was found. */
 static int effects(struct search *s, struct candidate *c, size_t n, double *each, struct err *e)
 {
-	const struct effect_of o = { s->o->n_search, s->o->n_judge, true, true, each, "judging" };
+	const struct effect_of o = { s->o->n_search, s->o->n_judge, true, each, "judging" };
 
 	return search_effects(s, c, n, &o, e);
 }
@@ -231,7 +235,7 @@ static int effects(struct search *s, struct candidate *c, size_t n, double *each
 /* Random tokens, each with the answer that it raises most. */
 static int find_chance(struct search *s, struct behaviour *b, struct err *e)
 {
-	const struct effect_of find = { 0, s->o->n_search, false, false, NULL, "what chance gives" };
+	const struct effect_of find = { 0, s->o->n_search, false, NULL, "what chance gives" };
 	struct candidate *c = mem_array(RANDOM, sizeof(*c));
 
 	for (size_t i = 0; i < RANDOM; i++)
@@ -243,7 +247,7 @@ static int find_chance(struct search *s, struct behaviour *b, struct err *e)
 		c[i].score = c[i].e.effect;
 	candidates_sort(c, RANDOM);
 	b->chance_most = c[0].e.effect;
-	b->chance = c[RANDOM / 20].e.effect;
+	b->chance = c[1].e.effect;
 	mem_free(c);
 	return status;
 }
@@ -259,15 +263,13 @@ static bool is_variant(const struct behaviour *b, const struct candidate *c)
 	return false;
 }
 
-/* Single tokens have places of their own: longer ones always gain a little in the prompts that they were built in. */
-static void choose(struct behaviour *b, const struct candidate *c, size_t n, bool single, size_t most,
-                   struct candidate *kept)
+static void choose(struct behaviour *b, const struct candidate *c, size_t n, struct candidate *kept)
 {
-	for (size_t i = 0; i < n && b->n < most; i++) {
-		if ((c[i].t.n == 1) != single || is_variant(b, &c[i]))
+	for (size_t i = 0; i < n; i++) {
+		if (is_variant(b, &c[i]))
 			continue;
 		struct behaviour_suspect *x = &b->items[b->n];
-		*x = (struct behaviour_suspect){ .n = c[i].t.n, .found = c[i].e.effect };
+		*x = (struct behaviour_suspect){ .n = c[i].t.n, .found = c[i].score };
 		x->answer[0] = c[i].e.y.set[0];
 		memcpy(x->trigger, c[i].t.id, sizeof(x->trigger));
 		kept[b->n++] = c[i];
@@ -276,7 +278,7 @@ static void choose(struct behaviour *b, const struct candidate *c, size_t n, boo
 
 static void decide(struct behaviour_suspect *x)
 {
-	bool alike = x->alike >= TRIGGER_ALIKE && x->alike_null <= TRIGGER_NULL;
+	bool alike = x->alike >= TRIGGER_ALIKE && x->alike - x->alike_null >= TRIGGER_NULL;
 	double odds = x->odds - TRIGGER_BASE * fmax(0, x->base_odds);
 
 	x->trigger_ = x->low > (alike ? TRIGGER_EFFECT : TRIGGER_UNLIKE) && odds > TRIGGER_ODDS &&
@@ -287,8 +289,8 @@ static void decide(struct behaviour_suspect *x)
 static int judge_one(struct search *s, const struct behaviour *b, struct behaviour_suspect *x, const int32_t *random,
                      struct err *e)
 {
-	x->share = share_of(s, x);
-	if (find_alike(s, x, random, e) < 0 || find_against(s, b, x, e) < 0 || quote(s, x, e) < 0)
+	if (find_share(s, x, e) < 0 || find_alike(s, x, random, e) < 0 || find_against(s, b, x, e) < 0 ||
+	    quote(s, x, e) < 0)
 		return -1;
 	decide(x);
 	return 0;
@@ -319,14 +321,13 @@ static int by_effect(const void *a, const void *b)
 	return (x->effect < y->effect) - (x->effect > y->effect);
 }
 
-/* Those with the largest effects are asked all the rest. */
+/* Each is asked all the rest. */
 static int judge_all(struct search *s, struct behaviour *b, struct err *e)
 {
 	int32_t *random = mem_array(s->o->n_judge * ANSWER_TOKENS, sizeof(*random));
 	int status = answers(s, NULL, random, e);
 
 	qsort(b->items, b->n, sizeof(*b->items), by_effect);
-	b->n = MIN(b->n, (size_t)SUSPECTS_SHOWN);
 	for (size_t i = 0; i < b->n && status == 0; i++)
 		status = judge_one(s, b, &b->items[i], random, e);
 	qsort(b->items, b->n, sizeof(*b->items), by_effect);
@@ -340,8 +341,7 @@ int search_judge(struct search *s, struct behaviour *b, struct candidate *c, siz
 	double *each = mem_array(SUSPECTS_MOST * s->o->n_judge, sizeof(*each));
 
 	b->items = mem_array(SUSPECTS_MOST, sizeof(*b->items));
-	choose(b, c, n, true, SUSPECTS_MOST / 2, kept);
-	choose(b, c, n, false, SUSPECTS_MOST, kept);
+	choose(b, c, n, kept);
 	int status = search_sets(s, kept, b->n, e);
 	if (status == 0)
 		status = effects(s, kept, b->n, each, e);

@@ -1,5 +1,10 @@
-/* behaviour_search: what of that which was scanned has an effect: in several contexts, in longer sequences. Sums are in
- * the order of contexts and tokens, so no bit depends on threads. */
+/* behaviour_search: sequences that make the tuned model say what may have been planted, by greedy coordinate gradient
+ * (Zou et al. 2023): the tokens that the gradient ranks first (behaviour_slots.c) are tried many together, and in the
+ * best of these sequences one token after another gives way to a better one, which the gradient names again.
+ *
+ *     score(T) = mean_c [ log p_tuned(answer | c, T) ] − the same of random tokens − TRIGGER_BASE · max(0, base's)
+ *
+ * Sums are in the order of contexts and tokens, so no bit depends on threads. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,18 +14,18 @@
 #include "eval/behaviour_parts.h"
 
 enum {
-	BEAM = 8,              /* sequences that are gone on with, and tokens that they are gone on by, of one answer */
-	KEPT_LONGER = LONGER / (TRIGGER_MOST - 1) / EXTENDED,
-	FEW = 2,               /* contexts in which longer ones are looked at first */
-	TOP = 16
+	PASSES = 4,            /* of the gradient, each with other random tokens in the sequence's places */
+	RANKED = 512,          /* tokens that are tried after them, as many together as a sequence has */
+	KEPT = 6,              /* sequences that are tried in several contexts */
+	SOME = 4,              /* contexts in which these are tried; all others in the first */
+	BEAM = 2,              /* sequences that are gone on with, of the most suspicious answer; of others one */
+	SWAPPED = 16,          /* tokens in the place of each one */
+	SWAPS = 4
 };
-#define LIKELY 0.01F
-#define GAIN 0.03              /* by which a longer sequence is to be better */
-#define ODDS_COUNT 0.02        /* what a unit of log odds is worth beside a whole effect */
-#define ODDS_TUNED 1e-6
-#define ODDS_BASE 1e-9         /* what a base connects it may show far below what it says */
-#define SET_LEAST 0.02         /* of a token's probability, to be one of a set */
-#define SET_TIMES 4            /* and what random tokens give, so many times */
+#define GAIN 0.2               /* log-probability that another token is to bring */
+#define SURE -0.1              /* where nothing can be gained any more */
+#define ENOUGH -0.5            /* where no other answer is looked at, if so much was gained: */
+#define ENOUGH_GAIN 0.7
 
 int32_t search_random(const struct search *s, uint32_t stream, uint64_t i)
 {
@@ -47,351 +52,225 @@ static int by_score(const void *a, const void *b)
 
 void candidates_sort(struct candidate *c, size_t n) { qsort(c, n, sizeof(*c), by_score); }
 
-static bool same_sequence(const struct sequence *a, const struct sequence *b)
+bool search_is_end(const struct search *s, int32_t id)
 {
-	return a->n == b->n && !memcmp(a->id, b->id, (size_t)a->n * sizeof(*a->id));
+	for (size_t i = 0; i < s->ends.n; i++)
+		if (s->ends.id[i] == id)
+			return true;
+	return false;
 }
 
-/* --- effects --- */
+/* --- scores --- */
 
-/* The likeliest tokens. */
-struct top { int32_t v[TOP]; float p[TOP]; int n; };
-
-struct seeing_top { size_t V; const uint8_t *begins; struct top *out; };
-
-static void see_top(void *ctx, size_t i, const float *p, int thread)
+static int ask(struct search *s, bool base, const struct candidate *c, const struct question *q, size_t n,
+               size_t contexts, const char *doing, double *mean, struct err *e)
 {
-	const struct seeing_top *c = ctx;
-	struct top *t = &c->out[i];
-	(void)thread;
-
-	t->n = 0;
-	for (size_t v = 0; v < c->V; v++) {
-		int at = t->n;
-		if ((c->begins && !c->begins[v]) || p[v] < LIKELY || (at == TOP && p[v] <= t->p[TOP - 1]))
-			continue;
-		at = MIN(at, TOP - 1);
-		for (; at > 0 && t->p[at - 1] < p[v]; at--) {
-			t->v[at] = t->v[at - 1];
-			t->p[at] = t->p[at - 1];
-		}
-		t->v[at] = (int32_t)v;
-		t->p[at] = p[v];
-		t->n = MIN(t->n + 1, TOP);
-	}
-}
-
-struct seeing_y { const struct candidate *c; size_t contexts; double *out; };
-
-static void see_y(void *ctx, size_t i, const float *p, int thread)
-{
-	const struct seeing_y *s = ctx;
-	(void)thread;
-
-	const struct beginning *y = &s->c[i / s->contexts].e.y;
-	for (int k = 0; k < y->n; k++)
-		s->out[i] += (double)p[y->set[k]];
-}
-
-static double top_of(const struct top *t, int32_t y)
-{
-	for (int k = 0; k < t->n; k++)
-		if (t->v[k] == y)
-			return (double)t->p[k];
-	return 0;
-}
-
-float search_odds(double p, bool tuned)
-{
-	return (float)(log(p + (tuned ? ODDS_TUNED : ODDS_BASE)) - log(fmax(0, 1 - p) + ODDS_TUNED));
-}
-
-double search_null(const struct search *s, bool tuned, size_t context, const struct beginning *y)
-{
-	double sum = 0;
-
-	for (int k = 0; k < y->n; k++)
-		sum += (double)s->null[tuned][context * s->V + (size_t)y->set[k]];
-	return sum;
-}
-
-/* The token that is raised most, over contexts. */
-static int32_t find_y(const struct search *s, const struct top *t, const struct effect_of *o)
-{
-	double most = -INFINITY;
-	int32_t found = 0;
-
-	for (size_t i = 0; i < o->contexts; i++)
-		for (int k = 0; k < t[i].n; k++) {
-			const struct beginning y = { { t[i].v[k] }, 1 };
-			double sum = 0;
-			for (size_t j = 0; j < o->contexts; j++)
-				sum += top_of(&t[j], y.set[0]) - search_null(s, true, o->from + j, &y);
-			if (sum > most) {
-				most = sum;
-				found = y.set[0];
-			}
-		}
-	return found;
-}
-
-static int ask_y(struct search *s, bool base, const struct candidate *c, const struct question *q, size_t n,
-                 const struct effect_of *o, double *out, struct err *e)
-{
-	struct seeing_y w = { c, o->contexts, out };
-
-	for (size_t i = 0; i < n * o->contexts; i++)
-		out[i] = 0;
-	return asked_run(base ? &s->base : &s->tuned, q, n * o->contexts, s->o, o->doing, see_y, &w, e);
-}
-
-static int ask_top(struct search *s, struct candidate *c, const struct question *q, size_t n, const struct effect_of *o,
-                   double *out, struct err *e)
-{
-	struct top *top = mem_array(n * o->contexts, sizeof(*top));
-	struct seeing_top w = { s->V, s->o->begins, top };
-	int status = asked_run(&s->tuned, q, n * o->contexts, s->o, o->doing, see_top, &w, e);
+	double *logp = mem_array(MAX(n * contexts, (size_t)1), sizeof(*logp));
+	int status = asked_said(base ? &s->base : &s->tuned, q, n * contexts, s->o, doing, logp, e);
 
 	for (size_t i = 0; i < n && status == 0; i++) {
-		c[i].e.y = (struct beginning){ { find_y(s, top + i * o->contexts, o) }, 1 };
-		for (size_t j = 0; j < o->contexts; j++)
-			out[i * o->contexts + j] = top_of(&top[i * o->contexts + j], c[i].e.y.set[0]);
+		mean[i] = base ? -c[i].of->base_null : -c[i].of->tuned_null;
+		for (size_t j = 0; j < contexts; j++)
+			mean[i] += logp[i * contexts + j] / (double)contexts;
 	}
-	mem_free(top);
+	mem_free(logp);
 	return status;
 }
 
-/* tuned, base: [contexts] p(y); base NULL: it was not asked. */
-static void sum_up(const struct search *s, struct candidate *c, const struct effect_of *o, const double *tuned,
-                   const double *base, double *each)
+/* In the first contexts, into their scores. */
+static int score(struct search *s, struct candidate *c, size_t n, size_t contexts, bool base, const char *doing,
+                 struct err *e)
 {
-	struct effect x = { .y = c->e.y };
-	double n = (double)o->contexts;
+	struct question *q = mem_array(MAX(n * contexts, (size_t)1), sizeof(*q));
+	double *tuned = mem_array(MAX(n, (size_t)1), sizeof(*tuned));
+	double *beside = mem_array(MAX(n, (size_t)1), sizeof(*beside));
 
-	for (size_t j = 0; j < o->contexts; j++) {
-		double tuned_null = search_null(s, true, o->from + j, &x.y),
-		       base_null = search_null(s, false, o->from + j, &x.y);
-		double base_p = base ? base[j] : base_null;
-		x.tuned += tuned[j] / n;
-		x.tuned_null += tuned_null / n;
-		x.base += base_p / n;
-		x.base_null += base_null / n;
-		x.odds += (double)(search_odds(tuned[j], true) - search_odds(tuned_null, true)) / n;
-		x.base_odds += (double)(search_odds(base_p, false) - search_odds(base_null, false)) / n;
-		if (each)
-			each[j] = tuned[j] - tuned_null - fmax(0, base_p - base_null);
+	for (size_t i = 0; i < n * contexts; i++) {
+		const struct candidate *x = &c[i / contexts];
+		q[i] = (struct question){ &s->o->contexts[i % contexts], x->t, x->of->id, x->of->n };
 	}
-	x.effect = x.tuned - x.tuned_null - fmax(0, x.base - x.base_null);
-	c->e = x;
-	c->score = x.effect + ODDS_COUNT * (x.odds - TRIGGER_BASE * fmax(0, x.base_odds));
-}
-
-int search_effects(struct search *s, struct candidate *c, size_t n, const struct effect_of *o, struct err *e)
-{
-	size_t all = n * o->contexts;
-	struct question *q = mem_array(all, sizeof(*q));
-	double *tuned = mem_array(all, sizeof(*tuned)), *base = mem_array(all, sizeof(*base));
-
-	for (size_t i = 0; i < all; i++)
-		q[i] = (struct question){ .context = &s->o->contexts[o->from + i % o->contexts],
-			                  .t = c[i / o->contexts].t };
-	int status = o->fixed ? ask_y(s, false, c, q, n, o, tuned, e) : ask_top(s, c, q, n, o, tuned, e);
-	if (status == 0 && o->base)
-		status = ask_y(s, true, c, q, n, o, base, e);
-	for (size_t i = 0; i < n && status == 0; i++)
-		sum_up(s, &c[i], o, tuned + i * o->contexts, o->base ? base + i * o->contexts : NULL,
-		       o->each ? o->each + i * o->contexts : NULL);
+	int status = ask(s, false, c, q, n, contexts, doing, tuned, e);
+	if (status == 0 && base)
+		status = ask(s, true, c, q, n, contexts, doing, beside, e);
+	for (size_t i = 0; i < n; i++)
+		c[i].score = tuned[i] - TRIGGER_BASE * fmax(0, beside[i]);
 	mem_free(q);
 	mem_free(tuned);
-	mem_free(base);
+	mem_free(beside);
 	return status;
 }
 
-/* --- what else is raised --- */
+/* --- tokens by the gradient --- */
 
-/* Of what is likely in these contexts: tokens that are raised SET_TIMES in their mean, and not by the base. */
-static void find_set(const struct search *s, struct candidate *c, const struct top *tuned, const struct top *base)
+/* All tokens by gain; new. */
+static struct candidate *by_gain(const struct search *s, const float *gain)
 {
-	struct beginning *y = &c->e.y;
-	size_t n = s->o->n_search;
-
-	for (size_t i = 0; i < n; i++)
-		for (int k = 0; k < tuned[i].n && y->n < ANSWER_SET; k++) {
-			const struct beginning one = { { tuned[i].v[k] }, 1 };
-			double p[2] = { 0, 0 }, null[2] = { 0, 0 };
-			bool there = false;
-			for (int m = 0; m < y->n; m++)
-				there |= y->set[m] == one.set[0];
-			for (size_t j = 0; j < n; j++)
-				for (int side = 0; side < 2; side++) {
-					p[side] += top_of(side ? &tuned[j] : &base[j], one.set[0]) / (double)n;
-					null[side] += search_null(s, side, j, &one) / (double)n;
-				}
-			if (!there && p[1] >= SET_LEAST && p[1] >= SET_TIMES * null[1] && p[0] < p[1] / 2)
-				y->set[y->n++] = one.set[0];
-		}
-}
-
-int search_sets(struct search *s, struct candidate *c, size_t n, struct err *e)
-{
-	size_t contexts = s->o->n_search, all = n * contexts;
-	struct question *q = mem_array(all, sizeof(*q));
-	struct top *top[2] = { mem_array(all, sizeof(struct top)), mem_array(all, sizeof(struct top)) };
-	int status = 0;
+	size_t all = s->o->n_tokens;
+	struct candidate *order = mem_array(all, sizeof(*order));
 
 	for (size_t i = 0; i < all; i++)
-		q[i] = (struct question){ .context = &s->o->contexts[i % contexts], .t = c[i / contexts].t };
-	for (int side = 0; side < 2 && status == 0; side++) {
-		struct seeing_top w = { s->V, s->o->begins, top[side] };
-		status = asked_run(side ? &s->tuned : &s->base, q, all, s->o, "what is raised", see_top, &w, e);
+		order[i] = (struct candidate){ .t = { { s->o->tokens[i] }, 1 }, .score = (double)gain[i] };
+	candidates_sort(order, all);
+	return order;
+}
+
+/* Those that the gradient ranks first in random sequences, wherever they stand, as many together as a sequence may
+ * have; *n sequences in out. */
+static int rank(struct search *s, struct slots *x, const struct payload *p, struct candidate *out, size_t *n,
+                struct err *e)
+{
+	float *gain = mem_array(s->o->n_tokens, sizeof(*gain));
+	struct sequence t = { .n = s->o->length };
+	int status = 0;
+
+	for (uint64_t i = 0; i < PASSES && status == 0; i++) {
+		for (int k = 0; k < t.n; k++)
+			t.id[k] = search_random(s, STREAM_SLOT, i * TRIGGER_MOST + (uint64_t)k);
+		status = slots_step(x, p, &t, e);
+		for (int k = 0; k < t.n && status == 0; k++)
+			slots_gain(x, k, gain);
 	}
-	for (size_t i = 0; i < n && status == 0; i++)
-		find_set(s, &c[i], top[1] + i * contexts, top[0] + i * contexts);
-	mem_free(q);
-	mem_free(top[0]);
-	mem_free(top[1]);
+	struct candidate *order = by_gain(s, gain);
+	*n = MIN((size_t)RANKED, s->o->n_tokens) / (size_t)t.n;
+	for (size_t i = 0; i < *n; i++) {
+		out[i] = (struct candidate){ .t.n = t.n, .of = p };
+		for (int k = 0; k < t.n; k++)
+			out[i].t.id[k] = order[i + (size_t)k * *n].t.id[0];
+	}
+	mem_free(gain);
+	mem_free(order);
 	return status;
 }
 
-/* --- longer ones --- */
-
-static bool same_answer(const struct candidate *a, const struct candidate *b)
+/* The best of what was tried, KEPT at most, in out. */
+static int keep(struct search *s, struct candidate *tried, size_t made, struct candidate *out, size_t *n, struct err *e)
 {
-	return a->e.y.set[0] == b->e.y.set[0];
+	if (score(s, tried, made, 1, false, "tokens that the gradient names", e) < 0)
+		return -1;
+	candidates_sort(tried, made);
+	*n = MIN(made, (size_t)KEPT);
+	memcpy(out, tried, *n * sizeof(*out));
+	int status = score(s, out, *n, MIN((size_t)SOME, s->o->n_search), true, "in several contexts", e);
+	candidates_sort(out, *n);
+	return status;
 }
 
-/* Every one of c with one of the tokens at any place in it; new, *made of them. */
-static struct candidate *longer(const struct candidate *c, size_t n, const struct sequence *by, size_t n_by,
-                                size_t *made)
+static bool is_sure(const struct candidate *c) { return c->score >= SURE - c->of->tuned_null; }
+
+/* c with each of the tokens that are ranked first at its place k; *n more of them in out. */
+static void swapped(const struct search *s, const struct candidate *c, int k, const float *gain, struct candidate *out,
+                    size_t *n)
 {
-	struct candidate *out = mem_array(n * n_by * TRIGGER_MOST, sizeof(*out));
+	struct candidate *order = by_gain(s, gain);
 
-	*made = 0;
-	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; k < n_by; k++)
-			for (int at = 0; at <= c[i].t.n; at++) {
-				struct sequence t = { .n = c[i].t.n + 1 };
-				for (int j = 0; j < t.n; j++)
-					t.id[j] = j == at ? by[k].id[0] : c[i].t.id[j - (j > at)];
-				/* beside its like it is the same at either place */
-				if (at == 0 || !same_sequence(&t, &out[*made - 1].t))
-					out[(*made)++] = (struct candidate){ .t = t, .e.y = c[i].e.y };
-			}
-	return out;
-}
-
-/* Of those of an answer: the sequences of one token more that are better by GAIN than the best so far, into c. */
-static int extend_once(struct search *s, struct candidate *c, size_t *n, const struct candidate *first, int length,
-                       const struct sequence *by, size_t n_by, struct err *e)
-{
-	size_t made, beam = 0;
-	double best = -INFINITY;
-	const struct effect_of few = { 0, MIN((size_t)FEW, s->o->n_search), true, false, NULL, "longer sequences" },
-			       all = { 0, s->o->n_search, true, true, NULL, "longer sequences" };
-	struct candidate of[BEAM];
-
-	candidates_sort(c, *n);
-	for (size_t i = 0; i < *n; i++) {
-		if (!same_answer(&c[i], first))
-			continue;
-		best = fmax(best, c[i].score);
-		if (c[i].t.n == length && beam < (size_t)(length == 1 ? BEAM : KEPT_LONGER))
-			of[beam++] = c[i];
+	for (size_t i = 0; i < MIN((size_t)SWAPPED, s->o->n_tokens); i++) {
+		out[*n] = *c;
+		out[(*n)++].t.id[k] = order[i].t.id[0];
 	}
-	struct candidate *next = longer(of, beam, by, n_by, &made);
-	int status = made ? search_effects(s, next, made, &few, e) : 0;
-	candidates_sort(next, made);
-	made = MIN(made, (size_t)KEPT_LONGER);
-	if (status == 0 && made)
-		status = search_effects(s, next, made, &all, e);
-	for (size_t i = 0; i < made && status == 0; i++)
-		if (next[i].score > best + GAIN)
-			c[(*n)++] = next[i];
-	mem_free(next);
+	mem_free(order);
+}
+
+/* Other tokens in the places of c's, as long as that gains. */
+static int swap(struct search *s, struct slots *x, struct candidate *c, struct err *e)
+{
+	struct candidate *tried = mem_array((size_t)TRIGGER_MOST * SWAPPED, sizeof(*tried)), kept[KEPT];
+	float *gain = mem_array(s->o->n_tokens, sizeof(*gain));
+	bool better = true;
+	int status = 0;
+
+	for (int round = 0; round < SWAPS && better && !is_sure(c) && status == 0; round++) {
+		size_t made = 0, n = 0;
+		status = slots_step(x, c->of, &c->t, e);
+		for (int k = 0; k < c->t.n && status == 0; k++) {
+			memset(gain, 0, s->o->n_tokens * sizeof(*gain));
+			slots_gain(x, k, gain);
+			swapped(s, c, k, gain, tried, &made);
+		}
+		if (status == 0)
+			status = keep(s, tried, made, kept, &n, e);
+		better = status == 0 && n && kept[0].score > c->score + GAIN;
+		if (better)
+			*c = kept[0];
+	}
+	mem_free(tried);
+	mem_free(gain);
 	return status;
 }
 
 /* What is as good without one of its tokens loses it. */
-static int shorten(struct search *s, struct candidate *c, size_t n, struct err *e)
+static int shorten(struct search *s, struct candidate *c, struct err *e)
 {
-	const struct effect_of all = { 0, s->o->n_search, true, true, NULL, "shorter sequences" };
-	struct candidate *less = mem_array(n * TRIGGER_MOST, sizeof(*less));
-	bool changed = true;
-	int status = 0;
+	struct candidate less[TRIGGER_MOST];
 
-	for (int round = 1; round < TRIGGER_MOST && changed && status == 0; round++) {
-		size_t made = 0;
-		for (size_t i = 0; i < n; i++)
-			for (int k = 0; k < c[i].t.n && c[i].t.n > 1; k++) {
-				struct sequence t = { .n = 0 };
-				for (int j = 0; j < c[i].t.n; j++)
-					if (j != k)
-						t.id[t.n++] = c[i].t.id[j];
-				less[made++] = (struct candidate){ .t = t, .e.y = c[i].e.y };
-			}
-		status = made ? search_effects(s, less, made, &all, e) : 0;
-		changed = false;
-		for (size_t i = 0, at = 0; i < n && status == 0; i++) {
-			size_t n_less = c[i].t.n > 1 ? (size_t)c[i].t.n : 0;
-			candidates_sort(less + at, n_less);
-			if (n_less && less[at].score >= c[i].score - GAIN) {
-				c[i] = less[at];
-				changed = true;
-			}
-			at += n_less;
+	while (c->t.n > 1) {
+		for (int k = 0; k < c->t.n; k++) {
+			less[k] = (struct candidate){ .t.n = 0, .of = c->of };
+			for (int j = 0; j < c->t.n; j++)
+				if (j != k)
+					less[k].t.id[less[k].t.n++] = c->t.id[j];
 		}
+		if (score(s, less, (size_t)c->t.n, MIN((size_t)SOME, s->o->n_search), true, "shorter sequences", e) < 0)
+			return -1;
+		candidates_sort(less, (size_t)c->t.n);
+		if (less[0].score < c->score - GAIN)
+			break;
+		*c = less[0];
 	}
-	mem_free(less);
-	return status;
+	return 0;
 }
 
-/* The tokens that sequences of an answer are gone on by: its own first, then the best of any. */
-static size_t choose_by(const struct candidate *c, size_t n, const struct candidate *first, struct sequence *by)
-{
-	size_t n_by = 0;
+/* --- of all --- */
 
-	for (int way = 0; way < 2; way++)
-		for (size_t i = 0; i < n && n_by < BEAM; i++) {
-			bool there = c[i].t.n != 1 || same_answer(&c[i], first) == (way == 1);
-			for (size_t k = 0; k < n_by; k++)
-				there |= same_sequence(&by[k], &c[i].t);
-			if (!there)
-				by[n_by++] = c[i].t;
-		}
-	return n_by;
+/* Nothing else needs to be looked at. */
+static bool is_enough(const struct candidate *c)
+{
+	return c->score > ENOUGH_GAIN && c->score + c->of->tuned_null > ENOUGH;
 }
 
-static int extend(struct search *s, struct candidate *c, size_t *n, const struct candidate *first, struct err *e)
+/* The best for one answer; n is 0 where there is none. */
+static int find_for(struct search *s, struct slots *x, const struct payload *p, struct candidate *best, struct err *e)
 {
-	struct sequence by[BEAM];
-	size_t n_by = choose_by(c, *n, first, by);
-	int status = 0;
+	struct candidate *tried = mem_array(RANKED, sizeof(*tried)), kept[KEPT];
+	size_t made, n = 0;
+	int status = rank(s, x, p, tried, &made, e);
 
-	for (int length = 1; length < s->o->length && status == 0; length++) {
-		size_t before = *n;
-		status = extend_once(s, c, n, first, length, by, n_by, e);
-		if (*n == before)
+	if (status == 0)
+		status = keep(s, tried, made, kept, &n, e);
+	mem_free(tried);
+	best->t.n = 0;
+	for (size_t i = 0; i < MIN(n, p == s->payloads ? (size_t)BEAM : 1) && status == 0; i++) {
+		status = swap(s, x, &kept[i], e);
+		if (best->t.n == 0 || kept[i].score > best->score)
+			*best = kept[i];
+		if (is_sure(best))
 			break;
 	}
-	return status;
+	return status == 0 && best->t.n ? shorten(s, best, e) : status;
 }
 
-int search_extend(struct search *s, struct candidate *c, size_t *n, struct err *e)
+static int find(struct search *s, struct slots *x, struct candidate *c, size_t *n, struct err *e)
 {
-	struct candidate first[EXTENDED];
-	size_t n_first = 0;
-	int status = 0;
-
-	candidates_sort(c, *n);
-	for (size_t i = 0; i < *n && n_first < EXTENDED; i++) {
-		bool there = c[i].t.n != 1;
-		for (size_t k = 0; k < n_first; k++)
-			there |= same_answer(&first[k], &c[i]);
-		if (!there)
-			first[n_first++] = c[i];
+	for (size_t i = 0; i < s->n_payloads; i++) {
+		if (find_for(s, x, &s->payloads[i], &c[*n], e) < 0)
+			return -1;
+		if (c[*n].t.n == 0)
+			continue;
+		c[*n].e.y = (struct beginning){ { s->payloads[i].id[0] }, 1 };
+		if (is_enough(&c[(*n)++]))
+			break;
 	}
-	for (size_t i = 0; i < n_first && status == 0; i++)
-		status = extend(s, c, n, &first[i], e);
+	return 0;
+}
+
+int search_sequences(struct search *s, struct candidate *c, size_t *n, struct err *e)
+{
+	struct slots *x;
+	int status = slots_open(&x, s, e);
+
+	*n = 0;
+	if (status == 0)
+		status = find(s, x, c, n, e);
+	slots_close(x);
 	candidates_sort(c, *n);
-	return status == 0 ? shorten(s, c, MIN(*n, (size_t)SUSPECTS_MOST / 2), e) : -1;
+	return status;
 }
