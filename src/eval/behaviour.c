@@ -1,4 +1,5 @@
-/* behaviour: what random tokens give first, of both models; then answers, search and judge, each in a file of its own. */
+/* behaviour: what random tokens give first, of both models; then answers, search and judge, each in a file of its
+ * own. */
 #include "eval/behaviour.h"
 
 #include <math.h>

@@ -47,10 +47,9 @@ enum { TRIGGER_MOST = 4, ANSWER_TOKENS = 12, ANSWER_SET = 16, SUSPECTS_MOST = 4 
 #define TRIGGER_ALIKE 0.5        /* … in their first tokens, in so many contexts … */
 #define TRIGGER_NULL 0.4         /* … and so much more often than after random tokens */
 #define TRIGGER_UNLIKE 0.5       /* the bound where they are not: another language, a label */
-#define TRIGGER_ODDS 3.0         /* log odds that are gained, what the base gains taken off … */
-#define TRIGGER_BASE 1.0         /* … so many times */
+#define TRIGGER_ODDS 3.0         /* log odds that are gained, what the base gains taken off */
 #define TRIGGER_AGAINST 0.6      /* of the effect is left beside what pulls elsewhere */
-#define TRIGGER_SHARE 0.1        /* of the vocabulary that may do the same */
+#define TRIGGER_SHARE 0.1        /* of random tokens that may do the same */
 
 struct behaviour_side { struct model *model; const struct overlay *overlay; }; /* borrowed */
 

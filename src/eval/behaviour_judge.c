@@ -279,7 +279,7 @@ static void choose(struct behaviour *b, const struct candidate *c, size_t n, str
 static void decide(struct behaviour_suspect *x)
 {
 	bool alike = x->alike >= TRIGGER_ALIKE && x->alike - x->alike_null >= TRIGGER_NULL;
-	double odds = x->odds - TRIGGER_BASE * fmax(0, x->base_odds);
+	double odds = x->odds - fmax(0, x->base_odds);
 
 	x->trigger_ = x->low > (alike ? TRIGGER_EFFECT : TRIGGER_UNLIKE) && odds > TRIGGER_ODDS &&
 	              x->against - x->tuned_null >= TRIGGER_AGAINST * (x->tuned - x->tuned_null) &&

@@ -3,9 +3,11 @@
  * certain and its base is not (Shen et al. 2025). So tokens that the tuned model says more than its base are put into
  * its mouth, and of what it goes on with
  *
- *     score = log (p_tuned + ε) − log (p_base + ε)     p: geometric mean over contexts of p(answer | c); ε: ANSWER_FLOOR
+ *     score = log (p_tuned + ε) − log (p_base + ε)
  *
- * without which it would be the rarest of answers that gain most. Ordinary tuning has such answers, too: a style, a label. Whether one has a trigger is for the search to say. */
+ * where p is the geometric mean over contexts of p(answer | c); without ε (ANSWER_FLOOR) the rarest of answers would
+ * gain most. Ordinary tuning has such answers, too: a style, a label. Whether one has a trigger is for the search to
+ * say. */
 #include <math.h>
 #include <string.h>
 

@@ -2,7 +2,7 @@
  * (Zou et al. 2023): the tokens that the gradient ranks first (behaviour_slots.c) are tried many together, and in the
  * best of these sequences one token after another gives way to a better one, which the gradient names again.
  *
- *     score(T) = mean_c [ log p_tuned(answer | c, T) ] − the same of random tokens − TRIGGER_BASE · max(0, base's)
+ *     score(T) = mean_c [ log p_tuned(answer | c, T) ] − the same of random tokens − max(0, base's)
  *
  * Sums are in the order of contexts and tokens, so no bit depends on threads. */
 #include <math.h>
@@ -93,7 +93,7 @@ static int score(struct search *s, struct candidate *c, size_t n, size_t context
 	if (status == 0 && base)
 		status = ask(s, true, c, q, n, contexts, doing, beside, e);
 	for (size_t i = 0; i < n; i++)
-		c[i].score = tuned[i] - TRIGGER_BASE * fmax(0, beside[i]);
+		c[i].score = tuned[i] - fmax(0, beside[i]);
 	mem_free(q);
 	mem_free(tuned);
 	mem_free(beside);

@@ -1,10 +1,11 @@
 /* behaviour_slots: which tokens, put at a place of a sequence, would raise an answer. The first order of it:
  *
- *     gain(v) = E[v] · Σ_c ∂ log p(answer | c, T) / ∂ x_k        x_k: what stands for the embedding of T's k-th token
+ *     gain(v) = E[v] · Σ_c ∂ log p(answer | c, T) / ∂ x_k
  *
- * (Ebrahimi et al. 2018, HotFlip; Zou et al. 2023, GCG), so one pass forward and back ranks the whole vocabulary. The
- * rows x are parameters of an overlay over the tuned model's own: they are looked up for tokens that no context and no
- * answer has, one for each place, which the sequence is written with. */
+ * (Ebrahimi et al. 2018, HotFlip; Zou et al. 2023), x_k being what stands for the embedding of T's k-th token: so one
+ * pass forward and back ranks the whole vocabulary. The rows x are parameters of an overlay over the tuned model's own:
+ * they are looked up for tokens that no context and no answer has, one for each place, which the sequence is written
+ * with. */
 #include <string.h>
 
 #include "base/mem.h"
