@@ -398,6 +398,10 @@ static bool first_end(struct automaton *a, uint32_t *state, const char *text, si
 	for (; i <= n && !ends; i++) {
 		size_t class = i < n ? p->class_of[(uint8_t)text[i]] : (size_t)p->n_classes;
 		uint16_t m = moves[((size_t)now << shift) + class];
+		if (m < ENDS) { /* as nearly all do */
+			now = m;
+			continue;
+		}
 		if (m == NO_MOVE) {
 			if (*work > most)
 				break;
