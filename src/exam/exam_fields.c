@@ -21,8 +21,8 @@ int exam_field_open(struct exam_field *f, const json_t *value, const char *key, 
 	if (function) {
 		f->function = exam_function(json_string_value(function));
 		if (!f->function || !f->function->of_doc)
-			return err_set(e, "%s: !function %.80s is Python, which is not run here; of the built-in tasks "
-			                  "it is built in", key, json_string_value(function));
+			return err_set(e, "%s: !function %.80s is Python, which is not run here (what the built-in "
+			                  "tasks have of it is written in C)", key, json_string_value(function));
 		return 0;
 	}
 	if (text && !(f->template_ = template_parse_plain(text, e)))

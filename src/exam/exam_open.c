@@ -114,8 +114,8 @@ static int open_function(const struct exam *t, const char *key, const struct exa
 		return refuse(key, "a !function of a built-in task", e);
 	*out = exam_function(name);
 	bool fits = *out && (!strcmp(key, "process_docs") ? (*out)->of_doc != NULL : (*out)->of_results != NULL);
-	return fits ? 0 : err_set(e, "%s: !function %.80s is Python, which is not run here; of the built-in tasks it "
-	                             "is built in", key, name);
+	return fits ? 0 : err_set(e, "%s: !function %.80s is Python, which is not run here (what the built-in tasks "
+	                             "have of it is written in C)", key, name);
 }
 
 /* fewshot_config's own, else the task's. */

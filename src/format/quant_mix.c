@@ -37,7 +37,8 @@ static const struct { const char *name, *means; } others[] = {
 static const char *quant_mix_names(void)
 {
 	return "f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_k_s, q5_1, q5_0, q4_k_m, q4_k_s, q4_1, q4_0, iq4_nl, iq4_xs, "
-	       "q3_k_l, q3_k_m, q3_k_s, q2_k, q2_k_s, tq2_0, tq1_0, q2_0, q1_0, mxfp4_moe";
+	       "q3_k_l, q3_k_m, q3_k_s, q2_k, q2_k_s, tq2_0, tq1_0, q2_0, q1_0, mxfp4_moe (q3_k, q4_k, "
+	       "q5_k and mxfp4 for short)";
 }
 
 const struct quant_mix *quant_mix_find(const char *name, struct err *e)
