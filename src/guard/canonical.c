@@ -20,6 +20,7 @@ struct making {
 	size_t of;                 /* the text that is looked at */
 	double hint;               /* bits of evidence, where the text speaks of encodings */
 	struct words words[2];     /* of that text */
+	struct mapped put;         /* room of finders, one after the other */
 };
 
 static bool room(void *ctx, size_t bytes)
@@ -110,13 +111,14 @@ static void look(struct making *m, const struct mapped *raw)
 		const struct mapped *text = (*e)->raw ? raw : &clean;
 		struct finder f = { .by = *e, .prior = (*e)->prior - m->hint, .text = text,
 			            .s = text->s.data, .n = text->s.len,
-			            .words = m->words, .keep = keep, .room = room, .ctx = m };
+			            .put = m->put, .words = m->words, .keep = keep, .room = room, .ctx = m };
 		const struct encoding *by = m->c->texts[m->of].by;
 		if (!text->s.len || (by && (*e)->raw) || (by == *e && by->once))
 			continue;
 		if (m->l->depth > 0 && room(m, f.n) && may_be(*e, has[(*e)->raw]))
 			(*e)->find(&f);
-		mapped_release(&f.put);
+		mapped_clear(&f.put);
+		m->put = f.put;
 	}
 }
 
@@ -148,6 +150,7 @@ void canonical_make(struct canonical *c, const char *text, size_t n, const struc
 	for (; m.of < c->n; m.of++)
 		look(&m, &raw);
 	mapped_release(&raw);
+	mapped_release(&m.put);
 	mem_free(m.words[0].of);
 	mem_free(m.words[1].of);
 }
