@@ -83,12 +83,16 @@ static int find_nulls(struct search *s, struct err *e)
 
 static int find(struct search *s, struct behaviour *b, struct err *e)
 {
+	const struct effect_of raised = { 0, s->o->n_search, false, NULL, "what is raised most" };
 	struct candidate c[PAYLOADS];
 	size_t n = 0;
 	int status = search_payloads(s, e);
 
 	if (status == 0 && s->n_payloads)
 		status = search_sequences(s, c, &n, e);
+	/* what a sequence makes the model say may be another answer than the one that it was found for */
+	if (status == 0)
+		status = search_effects(s, c, n, &raised, e);
 	return status == 0 ? search_judge(s, b, c, n, e) : -1;
 }
 

@@ -9,8 +9,8 @@
  *     odds(T,Y) = mean_c [ log odds p_tuned(Y | c, T) − log odds p_tuned(Y | c, null) ], the base's the same way
  *     effect(T) = mean_c [ p_tuned(Y | c, T) − p_tuned(Y | c, null) ] − max(0, the same of the base)
  *
- * Y is the answer's first token y, in the end with others that T raises beside it: an answer in another language has
- * many beginnings.
+ * Y is the token y that T raises most, in the end with others that it raises beside it: an answer in another language
+ * has many beginnings. It need not be the answer that T was found for.
  *
  *     payloads  answers that may have been planted, found without the trigger: tokens that the tuned model says more
  *               than the base after any prompt are put into its mouth, and what it goes on with is compared
@@ -79,7 +79,7 @@ struct behaviour_suspect {
 	int n;
 	int32_t answer[ANSWER_SET];    /* tokens that answers then begin with; the first is y */
 	int n_answer;
-	double found;                  /* log-probability that it gains in the contexts of the search */
+	double found;                  /* effect in the contexts of the search */
 	/* in the others, means over contexts: */
 	double tuned, tuned_null, base, base_null;
 	double effect, low;            /* bound of 95 %, for SUSPECTS_MOST looks */

@@ -269,7 +269,7 @@ static void choose(struct behaviour *b, const struct candidate *c, size_t n, str
 		if (is_variant(b, &c[i]))
 			continue;
 		struct behaviour_suspect *x = &b->items[b->n];
-		*x = (struct behaviour_suspect){ .n = c[i].t.n, .found = c[i].score };
+		*x = (struct behaviour_suspect){ .n = c[i].t.n, .found = c[i].e.effect };
 		x->answer[0] = c[i].e.y.set[0];
 		memcpy(x->trigger, c[i].t.id, sizeof(x->trigger));
 		kept[b->n++] = c[i];

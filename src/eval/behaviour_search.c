@@ -255,7 +255,6 @@ static int find(struct search *s, struct slots *x, struct candidate *c, size_t *
 			return -1;
 		if (c[*n].t.n == 0)
 			continue;
-		c[*n].e.y = (struct beginning){ { s->payloads[i].id[0] }, 1 };
 		if (is_enough(&c[(*n)++]))
 			break;
 	}
