@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "token/charsmap.h"
 #include "token/marks.h"
 #include "token/scripts.h"
 #include "token/sentencepiece.h"
@@ -76,29 +77,19 @@ static json_t *replace(const char *kind, const char *from, const char *to)
 	return json_pack("{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", kind, from, "content", to);
 }
 
-/* The steps before sentencepiece's own: nmt_nfkc, nfkc. */
-static void put_rule(json_t *steps, const char *rule)
+static json_t *rules_of(const struct sentences *s)
 {
-	if (!strcmp(rule, "identity"))
-		return;
-	json_array_insert_new(steps, 0, json_pack("{s:s}", "type", "NFKC"));
-	if (!strcmp(rule, "nmt_nfkc"))
-		json_array_insert_new(steps, 0, json_pack("{s:s}", "type", "Nmt"));
-}
+	struct sentencepiece rules = { .charsmap = (const uint8_t *)s->charsmap.data, .n_charsmap = s->charsmap.len,
+		                       .dummy_prefix = s->o->add_dummy_prefix,
+		                       .squeeze = s->o->remove_extra_whitespaces };
 
-static json_t *rules_of(const struct sentence_options *o)
-{
-	struct sentencepiece s = { .dummy_prefix = o->add_dummy_prefix, .squeeze = o->remove_extra_whitespaces };
-	json_t *rules = sentencepiece_rules(&s);
-
-	put_rule(json_object_get(json_object_get(rules, "normalizer"), "normalizers"), o->normalization);
-	return rules;
+	return sentencepiece_rules(&rules);
 }
 
 /* The same for training: no space before the end's mark, special tokens are boundaries. */
 static json_t *training_normalizer(const struct sentences *s)
 {
-	json_t *rules = rules_of(s->o), *normalizer = json_incref(json_object_get(rules, "normalizer"));
+	json_t *rules = rules_of(s), *normalizer = json_incref(json_object_get(rules, "normalizer"));
 	json_t *steps = json_object_get(normalizer, "normalizers");
 
 	if (s->o->remove_extra_whitespaces)
@@ -350,6 +341,8 @@ int sentences_read(struct sentences *s, const struct token_training *t, const st
 
 	*s = (struct sentences){ .o = o };
 	make_special(s, t);
+	if (strcmp(o->normalization, "identity") != 0)
+		charsmap_make(&s->charsmap, !strcmp(o->normalization, "nmt_nfkc"));
 	int status = count_words(s, t, texts, &w, &last, r, e);
 	if (!status) {
 		require(s, &w);
@@ -375,6 +368,7 @@ void sentences_release(struct sentences *s)
 	mem_free(s->word);
 	mem_free(s->required);
 	mem_free(s->script);
+	buf_release(&s->charsmap);
 	mem_free((void *)s->special);
 	arena_release(&s->mem);
 	*s = (struct sentences){ 0 };
@@ -419,7 +413,7 @@ const char *sentences_meta(const struct sentences *s, size_t i, char text[16])
 json_t *sentences_json(const struct sentences *s, const struct token_training *t, json_t *model, json_t *config)
 {
 	struct token_training all = { .special = s->special, .n_special = s->n_special };
-	json_t *j = rules_of(s->o);
+	json_t *j = rules_of(s);
 
 	json_object_set_new(j, "added_tokens", token_train_added(&all));
 	json_object_set_new(j, "model", model);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/opt.h"
 #include "token/train.h"
 
@@ -56,6 +57,7 @@ struct sentences {
 	uint8_t *script;                 /* of each code point that is there; Han, kana are one */
 	int inherited;                   /* the script of marks, which take that of what they stand on */
 	const char **special;            /* <unk>, <s>, </s>, then t's; n_special */
+	struct buf charsmap;             /* of the normalization; empty: none */
 	size_t n_special, n_meta;        /* n_meta: with pieces of bytes */
 	struct arena mem;
 };

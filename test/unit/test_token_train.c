@@ -5,11 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "../test.h"
+#include "token/charsmap.h"
 #include "token/pair_merges.h"
+#include "token/pretokenize.h"
 #include "token/train.h"
 
 void test_token_train(struct test *t);
@@ -328,8 +331,48 @@ static void test_counts(struct test *t)
 	pool_free(how.pool);
 }
 
+/* What SentencePiece 0.2.3 makes of them by nmt_nfkc: marks keep their order, where Unicode's form sorts them. */
+static void test_made_charsmap(struct test *t)
+{
+	static const char *const texts[][2] = {
+		{ "e\u0301 \uff41\u0302\u0323", "\u00e9 \u00e2\u0323" },
+		{ "a\u0323\u0302", "\u1ead" },
+		{ "\uff76\uff9e\uff5e", "\u30ac\uff5e" },
+		{ "x\u200c\a\u061c\u2581", "x   " },
+		{ "\u1100\u1161\u11a8", "\uac01" },
+		{ "\u3131\u314f\u3131", "\uac00\u1100" },
+		{ "\u2460\u00bd", "11\u20442" },
+		{ "\U0001ccd6\ua7f1", "AS" },
+		{ "\U0001611e\U0001611e\U0001611f", "\U00016126" },
+		{ "\u0344\u1e9b\u0323", "\u0308\u0301\u1e61\u0323" },
+	};
+	struct buf map = BUF_INIT, base = BUF_INIT;
+	struct err e = ERR_INIT;
+	struct normalizer z;
+
+	test_case(t, "the map nmt_nfkc as it is made here");
+	charsmap_make(&map, true);
+	base64_write(&base, (const uint8_t *)map.data, map.len);
+	json_t *j = json_pack("{s:s,s:s,s:b}", "type", "Precompiled", "precompiled_charsmap", buf_str(&base), "longest",
+	                      1);
+	CHECK_MSG(t, normalizer_parse(&z, j, &e) == 0, "%s", e.msg);
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct slice in = { .text = texts[i][0], .n = strlen(texts[i][0]), .begins = true }, out;
+		struct altered a = { 0 };
+		CHECK(t, normalizer_run(&z, &in, &out, &a, &e) == 0);
+		CHECK_MSG(t, out.n == strlen(texts[i][1]) && !memcmp(out.text, texts[i][1], out.n), "%s: %.*s",
+		          texts[i][0], (int)out.n, out.text);
+		altered_release(&a);
+	}
+	normalizer_release(&z);
+	json_decref(j);
+	buf_release(&map);
+	buf_release(&base);
+}
+
 void test_token_train(struct test *t)
 {
+	test_made_charsmap(t);
 	goldens(t, "bpe");
 	goldens(t, "wordpiece");
 	goldens(t, "sentencepiece-bpe");
