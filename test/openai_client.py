@@ -583,9 +583,11 @@ def coming(s):
     print("gone", call("unload", lora_name="again"), text("again"), text("found") == changed)
     print("broken", text("broken")[0], text("../found"))
     print(names())
+    many = {"input": ["The plan has %d of the rows" % i for i in range(200)]}
+    parts = s.ask("/v1/embeddings", many)[1]["data"]
     stop.set()
     thread.join()
-    print("beside", len(beside) > 1 and set(beside) == {plain})
+    print("beside", len(beside) > 1 and set(beside) == {plain}, parts == s.ask("/v1/embeddings", many)[1]["data"])
     print(changed)
 
 

@@ -46,7 +46,7 @@ void beside_stop(struct beside *b, bool cut)
 		return;
 	batches_stop(b->batches, cut);
 	if (b->tuning)
-		tuning_stop(b->tuning);
+		tuning_stop(b->tuning, cut);
 }
 
 void beside_free(struct beside *b)

@@ -40,6 +40,7 @@ struct openai {
 	struct guard_scratch *guard_in, *guard_out; /* http's thread's; the engine's; or NULL */
 	/* The engine's thread alone: what is being answered; what scores prompts, once one was to be, and for whom. */
 	struct ask *asks;
+	bool cut;             /* no answer goes on */
 	struct scorer *scorer;
 	int64_t scorer_age;   /* adapters_age that it is of */
 	struct echo *echo;
@@ -239,7 +240,9 @@ struct embedding {
 	struct sentence how;
 	double came;                  /* when it was asked */
 	struct charge charge;
-	struct meter_span span;
+	struct embedder *embedder;    /* once it is begun */
+	float *vectors;               /* [n][width] of these `done` are there, of `read` tokens */
+	size_t done, read;
 	struct gas gas;
 	json_t *(*reply)(struct embedding *x, const float *v, size_t width); /* the engine's thread; v: [n][width] */
 };

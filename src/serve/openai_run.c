@@ -475,6 +475,7 @@ void ask_start(struct ask *a, const struct http_request *q)
 
 void openai_sweep(struct openai *s, bool all)
 {
+	s->cut |= all;
 	for (struct ask *a = s->asks; a; a = a->next)
 		if (all || http_later_left(a->later))
 			ask_cancel(a);

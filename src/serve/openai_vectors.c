@@ -1,5 +1,5 @@
 /* openai_vectors: texts or token ids as vectors, pooled as the model's files say: what embeddings, Ollama's too, and
- * ranking by likeness ask of the engine. */
+ * ranking by likeness ask of the engine. Beside answers that are being made they come in parts. */
 #include "serve/openai_parts.h"
 
 #include <string.h>
@@ -8,11 +8,14 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 
-enum { INPUTS = 2048, EMBED_TOKENS = 2048 };
+enum { INPUTS = 2048, EMBED_TOKENS = 2048, PART_TOKENS = 512 /* between two steps of answers */ };
 
 void embedding_free(struct embedding *x)
 {
 	charge_release(x->s, &x->charge);
+	if (x->embedder)
+		embedder_free(x->embedder);
+	mem_free(x->vectors);
 	arena_release(&x->mem);
 	mem_free(x->docs);
 	mem_free(x->list);
@@ -103,50 +106,79 @@ json_t *vector_json(const float *v, size_t width)
 	return list;
 }
 
-static void embedding_told(struct embedding *x, const float *v, size_t width)
+/* What was computed of it is charged, however it ended. */
+static void embedding_told(struct embedding *x, const struct err *e)
 {
 	struct http_reply r = { 0 };
 
-	gas_none(&x->gas);
-	if (x->s->o.read_span)
-		x->s->o.read_span(&x->span, &x->gas);
-	x->gas.tokens_in = (int64_t)x->tokens;
-	tokens_charge(x->s, &x->charge, NULL, x->tokens, &x->gas);
-	openai_reply(&r, x->reply(x, v, width));
+	x->gas.tokens_in = (int64_t)x->read;
+	tokens_charge(x->s, &x->charge, NULL, x->read, &x->gas);
+	if (*e->msg)
+		openai_error(&r, 500, "server_error", NULL, "%s", e->msg);
+	else if (x->done < x->n)
+		openai_busy(x->s, &r, "The server ends");
+	else
+		openai_reply(&r, x->reply(x, x->vectors, embedder_width(x->embedder)));
 	openai_later(x->s, x->later, NULL, &r, x->plain);
 }
 
-/* The engine's thread. */
-static void embed(void *ctx)
+static int embed_begin(struct embedding *x, struct err *e)
 {
-	struct embedding *x = ctx;
 	const struct openai_options *o = &x->s->o;
 	struct embed_options how = { .max_tokens = EMBED_TOKENS,
 		                     .max_length = x->how.max_length,
 		                     .pooling = x->how.pooling,
 		                     .normalize = x->how.normalize };
-	struct embedder *embedder;
-	struct err e = ERR_INIT;
-	float *v = NULL;
 
-	if (o->open_span)
-		o->open_span(&x->span);
 	/* beside adapters that are asked for by name it is the model alone */
-	int status = embedder_new(&embedder, o->model, o->adapters ? NULL : o->overlay, o->device, &how, &e);
-	if (status == 0) {
-		v = mem_array(x->n * embedder_width(embedder), sizeof(*v));
-		status = embedder_run(embedder, x->list, x->n, v, NULL, NULL, &e);
+	if (embedder_new(&x->embedder, o->model, o->adapters ? NULL : o->overlay, o->device, &how, e) < 0) {
+		x->embedder = NULL;
+		return -1;
 	}
-	if (status == 0) {
-		embedding_told(x, v, embedder_width(embedder));
-	} else {
-		struct http_reply r = { 0 };
-		openai_error(&r, 500, "server_error", NULL, "%s", e.msg);
-		openai_later(x->s, x->later, NULL, &r, x->plain);
+	x->vectors = mem_array(x->n * embedder_width(x->embedder), sizeof(*x->vectors));
+	return 0;
+}
+
+/* The next texts: as many as PART_TOKENS hold beside answers, one at least. */
+static int embed_part(struct embedding *x, bool beside, struct err *e)
+{
+	const struct openai_options *o = &x->s->o;
+	struct meter_span span;
+	size_t end = x->done, tokens = 0;
+
+	while (end < x->n && (!beside || end == x->done || tokens + (size_t)x->docs[end].n <= PART_TOKENS))
+		tokens += (size_t)x->docs[end++].n;
+	if (o->open_span)
+		o->open_span(&span);
+	int status = embedder_run(x->embedder, x->list + x->done, end - x->done,
+	                          x->vectors + x->done * embedder_width(x->embedder), NULL, NULL, e);
+	if (status == 0 && o->read_span) {
+		struct gas took;
+		gas_none(&took);
+		o->read_span(&span, &took);
+		json_t *kept = gas_keep(&took);
+		gas_add_kept(&x->gas, kept);
+		json_decref(kept);
 	}
-	if (v)
-		embedder_free(embedder);
-	mem_free(v);
+	x->read += tokens;
+	x->done = end;
+	return status;
+}
+
+/* The engine's thread: all of them, or some between two steps of answers, and the rest after the next. */
+static void embed(void *ctx)
+{
+	struct embedding *x = ctx;
+	struct err e = ERR_INIT;
+	bool ends = x->s->cut || http_later_left(x->later);
+
+	if (!ends && (x->embedder || embed_begin(x, &e) == 0))
+		embed_part(x, openai_asked(x->s), &e);
+	if (!*e.msg && !ends && x->done < x->n) {
+		engine_do(x->s->o.engine, embed, x);
+		return;
+	}
+	embedding_told(x, &e);
 	embedding_free(x);
 }
 
@@ -177,6 +209,7 @@ void embedding_start(struct embedding *x, const struct http_request *q,
 {
 	struct http_reply r = { 0 };
 
+	gas_none(&x->gas);
 	x->reply = reply;
 	x->came = clock_seconds();
 	x->later = http_later(q);

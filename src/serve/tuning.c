@@ -496,18 +496,20 @@ void tuning_tick(struct tuning *t)
 	pthread_mutex_unlock(&t->lock);
 }
 
-void tuning_stop(struct tuning *t)
+void tuning_stop(struct tuning *t, bool wait)
 {
 	int state;
 
-	if (!t || t->stopped)
-		return;
+	if (!t->stopped && t->pid) {
+		log_say("a tuning job stops where it is; it goes on when a server is started with the same "
+		        "--files-dir");
+		if (!t->told)
+			kill(t->pid, SIGTERM);
+		t->told = true;
+	}
 	t->stopped = true;
-	if (!t->pid)
+	if (!t->pid || !wait)
 		return;
-	log_say("a tuning job stops where it is; it goes on when a server is started with the same --files-dir");
-	if (!t->told)
-		kill(t->pid, SIGTERM);
 	while (waitpid(t->pid, &state, 0) < 0 && errno == EINTR)
 		;
 	pthread_mutex_lock(&t->lock);

@@ -25,8 +25,8 @@ void tuning_attach(struct tuning *t);
 void tuning_free(struct tuning *t);
 /* The thread of the engine, and of tuning_stop. */
 void tuning_tick(struct tuning *t);
-/* The process that runs is told to stop, and waited for; its job waits for the next server. */
-void tuning_stop(struct tuning *t);
+/* The process that runs is told to stop, once; its job waits for the next server. wait: until it is there no more. */
+void tuning_stop(struct tuning *t, bool wait);
 
 /* --- any thread --- */
 
