@@ -198,8 +198,8 @@ def names(s):
     print(said("mail"))
     print("same", said("prod") == first)
     print("ollama", [m["name"] for m in s.ask("/api/tags")[1]["models"]],
-          [s.ask("/api/generate", {"model": name + ":latest", "prompt": "The plan", "stream": False})[0]
-           for name in ("prod", "mail")])
+          [s.ask("/api/generate", {"model": "prod:latest", "prompt": "The plan", "stream": False})[0],
+           s.ask("/api/show", {"model": "mail:latest"})[0]])
     print("vectors", s.ask("/v1/embeddings", {"model": "vectors", "input": "a"})[0],
           s.ask("/v1/completions", {"model": "vectors", "prompt": "a"})[1]["error"]["code"],
           s.ask("/v1/completions", {"model": "llama", "prompt": "a"})[0])

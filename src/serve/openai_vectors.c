@@ -1,5 +1,5 @@
 /* openai_vectors: texts or token ids as vectors, pooled as the model's files say: what embeddings, Ollama's too, and
- * ranking by likeness ask of the engine. Beside answers that are being made they come in parts. */
+ * ranking by likeness ask of the engine. They come in parts, so that answers go on between these. */
 #include "serve/openai_parts.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 
-enum { INPUTS = 2048, EMBED_TOKENS = 2048, PART_TOKENS = 512 /* between two steps of answers */ };
+enum { INPUTS = 2048, PART_TOKENS = 512 /* between two steps of answers */ };
 
 void embedding_free(struct embedding *x)
 {
@@ -125,7 +125,7 @@ static void embedding_told(struct embedding *x, const struct err *e)
 static int embed_begin(struct embedding *x, struct err *e)
 {
 	const struct openai_options *o = &x->s->o;
-	struct embed_options how = { .max_tokens = EMBED_TOKENS,
+	struct embed_options how = { .max_tokens = PART_TOKENS,
 		                     .max_length = x->how.max_length,
 		                     .pooling = x->how.pooling,
 		                     .normalize = x->how.normalize };
@@ -139,14 +139,14 @@ static int embed_begin(struct embedding *x, struct err *e)
 	return 0;
 }
 
-/* The next texts: as many as PART_TOKENS hold beside answers, one at least. */
-static int embed_part(struct embedding *x, bool beside, struct err *e)
+/* The next texts: as many as PART_TOKENS hold, one at least, whatever is answered beside them: bits are of the part. */
+static int embed_part(struct embedding *x, struct err *e)
 {
 	const struct openai_options *o = &x->s->o;
 	struct meter_span span;
 	size_t end = x->done, tokens = 0;
 
-	while (end < x->n && (!beside || end == x->done || tokens + (size_t)x->docs[end].n <= PART_TOKENS))
+	while (end < x->n && (end == x->done || tokens + (size_t)x->docs[end].n <= PART_TOKENS))
 		tokens += (size_t)x->docs[end++].n;
 	if (o->open_span)
 		o->open_span(&span);
@@ -165,7 +165,7 @@ static int embed_part(struct embedding *x, bool beside, struct err *e)
 	return status;
 }
 
-/* The engine's thread: all of them, or some between two steps of answers, and the rest after the next. */
+/* The engine's thread: some of them between two steps of answers, the rest after the next. */
 static void embed(void *ctx)
 {
 	struct embedding *x = ctx;
@@ -173,7 +173,7 @@ static void embed(void *ctx)
 	bool ends = x->s->cut || http_later_left(x->later);
 
 	if (!ends && (x->embedder || embed_begin(x, &e) == 0))
-		embed_part(x, openai_asked(x->s), &e);
+		embed_part(x, &e);
 	if (!*e.msg && !ends && x->done < x->n) {
 		engine_do(x->s->o.engine, embed, x);
 		return;
