@@ -611,7 +611,18 @@ static ssize_t grow(void *ctx, uint64_t at, char *to, size_t most)
 	return n;
 }
 
-/* What came from the other thread, to the connection; nothing yet: it waits. */
+/* Nobody is to reply any more. */
+static void refuse_locked(struct http_later *l)
+{
+	struct http_reply r = { .type = "application/json" };
+
+	if (l->replied)
+		return;
+	http_error(&r, 503, "stopped", "the server ends");
+	reply_locked(l, &r, false);
+}
+
+/* What came from the other thread, to the connection; nothing yet: it waits, unless the server ends. */
 static enum MHD_Result send_later(struct exchange *x)
 {
 	struct http_later *l = x->later;
@@ -619,6 +630,8 @@ static enum MHD_Result send_later(struct exchange *x)
 	enum { PIECE = 4096 };
 
 	pthread_mutex_lock(&h->lock);
+	if (h->stopped)
+		refuse_locked(l);
 	bool replied = l->replied;
 	if (!replied)
 		suspend_locked(l);
@@ -646,12 +659,7 @@ static void stop_later(struct http *h)
 {
 	pthread_mutex_lock(&h->lock);
 	for (struct http_later *l = h->later; l; l = l->next) {
-		struct http_reply r = { .type = "application/json" };
-		http_error(&r, 503, "stopped", "the server ends");
-		if (l->replied)
-			buf_release(&r.body);
-		else
-			reply_locked(l, &r, false);
+		refuse_locked(l);
 		wake_locked(l);
 	}
 	h->stopped = true;
@@ -782,7 +790,7 @@ static bool start_apart(struct http *h)
 	return h->reads;
 }
 
-/* What waits is answered by nobody; their connections were told so. */
+/* Once there are no connections: what waits is answered by nobody. */
 static void stop_apart(struct http *h)
 {
 	if (!h->reads)
@@ -969,9 +977,9 @@ void http_stop(struct http *h)
 	if (!h)
 		return;
 	stop_later(h);
-	stop_apart(h);
 	if (h->daemon)
 		h->lib.stop(h->daemon);
+	stop_apart(h);
 	pthread_mutex_lock(&h->lock);
 	h->refs--;
 	unlock(h);
