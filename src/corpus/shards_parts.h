@@ -54,6 +54,8 @@ int grow_open(const char *folder, struct growing *g, const char *name, struct er
 int grow_add(const char *folder, struct growing *g, const void *data, size_t n, struct err *e);
 int grow_sync(const char *folder, struct growing *g, struct err *e);
 void grow_drop(struct growing *g);
+/* All sources, an object each, with what `stream` says of each split. */
+json_t *shards_sources_json(const struct shards_writer *w, json_t *(*stream)(const struct stream *x));
 /* shards_save.c */
 void shards_find_saved(struct shards_writer *w);
 int shards_clear(struct shards_writer *w, struct err *e);

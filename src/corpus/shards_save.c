@@ -49,20 +49,12 @@ static json_t *facts_json(const struct shards_writer *w)
 
 static json_t *saved_json(const struct shards_writer *w, json_t *of)
 {
-	json_t *sources = json_array(), *notes = json_array();
+	json_t *notes = json_array();
 
-	for (size_t i = 0; i < w->n_sources; i++) {
-		const struct source *s = &w->sources[i];
-		json_t *j = json_pack("{s:s, s:o, s:o}", "name", s->name, "weight", jsonx_number(s->weight), "epochs",
-		                      jsonx_number(s->epochs));
-		for (int split = 0; split < SHARDS_SPLITS; split++)
-			json_object_set_new(j, shards_split_name(split), stream_json(&s->split[split]));
-		json_array_append_new(sources, j);
-	}
 	for (size_t i = 0; i < SHARDS_NOTES; i++)
 		json_array_append_new(notes, growing_json(&w->note[i]));
 	return json_pack("{s:i, s:o, s:o, s:o, s:o}", "version", SAVED_VERSION, "facts", facts_json(w), "sources",
-	                 sources, "notes", notes, "of", of);
+	                 shards_sources_json(w, stream_json), "notes", notes, "of", of);
 }
 
 static int sync_all(struct shards_writer *w, struct err *e)

@@ -268,7 +268,7 @@ static json_t *stream_json(const struct stream *x)
 	                 x->files);
 }
 
-static json_t *manifest(const struct shards_writer *w, json_t *built)
+json_t *shards_sources_json(const struct shards_writer *w, json_t *(*stream)(const struct stream *x))
 {
 	json_t *sources = json_array();
 
@@ -277,14 +277,20 @@ static json_t *manifest(const struct shards_writer *w, json_t *built)
 		json_t *j = json_pack("{s:s, s:o, s:o}", "name", s->name, "weight", jsonx_number(s->weight), "epochs",
 		                      jsonx_number(s->epochs));
 		for (int split = 0; split < SHARDS_SPLITS; split++)
-			json_object_set_new(j, shards_split_name(split), stream_json(&s->split[split]));
+			json_object_set_new(j, shards_split_name(split), stream(&s->split[split]));
 		json_array_append_new(sources, j);
 	}
+	return sources;
+}
+
+static json_t *manifest(const struct shards_writer *w, json_t *built)
+{
 	json_t *j = json_pack("{s:s, s:i, s:s, s:I, s:i, s:i, s:I, s:o}", "format", SHARDS_FORMAT, "version",
 	                      SHARDS_VERSION, "tokenizer", w->facts.tokenizer, "vocabulary",
 	                      (json_int_t)w->facts.vocabulary, "end_of_text", w->facts.end_of_text, "id_bytes",
 	                      w->facts.vocabulary <= SHARDS_SMALL_VOCABULARY ? 2 : 4, "file_tokens",
-	                      (json_int_t)w->facts.file_tokens, "sources", sources);
+	                      (json_int_t)w->facts.file_tokens, "sources",
+	                      shards_sources_json(w, stream_json));
 	if (built)
 		json_object_set_new(j, "built", built);
 	return j;

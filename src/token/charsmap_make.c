@@ -422,10 +422,9 @@ static void place(struct trie *t, struct state *s)
 		t->used[s->base ^ t->edges[s->edge + i].byte] = 1;
 }
 
-static uint32_t unit_to(const struct trie *t, uint32_t at, uint32_t byte, const struct state *to)
+static uint32_t unit_to(uint32_t at, uint32_t byte, const struct state *to)
 {
 	uint32_t offset = at ^ to->base;
-	(void)t;
 
 	if (offset >= 1U << 21)
 		BUG("a trie of more than 2^21 units");
@@ -439,7 +438,7 @@ static void lay_out(struct trie *t, uint32_t root)
 	t->from = 1;
 	for (size_t i = t->n; i-- > 0;)
 		place(t, &t->states[i]);
-	t->units[0] = unit_to(t, 0, 0, &t->states[root]);
+	t->units[0] = unit_to(0, 0, &t->states[root]);
 	for (size_t i = 0; i < t->n; i++) {
 		const struct state *s = &t->states[i];
 		if (s->value >= 0)
@@ -447,7 +446,7 @@ static void lay_out(struct trie *t, uint32_t root)
 		for (uint32_t k = 0; k < s->n_edges; k++) {
 			const struct edge *x = &t->edges[s->edge + k];
 			uint32_t at = s->base ^ x->byte;
-			t->units[at] = unit_to(t, at, x->byte, &t->states[x->to]);
+			t->units[at] = unit_to(at, x->byte, &t->states[x->to]);
 		}
 	}
 	while (t->n_units > 256 && !t->used[t->n_units - 1])
