@@ -179,7 +179,7 @@ static int read_data(struct quantizing *q, struct err *e)
 	if (q->rows.n == 0)
 		return err_set(e, "%s holds no rows", o->data);
 	if (o->limit != OPT_UNSET_INT)
-		q->rows.n = MIN(q->rows.n, (size_t)o->limit);
+		rows_cut(&q->rows, (size_t)o->limit);
 	if (loaded_text(&q->source, e) < 0 || loaded_chat(&q->source, e) < 0)
 		return -1;
 	struct text_codec codec = { q->source.model.tokenizer, q->source.chat };

@@ -58,7 +58,7 @@ int text_rows_read(struct text_rows *t, const char *path, int64_t limit, struct 
 	int status = text_rows_are_rows(path) ? rows_load_objects(r, path, e) : read_lines(r, path, e);
 
 	if (status == 0 && limit != OPT_UNSET_INT)
-		r->n = MIN(r->n, (size_t)limit);
+		rows_cut(r, (size_t)limit);
 	return status == 0 && r->n == 0 ? err_set(e, "%s holds no texts", path) : status;
 }
 

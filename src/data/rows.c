@@ -340,6 +340,12 @@ int rows_load_good(struct rows *r, const char *path, struct findings *bad, struc
 	return load(r, false, path, ROWS_KINDS, bad, e);
 }
 
+void rows_cut(struct rows *r, size_t n)
+{
+	while (r->n > n)
+		json_decref(r->items[--r->n].json);
+}
+
 void rows_release(struct rows *r)
 {
 	for (size_t i = 0; i < r->n; i++)

@@ -34,6 +34,7 @@ int rows_load_kind(struct rows *r, const char *path, int kind, struct err *e);
 int rows_load_good(struct rows *r, const char *path, struct findings *bad, struct err *e);
 /* the same, whatever keys the objects have; the shape is NULL */
 int rows_load_objects(struct rows *r, const char *path, struct err *e);
+void rows_cut(struct rows *r, size_t n);                     /* the first n of them stay */
 void rows_release(struct rows *r);
 bool rows_are_named(const char *file, const char *kind); /* ends in ".csv", say, or in ".csv.gz" */
 

@@ -13,6 +13,7 @@
 enum { STATES = 30000, BLOCK = 30000 };
 
 typedef int16_t lanes __attribute__((vector_size(2 * NEED_KINDS)));
+typedef uint16_t wrapping __attribute__((vector_size(2 * NEED_KINDS)));
 
 struct ending { uint32_t list, next; };  /* next: 0, or 1 + another in the same state */
 
@@ -234,7 +235,7 @@ static void look(struct regex_filter *f, struct amounts *a, const char *text, si
 		for (size_t end = MIN(n, i + BLOCK); i < end; i++) {
 			uint8_t c = (uint8_t)text[i];
 			lanes kind = f->kind[c];
-			run = (run + 1) & kind;
+			run = (lanes)((wrapping)run + 1) & kind;
 			lanes longer = run > most;
 			most = (run & longer) | (most & ~longer);
 			count -= kind;

@@ -505,7 +505,7 @@ static uint32_t *place_texts(const struct rules *r, struct buf *texts)
 static void write_map(const struct rules *r, struct buf *out)
 {
 	struct buf texts = BUF_INIT;
-	struct trie t = { .slots = (size_t)1 << 20 };
+	struct trie t = { .slots = (size_t)1 << 20, .cap_edges = 1024 };
 	uint32_t *place = place_texts(r, &texts);
 	size_t n;
 	const struct rule **key = kept(r, &n);
@@ -515,6 +515,7 @@ static void write_map(const struct rules *r, struct buf *out)
 	for (size_t i = 0; i < n; i++)
 		value[i] = place[key[i] - r->items];
 	t.slot = mem_array(t.slots, sizeof(*t.slot));
+	t.edges = mem_array(t.cap_edges, sizeof(*t.edges));
 	lay_out(&t, grow(&t, key, value, 0, n, 0));
 	put_u32(out, (uint32_t)(4 * t.n_units));
 	for (size_t i = 0; i < t.n_units; i++)

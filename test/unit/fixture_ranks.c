@@ -33,7 +33,7 @@ static void begin(struct ranks *r, struct rank_transfer *x)
 	pthread_mutex_lock(&h->lock);
 	x->own[0] = (void *)(intptr_t)r->rank;
 	x->left = 1;
-	while (*at && !meet(*at, x))
+	while (h->gone < 0 && *at && !meet(*at, x))
 		at = &(*at)->next;
 	if (h->gone >= 0) {
 		; /* nobody waits any more: the others' memory may have gone */
