@@ -419,7 +419,7 @@ void openai_answer(void *openai, const struct http_request *q, struct http_reply
 		buf_release(&broken.body);
 	} else {
 		pthread_mutex_lock(&s->calls);
-		if (find_caller(s, c, q, r) && openai_guard(s, sent, r))
+		if (find_caller(s, c, q, r) && openai_guard(s, q, sent, r))
 			c->answer(s, q, sent, r);
 		pthread_mutex_unlock(&s->calls);
 	}
@@ -469,6 +469,7 @@ struct openai *openai_new(const struct openai_options *o)
 	snprintf(s->fingerprint, sizeof(s->fingerprint), "fp_%.10s", KUNGFU_VERSION);
 	pthread_mutex_init(&s->calls, NULL);
 	s->guard_in = o->guard ? guard_scratch_new(o->guard) : NULL;
+	s->guard_apart = o->guard ? guard_scratch_new(o->guard) : NULL;
 	s->guard_out = o->guard && o->guard_outputs ? guard_scratch_new(o->guard) : NULL;
 	page_policy(page_serve, &s->page_policy);
 	return s;
@@ -484,6 +485,7 @@ void openai_free(struct openai *s)
 	buf_release(&s->call_marks);
 	pthread_mutex_destroy(&s->calls);
 	guard_scratch_free(s->guard_in);
+	guard_scratch_free(s->guard_apart);
 	guard_scratch_free(s->guard_out);
 	buf_release(&s->page_policy);
 	for (size_t i = 0; i < s->n_names; i++)

@@ -578,6 +578,7 @@ void ask_free(struct ask *a)
 	json_decref(a->sources);
 	conversation_release(&a->talk);
 	ask_watched_free(a);
+	ask_echo_free(a);
 	buf_release(&a->held);
 	mem_free(a->refused);
 	mem_free(a->choices);

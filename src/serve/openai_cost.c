@@ -33,6 +33,25 @@ void openai_rate(struct openai *s, const struct gas *whole)
 	pthread_mutex_unlock(&s->lock);
 }
 
+void part_open(struct openai *s, struct meter_span *span)
+{
+	if (s->o.open_span)
+		s->o.open_span(span);
+}
+
+void part_read(struct openai *s, struct meter_span *span, struct gas *sum)
+{
+	struct gas took;
+
+	if (!s->o.read_span)
+		return;
+	gas_none(&took);
+	s->o.read_span(span, &took);
+	json_t *kept = gas_keep(&took);
+	gas_add_kept(sum, kept);
+	json_decref(kept);
+}
+
 /* A refusal by a budget, as OpenAI's clients read it: what renews is told when. */
 static void refuse(const struct key_refusal *why, struct http_reply *r)
 {

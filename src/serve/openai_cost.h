@@ -7,6 +7,7 @@
 
 struct ask;
 struct gas;
+struct meter_span;
 struct openai;
 
 /* What is held of a key's budgets until it is charged or given up. */
@@ -23,6 +24,9 @@ bool tokens_hold(struct openai *s, struct charge *c, size_t tokens, struct http_
 void ask_charge(struct ask *a);
 void tokens_charge(struct openai *s, struct charge *c, const char *model, size_t tokens, const struct gas *g);
 void charge_release(struct openai *s, struct charge *c);
+/* Of work in parts: what one took is added. */
+void part_open(struct openai *s, struct meter_span *span);
+void part_read(struct openai *s, struct meter_span *span, struct gas *sum);
 
 /* An answer to a prompt, the first to it or another, adds to what the request would have taken alone; as a->whole
  * prices it. */

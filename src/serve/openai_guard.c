@@ -1,6 +1,6 @@
 /* openai_guard: a guard before and behind answers. Looked at are the texts of a request by the keys that have them; an
  * answer is looked at when it is whole, so a stream of it is one piece at its end. What is redacted says so itself:
- * [EMAIL] stands in the text. */
+ * [EMAIL] stands in the text. A large body, which http's second thread reads, keeps no other call waiting. */
 #include "serve/openai_parts.h"
 
 #include <string.h>
@@ -9,6 +9,13 @@
 
 static const char *const keys[] = { "messages", "prompt", "input", "system", "suffix",       "query",
 	                            "documents", "text",  "texts", "tools",  "instructions" };
+
+/* What texts of a request are looked at with, and where a refusal goes. */
+struct looking {
+	struct openai *s;
+	struct guard_scratch *scratch;
+	struct http_reply *reply;
+};
 
 static void find(struct openai *s, struct guard_scratch *scratch, const char *text, size_t n, struct guard_result *r)
 {
@@ -32,19 +39,19 @@ char *openai_guard_sentence(const struct guard_result *r)
 }
 
 /* A text at `key`; *other: what stands for it now, new, or NULL. */
-static bool look(struct openai *s, const char *key, const json_t *value, json_t **other, struct http_reply *r)
+static bool look(const struct looking *x, const char *key, const json_t *value, json_t **other)
 {
 	const char *text = json_string_value(value);
 	size_t n = json_string_length(value);
 	struct guard_result found;
 	struct buf redacted = BUF_INIT;
 
-	find(s, s->guard_in, text, n, &found);
-	openai_guard_told(s, key, text, &found);
+	find(x->s, x->scratch, text, n, &found);
+	openai_guard_told(x->s, key, text, &found);
 	bool refused = found.verdict == GUARD_REFUSE;
 	if (refused) {
 		char *sentence = openai_guard_sentence(&found);
-		openai_error(r, 400, "content_filter", key, "%s", sentence);
+		openai_error(x->reply, 400, "content_filter", key, "%s", sentence);
 		mem_free(sentence);
 	}
 	if (found.verdict == GUARD_REDACT) {
@@ -57,8 +64,9 @@ static bool look(struct openai *s, const char *key, const json_t *value, json_t 
 }
 
 /* A list of a tokenizer's numbers is the text that they are. What of it were to be redacted is refused. */
-static bool look_ids(struct openai *s, const char *key, const json_t *ids, struct http_reply *r)
+static bool look_ids(const struct looking *x, const char *key, const json_t *ids)
 {
+	const struct model *m = x->s->o.model;
 	struct tokens t = { 0 };
 	struct buf text = BUF_INIT;
 	json_t *value, *other = NULL;
@@ -66,13 +74,13 @@ static bool look_ids(struct openai *s, const char *key, const json_t *ids, struc
 
 	json_array_foreach(ids, i, value)
 		if (json_is_integer(value) && json_integer_value(value) >= 0 &&
-		    json_integer_value(value) < s->o.model->config.V)
+		    json_integer_value(value) < m->config.V)
 			tokens_add(&t, (int32_t)json_integer_value(value));
-	tokenizer_decode(s->o.model->tokenizer, t.id, t.n, false, &text);
+	tokenizer_decode(m->tokenizer, t.id, t.n, false, &text);
 	value = json_stringn_nocheck(buf_str(&text), text.len);
-	bool good = look(s, key, value, &other, r);
+	bool good = look(x, key, value, &other);
 	if (other)
-		openai_error(r, 400, "content_filter", key,
+		openai_error(x->reply, 400, "content_filter", key,
 		             "The guard redacts what these tokens say, which only a text can be: send it as one");
 	good &= !other;
 	json_decref(other);
@@ -82,8 +90,7 @@ static bool look_ids(struct openai *s, const char *key, const json_t *ids, struc
 	return good;
 }
 
-static bool look_in(struct openai *s, const char *key, json_t *value, json_t **other, int depth,
-                    struct http_reply *r)
+static bool look_in(const struct looking *x, const char *key, json_t *value, json_t **other, int depth)
 {
 	const char *name;
 	json_t *item, *changed = NULL;
@@ -91,20 +98,20 @@ static bool look_in(struct openai *s, const char *key, json_t *value, json_t **o
 	void *next;
 
 	if (json_is_string(value))
-		return look(s, key, value, other, r);
+		return look(x, key, value, other);
 	if (depth > HTTP_DEPTH)
 		return true;
 	if (json_is_integer(json_array_get(value, 0)))
-		return look_ids(s, key, value, r);
+		return look_ids(x, key, value);
 	json_array_foreach(value, i, item) {
-		if (!look_in(s, key, item, &changed, depth + 1, r))
+		if (!look_in(x, key, item, &changed, depth + 1))
 			return false;
 		if (changed)
 			json_array_set_new(value, i, changed);
 		changed = NULL;
 	}
 	json_object_foreach_safe(value, next, name, item) {
-		if (!look_in(s, key, item, &changed, depth + 1, r))
+		if (!look_in(x, key, item, &changed, depth + 1))
 			return false;
 		if (changed)
 			json_object_set_new(value, name, changed);
@@ -113,7 +120,19 @@ static bool look_in(struct openai *s, const char *key, json_t *value, json_t **o
 	return true;
 }
 
-bool openai_guard(struct openai *s, json_t *sent, struct http_reply *r)
+static bool look_at(const struct looking *x, json_t *sent)
+{
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		json_t *value = json_object_get(sent, keys[i]), *other = NULL;
+		if (value && !look_in(x, keys[i], value, &other, 0))
+			return false;
+		if (other)
+			json_object_set_new(sent, keys[i], other);
+	}
+	return true;
+}
+
+bool openai_guard(struct openai *s, const struct http_request *q, json_t *sent, struct http_reply *r)
 {
 	if (!s->guard_in)
 		return true;
@@ -122,14 +141,12 @@ bool openai_guard(struct openai *s, json_t *sent, struct http_reply *r)
 		             "'logprobs' shows an answer as it grows; here answers are looked at before");
 		return false;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		json_t *value = json_object_get(sent, keys[i]), *other = NULL;
-		if (value && !look_in(s, keys[i], value, &other, 0, r))
-			return false;
-		if (other)
-			json_object_set_new(sent, keys[i], other);
-	}
-	return true;
+	if (!q->apart)
+		return look_at(&(struct looking){ s, s->guard_in, r }, sent);
+	struct holder *caller = openai_pause(s);
+	bool good = look_at(&(struct looking){ s, s->guard_apart, r }, sent);
+	openai_go_on(s, caller);
+	return good;
 }
 
 void choice_guard(struct choice *c)

@@ -1,16 +1,18 @@
 /* openai_labels: what a model that classifies says of texts, or of pairs of them: what moderations and ranking ask of
- * the engine. A text that is too long is refused, never cut. */
+ * the engine. They come in parts, so that answers go on between these. A text that is too long is refused, never
+ * cut. */
 #include "serve/openai_parts.h"
 
 #include "base/mem.h"
 #include "data/enclosed.h"
 #include "infer/labeller.h"
 
-enum { LABEL_TOKENS = 1024 };
-
 void labelling_free(struct labelling *x)
 {
 	charge_release(x->s, &x->charge);
+	if (x->labeller)
+		labeller_free(x->labeller);
+	mem_free(x->z);
 	arena_release(&x->mem);
 	mem_free(x->docs);
 	mem_free(x->list);
@@ -51,36 +53,63 @@ int labelling_text(struct labelling *x, size_t i, const json_t *text, const json
 	return r->status >= 400 ? -1 : 0;
 }
 
-/* The engine's thread. */
+static int label_begin(struct labelling *x, struct err *e)
+{
+	const struct openai_options *o = &x->s->o;
+	const struct overlay *over = x->m == o->model && !o->adapters ? o->overlay : NULL;
+
+	if (labeller_new(&x->labeller, x->m, over, o->device, PART_TOKENS, x->m->config.n_ctx, e) < 0) {
+		x->labeller = NULL;
+		return -1;
+	}
+	x->z = mem_array(x->n * (size_t)x->m->labels->n, sizeof(*x->z));
+	return 0;
+}
+
+static int label_part(struct labelling *x, struct err *e)
+{
+	struct meter_span span;
+	size_t tokens, end = openai_part_end(x->docs, x->done, x->n, &tokens);
+
+	part_open(x->s, &span);
+	int status = labeller_run(x->labeller, x->list + x->done, end - x->done,
+	                          x->z + x->done * (size_t)x->m->labels->n, NULL, NULL, e);
+	part_read(x->s, &span, &x->gas);
+	x->read += tokens;
+	x->done = end;
+	return status;
+}
+
+/* What was computed of it is charged, however it ended. */
+static void label_told(struct labelling *x, const struct err *e)
+{
+	struct http_reply r = { 0 };
+
+	x->gas.tokens_in = (int64_t)x->read;
+	tokens_charge(x->s, &x->charge, x->model, x->read, &x->gas);
+	if (*e->msg)
+		openai_error(&r, 500, "server_error", NULL, "%s", e->msg);
+	else if (x->done < x->n)
+		openai_busy(x->s, &r, "The server ends");
+	else
+		openai_reply(&r, x->reply(x, x->z));
+	openai_later(x->s, x->later, NULL, &r, false);
+}
+
+/* The engine's thread: some of them between two steps of answers, the rest after the next. */
 static void label(void *ctx)
 {
 	struct labelling *x = ctx;
-	const struct openai_options *o = &x->s->o;
-	const struct overlay *over = x->m == o->model && !o->adapters ? o->overlay : NULL;
-	struct http_reply r = { 0 };
-	struct labeller *labeller;
 	struct err e = ERR_INIT;
-	float *z = mem_array(x->n * (size_t)x->m->labels->n, sizeof(*z));
+	bool ends = x->s->cut || http_later_left(x->later);
 
-	if (o->open_span)
-		o->open_span(&x->span);
-	int status = labeller_new(&labeller, x->m, over, o->device, MAX(LABEL_TOKENS, x->m->config.n_ctx),
-	                          x->m->config.n_ctx, &e);
-	if (status == 0) {
-		status = labeller_run(labeller, x->list, x->n, z, NULL, NULL, &e);
-		labeller_free(labeller);
+	if (!ends && (x->labeller || label_begin(x, &e) == 0))
+		label_part(x, &e);
+	if (!*e.msg && !ends && x->done < x->n) {
+		engine_do(x->s->o.engine, label, x);
+		return;
 	}
-	gas_none(&x->gas);
-	if (o->read_span)
-		o->read_span(&x->span, &x->gas);
-	x->gas.tokens_in = (int64_t)x->tokens;
-	tokens_charge(x->s, &x->charge, x->model, x->tokens, &x->gas);
-	if (status == 0)
-		openai_reply(&r, x->reply(x, z));
-	else
-		openai_error(&r, 500, "server_error", NULL, "%s", e.msg);
-	openai_later(x->s, x->later, NULL, &r, false);
-	mem_free(z);
+	label_told(x, &e);
 	labelling_free(x);
 }
 
@@ -89,6 +118,7 @@ void labelling_start(struct labelling *x, const struct http_request *q,
 {
 	struct http_reply r = { 0 };
 
+	gas_none(&x->gas);
 	x->reply = reply;
 	x->later = http_later(q);
 	if (!tokens_hold(x->s, &x->charge, x->tokens, &r)) {

@@ -1,5 +1,5 @@
 /* openai_logprobs: what a reply says of tokens' probabilities, in the forms of chat and of completions; of a prompt's
- * own tokens too (echo), which are scored in one pass before the answer. */
+ * own tokens too (echo), which are scored before the answer, in parts, so that other answers go on between these. */
 #include <string.h>
 
 #include "base/jsonx.h"
@@ -108,14 +108,13 @@ void choice_token(struct choice *c, int32_t id, const float *logits)
 
 /* --- a prompt's own --- */
 
-enum { ECHO_TOKENS = 512 /* of a pass, where prompts are shorter */ };
-
-/* The prompts' tokens while they are scored. */
+/* The prompts' tokens while they are scored, [n_prompts] each. */
 struct echo {
 	struct ask *ask;
-	struct document *docs;        /* [n_prompts] */
-	const struct document **list; /* [n_prompts] */
-	json_t **logprob, **top;      /* [n_prompts] lists, by token */
+	struct document *docs;
+	const struct document **list;
+	json_t **logprob, **top;      /* lists, by token */
+	size_t done;                  /* prompts that are */
 };
 
 static uint32_t record(void *ctx, struct graph *g, uint32_t hidden)
@@ -126,8 +125,9 @@ static uint32_t record(void *ctx, struct graph *g, uint32_t hidden)
 
 static void scored(void *ctx, struct batch *b, const struct document *const *docs, const float *z)
 {
-	struct echo *x = ctx;
-	size_t V = (size_t)x->ask->s->o.model->config.V;
+	const struct openai *s = ctx;
+	struct echo *x = s->echo;
+	size_t V = (size_t)s->o.model->config.V;
 
 	for (int32_t i = 0; i < b->n_labels; i++) {
 		size_t prompt = (size_t)(docs[b->label_doc[i]] - x->docs);
@@ -139,8 +139,10 @@ static void scored(void *ctx, struct batch *b, const struct document *const *doc
 	}
 }
 
-static void begin_echo(struct echo *x, struct ask *a)
+static struct echo *echo_new(struct ask *a)
 {
+	struct echo *x = mem_alloc(sizeof(*x));
+
 	*x = (struct echo){ .ask = a };
 	x->docs = mem_array(a->n_prompts, sizeof(*x->docs));
 	x->list = mem_array(a->n_prompts, sizeof(struct document *));
@@ -161,19 +163,26 @@ static void begin_echo(struct echo *x, struct ask *a)
 			json_array_append_new(x->top[i], json_null());
 		}
 	}
+	return x;
 }
 
-static void end_echo(struct echo *x)
+void ask_echo_free(struct ask *a)
 {
-	for (size_t i = 0; i < x->ask->n_prompts; i++) {
+	struct echo *x = a->scoring;
+
+	for (size_t i = 0; x && i < a->n_prompts; i++) {
 		mem_free(x->docs[i].learn);
 		json_decref(x->logprob[i]);
 		json_decref(x->top[i]);
 	}
-	mem_free(x->docs);
-	mem_free(x->list);
-	mem_free(x->logprob);
-	mem_free(x->top);
+	if (x) {
+		mem_free(x->docs);
+		mem_free(x->list);
+		mem_free(x->logprob);
+		mem_free(x->top);
+	}
+	mem_free(x);
+	a->scoring = NULL;
 }
 
 /* The prompt's tokens, as a choice tells them before its own. */
@@ -195,53 +204,45 @@ static void tell_prompt(const struct echo *x, struct choice *c)
 	buf_release(&bytes);
 }
 
-static void pass_on(void *ctx, struct batch *b, const struct document *const *docs, const float *z)
+/* What scores with the adapters that there are now. */
+static int scorer_of(struct openai *s, struct err *e)
 {
-	struct openai *s = ctx;
-
-	scored(s->echo, b, docs, z);
-}
-
-/* So many of the prompts from `first` on as go into one pass. */
-static size_t of_one_pass(const struct ask *a, size_t first)
-{
-	size_t n = 1, tokens = a->prompts[first].n;
-
-	while (first + n < a->n_prompts && tokens + a->prompts[first + n].n <= ECHO_TOKENS)
-		tokens += a->prompts[first + n++].n;
-	return n;
-}
-
-int ask_echo(struct ask *a, struct err *e)
-{
-	struct openai *s = a->s;
-	struct scorer_options how = { .record = record, .scored = pass_on, .next_tokens = true, .ctx = s,
+	struct scorer_options how = { .record = record, .scored = scored, .next_tokens = true, .ctx = s,
 		                      .max_length = s->o.context, .max_tokens = s->o.context };
-	struct echo x;
 	int64_t age = s->o.adapters ? adapters_age(s->o.adapters) : 0;
-	int status = 0;
 
 	if (s->scorer && s->scorer_age != age) {
 		scorer_free(s->scorer);
 		s->scorer = NULL;
 	}
-	if (!s->scorer)
-		status = scorer_new(&s->scorer, s->o.model, openai_overlay(s), s->o.device, &how, e);
 	s->scorer_age = age;
+	if (s->scorer || scorer_new(&s->scorer, s->o.model, openai_overlay(s), s->o.device, &how, e) == 0)
+		return 0;
+	s->scorer = NULL;
+	return -1;
+}
 
-	if (status < 0) {
-		s->scorer = NULL;
-		return -1;
-	}
-	begin_echo(&x, a);
-	s->echo = &x;
-	for (size_t i = 0, n; status == 0 && i < a->n_prompts; i += n) {
-		n = of_one_pass(a, i);
-		status = scorer_run(s->scorer, x.list + i, n, true, NULL, NULL, NULL, NULL, e);
-	}
-	for (size_t i = 0; status == 0 && i < a->n_choices; i++)
-		tell_prompt(&x, &a->choices[i]);
+int ask_echo(struct ask *a, struct err *e)
+{
+	struct openai *s = a->s;
+	size_t tokens;
+
+	if (!a->scoring)
+		a->scoring = echo_new(a);
+	struct echo *x = a->scoring;
+	size_t end = openai_part_end(x->docs, x->done, a->n_prompts, &tokens);
+	s->echo = x;
+	int status = scorer_of(s, e);
+	if (status == 0)
+		status = scorer_run(s->scorer, x->list + x->done, end - x->done, true, NULL, NULL, NULL, NULL, e);
 	s->echo = NULL;
-	end_echo(&x);
-	return status;
+	x->done = end;
+	if (status < 0)
+		return -1;
+	if (end < a->n_prompts)
+		return 1;
+	for (size_t i = 0; i < a->n_choices; i++)
+		tell_prompt(x, &a->choices[i]);
+	ask_echo_free(a);
+	return 0;
 }

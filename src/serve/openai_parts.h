@@ -37,13 +37,13 @@ struct openai {
 	int pending;          /* choices of requests that are not over */
 	double answer_seconds; /* that one took lately, waiting not counted */
 	struct rate { double joules, money; } second, token; /* of answering; of vectors and labels; NAN: not known */
-	struct guard_scratch *guard_in, *guard_out; /* http's thread's; the engine's; or NULL */
+	struct guard_scratch *guard_in, *guard_apart, *guard_out; /* calls'; http's second thread's; answers' */
 	/* The engine's thread alone: what is being answered; what scores prompts, once one was to be, and for whom. */
 	struct ask *asks;
 	bool cut;             /* no answer goes on */
 	struct scorer *scorer;
 	int64_t scorer_age;   /* adapters_age that it is of */
-	struct echo *echo;
+	struct echo *echo;    /* what is scored in this moment */
 };
 
 /* A call of a client. A file calls_x.c has the calls of one kind, and the Makefile finds it by its name. */
@@ -162,6 +162,7 @@ struct ask {
 	struct watched *watched; /* [n_prompts] openai_perplexity.c; NULL: nobody looks at what they cost */
 	size_t unread;          /* prompts that are still to be looked at so; until none is nothing is sent */
 	struct buf held;        /* of a stream meanwhile */
+	struct echo *scoring;   /* the prompts' own tokens, while they are scored */
 	char *refused;          /* what ends it with 400, content_filter; NULL */
 	struct ask *next, **at;
 };
@@ -226,6 +227,11 @@ json_t *openai_documents_json(const struct openai *s); /* of /props; null: none 
 int ask_said_read(struct ask *a, const json_t *sent, struct http_reply *r);
 int ask_say(struct ask *a, struct err *e);
 
+enum { PART_TOKENS = 512 /* of vectors and of labels, between two steps of answers */ };
+/* As many documents from `first` on as PART_TOKENS hold, one at least, whatever is answered beside them: bits are of
+ * the part. How many tokens those are. */
+size_t openai_part_end(const struct document *docs, size_t first, size_t n, size_t *tokens);
+
 /* openai_vectors.c: a request for vectors of texts or of token ids. */
 struct embedding {
 	struct openai *s;
@@ -267,7 +273,9 @@ struct labelling {
 	const struct document **list; /* [n] */
 	size_t n, tokens;
 	struct charge charge;
-	struct meter_span span;
+	struct labeller *labeller;    /* once it is begun */
+	float *z;                     /* [n][labels] of these `done` are there, of `read` tokens */
+	size_t done, read;
 	struct gas gas;
 	json_t *(*reply)(struct labelling *x, const float *z); /* the engine's thread; z: [n][labels] */
 };
@@ -306,15 +314,17 @@ int openai_text_ids(struct openai *s, const char *text, size_t n, struct tokens 
 int openai_conversation(struct openai *s, const json_t *sent, struct tokens *ids, struct buf *text,
                         struct http_reply *r);
 
-/* openai_logprobs.c: a token that a choice drew, into choice.tokens; the prompts' own tokens of a request with echo, by
- * the engine's thread; characters of a text in UTF-8. */
+/* openai_logprobs.c: a token that a choice drew, into choice.tokens. Of a request with echo the next part of the
+ * prompts' own tokens, by the engine's thread: 1 where more are left, −1 and a sentence. Characters of a text in
+ * UTF-8. */
 void choice_token(struct choice *c, int32_t id, const float *logits);
 int ask_echo(struct ask *a, struct err *e);
+void ask_echo_free(struct ask *a);
 size_t openai_characters(const char *text);
 
 /* openai_guard.c: texts of a request, which are changed where they are to be redacted; false and a refusal: 400,
  * content_filter. And a choice's whole text: another one, or none, which ends it as content_filter. */
-bool openai_guard(struct openai *s, json_t *sent, struct http_reply *r);
+bool openai_guard(struct openai *s, const struct http_request *q, json_t *sent, struct http_reply *r);
 void choice_guard(struct choice *c);
 void openai_guard_told(struct openai *s, const char *where, const char *text, const struct guard_result *r);
 char *openai_guard_sentence(const struct guard_result *r); /* of a refusal; mem_free */

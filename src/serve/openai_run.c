@@ -411,21 +411,41 @@ static int place_documents(struct ask *a)
 	return 0;
 }
 
-/* What stands before an answer: the prompt and its probabilities, where they are asked for. −1: that failed, and the
- * request is over. */
-static int begin_choices(struct ask *a)
+/* What stands before an answer: the prompt, where it is asked for. Then the answers. */
+static void begin_choices(struct ask *a)
 {
-	struct ask_refusal why = { 500, "server_error" };
-
-	if (a->echo && a->logprobs && ask_echo(a, &why.e) < 0)
-		return refuse(a, &why);
 	for (size_t i = 0; a->echo && i < a->n_choices; i++) {
 		struct choice *c = &a->choices[i];
 		const char *prompt = a->prompt_texts[c->prompt - a->prompts];
 		buf_adds(&c->text, a->stream ? "" : prompt);
 		c->offset = openai_characters(prompt);
 	}
-	return 0;
+	for (size_t i = 0; a->max_new_tokens && i < a->n_choices; i++)
+		if (!a->choices[i].finish)
+			add_choice(&a->choices[i]);
+	if (!a->max_new_tokens)
+		finish_empty(a);
+}
+
+/* The prompts' probabilities, in parts between two steps of answers. */
+static void score_prompts(void *ctx)
+{
+	struct ask *a = ctx;
+	struct ask_refusal why = { 500, "server_error" };
+	bool late = a->until > 0 && clock_seconds() > a->until;
+	int status = 0;
+
+	if (late || a->s->cut || http_later_left(a->later)) {
+		why.status = 503;
+		err_set(&why.e, late ? "The request waited until its time was over" : "The server ends");
+		refuse(a, &why);
+	} else if ((status = ask_echo(a, &why.e)) < 0) {
+		refuse(a, &why);
+	} else if (status) {
+		engine_do(a->s->o.engine, score_prompts, a);
+	} else {
+		begin_choices(a);
+	}
 }
 
 static void run(void *ctx)
@@ -440,13 +460,12 @@ static void run(void *ctx)
 	s->asks = a;
 	if (s->o.open_span)
 		s->o.open_span(&a->span);
-	if (hold_adapter(a) < 0 || say_labels(a) || place_documents(a) < 0 || begin_choices(a) < 0)
+	if (hold_adapter(a) < 0 || say_labels(a) || place_documents(a) < 0)
 		return;
-	for (size_t i = 0; a->max_new_tokens && i < a->n_choices; i++)
-		if (!a->choices[i].finish)
-			add_choice(&a->choices[i]);
-	if (!a->max_new_tokens)
-		finish_empty(a);
+	if (a->echo && a->logprobs)
+		score_prompts(a);
+	else
+		begin_choices(a);
 }
 
 void ask_start(struct ask *a, const struct http_request *q)

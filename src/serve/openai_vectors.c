@@ -8,7 +8,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 
-enum { INPUTS = 2048, PART_TOKENS = 512 /* between two steps of answers */ };
+enum { INPUTS = 2048 };
 
 void embedding_free(struct embedding *x)
 {
@@ -139,27 +139,25 @@ static int embed_begin(struct embedding *x, struct err *e)
 	return 0;
 }
 
-/* The next texts: as many as PART_TOKENS hold, one at least, whatever is answered beside them: bits are of the part. */
+size_t openai_part_end(const struct document *docs, size_t first, size_t n, size_t *tokens)
+{
+	size_t end = first;
+
+	*tokens = 0;
+	while (end < n && (end == first || *tokens + (size_t)docs[end].n <= PART_TOKENS))
+		*tokens += (size_t)docs[end++].n;
+	return end;
+}
+
 static int embed_part(struct embedding *x, struct err *e)
 {
-	const struct openai_options *o = &x->s->o;
 	struct meter_span span;
-	size_t end = x->done, tokens = 0;
+	size_t tokens, end = openai_part_end(x->docs, x->done, x->n, &tokens);
 
-	while (end < x->n && (end == x->done || tokens + (size_t)x->docs[end].n <= PART_TOKENS))
-		tokens += (size_t)x->docs[end++].n;
-	if (o->open_span)
-		o->open_span(&span);
+	part_open(x->s, &span);
 	int status = embedder_run(x->embedder, x->list + x->done, end - x->done,
 	                          x->vectors + x->done * embedder_width(x->embedder), NULL, NULL, e);
-	if (status == 0 && o->read_span) {
-		struct gas took;
-		gas_none(&took);
-		o->read_span(&span, &took);
-		json_t *kept = gas_keep(&took);
-		gas_add_kept(&x->gas, kept);
-		json_decref(kept);
-	}
+	part_read(x->s, &span, &x->gas);
 	x->read += tokens;
 	x->done = end;
 	return status;
