@@ -469,8 +469,8 @@ int adapters_load(struct adapters *a, const char *name, const char *path, struct
 		return err_set(e, "'%.100s' is no name for an adapter, or the model's own", name);
 	pthread_mutex_lock(&a->lock);
 	int k = find_locked(a, name);
-	bool taken = k >= 0 && (a->known[k]->place >= 0 || strcmp(a->known[k]->path, path));
-	if (k < 0)
+	bool taken = k >= 0 && (a->known[k]->place >= 0 || strcmp(a->known[k]->path, path)), is_new = k < 0;
+	if (is_new)
 		k = add_locked(a, name, path, false);
 	pthread_mutex_unlock(&a->lock);
 	if (taken)
@@ -478,7 +478,8 @@ int adapters_load(struct adapters *a, const char *name, const char *path, struct
 	int status = load(a, k, e);
 	if (status == 0)
 		return 0;
-	forget_name(a, k);
+	if (is_new)
+		forget_name(a, k);
 	return status == ADAPTERS_BUSY ? err_set(e, "all places of adapters are held by requests") : -1;
 }
 
