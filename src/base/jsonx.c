@@ -1,4 +1,4 @@
-/* jsonx: Jansson for reading, our own printer for writing.
+/* jsonx: Jansson for reading what json_read.c leaves to it, our own printer for writing.
  *
  * Numbers: Jansson refuses integers beyond 64 bits, but tokenizer_config.json often holds one (Python's 10^30 for
  * "no limit"). Such a text is read again with all numbers as doubles, and the whole ones up to 2^53 are made integers
@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/io.h"
+#include "base/json_read.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -39,7 +40,10 @@ static json_t *integers_again(json_t *v)
 static json_t *load(const char *text, size_t n, size_t flags, const char *where, struct err *e)
 {
 	json_error_t error;
-	json_t *j = json_loadb(text, n, flags, &error);
+	json_t *j = json_read(text, n, (flags & JSON_ALLOW_NUL) != 0);
+	if (j)
+		return j;
+	j = json_loadb(text, n, flags, &error);
 	if (!j && json_error_code(&error) == json_error_numeric_overflow) {
 		json_error_t again;
 		json_t *reals = json_loadb(text, n, flags | JSON_DECODE_INT_AS_REAL, &again);
@@ -86,12 +90,25 @@ static void print_string(struct buf *b, const char *s, size_t n)
 		from = i + 1;
 		const char *at = c ? strchr(short_from, c) : NULL;
 		if (at)
-			buf_addf(b, "\\%c", short_to[at - short_from]);
+			buf_add(b, (char[]){ '\\', short_to[at - short_from] }, 2);
 		else
 			buf_addf(b, "\\u%04x", c);
 	}
 	buf_add(b, s + from, n - from);
 	buf_addc(b, '"');
+}
+
+static void print_integer(struct buf *b, json_int_t x)
+{
+	char text[24], *at = text + sizeof(text);
+	unsigned long long left = x < 0 ? 0 - (unsigned long long)x : (unsigned long long)x;
+
+	do
+		*--at = (char)('0' + left % 10);
+	while (left /= 10);
+	if (x < 0)
+		*--at = '-';
+	buf_add(b, at, (size_t)(text + sizeof(text) - at));
 }
 
 /* The shortest of 15, 16, 17 digits that reads back equal, with a point or exponent so that it stays a double. */
@@ -158,7 +175,7 @@ static void print_value(struct buf *b, const json_t *j, int indent, int depth)
 	case JSON_OBJECT: print_object(b, j, indent, depth); break;
 	case JSON_ARRAY: print_array(b, j, indent, depth); break;
 	case JSON_STRING: print_string(b, json_string_value(j), json_string_length(j)); break;
-	case JSON_INTEGER: buf_addf(b, "%" JSON_INTEGER_FORMAT, json_integer_value(j)); break;
+	case JSON_INTEGER: print_integer(b, json_integer_value(j)); break;
 	case JSON_REAL: print_real(b, json_real_value(j)); break;
 	case JSON_TRUE: buf_adds(b, "true"); break;
 	case JSON_FALSE: buf_adds(b, "false"); break;

@@ -1,7 +1,6 @@
 /* sha: blocks of 64 bytes. */
 #include "base/sha.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -31,25 +30,29 @@ void sha_begin(struct sha *s, bool is_256)
 
 static void block_256(uint32_t h[8], const uint32_t in[16])
 {
-	uint32_t w[64], v[8];
+	uint32_t w[64], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4], f = h[5], g = h[6], last = h[7];
 	memcpy(w, in, 64);
-	memcpy(v, h, sizeof(v));
 	for (int i = 16; i < 64; i++) {
-		uint32_t a = w[i - 15], b = w[i - 2];
-		w[i] = w[i - 16] + (right(a, 7) ^ right(a, 18) ^ a >> 3) + w[i - 7] +
-		       (right(b, 17) ^ right(b, 19) ^ b >> 10);
+		uint32_t x = w[i - 15], y = w[i - 2];
+		w[i] = w[i - 16] + (right(x, 7) ^ right(x, 18) ^ x >> 3) + w[i - 7] +
+		       (right(y, 17) ^ right(y, 19) ^ y >> 10);
 	}
 	for (int i = 0; i < 64; i++) {
-		uint32_t e = v[4], a = v[0];
-		uint32_t x = v[7] + (right(e, 6) ^ right(e, 11) ^ right(e, 25)) + ((e & v[5]) ^ (~e & v[6])) +
-		             round_256[i] + w[i];
-		uint32_t y = (right(a, 2) ^ right(a, 13) ^ right(a, 22)) + ((a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]));
-		memmove(v + 1, v, 7 * sizeof(*v));
-		v[4] += x;
-		v[0] = x + y;
+		uint32_t x = last + (right(e, 6) ^ right(e, 11) ^ right(e, 25)) + ((e & f) ^ (~e & g)) + round_256[i] +
+		             w[i];
+		uint32_t y = (right(a, 2) ^ right(a, 13) ^ right(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+		last = g;
+		g = f;
+		f = e;
+		e = d + x;
+		d = c;
+		c = b;
+		b = a;
+		a = x + y;
 	}
+	const uint32_t add[8] = { a, b, c, d, e, f, g, last };
 	for (int i = 0; i < 8; i++)
-		h[i] += v[i];
+		h[i] += add[i];
 }
 
 static void block_1(uint32_t h[8], const uint32_t in[16])
@@ -101,15 +104,15 @@ void sha_add(struct sha *s, const void *data, size_t n)
 void sha_end(struct sha *s, char hex[65])
 {
 	uint64_t bits = s->n * 8;
-	uint8_t length[8], zero = 0, one = 0x80;
-	sha_add(s, &one, 1);
-	while (s->n % 64 != 56)
-		sha_add(s, &zero, 1);
-	for (int i = 0; i < 8; i++)
-		length[i] = (uint8_t)(bits >> (56 - 8 * i));
-	sha_add(s, length, 8);
-	for (int i = 0; i < (s->is_256 ? 8 : 5); i++)
-		snprintf(hex + 8 * i, 9, "%08x", s->h[i]);
+	uint8_t rest[72] = { 0x80 };
+	size_t n = 64 - (s->n + 8) % 64;
+	for (size_t i = 0; i < 8; i++)
+		rest[n + i] = (uint8_t)(bits >> (56 - 8 * i));
+	sha_add(s, rest, n + 8);
+	int digits = s->is_256 ? 64 : 40;
+	for (int i = 0; i < digits; i++)
+		hex[i] = "0123456789abcdef"[s->h[i / 8] >> (28 - i % 8 * 4) & 15];
+	hex[digits] = 0;
 }
 
 void sha_256(const void *data, size_t n, char hex[65])

@@ -155,12 +155,10 @@ static int put(struct job *j, const struct row *row, struct err *e)
 {
 	const json_t *text = json_object_get(row->json, "text");
 	char *line = j->is_rows ? jsonx_line(row->json) : NULL;
-	int status = 0;
+	int status = line ? io_writer_add(&j->file, line, strlen(line), e) :
+	                    io_writer_add(&j->file, json_string_value(text), json_string_length(text), e);
 
-	if (j->o->out)
-		status = line ? io_writer_add(&j->file, line, strlen(line), e) :
-		                io_writer_add(&j->file, json_string_value(text), json_string_length(text), e);
-	if (j->o->out && status == 0 && !j->o->whole)
+	if (status == 0 && !j->o->whole)
 		status = io_writer_add(&j->file, "\n", 1, e);
 	mem_free(line);
 	return status;
@@ -177,7 +175,7 @@ static int look_row(struct job *j, struct row *row, struct err *e)
 		return err_set(e, "%s:%zu: %s", row->file, row->line, j->e.msg);
 	j->n++;
 	j->of[v]++;
-	return v == GUARD_REFUSE ? 0 : put(j, row, e);
+	return v == GUARD_REFUSE || !j->o->out ? 0 : put(j, row, e);
 }
 
 /* --- the file --- */
