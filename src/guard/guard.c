@@ -129,7 +129,9 @@ static void find_all(struct looking *x, int set, int number, const struct mapped
 	size_t begin, end, at = 0;
 
 	for (int kept = 0; kept < MATCHES && x->work < x->most;) {
-		if (!regex_find(x->s->regex[set], number, m->s.data, m->s.len, at, &begin, &end, &x->work))
+		struct regex_scratch *s = x->s->regex[set];
+		if (!(at ? regex_find(s, number, m->s.data, m->s.len, at, &begin, &end, &x->work) :
+		           regex_first(s, number, m->s.data, m->s.len, &begin, &end, &x->work)))
 			return;
 		at = end;
 		if ((r->check && !r->check->holds(m->s.data + begin, end - begin)) ||

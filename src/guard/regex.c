@@ -5,7 +5,8 @@
  * kept; when more than STATES are kept, all are forgotten.
  *
  * Of a set those expressions alone are looked for that a text has what they need for (regex_filter.h), each by itself:
- * a state of several together is where all of them are at once, of which there are more than are kept.
+ * a state of several together is where all of them are at once, of which there are more than are kept. A move is known
+ * when the one before it is, which is what such a pass waits for, so LANES automata go over a text beside each other.
  *
  * A match is found in three passes, each linear: forward from anywhere to the first place where one ends; back from
  * there to the leftmost place where one that ends there begins; forward again to the longest end. */
@@ -19,10 +20,13 @@
 #include "guard/regex_filter.h"
 
 enum { STATES = 8192, STATES_FIRST = 32, NUMBERS_MOST = 1 << 22, SLOTS = 4 /* a state */ };
+enum { LANES = 4, SORT_FEW = 24 };
 enum kind { KIND_NONE, KIND_WORD, KIND_OTHER, KIND_LINE, KINDS };
 
-#define NO_MOVE 0xFFFF
-#define ENDS 0x8000 /* a match ends before the character */
+#define NO_MOVE 0xFFFFFFFFu
+#define ENDS 0x80000000u /* a match ends before the character */
+#define DEAD 0x40000000u /* none can end behind it */
+#define TO 0x3FFFFFFFu   /* where it goes */
 
 struct expression {
 	struct program forward, backward;
@@ -48,15 +52,15 @@ struct automaton {
 	bool anywhere; /* a match may begin at any place */
 	struct state *state; /* [n] */
 	size_t n, cap;
-	uint16_t *move; /* [cap][1 << shift], of which n_classes + 1 are in use: a state, and ENDS; or NO_MOVE */
-	int shift;
+	uint32_t *move; /* [cap][width] the row where the next state's moves begin, ENDS, DEAD; or NO_MOVE */
+	uint32_t width; /* n_classes + 1 */
 	uint32_t *numbers;
 	size_t n_numbers, cap_numbers;
 	uint32_t *slot;                 /* [SLOTS * cap] 0, or 1 + a state */
 	uint32_t *list, *stack, *reach; /* [p->n] */
 	uint32_t *seen, mark;           /* [p->n] the mark of what has seen it last */
 	uint32_t *highest;              /* [p->n] of a ladder's place, where it was seen */
-	uint32_t begin[KINDS];          /* 0, or 1 + the state that one begins in */
+	uint32_t begin[KINDS];          /* 0, or 1 + the row of the state that one begins in */
 };
 
 static struct automaton *automaton_new(const struct program *p, bool anywhere)
@@ -65,8 +69,7 @@ static struct automaton *automaton_new(const struct program *p, bool anywhere)
 
 	a->p = p;
 	a->anywhere = anywhere;
-	while (1 << a->shift < p->n_classes + 1)
-		a->shift++;
+	a->width = (uint32_t)p->n_classes + 1;
 	a->list = mem_array(p->n + 1, sizeof(*a->list));
 	a->stack = mem_array(2 * p->n + 2, sizeof(*a->stack));
 	a->reach = mem_array(p->n + 1, sizeof(*a->reach));
@@ -112,7 +115,7 @@ static void make_room(struct automaton *a)
 {
 	a->cap = MAX((size_t)STATES_FIRST, 4 * a->cap);
 	a->state = mem_grow(a->state, a->cap, sizeof(*a->state));
-	a->move = mem_grow(a->move, a->cap << a->shift, sizeof(*a->move));
+	a->move = mem_grow(a->move, a->cap * a->width, sizeof(*a->move));
 	mem_free(a->slot);
 	a->slot = mem_array(SLOTS * a->cap, sizeof(*a->slot));
 	for (size_t i = 0; i < a->n; i++)
@@ -133,7 +136,7 @@ static size_t keep_numbers(struct automaton *a, const uint32_t *list, size_t n)
 	return at;
 }
 
-/* The state of these steps, in this order. */
+/* The row of the state of these steps, in this order. */
 static uint32_t state_of(struct automaton *a, const uint32_t *list, size_t n, enum kind behind)
 {
 	uint64_t h = hash_64(list, n * sizeof(*list)) + (uint64_t)behind * 0x9E3779B97F4A7C15u;
@@ -145,12 +148,12 @@ static uint32_t state_of(struct automaton *a, const uint32_t *list, size_t n, en
 		const struct state *s = &a->state[a->slot[slot] - 1];
 		if (s->hash == h && s->n == n && s->behind == behind &&
 		    (!n || !memcmp(a->numbers + s->from, list, n * sizeof(*list))))
-			return a->slot[slot] - 1;
+			return (a->slot[slot] - 1) * a->width;
 	}
 	a->state[a->n] = (struct state){ keep_numbers(a, list, n), n, h, behind };
-	memset(a->move + (a->n << a->shift), 0xFF, sizeof(*a->move) << a->shift);
+	memset(a->move + a->n * a->width, 0xFF, a->width * sizeof(*a->move));
 	a->slot[slot] = (uint32_t)++a->n;
-	return (uint32_t)a->n - 1;
+	return ((uint32_t)a->n - 1) * a->width;
 }
 
 static enum kind kind_of(int c)
@@ -218,6 +221,22 @@ static int ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Nearly all are few, and nearly in order. */
+static void sort(uint32_t *list, size_t n)
+{
+	if (n > SORT_FEW) {
+		qsort(list, n, sizeof(*list), ascending);
+		return;
+	}
+	for (size_t i = 1; i < n; i++) {
+		uint32_t x = list[i];
+		size_t k = i;
+		for (; k > 0 && list[k - 1] > x; k--)
+			list[k] = list[k - 1];
+		list[k] = x;
+	}
+}
+
 /* The steps behind those reached that take c, in ascending order, of a ladder's rungs the highest; in a->list. */
 static size_t step_on(struct automaton *a, size_t reached, uint8_t c)
 {
@@ -240,16 +259,16 @@ static size_t step_on(struct automaton *a, size_t reached, uint8_t c)
 	}
 	for (size_t i = 0; i < n; i++)
 		a->list[i] = a->highest[a->list[i]];
-	qsort(a->list, n, sizeof(*a->list), ascending);
+	sort(a->list, n);
 	return n;
 }
 
 /* Computes a move; may forget all states: then *from is the same one again. */
-static uint16_t make_move(struct automaton *a, uint32_t *from, int class, uint64_t *work)
+static uint32_t make_move(struct automaton *a, uint32_t *from, int class, uint64_t *work)
 {
 	const struct program *p = a->p;
 	int c = class == p->n_classes ? -1 : p->example[class];
-	struct state s = a->state[*from];
+	struct state s = a->state[*from / a->width];
 	bool ends = false;
 
 	if (a->n >= STATES - 1 || a->n_numbers > NUMBERS_MOST) {
@@ -257,7 +276,7 @@ static uint16_t make_move(struct automaton *a, uint32_t *from, int class, uint64
 		memcpy(copy, a->numbers + s.from, s.n * sizeof(*copy));
 		forget(a);
 		*from = state_of(a, copy, s.n, s.behind);
-		s = a->state[*from];
+		s = a->state[*from / a->width];
 		mem_free(copy);
 	}
 	size_t reached = close(a, s.n ? a->numbers + s.from : NULL, s.n, s.behind, kind_of(c));
@@ -265,16 +284,9 @@ static uint16_t make_move(struct automaton *a, uint32_t *from, int class, uint64
 	for (size_t i = 0; i < reached; i++)
 		ends |= p->step[a->reach[i]].kind == STEP_MATCH;
 	size_t n = c < 0 ? 0 : step_on(a, reached, (uint8_t)c);
-	uint16_t m = (uint16_t)(state_of(a, a->list, n, kind_of(c)) | (ends ? ENDS : 0));
-	a->move[((size_t)*from << a->shift) + (size_t) class] = m;
+	uint32_t m = state_of(a, a->list, n, kind_of(c)) | (ends ? ENDS : 0) | (n || a->anywhere ? 0 : DEAD);
+	a->move[*from + (uint32_t) class] = m;
 	return m;
-}
-
-static inline uint16_t take(struct automaton *a, uint32_t *from, int class, uint64_t *work)
-{
-	uint16_t m = a->move[((size_t)*from << a->shift) + (size_t) class];
-
-	return m == NO_MOVE ? make_move(a, from, class, work) : m;
 }
 
 static uint32_t start(struct automaton *a, enum kind behind)
@@ -285,8 +297,6 @@ static uint32_t start(struct automaton *a, enum kind behind)
 		a->begin[behind] = 1 + state_of(a, &a->p->begin, !a->anywhere, behind);
 	return a->begin[behind] - 1;
 }
-
-static bool is_dead(const struct automaton *a, uint32_t state) { return !a->anywhere && !a->state[state].n; }
 
 /* --- sets --- */
 
@@ -344,7 +354,10 @@ struct regex_scratch {
 	const struct regex_set *set;
 	struct regex_filter *filter;
 	struct trio *one; /* made when they are wanted */
+	size_t *first;    /* [n] where in the text that was searched last a match ends first, or NOWHERE */
 };
+
+#define NOWHERE SIZE_MAX
 
 struct regex_scratch *regex_scratch_new(const struct regex_set *s)
 {
@@ -353,6 +366,7 @@ struct regex_scratch *regex_scratch_new(const struct regex_set *s)
 	x->set = s;
 	x->filter = regex_filter_new(s->need, s->n);
 	x->one = mem_array(s->n + 1, sizeof(*x->one));
+	x->first = mem_array(s->n + 1, sizeof(*x->first));
 	return x;
 }
 
@@ -367,6 +381,7 @@ void regex_scratch_free(struct regex_scratch *x)
 		automaton_free(x->one[i].longest);
 	}
 	mem_free(x->one);
+	mem_free(x->first);
 	mem_free(x);
 }
 
@@ -389,26 +404,23 @@ static bool first_end(struct automaton *a, uint32_t *state, const char *text, si
                       uint64_t most)
 {
 	const struct program *p = a->p;
-	const uint16_t *moves = a->move; /* making one may move them */
-	const int shift = a->shift;
 	uint32_t now = *state;
 	size_t i = *at;
 	bool ends = false;
 
 	for (; i <= n && !ends; i++) {
-		size_t class = i < n ? p->class_of[(uint8_t)text[i]] : (size_t)p->n_classes;
-		uint16_t m = moves[((size_t)now << shift) + class];
-		if (m < ENDS) { /* as nearly all do */
+		const uint32_t *moves = a->move; /* making one may move them */
+		uint32_t m = NO_MOVE;
+		for (; i < n && (m = moves[now + p->class_of[(uint8_t)text[i]]]) < ENDS; i++) /* as nearly all are */
 			now = m;
-			continue;
-		}
+		int class = i < n ? p->class_of[(uint8_t)text[i]] : p->n_classes;
+		m = moves[now + (uint32_t) class];
 		if (m == NO_MOVE) {
 			if (*work > most)
 				break;
-			m = make_move(a, &now, (int)class, work);
-			moves = a->move;
+			m = make_move(a, &now, class, work);
 		}
-		now = m & ~ENDS;
+		now = m & TO;
 		ends = (m & ENDS) != 0;
 	}
 	*work += i - *at;
@@ -417,17 +429,121 @@ static bool first_end(struct automaton *a, uint32_t *state, const char *text, si
 	return ends;
 }
 
-bool regex_set_search(struct regex_scratch *x, const char *text, size_t n, bool *found, uint64_t *work, uint64_t most)
+/* --- automata beside each other --- */
+
+struct lanes {
+	const uint8_t *class_of[LANES];
+	const uint32_t *move[LANES];
+	uint32_t now[LANES];
+	struct automaton *a[LANES]; /* NULL: nothing is looked for here (any more) */
+	size_t number[LANES];
+	size_t left;
+};
+
+/* Goes round in one state. */
+static void lane_idle(struct lanes *l, int k)
 {
-	*work += n;
-	regex_filter_look(x->filter, text, n, found);
-	for (size_t k = 0; k < x->set->n; k++) {
-		if (!found[k])
+	static const uint8_t class_of[256];
+	static const uint32_t move[1];
+
+	l->class_of[k] = class_of;
+	l->move[k] = move;
+	l->now[k] = 0;
+	l->a[k] = NULL;
+	l->left--;
+}
+
+/* A move that is to be made, or that ends a match, at i; the end of the text is class n_classes. */
+static void lane_look(struct regex_scratch *x, struct lanes *l, int k, uint32_t m, int class, size_t i, uint64_t *work,
+                      uint64_t most)
+{
+	struct automaton *a = l->a[k];
+
+	if (m == NO_MOVE && *work <= most)
+		m = make_move(a, &l->now[k], class, work);
+	l->move[k] = a->move;
+	l->now[k] = m & TO;
+	if (m & ENDS) {
+		x->first[l->number[k]] = m == NO_MOVE ? NOWHERE : i;
+		*work += i + 1;
+		lane_idle(l, k);
+	}
+}
+
+/* The first place where a match of each ends, into x->first. */
+static void lanes_look(struct regex_scratch *x, struct lanes *l, const char *text, size_t n, uint64_t *work,
+                       uint64_t most)
+{
+	for (size_t i = 0; i < n && l->left; i++) {
+		uint8_t c = (uint8_t)text[i];
+		uint32_t m[LANES], all = 0;
+		for (int k = 0; k < LANES; k++)
+			all |= m[k] = l->move[k][l->now[k] + l->class_of[k][c]];
+		if (all < ENDS) {
+			for (int k = 0; k < LANES; k++)
+				l->now[k] = m[k];
 			continue;
-		struct automaton *a = trio_of(x, (int)k)->first;
+		}
+		for (int k = 0; k < LANES; k++) {
+			if (m[k] < ENDS)
+				l->now[k] = m[k];
+			else
+				lane_look(x, l, k, m[k], l->class_of[k][c], i, work, most);
+		}
+	}
+	for (int k = 0; k < LANES; k++) {
+		if (!l->a[k])
+			continue;
+		int class = l->a[k]->p->n_classes;
+		lane_look(x, l, k, l->move[k][l->now[k] + (uint32_t) class], class, n, work, most);
+		*work += l->a[k] ? n + 1 : 0;
+	}
+}
+
+/* n_few of them, at most LANES. */
+static void search_few(struct regex_scratch *x, const size_t *few, size_t n_few, const char *text, size_t n,
+                       uint64_t *work, uint64_t most)
+{
+	struct lanes l = { .left = LANES };
+
+	if (n_few == 1) {
+		struct automaton *a = trio_of(x, (int)few[0])->first;
 		uint32_t state = start(a, KIND_NONE);
 		size_t at = 0;
-		found[k] = *work <= most && first_end(a, &state, text, n, &at, work, most);
+		x->first[few[0]] = first_end(a, &state, text, n, &at, work, most) ? at : NOWHERE;
+		return;
+	}
+	for (int k = 0; k < LANES; k++) {
+		if (k >= (int)n_few) {
+			lane_idle(&l, k);
+			continue;
+		}
+		struct automaton *a = trio_of(x, (int)few[k])->first;
+		x->first[few[k]] = NOWHERE;
+		l.number[k] = few[k];
+		l.a[k] = a;
+		l.now[k] = start(a, KIND_NONE);
+		l.move[k] = a->move;
+		l.class_of[k] = a->p->class_of;
+	}
+	lanes_look(x, &l, text, n, work, most);
+}
+
+bool regex_set_search(struct regex_scratch *x, const char *text, size_t n, bool *found, uint64_t *work, uint64_t most)
+{
+	size_t few[LANES], n_few = 0;
+
+	*work += n;
+	regex_filter_look(x->filter, text, n, found);
+	for (size_t k = 0; k <= x->set->n; k++) {
+		if (k < x->set->n && found[k])
+			few[n_few++] = k;
+		if (n_few == LANES || (k == x->set->n && n_few)) {
+			search_few(x, few, n_few, text, n, work, most);
+			for (size_t i = 0; i < n_few; i++)
+				found[few[i]] = *work <= most && x->first[few[i]] != NOWHERE;
+			n_few = 0;
+		}
 	}
 	return *work <= most;
 }
@@ -439,12 +555,14 @@ static bool longest(struct automaton *a, const char *text, size_t n, size_t from
 	bool back = a->p->backward, some = false;
 	size_t at = from, most = MIN((size_t)REGEX_MATCH_MAX, back ? from - to : to - from);
 	int behind = back ? (from < n ? (uint8_t)text[from] : -1) : from ? (uint8_t)text[from - 1] : -1;
-	uint32_t state = start(a, kind_of(behind));
+	uint32_t state = start(a, kind_of(behind)), m = 0;
 
-	for (size_t i = 0; i <= most && !is_dead(a, state); i++) {
+	for (size_t i = 0; i <= most && !(m & DEAD); i++) {
 		bool over = back ? at == 0 : at == n;
-		int c = over ? -1 : (uint8_t)text[back ? at - 1 : at];
-		uint16_t m = take(a, &state, c < 0 ? a->p->n_classes : a->p->class_of[c], work);
+		int class = over ? a->p->n_classes : a->p->class_of[(uint8_t)text[back ? at - 1 : at]];
+		m = a->move[state + (uint32_t) class];
+		if (m == NO_MOVE)
+			m = make_move(a, &state, class, work);
 		if (m & ENDS) {
 			*end = at;
 			some = true;
@@ -452,7 +570,7 @@ static bool longest(struct automaton *a, const char *text, size_t n, size_t from
 		if (over)
 			break;
 		at = back ? at - 1 : at + 1;
-		state = m & ~ENDS;
+		state = m & TO;
 		++*work;
 	}
 	return some;
@@ -468,19 +586,35 @@ static void whole_characters(const char *text, size_t n, size_t *begin, size_t *
 		++*end;
 }
 
+/* The match that ends first of those that begin at `from` or later, at i, made as long as it can be; false: it is
+ * longer than a match may be. */
+static bool match_at(const struct trio *t, const char *text, size_t n, size_t from, size_t i, size_t *begin,
+                     size_t *end, uint64_t *work)
+{
+	if (!longest(t->back, text, n, i, from, begin, work))
+		return false;
+	*end = i;
+	longest(t->longest, text, n, *begin, n, end, work);
+	whole_characters(text, n, begin, end);
+	return true;
+}
+
 bool regex_find(struct regex_scratch *x, int number, const char *text, size_t n, size_t from, size_t *begin,
                 size_t *end, uint64_t *work)
 {
 	struct trio *t = trio_of(x, number);
 	uint32_t state = start(t->first, kind_of(from ? (uint8_t)text[from - 1] : -1));
 
-	for (size_t i = from; first_end(t->first, &state, text, n, &i, work, UINT64_MAX); i++) {
-		if (!longest(t->back, text, n, i, from, begin, work))
-			continue; /* longer than a match may be */
-		*end = i;
-		longest(t->longest, text, n, *begin, n, end, work);
-		whole_characters(text, n, begin, end);
-		return *end > *begin;
-	}
+	for (size_t i = from; first_end(t->first, &state, text, n, &i, work, UINT64_MAX); i++)
+		if (match_at(t, text, n, from, i, begin, end, work))
+			return *end > *begin;
 	return false;
+}
+
+bool regex_first(struct regex_scratch *x, int number, const char *text, size_t n, size_t *begin, size_t *end,
+                 uint64_t *work)
+{
+	if (match_at(trio_of(x, number), text, n, 0, x->first[number], begin, end, work))
+		return *end > *begin;
+	return regex_find(x, number, text, n, 0, begin, end, work);
 }
