@@ -130,8 +130,9 @@ static void find_all(struct looking *x, int set, int number, const struct mapped
 
 	for (int kept = 0; kept < MATCHES && x->work < x->most;) {
 		struct regex_scratch *s = x->s->regex[set];
-		if (!(at ? regex_find(s, number, m->s.data, m->s.len, at, &begin, &end, &x->work) :
-		           regex_first(s, number, m->s.data, m->s.len, &begin, &end, &x->work)))
+		if (!at)
+			regex_first(s, number, &begin, &end);
+		else if (!regex_find(s, number, m->s.data, m->s.len, at, &begin, &end, &x->work))
 			return;
 		at = end;
 		if ((r->check && !r->check->holds(m->s.data + begin, end - begin)) ||

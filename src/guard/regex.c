@@ -302,6 +302,12 @@ static uint32_t start(struct automaton *a, enum kind behind)
 
 struct regex_set *regex_set_new(void) { return mem_alloc(sizeof(struct regex_set)); }
 
+static void release(struct expression *x)
+{
+	program_release(&x->forward);
+	program_release(&x->backward);
+}
+
 int regex_set_add(struct regex_set *s, const char *pattern, struct err *e)
 {
 	const struct tree *t = regex_parse(&s->mem, pattern, e);
@@ -312,8 +318,7 @@ int regex_set_add(struct regex_set *s, const char *pattern, struct err *e)
 	if (regex_nullable(t))
 		return err_set(e, "'%.80s' matches where nothing stands", pattern);
 	if (program_make(&x.forward, t, e) < 0 || program_make(&x.backward, t, e) < 0) {
-		program_release(&x.forward);
-		program_release(&x.backward);
+		release(&x);
 		return -1;
 	}
 	s->one = mem_grow(s->one, s->n + 1, sizeof(*s->one));
@@ -336,10 +341,8 @@ void regex_set_free(struct regex_set *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < s->n; i++) {
-		program_release(&s->one[i].forward);
-		program_release(&s->one[i].backward);
-	}
+	for (size_t i = 0; i < s->n; i++)
+		release(&s->one[i]);
 	mem_free(s->one);
 	mem_free(s->need);
 	arena_release(&s->mem);
@@ -354,10 +357,16 @@ struct regex_scratch {
 	const struct regex_set *set;
 	struct regex_filter *filter;
 	struct trio *one; /* made when they are wanted */
-	size_t *first;    /* [n] where in the text that was searched last a match ends first, or NOWHERE */
+	struct first *first; /* [n] of the text that was searched last */
 };
 
 #define NOWHERE SIZE_MAX
+
+struct first {
+	size_t at;         /* where one ends first, or NOWHERE */
+	uint32_t state;    /* behind it, of the first automaton */
+	size_t begin, end; /* the first match, once it is known that there is one */
+};
 
 struct regex_scratch *regex_scratch_new(const struct regex_set *s)
 {
@@ -429,125 +438,6 @@ static bool first_end(struct automaton *a, uint32_t *state, const char *text, si
 	return ends;
 }
 
-/* --- automata beside each other --- */
-
-struct lanes {
-	const uint8_t *class_of[LANES];
-	const uint32_t *move[LANES];
-	uint32_t now[LANES];
-	struct automaton *a[LANES]; /* NULL: nothing is looked for here (any more) */
-	size_t number[LANES];
-	size_t left;
-};
-
-/* Goes round in one state. */
-static void lane_idle(struct lanes *l, int k)
-{
-	static const uint8_t class_of[256];
-	static const uint32_t move[1];
-
-	l->class_of[k] = class_of;
-	l->move[k] = move;
-	l->now[k] = 0;
-	l->a[k] = NULL;
-	l->left--;
-}
-
-/* A move that is to be made, or that ends a match, at i; the end of the text is class n_classes. */
-static void lane_look(struct regex_scratch *x, struct lanes *l, int k, uint32_t m, int class, size_t i, uint64_t *work,
-                      uint64_t most)
-{
-	struct automaton *a = l->a[k];
-
-	if (m == NO_MOVE && *work <= most)
-		m = make_move(a, &l->now[k], class, work);
-	l->move[k] = a->move;
-	l->now[k] = m & TO;
-	if (m & ENDS) {
-		x->first[l->number[k]] = m == NO_MOVE ? NOWHERE : i;
-		*work += i + 1;
-		lane_idle(l, k);
-	}
-}
-
-/* The first place where a match of each ends, into x->first. */
-static void lanes_look(struct regex_scratch *x, struct lanes *l, const char *text, size_t n, uint64_t *work,
-                       uint64_t most)
-{
-	for (size_t i = 0; i < n && l->left; i++) {
-		uint8_t c = (uint8_t)text[i];
-		uint32_t m[LANES], all = 0;
-		for (int k = 0; k < LANES; k++)
-			all |= m[k] = l->move[k][l->now[k] + l->class_of[k][c]];
-		if (all < ENDS) {
-			for (int k = 0; k < LANES; k++)
-				l->now[k] = m[k];
-			continue;
-		}
-		for (int k = 0; k < LANES; k++) {
-			if (m[k] < ENDS)
-				l->now[k] = m[k];
-			else
-				lane_look(x, l, k, m[k], l->class_of[k][c], i, work, most);
-		}
-	}
-	for (int k = 0; k < LANES; k++) {
-		if (!l->a[k])
-			continue;
-		int class = l->a[k]->p->n_classes;
-		lane_look(x, l, k, l->move[k][l->now[k] + (uint32_t) class], class, n, work, most);
-		*work += l->a[k] ? n + 1 : 0;
-	}
-}
-
-/* n_few of them, at most LANES. */
-static void search_few(struct regex_scratch *x, const size_t *few, size_t n_few, const char *text, size_t n,
-                       uint64_t *work, uint64_t most)
-{
-	struct lanes l = { .left = LANES };
-
-	if (n_few == 1) {
-		struct automaton *a = trio_of(x, (int)few[0])->first;
-		uint32_t state = start(a, KIND_NONE);
-		size_t at = 0;
-		x->first[few[0]] = first_end(a, &state, text, n, &at, work, most) ? at : NOWHERE;
-		return;
-	}
-	for (int k = 0; k < LANES; k++) {
-		if (k >= (int)n_few) {
-			lane_idle(&l, k);
-			continue;
-		}
-		struct automaton *a = trio_of(x, (int)few[k])->first;
-		x->first[few[k]] = NOWHERE;
-		l.number[k] = few[k];
-		l.a[k] = a;
-		l.now[k] = start(a, KIND_NONE);
-		l.move[k] = a->move;
-		l.class_of[k] = a->p->class_of;
-	}
-	lanes_look(x, &l, text, n, work, most);
-}
-
-bool regex_set_search(struct regex_scratch *x, const char *text, size_t n, bool *found, uint64_t *work, uint64_t most)
-{
-	size_t few[LANES], n_few = 0;
-
-	*work += n;
-	regex_filter_look(x->filter, text, n, found);
-	for (size_t k = 0; k <= x->set->n; k++) {
-		if (k < x->set->n && found[k])
-			few[n_few++] = k;
-		if (n_few == LANES || (k == x->set->n && n_few)) {
-			search_few(x, few, n_few, text, n, work, most);
-			for (size_t i = 0; i < n_few; i++)
-				found[few[i]] = *work <= most && x->first[few[i]] != NOWHERE;
-			n_few = 0;
-		}
-	}
-	return *work <= most;
-}
-
 /* The last place where a match ends, going from `from` towards `to` (which may lie before it); false: none does. */
 static bool longest(struct automaton *a, const char *text, size_t n, size_t from, size_t to, size_t *end,
                     uint64_t *work)
@@ -599,22 +489,178 @@ static bool match_at(const struct trio *t, const char *text, size_t n, size_t fr
 	return true;
 }
 
+/* The first match of those that begin at `from` or later, where one ends at i first, `state` behind it. */
+static bool settle(struct trio *t, const char *text, size_t n, size_t from, size_t i, uint32_t state, size_t *begin,
+                   size_t *end, uint64_t *work, uint64_t most)
+{
+	do {
+		if (match_at(t, text, n, from, i, begin, end, work))
+			return *end > *begin;
+		i++;
+	} while (first_end(t->first, &state, text, n, &i, work, most));
+	return false;
+}
+
+/* --- automata beside each other --- */
+
+struct lanes {
+	const uint8_t *class_of[LANES];
+	const uint32_t *move[LANES];
+	uint32_t now[LANES];
+	struct automaton *a[LANES]; /* NULL: nothing is looked for here (any more) */
+	size_t number[LANES];
+	size_t left;
+};
+
+/* Goes round in one state. */
+static void lane_idle(struct lanes *l, int k)
+{
+	static const uint8_t class_of[256];
+	static const uint32_t move[1];
+
+	l->class_of[k] = class_of;
+	l->move[k] = move;
+	l->now[k] = 0;
+	l->a[k] = NULL;
+	l->left--;
+}
+
+/* A move that is to be made, or that ends a match, at i; the end of the text is class n_classes. */
+static void lane_look(struct regex_scratch *x, struct lanes *l, int k, uint32_t m, int class, size_t i, uint64_t *work,
+                      uint64_t most)
+{
+	struct automaton *a = l->a[k];
+
+	if (m == NO_MOVE && *work <= most)
+		m = make_move(a, &l->now[k], class, work);
+	l->move[k] = a->move;
+	l->now[k] = m & TO;
+	if (m & ENDS) {
+		x->first[l->number[k]].at = m == NO_MOVE ? NOWHERE : i;
+		x->first[l->number[k]].state = m & TO;
+		*work += i + 1;
+		lane_idle(l, k);
+	}
+}
+
+/* As far as all moves are known and none ends a match. States stay in registers: in an array each would wait for the
+ * others. */
+static size_t lanes_go(struct lanes *l, const char *text, size_t n, size_t i)
+{
+	const uint32_t *const m0 = l->move[0], *const m1 = l->move[1], *const m2 = l->move[2], *const m3 = l->move[3];
+	const uint8_t *const c0 = l->class_of[0], *const c1 = l->class_of[1], *const c2 = l->class_of[2];
+	const uint8_t *const c3 = l->class_of[3];
+	uint32_t s0 = l->now[0], s1 = l->now[1], s2 = l->now[2], s3 = l->now[3];
+
+	for (; i < n; i++) {
+		uint8_t c = (uint8_t)text[i];
+		uint32_t to0 = m0[s0 + c0[c]], to1 = m1[s1 + c1[c]], to2 = m2[s2 + c2[c]], to3 = m3[s3 + c3[c]];
+		if ((to0 | to1 | to2 | to3) >= ENDS)
+			break;
+		s0 = to0;
+		s1 = to1;
+		s2 = to2;
+		s3 = to3;
+	}
+	l->now[0] = s0;
+	l->now[1] = s1;
+	l->now[2] = s2;
+	l->now[3] = s3;
+	return i;
+}
+
+/* The first place where a match of each ends, into x->first. */
+static void lanes_look(struct regex_scratch *x, struct lanes *l, const char *text, size_t n, uint64_t *work,
+                       uint64_t most)
+{
+	for (size_t i = 0; l->left && (i = lanes_go(l, text, n, i)) < n; i++) {
+		for (int k = 0; k < LANES; k++) {
+			int class = l->class_of[k][(uint8_t)text[i]];
+			uint32_t m = l->move[k][l->now[k] + (uint32_t) class];
+			if (m < ENDS)
+				l->now[k] = m;
+			else
+				lane_look(x, l, k, m, class, i, work, most);
+		}
+	}
+	for (int k = 0; k < LANES; k++) {
+		if (!l->a[k])
+			continue;
+		int class = l->a[k]->p->n_classes;
+		lane_look(x, l, k, l->move[k][l->now[k] + (uint32_t) class], class, n, work, most);
+		*work += l->a[k] ? n + 1 : 0;
+	}
+}
+
+/* n_few of them, at most LANES. */
+static void search_few(struct regex_scratch *x, const size_t *few, size_t n_few, const char *text, size_t n,
+                       uint64_t *work, uint64_t most)
+{
+	struct lanes l = { .left = LANES };
+
+	if (n_few == 1) {
+		struct automaton *a = trio_of(x, (int)few[0])->first;
+		uint32_t state = start(a, KIND_NONE);
+		size_t at = 0;
+		bool ends = first_end(a, &state, text, n, &at, work, most);
+		x->first[few[0]] = (struct first){ .at = ends ? at : NOWHERE, .state = state };
+		return;
+	}
+	for (int k = 0; k < LANES; k++) {
+		if (k >= (int)n_few) {
+			lane_idle(&l, k);
+			continue;
+		}
+		struct automaton *a = trio_of(x, (int)few[k])->first;
+		x->first[few[k]].at = NOWHERE;
+		l.number[k] = few[k];
+		l.a[k] = a;
+		l.now[k] = start(a, KIND_NONE);
+		l.move[k] = a->move;
+		l.class_of[k] = a->p->class_of;
+	}
+	lanes_look(x, &l, text, n, work, most);
+}
+
+static bool first_match(struct regex_scratch *x, int number, const char *text, size_t n, uint64_t *work, uint64_t most)
+{
+	struct first *f = &x->first[number];
+
+	return f->at != NOWHERE && settle(trio_of(x, number), text, n, 0, f->at, f->state, &f->begin, &f->end, work, most);
+}
+
+bool regex_set_search(struct regex_scratch *x, const char *text, size_t n, bool *found, uint64_t *work, uint64_t most)
+{
+	size_t few[LANES], n_few = 0;
+
+	*work += n;
+	regex_filter_look(x->filter, text, n, found);
+	for (size_t k = 0; k <= x->set->n; k++) {
+		if (k < x->set->n && found[k])
+			few[n_few++] = k;
+		if (n_few == LANES || (k == x->set->n && n_few)) {
+			search_few(x, few, n_few, text, n, work, most);
+			for (size_t i = 0; i < n_few; i++)
+				found[few[i]] = *work <= most && first_match(x, (int)few[i], text, n, work, most);
+			n_few = 0;
+		}
+	}
+	return *work <= most;
+}
+
 bool regex_find(struct regex_scratch *x, int number, const char *text, size_t n, size_t from, size_t *begin,
                 size_t *end, uint64_t *work)
 {
 	struct trio *t = trio_of(x, number);
 	uint32_t state = start(t->first, kind_of(from ? (uint8_t)text[from - 1] : -1));
+	size_t i = from;
 
-	for (size_t i = from; first_end(t->first, &state, text, n, &i, work, UINT64_MAX); i++)
-		if (match_at(t, text, n, from, i, begin, end, work))
-			return *end > *begin;
-	return false;
+	return first_end(t->first, &state, text, n, &i, work, UINT64_MAX) &&
+	       settle(t, text, n, from, i, state, begin, end, work, UINT64_MAX);
 }
 
-bool regex_first(struct regex_scratch *x, int number, const char *text, size_t n, size_t *begin, size_t *end,
-                 uint64_t *work)
+void regex_first(const struct regex_scratch *x, int number, size_t *begin, size_t *end)
 {
-	if (match_at(trio_of(x, number), text, n, 0, x->first[number], begin, end, work))
-		return *end > *begin;
-	return regex_find(x, number, text, n, 0, begin, end, work);
+	*begin = x->first[number].begin;
+	*end = x->first[number].end;
 }

@@ -37,9 +37,8 @@ void regex_scratch_free(struct regex_scratch *x);
  * needs for. *work: bytes and states looked at are added; false: that came to more than `most`, and the rest was not
  * looked at. */
 bool regex_set_search(struct regex_scratch *x, const char *text, size_t n, bool *found, uint64_t *work, uint64_t most);
-/* The first match of one that was found in the text that was searched last, this one. */
-bool regex_first(struct regex_scratch *x, int number, const char *text, size_t n, size_t *begin, size_t *end,
-                 uint64_t *work);
+/* The first match of one that was found, in the text that was searched last. */
+void regex_first(const struct regex_scratch *x, int number, size_t *begin, size_t *end);
 /* The first match of one of them that begins at `from` or later. */
 bool regex_find(struct regex_scratch *x, int number, const char *text, size_t n, size_t from, size_t *begin,
                 size_t *end, uint64_t *work);
