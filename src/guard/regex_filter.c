@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 
-enum { STATES = 30000, BLOCK = 30000 };
+enum { STATES = 30000, BLOCK = 30000, STRIPES = 4 };
 
 typedef int16_t lanes __attribute__((vector_size(2 * NEED_KINDS)));
 typedef uint16_t wrapping __attribute__((vector_size(2 * NEED_KINDS)));
@@ -30,6 +30,7 @@ struct regex_filter {
 	uint16_t *fail;                 /* [n_states] the longest other beginning that it ends with */
 	struct ending *endings;
 	size_t n_endings;
+	size_t longest;                 /* of the strings, bytes */
 	size_t first_end;               /* states from here on have endings, their own or their fails' */
 	lanes kind[256];                /* −1 where the byte is of the kind */
 	uint32_t *told, now;            /* [n_states] the text that its endings were told of */
@@ -53,6 +54,7 @@ static void add_string(struct regex_filter *f, const char *s, uint32_t list)
 {
 	size_t at = 0;
 
+	f->longest = MAX(f->longest, strlen(s));
 	for (; *s; s++) {
 		size_t class = f->class_of[(uint8_t)*s];
 		if (!f->move[at * f->n_classes + class]) {
@@ -221,30 +223,59 @@ static void begin_look(struct regex_filter *f)
 	}
 }
 
-/* Strings and amounts, in one pass: neither waits for the other. */
-static void look(struct regex_filter *f, struct amounts *a, const char *text, size_t n)
+/* Whose strings end in the text from `at` to `end`, of those that begin there too. */
+static void look_for_strings(struct regex_filter *f, const char *text, size_t at, size_t end, size_t state)
+{
+	for (; at < end; at++) {
+		state = f->move[state * f->n_classes + f->class_of[(uint8_t)text[at]]];
+		if (state >= f->first_end)
+			tell_endings(f, state);
+	}
+}
+
+/* The same of the whole text, in stripes that are gone over beside each other, since a move waits for the one before
+ * it. A stripe begins so far in the one before it that no string lies in none. */
+static void look_in_stripes(struct regex_filter *f, const char *text, size_t n)
 {
 	const uint16_t *move = f->move;
-	size_t state = 0, classes = f->n_classes, first_end = f->first_end;
+	const uint8_t *class_of = f->class_of;
+	size_t classes = f->n_classes, first_end = f->first_end, each = n / STRIPES;
+	size_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+	const char *t0 = text, *t1 = t0 + each - f->longest, *t2 = t1 + each, *t3 = t2 + each;
+
+	for (size_t i = 0; i < each; i++) {
+		s0 = move[s0 * classes + class_of[(uint8_t)t0[i]]];
+		s1 = move[s1 * classes + class_of[(uint8_t)t1[i]]];
+		s2 = move[s2 * classes + class_of[(uint8_t)t2[i]]];
+		s3 = move[s3 * classes + class_of[(uint8_t)t3[i]]];
+		if (s0 < first_end && s1 < first_end && s2 < first_end && s3 < first_end)
+			continue;
+		tell_endings(f, s0 < first_end ? 0 : s0);
+		tell_endings(f, s1 < first_end ? 0 : s1);
+		tell_endings(f, s2 < first_end ? 0 : s2);
+		tell_endings(f, s3 < first_end ? 0 : s3);
+	}
+	look_for_strings(f, t1, each, each + f->longest, s1);
+	look_for_strings(f, t2, each, each + f->longest, s2);
+	look_for_strings(f, t3, each, (size_t)(text + n - t3), s3);
+}
+
+static void count(const struct regex_filter *f, struct amounts *a, const char *text, size_t n)
+{
 	lanes run = { 0 }, most = { 0 };
 
-	begin_look(f);
 	*a = (struct amounts){ { 0 }, { 0 } };
 	for (size_t i = 0; i < n;) {
-		lanes count = { 0 };
+		lanes sum = { 0 };
 		for (size_t end = MIN(n, i + BLOCK); i < end; i++) {
-			uint8_t c = (uint8_t)text[i];
-			lanes kind = f->kind[c];
+			lanes kind = f->kind[(uint8_t)text[i]];
 			run = (lanes)((wrapping)run + 1) & kind;
 			lanes longer = run > most;
 			most = (run & longer) | (most & ~longer);
-			count -= kind;
-			state = move[state * classes + f->class_of[c]];
-			if (state >= first_end)
-				tell_endings(f, state);
+			sum -= kind;
 		}
 		for (int k = 0; k < NEED_KINDS; k++)
-			a->count[k] += (uint32_t)count[k];
+			a->count[k] += (uint32_t)sum[k];
 	}
 	for (int k = 0; k < NEED_KINDS; k++)
 		a->run[k] = (uint32_t)most[k];
@@ -254,7 +285,12 @@ void regex_filter_look(struct regex_filter *f, const char *text, size_t n, bool 
 {
 	struct amounts has;
 
-	look(f, &has, text, n);
+	begin_look(f);
+	if (n / STRIPES <= f->longest)
+		look_for_strings(f, text, 0, n, 0);
+	else
+		look_in_stripes(f, text, n);
+	count(f, &has, text, n);
 	for (size_t i = 0; i < f->n; i++) {
 		bool all = true;
 		for (int k = 0; k < NEED_KINDS; k++)
