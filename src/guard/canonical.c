@@ -105,7 +105,8 @@ static void look(struct making *m, const struct mapped *raw)
 
 	m->words[0].made = m->words[1].made = false;
 	bytes_of(&m->c->texts[m->of].clean, has[0]);
-	bytes_of(raw, has[1]);
+	if (!m->of)
+		bytes_of(raw, has[1]);
 	for (const struct encoding *const *e = encoding_table; *e; e++) {
 		struct mapped clean = m->c->texts[m->of].clean;
 		const struct mapped *text = (*e)->raw ? raw : &clean;
@@ -115,8 +116,9 @@ static void look(struct making *m, const struct mapped *raw)
 		const struct encoding *by = m->c->texts[m->of].by;
 		if (!text->s.len || (by && (*e)->raw) || (by == *e && by->once))
 			continue;
-		if (m->l->depth > 0 && room(m, f.n) && may_be(*e, has[(*e)->raw]))
-			(*e)->find(&f);
+		if (m->l->depth == 0 || !room(m, f.n) || !may_be(*e, has[(*e)->raw]))
+			continue;
+		(*e)->find(&f);
 		mapped_clear(&f.put);
 		m->put = f.put;
 	}

@@ -29,7 +29,8 @@ const struct encoding *encoding_find(const char *name); /* NULL: there is none *
 /* The words of a text, of letters (and apostrophes) or with the digits and signs that may stand for letters. */
 struct word {
 	uint32_t begin, end;
-	int cost;                    /* as it stands (language_word) */
+	int cost;                    /* as it stands (language_word); 0 where it is plain */
+	bool plain;                  /* of words with digits: it has letters alone */
 };
 struct words {
 	struct word *of;             /* [n] */

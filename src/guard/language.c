@@ -156,6 +156,23 @@ int language_word(const char *s, size_t n, const char *letters, int most)
 	return sum + quarters(at.a, at.b, BLANK);
 }
 
+bool language_word_below(const char *s, size_t n, const int8_t number[256], bool turned, int most)
+{
+	struct state at = { BLANK, BLANK };
+	const char *from = turned ? s + n - 1 : s;
+	const int on = turned ? -1 : 1;
+	int sum = 0;
+
+	for (; n > 0 && sum < most; n--, from += on) {
+		int c = number[(uint8_t)*from];
+		if (c < 0)
+			continue;
+		sum += quarters(at.a, at.b, c);
+		at = (struct state){ at.b, c };
+	}
+	return sum < most && sum + quarters(at.a, at.b, BLANK) < most;
+}
+
 bool language_may(const char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

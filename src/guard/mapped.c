@@ -47,6 +47,13 @@ char *mapped_copy(struct mapped *m, const struct mapped *of, size_t at, size_t n
 
 void mapped_put(struct mapped *m, const char *bytes, size_t n, uint32_t from, uint32_t to)
 {
+	if (n == 1 && m->s.len + 1 < m->s.cap && m->s.len < m->cap && !m->s.overflow) {
+		m->from[m->s.len] = from;
+		m->to[m->s.len] = to;
+		m->s.data[m->s.len++] = *bytes;
+		m->s.data[m->s.len] = 0;
+		return;
+	}
 	char *at = more(m, n);
 
 	for (size_t i = 0; i < n && at; i++) {

@@ -4,6 +4,7 @@
 #include "guard/substitution.h"
 
 #include <limits.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -31,6 +32,13 @@ static const bool word_bytes[2][256] = {
 
 static bool in_word(const struct substitution *s, char c) { return word_bytes[s->in_word_digits][(uint8_t)c]; }
 
+static bool letters_alone(const char *s, size_t n)
+{
+	while (n && language_letter(s[n - 1]) >= 0)
+		n--;
+	return !n;
+}
+
 static const struct words *words_of(struct finder *f, const struct substitution *s)
 {
 	struct words *w = &f->words[s->in_word_digits];
@@ -48,8 +56,9 @@ static const struct words *words_of(struct finder *f, const struct substitution 
 			w->cap = MAX((size_t)64, 2 * w->cap);
 			w->of = mem_grow(w->of, w->cap, sizeof(*w->of));
 		}
-		w->of[w->n++] = (struct word){ (uint32_t)i, (uint32_t)end,
-			                       language_word(f->s + i, end - i, NULL, INT_MAX) };
+		bool plain = s->in_word_digits && letters_alone(f->s + i, end - i);
+		int cost = plain ? 0 : language_word(f->s + i, end - i, NULL, INT_MAX);
+		w->of[w->n++] = (struct word){ (uint32_t)i, (uint32_t)end, cost, plain };
 	}
 	return w;
 }
@@ -114,7 +123,7 @@ static void add_word(struct finder *f, const struct substitution *s, struct sum 
 	if (n > sizeof(out) || !f->room(f->ctx, 1))
 		return;
 	x->end = w->end;
-	if (!s->letters && !s->undo(word, n, out)) {
+	if (!s->letters && (w->plain || !s->undo(word, n, out))) {
 		x->gain -= s->plain ? 0.5 : 6;
 		return;
 	}
@@ -133,16 +142,44 @@ static void add_word(struct finder *f, const struct substitution *s, struct sum 
 	x->words++;
 }
 
+/* Of each byte the letter that it stands for. */
+static void numbers(const struct substitution *s, int8_t number[256])
+{
+	memset(number, -1, 256);
+	for (int c = 0; c < 26; c++)
+		number['a' + c] = number['A' + c] = (int8_t)(s->letters ? s->letters[c] - 'a' : c);
+}
+
+/* The first word from i on that a stretch may begin with: undone it costs less. */
+static size_t next_gain(struct finder *f, const struct substitution *s, const struct words *words, size_t i,
+                        const int8_t number[256])
+{
+	size_t from = i;
+
+	for (; i < words->n; i++) {
+		const struct word *w = &words->of[i];
+		if (s->in_word_digits ? !w->plain :
+		                        language_word_below(f->s + w->begin, w->end - w->begin, number, s->turned, w->cost))
+			break;
+	}
+	f->room(f->ctx, i - from);
+	return i;
+}
+
 void substitution_find(struct finder *f, const struct substitution *s)
 {
 	const struct words *words;
 	struct stretch x = { 0 };
+	int8_t number[256];
 
 	if (!f->room(f->ctx, f->n))
 		return;
 	words = words_of(f, s);
+	numbers(s, number);
 	for (size_t i = 0; i < words->n; i++) {
 		bool first = x.now.gain <= 0;
+		if (first && (i = next_gain(f, s, words, i, number)) == words->n)
+			break;
 		if (first) {
 			x.begin = words->of[i].begin;
 			x.now = (struct sum){ 0 };
