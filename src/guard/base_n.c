@@ -48,11 +48,11 @@ static size_t run_end(const struct reading *r, size_t at, size_t *count)
 	size_t i = at, line = at, next;
 
 	for (*count = 0; i < r->f->n; i++) {
-		if (digit_at(r, i) >= 0) {
-			++*count;
-			continue;
-		}
-		if (i - line < 60 || i - line > 76 || !line_end(r->f, i, &next) || !whole_line(r, next))
+		size_t from = i;
+		while (i < r->f->n && digit_at(r, i) >= 0)
+			i++;
+		*count += i - from;
+		if (i == r->f->n || i - line < 60 || i - line > 76 || !line_end(r->f, i, &next) || !whole_line(r, next))
 			break;
 		line = next;
 		i = next - 1;
@@ -73,12 +73,21 @@ static int next_byte(struct bits *x, int digit, int bits)
 	return (uint8_t)(x->held >> x->have);
 }
 
-/* How many bytes of the run are a text as far as controls tell, without zeros at its end, which a last group that is
- * not whole leaves; 0: they are none. */
+/* How many bytes of a character are to follow its first; −1: it is not UTF-8's. */
+static int follow(int byte)
+{
+	if (byte < 0x80)
+		return 0;
+	return byte < 0xC2 || byte > 0xF4 ? -1 : byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3;
+}
+
+/* How many bytes of the run are a text as far as controls and the lengths of characters tell, without zeros at its end,
+ * which a last group that is not whole leaves; 0: they are none. */
 static size_t text_bytes(const struct reading *r, size_t at, size_t end)
 {
 	struct bits x = { 0 };
 	size_t n = 0, text = 0;
+	int more = 0;
 
 	for (size_t i = at; i < end; i++) {
 		int d = digit_at(r, i), byte = d < 0 ? -1 : next_byte(&x, d, r->b->bits);
@@ -89,9 +98,14 @@ static size_t text_bytes(const struct reading *r, size_t at, size_t end)
 			continue;
 		if (text + 1 != n || language_control((char)byte))
 			return 0;
+		if (more && (byte & 0xC0) != 0x80)
+			return 0;
+		more = more ? more - 1 : follow(byte);
+		if (more < 0)
+			return 0;
 		text = n;
 	}
-	return text;
+	return more ? 0 : text;
 }
 
 static void decode(const struct reading *r, size_t at, size_t end, size_t bytes)
@@ -117,6 +131,8 @@ static bool try(const struct reading *r, size_t at, size_t end, size_t padded)
 {
 	size_t bytes = text_bytes(r, at, end);
 
+	if (!bytes)
+		return false;
 	decode(r, at, end, bytes);
 	return finder_offer(r->f, at, padded, 8 * (double)bytes + (padded > end ? 6 : 0));
 }

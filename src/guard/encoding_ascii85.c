@@ -5,27 +5,23 @@
 #include "base/mem.h"
 #include "guard/encoding.h"
 
-static int adobe(char c) { return c >= '!' && c <= 'u' ? c - '!' : -1; }
+/* What each byte is worth, by the digits in their order or, without them, from `!` on; −1: nothing. */
+struct alphabet { int8_t digit[256]; };
 
-static int rfc1924(char c)
+static void alphabet_make(struct alphabet *a, const char *signs)
 {
-	static const char marks[] = "!#$%&()*+-;<=>?@^_`{|}~";
-
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (language_letter(c) >= 0)
-		return language_letter(c) + (c < 'a' ? 10 : 36);
-	const char *at = c ? strchr(marks, c) : NULL;
-	return at ? (int)(at - marks) + 62 : -1;
+	memset(a->digit, -1, sizeof(a->digit));
+	for (int k = 0; signs ? signs[k] : k < 85; k++)
+		a->digit[signs ? (uint8_t)signs[k] : '!' + k] = (int8_t)k;
 }
 
 /* The bytes, in `four`, of a group of k characters at s, k of 2 to 5; false: no number of four bytes, or no text. */
-static bool group(const char *s, size_t k, int (*digit)(char c), char four[4])
+static bool group(const char *s, size_t k, const struct alphabet *a, char four[4])
 {
 	uint64_t x = 0;
 
 	for (size_t i = 0; i < 5; i++) {
-		int d = i < k ? digit(s[i]) : 84;
+		int d = i < k ? a->digit[(uint8_t)s[i]] : 84;
 		if (d < 0)
 			return false;
 		x = x * 85 + (uint64_t)d;
@@ -41,21 +37,21 @@ static bool group(const char *s, size_t k, int (*digit)(char c), char four[4])
 }
 
 /* Words are nearly never groups to their end, so nothing is put before that is known. */
-static bool try(struct finder *f, size_t begin, size_t end, int (*digit)(char c))
+static bool try(struct finder *f, size_t begin, size_t end, const struct alphabet *a)
 {
 	size_t i = begin, k;
 	char four[4];
 
 	for (; i < end && f->room(f->ctx, 1); i += k) {
 		k = MIN(end - i, (size_t)5);
-		if (k < 2 || !group(f->s + i, k, digit, four))
+		if (k < 2 || !group(f->s + i, k, a, four))
 			break;
 	}
 	if (i + 1 < end)
 		return false;
 	for (i = begin; i + 1 < end; i += 5) {
 		k = MIN(end - i, (size_t)5);
-		group(f->s + i, k, digit, four);
+		group(f->s + i, k, a, four);
 		for (size_t j = 0; j + 1 < k; j++)
 			finder_put(f, four + j, 1, i + j, i + j + 1 + (j + 2 == k));
 	}
@@ -64,6 +60,10 @@ static bool try(struct finder *f, size_t begin, size_t end, int (*digit)(char c)
 
 static void find(struct finder *f)
 {
+	struct alphabet adobe, rfc1924;
+
+	alphabet_make(&adobe, NULL);
+	alphabet_make(&rfc1924, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~");
 	for (size_t i = 0; i < f->n;) {
 		size_t end = i;
 		while (end < f->n && f->s[end] > ' ' && f->s[end] < 127)
@@ -73,8 +73,8 @@ static void find(struct finder *f)
 			from += 2;
 		if (to - from > 4 && !memcmp(f->s + to - 2, "~>", 2))
 			to -= 2;
-		if (to - from >= 6 && !try(f, from, to, adobe))
-			try(f, from, to, rfc1924);
+		if (to - from >= 6 && !try(f, from, to, &adobe))
+			try(f, from, to, &rfc1924);
 		i = end > i ? end : i + 1;
 	}
 }

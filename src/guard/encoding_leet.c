@@ -7,10 +7,12 @@
 
 static char look(char c)
 {
-	static const char from[] = "0134579@$!|+", to[] = "oieastgasiit";
-	const char *at = c ? strchr(from, c) : NULL;
+	static const char as[128] = {
+		['0'] = 'o', ['1'] = 'i', ['3'] = 'e', ['4'] = 'a', ['5'] = 's', ['7'] = 't',
+		['9'] = 'g', ['@'] = 'a', ['$'] = 's', ['!'] = 'i', ['|'] = 'i', ['+'] = 't',
+	};
 
-	return at ? to[at - from] : c;
+	return (c & 0x80) == 0 && as[(uint8_t)c] ? as[(uint8_t)c] : c;
 }
 
 static bool undo(const char *s, size_t n, char *out)

@@ -16,7 +16,9 @@ static const struct { char c; const char *sign; } code[] = {
 
 static char read(const char *s, size_t n)
 {
-	for (size_t i = 0; code[i].sign && n < 7 && strchr(".-/|", s[0]); i++)
+	bool may = n < 7 && (s[0] == '.' || s[0] == '-' || s[0] == '/' || s[0] == '|');
+
+	for (size_t i = 0; may && code[i].sign; i++)
 		if (!strncmp(code[i].sign, s, n) && !code[i].sign[n])
 			return code[i].c;
 	return 0;

@@ -10,7 +10,7 @@ static const char *const words[] = {
 	"xray", "yankee", "zulu",
 };
 static const struct { const char *word; char c; } also[] = {
-	{ "alpha", 'a' }, { "juliet", 'j' }, { "whisky", 'w' }, { "x-ray", 'x' }, { "fox-trot", 'f' }, { "/", ' ' },
+	{ "alpha", 'a' }, { "juliet", 'j' }, { "whisky", 'w' }, { "x-ray", 'x' }, { "fox-trot", 'f' },
 };
 
 static char read(const char *s, size_t n)
@@ -19,6 +19,8 @@ static char read(const char *s, size_t n)
 
 	while (n > 1 && (s[n - 1] == ',' || s[n - 1] == '.'))
 		n--;
+	if (n < 4 || n > 8)
+		return n == 1 && s[0] == '/' ? ' ' : 0;
 	if (low >= 'a' && low <= 'z' && strlen(words[low - 'a']) == n && !strncasecmp(words[low - 'a'], s, n))
 		return low;
 	for (size_t i = 0; i < sizeof(also) / sizeof(also[0]); i++)

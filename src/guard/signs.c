@@ -1,6 +1,8 @@
 /* signs: a stretch is words that all stand for letters. */
 #include "guard/signs.h"
 
+static const bool blank[256] = { [' '] = true, ['\n'] = true, ['\t'] = true, ['\r'] = true }; /* encoding_blank */
+
 void signs_find(struct finder *f, const struct signs *s)
 {
 	size_t begin = 0, end = 0, letters = 0;
@@ -9,13 +11,14 @@ void signs_find(struct finder *f, const struct signs *s)
 		return;
 	for (size_t i = 0; i < f->n;) {
 		size_t k = i, blanks = i;
-		while (k < f->n && !encoding_blank(f->s[k]))
+		while (k < f->n && !blank[(uint8_t)f->s[k]])
 			k++;
 		char c = k > i ? s->read(f->s + i, k - i) : 0;
 		if (!c) {
 			if (letters >= s->least)
 				finder_offer(f, begin, end, s->cost * (double)letters);
-			finder_drop(f);
+			if (f->put.s.len)
+				finder_drop(f);
 			letters = 0;
 		} else {
 			if (!f->put.s.len)
@@ -24,7 +27,7 @@ void signs_find(struct finder *f, const struct signs *s)
 			letters += c != ' ';
 			end = k;
 		}
-		for (blanks = k; blanks < f->n && encoding_blank(f->s[blanks]); blanks++) {}
+		for (blanks = k; blanks < f->n && blank[(uint8_t)f->s[blanks]]; blanks++) {}
 		if (c && s->wide_blanks && blanks - k > 1 && blanks < f->n)
 			finder_put(f, " ", 1, k, blanks);
 		i = blanks;

@@ -158,8 +158,10 @@ static size_t next_gain(struct finder *f, const struct substitution *s, const st
 
 	for (; i < words->n; i++) {
 		const struct word *w = &words->of[i];
-		if (s->in_word_digits ? !w->plain :
-		                        language_word_below(f->s + w->begin, w->end - w->begin, number, s->turned, w->cost))
+		bool may = !s->letters && !s->turned ?
+		                   !w->plain :
+		                   language_word_below(f->s + w->begin, w->end - w->begin, number, s->turned, w->cost);
+		if (may)
 			break;
 	}
 	f->room(f->ctx, i - from);

@@ -12,7 +12,7 @@ struct substitution {
 	/* Undoes the word of n bytes at s into out, which has n bytes; false: it is none that could be undone. */
 	bool (*undo)(const char *s, size_t n, char *out);
 	bool in_word_digits;   /* digits and signs belong to words */
-	bool turned;           /* the stretch's words come in descending order */
+	bool turned;           /* `undo` turns a word of letters around; the stretch's words come in descending order */
 	bool plain;            /* a word that cannot be undone stands as it is, with no gain */
 	double most;           /* bits a letter of the undone stretch at most */
 };
