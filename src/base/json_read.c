@@ -1,6 +1,7 @@
-/* json_read: RFC 8259, one pass. Strings go eight bytes at once where none of these is a quote, a backslash or a control;
- * that the text is UTF-8 is known before. Left to Jansson: whatever is wrong, keys twice, keys with \u0000, values
- * deeper than DEEP, whole numbers of more than DIGITS characters, doubles of more than LONG or beyond their range. */
+/* json_read: RFC 8259, one pass. Strings go eight bytes at once where none of these is a quote, a backslash or a
+ * control; that the text is UTF-8 is known before. Left to Jansson: whatever is wrong, keys twice, keys with \u0000,
+ * values deeper than DEEP, whole numbers of more than DIGITS characters, doubles of more than LONG or beyond their
+ * range. */
 #include "base/json_read.h"
 
 #include <math.h>

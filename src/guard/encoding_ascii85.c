@@ -60,10 +60,12 @@ static bool try(struct finder *f, size_t begin, size_t end, const struct alphabe
 
 static void find(struct finder *f)
 {
+	static const char of_1924[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	                              "!#$%&()*+-;<=>?@^_`{|}~";
 	struct alphabet adobe, rfc1924;
 
 	alphabet_make(&adobe, NULL);
-	alphabet_make(&rfc1924, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~");
+	alphabet_make(&rfc1924, of_1924);
 	for (size_t i = 0; i < f->n;) {
 		size_t end = i;
 		while (end < f->n && f->s[end] > ' ' && f->s[end] < 127)

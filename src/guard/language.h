@@ -30,7 +30,8 @@ bool language_reads(const struct language *l);
  * letter is passed over. letters: [26] what stands for a to z, or NULL. One that is more than `most` is not summed to
  * its end. */
 int language_word(const char *s, size_t n, const char *letters, int most);
-/* Is that cost below `most`? number: of each byte the letter that it stands for, 0 to 25, or −1; turned: from its end. */
+/* Is that cost below `most`? number: of each byte the letter that it stands for, 0 to 25, or −1; turned: the word is
+ * read from its end. */
 bool language_word_below(const char *s, size_t n, const int8_t number[256], bool turned, int most);
 /* Could these bytes be valid, as far as encodings and controls tell? What is not is no text. */
 bool language_may(const char *s, size_t n);

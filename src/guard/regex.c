@@ -626,7 +626,8 @@ static bool first_match(struct regex_scratch *x, int number, const char *text, s
 {
 	struct first *f = &x->first[number];
 
-	return f->at != NOWHERE && settle(trio_of(x, number), text, n, 0, f->at, f->state, &f->begin, &f->end, work, most);
+	return f->at != NOWHERE &&
+	       settle(trio_of(x, number), text, n, 0, f->at, f->state, &f->begin, &f->end, work, most);
 }
 
 bool regex_set_search(struct regex_scratch *x, const char *text, size_t n, bool *found, uint64_t *work, uint64_t most)
