@@ -297,22 +297,34 @@ static int choose_best(struct scaling *s, struct err *e)
 	return 0;
 }
 
+/* Beyond an exa of anything the runs tell nothing. */
+static const char *range_of(const struct scaling_range *x, char out[80])
+{
+	char low[32], high[32];
+
+	if (x->high > 1e18)
+		snprintf(out, 80, "%s or more", human_count(x->low, low));
+	else if (x->low < 1)
+		snprintf(out, 80, "%s at most", human_count(x->high, high));
+	else
+		snprintf(out, 80, "%s to %s", human_count(x->low, low), human_count(x->high, high));
+	return out;
+}
+
 static void tell(const struct scaling *s)
 {
 	const struct scaling_fit *f = &s->fit;
 	struct scaling_advice a = scaling_advise(f, s->check);
-	char n[3][32], tokens[3][32];
+	char n[32], tokens[32], ns[80], ts[80];
 
 	app_print("loss(N, D) = %.3f + %.3g/N^%.3f + %.3g/D^%.3f, of %zu runs, off by %.2f %%\n", f->law.e, f->law.a,
 	          f->law.alpha, f->law.b, f->law.beta, s->n, 100 * f->error);
 	app_print("95 %%: E %.3f to %.3f, alpha %.3f to %.3f, beta %.3f to %.3f\n", f->e.low, f->e.high, f->alpha.low,
 	          f->alpha.high, f->beta.low, f->beta.high);
-	app_print("%.3g operations: %s parameters (%s to %s) on %s tokens (%s to %s)\n", s->check,
-	          human_count(a.n.value, n[0]), human_count(a.n.low, n[1]), human_count(a.n.high, n[2]),
-	          human_count(a.tokens.value, tokens[0]), human_count(a.tokens.low, tokens[1]),
-	          human_count(a.tokens.high, tokens[2]));
+	app_print("%.3g operations: %s parameters (%s) on %s tokens (%s)\n", s->check, human_count(a.n.value, n),
+	          range_of(&a.n, ns), human_count(a.tokens.value, tokens), range_of(&a.tokens, ts));
 	app_print("the check: %s parameters, %s tokens, %.2g times the largest of the ladder; expected loss %.4f "
-	          "(%.4f to %.4f)\n", human_count(s->checked.n, n[0]), human_count(s->checked.tokens, tokens[0]),
+	          "(%.4f to %.4f)\n", human_count(s->checked.n, n), human_count(s->checked.tokens, tokens),
 	          scaling_reach(f, s->checked.n, s->checked.tokens), s->expected.value, s->expected.low,
 	          s->expected.high);
 }
