@@ -115,6 +115,11 @@ static void print_integer(struct buf *b, json_int_t x)
 static void print_real(struct buf *b, double x)
 {
 	char text[40];
+	if (fabs(x) < 1e15 && x == floor(x) && !signbit(x)) {
+		print_integer(b, (json_int_t)x);
+		buf_adds(b, ".0");
+		return;
+	}
 	for (int digits = 15; digits <= 17; digits++) {
 		snprintf(text, sizeof(text), "%.*g", digits, x);
 		if (strtod(text, NULL) == x)

@@ -137,6 +137,21 @@ static bool try(const struct reading *r, size_t at, size_t end, size_t padded)
 	return finder_offer(r->f, at, padded, 8 * (double)bytes + (padded > end ? 6 : 0));
 }
 
+/* Where from i on, which is no run's inside, a run begins that is long enough; the text's end: none does. Of as many
+ * characters as that the last is looked at first: where it is no digit, all before it are passed over. */
+static size_t long_run(const struct reading *r, size_t i)
+{
+	while (i + r->b->least <= r->f->n) {
+		size_t k = i + r->b->least;
+		while (k > i && digit_at(r, k - 1) >= 0)
+			k--;
+		if (k == i)
+			return i;
+		i = k;
+	}
+	return r->f->n;
+}
+
 void base_n_find(struct finder *f, const struct base_n *b)
 {
 	struct reading r = { .f = f, .b = b };
@@ -144,11 +159,7 @@ void base_n_find(struct finder *f, const struct base_n *b)
 	memset(r.digit, -1, sizeof(r.digit));
 	for (int k = 0; b->alphabet[k]; k++)
 		r.digit[(uint8_t)b->alphabet[k]] = r.digit[(uint8_t)b->also[k]] = (int8_t)k;
-	for (size_t i = 0, count; i < f->n;) {
-		if (digit_at(&r, i) < 0) {
-			i++;
-			continue;
-		}
+	for (size_t i = 0, count; (i = long_run(&r, i)) < f->n;) {
 		size_t end = run_end(&r, i, &count), padded = end;
 		while (b->padded && padded < f->n && padded < end + b->group && f->s[padded] == '=')
 			padded++;

@@ -19,7 +19,7 @@ struct making {
 	size_t n;                  /* of the original */
 	size_t of;                 /* the text that is looked at */
 	double hint;               /* bits of evidence, where the text speaks of encodings */
-	struct words words[2];     /* of that text */
+	struct words words[WORDS]; /* of that text */
 	struct mapped put;         /* room of finders, one after the other */
 };
 
@@ -103,7 +103,8 @@ static void look(struct making *m, const struct mapped *raw)
 {
 	bool has[2][256];
 
-	m->words[0].made = m->words[1].made = false;
+	for (int k = 0; k < WORDS; k++)
+		m->words[k].made = false;
 	bytes_of(&m->c->texts[m->of].clean, has[0]);
 	if (!m->of)
 		bytes_of(raw, has[1]);
@@ -153,8 +154,8 @@ void canonical_make(struct canonical *c, const char *text, size_t n, const struc
 		look(&m, &raw);
 	mapped_release(&raw);
 	mapped_release(&m.put);
-	mem_free(m.words[0].of);
-	mem_free(m.words[1].of);
+	for (int k = 0; k < WORDS; k++)
+		mem_free(m.words[k].of);
 }
 
 void canonical_path(const struct canonical *c, size_t i, struct buf *out)

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 const struct encoding *encoding_find(const char *name)
 {
 	for (const struct encoding *const *e = encoding_table; *e; e++)
@@ -13,6 +15,15 @@ const struct encoding *encoding_find(const char *name)
 }
 
 bool encoding_alnum(char c) { return (c >= '0' && c <= '9') || language_letter(c) >= 0; }
+
+void words_add(struct words *w, struct word word)
+{
+	if (w->n == w->cap) {
+		w->cap = MAX((size_t)64, 2 * w->cap);
+		w->of = mem_grow(w->of, w->cap, sizeof(*w->of));
+	}
+	w->of[w->n++] = word;
+}
 
 void finder_put(struct finder *f, const char *bytes, size_t n, size_t begin, size_t end)
 {

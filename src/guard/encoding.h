@@ -26,7 +26,9 @@ struct encoding {
 extern const struct encoding *const encoding_table[]; /* generated, NULL-terminated */
 const struct encoding *encoding_find(const char *name); /* NULL: there is none */
 
-/* The words of a text, of letters (and apostrophes) or with the digits and signs that may stand for letters. */
+/* The words of a text: of letters (and apostrophes), with the digits and signs that may stand for letters, or whatever
+ * stands between blanks, which has no cost. */
+enum { WORDS_LETTERS, WORDS_DIGITS, WORDS_BLANKS, WORDS };
 struct word {
 	uint32_t begin, end;
 	int cost;                    /* as it stands (language_word); 0 where it is plain */
@@ -38,6 +40,8 @@ struct words {
 	bool made;
 };
 
+void words_add(struct words *w, struct word word);
+
 struct finder {
 	const struct encoding *by;
 	double prior;                /* by->prior, less where the text around speaks of encodings */
@@ -45,7 +49,7 @@ struct finder {
 	size_t n;
 	const struct mapped *text;
 	struct mapped put;           /* what is being put */
-	struct words *words;         /* [2] with letters alone, with digits: made by who wants them first */
+	struct words *words;         /* [WORDS] made by who wants them first */
 	/* An offer that is kept; hidden: what it gives reads as a language, and nobody needed to write it so. */
 	void (*keep)(void *ctx, struct finder *f, size_t begin, size_t end, double confidence, bool hidden);
 	bool (*room)(void *ctx, size_t bytes);  /* false: no more may be looked at; counts the bytes */
@@ -65,6 +69,13 @@ void finder_drop(struct finder *f);           /* what was put is nothing */
 
 /* Whether a byte is a letter or digit of ASCII, white space between words. */
 bool encoding_alnum(char c);
+/* The first place from i on where there is no ASCII, or the text's end. */
+static inline size_t encoding_past_ascii(const struct finder *f, size_t i)
+{
+	while (i < f->n && (f->s[i] & 0x80) == 0)
+		i++;
+	return i;
+}
 static inline bool encoding_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
 #endif

@@ -41,6 +41,7 @@ static void find(struct finder *f)
 	uint32_t c;
 
 	for (size_t i = 0, k; i <= f->n; i += k) {
+		i = n ? i : encoding_past_ascii(f, i);
 		c = 0;
 		k = i < f->n ? utf8_decode(f->s + i, f->n - i, &c) : 1;
 		int bit = read(c, &pair);

@@ -211,10 +211,10 @@ static bool has_right_to_left(const struct mapped *m)
 /* How many characters from `at` on stay as they are: of ASCII, and none behind that could be a mark on the last. */
 static size_t plain_run(const struct mapped *in, size_t at)
 {
+	static const bool stays[256] = { [' ' ... '~'] = true, ['\n'] = true, ['\t'] = true, ['\f'] = true };
 	size_t i = at;
 
-	while (i < in->s.len && ((in->s.data[i] >= ' ' && in->s.data[i] < 127) || in->s.data[i] == '\n' ||
-	                         in->s.data[i] == '\t' || in->s.data[i] == '\f'))
+	while (i < in->s.len && stays[(uint8_t)in->s.data[i]])
 		i++;
 	return i - at - (i > at && i < in->s.len && (in->s.data[i] & 0x80) != 0);
 }
@@ -336,7 +336,11 @@ static size_t ascii_end(const struct mapped *clean, size_t at)
 	return i;
 }
 
-static bool is_blank(char c) { return c == ' ' || (c >= 9 && c <= 13) || (c >= 0x1C && c <= 0x1F); }
+/* Of ASCII: 0 where it stays, else what is to be changed. */
+enum { UPPER = 1, BLANK = 2 };
+static const uint8_t changes[256] = {
+	['A' ... 'Z'] = UPPER, [' '] = BLANK, [9 ... 13] = BLANK, [0x1C ... 0x1F] = BLANK,
+};
 
 /* Of ASCII alone: small letters, white space one blank. */
 static void put_ascii(struct mapped *out, const struct mapped *clean, size_t begin, size_t end)
@@ -347,12 +351,15 @@ static void put_ascii(struct mapped *out, const struct mapped *clean, size_t beg
 
 	for (size_t i = 0; i < end - begin && to; i++) {
 		char c = to[i];
-		bool blank = is_blank(c);
+		uint8_t change = changes[(uint8_t)c];
+		bool blank = change == BLANK;
 		if (blank && after_blank)
 			continue;
-		out->from[base + n] = out->from[base + i];
-		out->to[base + n] = out->to[base + i];
-		to[n++] = blank ? ' ' : c >= 'A' && c <= 'Z' ? c | 32 : c;
+		if (n < i) {
+			out->from[base + n] = out->from[base + i];
+			out->to[base + n] = out->to[base + i];
+		}
+		to[n++] = blank ? ' ' : (char)(c | change << 5);
 		after_blank = blank;
 	}
 	if (to)

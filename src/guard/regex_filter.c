@@ -30,6 +30,7 @@ struct regex_filter {
 	uint16_t *fail;                 /* [n_states] the longest other beginning that it ends with */
 	struct ending *endings;
 	size_t n_endings;
+	bool counts;                    /* amounts are looked at: some expression needs no string */
 	size_t longest;                 /* of the strings, bytes */
 	size_t first_end;               /* states from here on have endings, their own or their fails' */
 	lanes kind[256];                /* −1 where the byte is of the kind */
@@ -172,6 +173,7 @@ struct regex_filter *regex_filter_new(const struct need *need, size_t n)
 		size_t more = lengths(&need[i]);
 		bool fits = states + more <= STATES;
 		f->list_of[i + 1] = f->list_of[i] + (fits ? (uint32_t)need[i].n : 0);
+		f->counts |= f->list_of[i + 1] == f->list_of[i];
 		states += fits ? more : 0;
 	}
 	f->hit = mem_array(f->list_of[n] + 1, sizeof(*f->hit));
@@ -290,10 +292,11 @@ void regex_filter_look(struct regex_filter *f, const char *text, size_t n, bool 
 		look_for_strings(f, text, 0, n, 0);
 	else
 		look_in_stripes(f, text, n);
-	count(f, &has, text, n);
+	if (f->counts)
+		count(f, &has, text, n);
 	for (size_t i = 0; i < f->n; i++) {
 		bool all = true;
-		for (int k = 0; k < NEED_KINDS; k++)
+		for (int k = 0; k < NEED_KINDS && f->counts; k++)
 			all &= has.count[k] >= f->need[i].least.count[k] && has.run[k] >= f->need[i].least.run[k];
 		for (uint32_t k = f->list_of[i]; k < f->list_of[i + 1]; k++)
 			all &= f->hit[k];

@@ -6,8 +6,6 @@
 #include <limits.h>
 #include <string.h>
 
-#include "base/mem.h"
-
 #define FALL 24
 #define SHORT 10 /* bits more in all, where the text speaks of decoding: names are no usual words */
 
@@ -41,7 +39,7 @@ static bool letters_alone(const char *s, size_t n)
 
 static const struct words *words_of(struct finder *f, const struct substitution *s)
 {
-	struct words *w = &f->words[s->in_word_digits];
+	struct words *w = &f->words[s->in_word_digits ? WORDS_DIGITS : WORDS_LETTERS];
 
 	if (w->made)
 		return w;
@@ -52,13 +50,9 @@ static const struct words *words_of(struct finder *f, const struct substitution 
 			end++;
 		if (end == i)
 			continue;
-		if (w->n == w->cap) {
-			w->cap = MAX((size_t)64, 2 * w->cap);
-			w->of = mem_grow(w->of, w->cap, sizeof(*w->of));
-		}
 		bool plain = s->in_word_digits && letters_alone(f->s + i, end - i);
 		int cost = plain ? 0 : language_word(f->s + i, end - i, NULL, INT_MAX);
-		w->of[w->n++] = (struct word){ (uint32_t)i, (uint32_t)end, cost, plain };
+		words_add(w, (struct word){ (uint32_t)i, (uint32_t)end, cost, plain });
 	}
 	return w;
 }
