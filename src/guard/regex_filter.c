@@ -285,7 +285,7 @@ static void count(const struct regex_filter *f, struct amounts *a, const char *t
 
 void regex_filter_look(struct regex_filter *f, const char *text, size_t n, bool *may)
 {
-	struct amounts has;
+	struct amounts has = { { 0 }, { 0 } };
 
 	begin_look(f);
 	if (n / STRIPES <= f->longest)
