@@ -2,8 +2,8 @@
  *
  * A tile of 16 rows of activations, where they lie, times one of a panel's block, expanded once for all rows: 16 × 16
  * integers in one instruction of 16 cycles, where VNNI takes 128. They go through the nearest cache to what makes
- * numbers of them (int8_512.h), so the bits are VNNI's, which takes the rows that are left, and
- * forms with halves: with two products a block they are not faster here.
+ * numbers of them (int8_512.h), so the bits are VNNI's. VNNI takes the rows that are left, and forms with halves: with
+ * two products a block they are not faster here.
  *
  * Linux grants tiles to a process that asks (ARCH_REQ_XCOMP_PERM), for all of its threads. A compiler without
  * -mamx-int8 makes a file of nothing. */
@@ -28,55 +28,63 @@ bool x86_amx_granted(void)
 	return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
 }
 
-/* Tile 0: integers; 1: activations; 2: the panel's. */
+/* Two sets: integers, activations, the panel's. */
 INLINE void begin(void)
 {
-	struct tile_config c = {
-		.palette = 1, .rows = { ROWS, ROWS, GROUPS }, .bytes = { LINE, PANEL_BLOCK, LINE }
-	};
+	struct tile_config c = { .palette = 1,
+		                 .rows = { ROWS, ROWS, GROUPS, ROWS, ROWS, GROUPS },
+		                 .bytes = { LINE, PANEL_BLOCK, LINE, LINE, PANEL_BLOCK, LINE } };
 
 	tiles_begin(&c);
 }
 
-/* n = the block's integers; b: its groups, a line each. */
-INLINE void integers(const uint8_t *b, const int8_t *a, size_t a_ld, int32_t n[ROWS][PANEL_ROWS])
+#define INTEGERS(of_n, of_a, of_b) \
+	do { \
+		_tile_loadd(of_b, b, LINE); \
+		_tile_loadd(of_a, a, a_ld); \
+		_tile_zero(of_n); \
+		_tile_dpbsud(of_n, of_a, of_b); \
+		_tile_stored(of_n, n, LINE); \
+	} while (0)
+
+/* n = the block's integers. */
+INLINE void integers(bool second, const __m512i b[GROUPS], const int8_t *a, size_t a_ld, int32_t n[ROWS][PANEL_ROWS])
 {
 	SETTLED();
-	_tile_loadd(2, b, LINE);
-	_tile_loadd(1, a, a_ld);
-	_tile_zero(0);
-	_tile_dpbsud(0, 1, 2);
-	_tile_stored(0, n, LINE);
+	if (second)
+		INTEGERS(3, 4, 5);
+	else
+		INTEGERS(0, 1, 2);
 	SETTLED();
 }
 
-/* A panel's groups as bytes, a line each: where they lie, or `bytes`. */
-INLINE const uint8_t *groups_of(const enum dtype t, const uint8_t *panel, size_t from, size_t blocks,
-                                __m512i bytes[BLOCKS][GROUPS])
+static const int8_t *numbers_of(const uint8_t *a)
 {
-	for (size_t j = 0; j < blocks && !panel_is_byte(t); j++)
-		expand(t, panel + panel_block_at(t, from + j), bytes[j]);
-	return panel_is_byte(t) ? panel + panel_block_at(t, from) + panel_q_at(t) : (const uint8_t *)bytes;
+	return ((const struct q8_block *)(const void *)a)->q;
 }
 
-/* Blocks from … from + blocks − 1 of 16 rows; a, b: of the first. */
+/* Blocks from … from + blocks − 1 of 16 rows; a: of the first, b: of each its groups as bytes, a line each. The
+ * integers of a block are on their way while those of the one before become numbers. */
 INLINE void tile(const enum dtype t, __mmask16 columns, size_t from, size_t blocks, const uint8_t *a, size_t a_ld,
-                 const uint8_t *panel, const uint8_t *b, float *c, size_t ldc)
+                 const uint8_t *panel, const __m512i b[][GROUPS], float *c, size_t ldc)
 {
-	int32_t n[ROWS][PANEL_ROWS] __attribute__((aligned(LINE)));
+	int32_t n[2][ROWS][PANEL_ROWS] __attribute__((aligned(LINE)));
+	const size_t last = from + blocks - 1;
 	__m512 sum[ROWS];
 
 	UNROLL(16)
 	for (size_t i = 0; i < ROWS; i++)
 		sum[i] = from ? _mm512_maskz_loadu_ps(columns, c + i * ldc) : _mm512_setzero_ps();
-	for (size_t j = from; j < from + blocks; j++, a += KERNEL_Q8_BYTES) {
-		integers(b, ((const struct q8_block *)(const void *)a)->q, a_ld, n);
+	integers(from % 2, b[0], numbers_of(a), a_ld, n[from % 2]);
+	UNROLL(2)
+	for (size_t j = from; j <= last; j++, a += KERNEL_Q8_BYTES) {
 		struct scales w = scales_of(t, panel + panel_head_at(t, j), panel + panel_block_at(t, j));
+		if (j < last)
+			integers(j % 2 == 0, *++b, numbers_of(a + KERNEL_Q8_BYTES), a_ld, n[j % 2 == 0]);
 		UNROLL(16)
 		for (size_t i = 0; i < ROWS; i++)
-			sum[i] = share_add(t, _mm512_load_si512(n[i]), _mm512_setzero_si512(), &w,
+			sum[i] = share_add(t, _mm512_load_si512(n[j % 2][i]), _mm512_setzero_si512(), &w,
 			                   (const void *)(a + i * a_ld), sum[i]);
-		b += panel_is_byte(t) ? panel_block_at(t, j + 1) - panel_block_at(t, j) : GROUPS * LINE;
 	}
 	UNROLL(16)
 	for (size_t i = 0; i < ROWS; i++)
@@ -94,9 +102,10 @@ INLINE void tiles(const enum dtype t, size_t m, size_t n, size_t k, const uint8_
 		begin();
 		for (size_t from = 0, blocks; from < all; from += blocks) {
 			blocks = all - from < BLOCKS ? all - from : BLOCKS;
-			const uint8_t *b = groups_of(t, panel, from, blocks, bytes);
+			for (size_t j = 0; j < blocks; j++)
+				expand(t, panel + panel_block_at(t, from + j), bytes[j]);
 			for (size_t i = 0; i < whole; i += ROWS)
-				tile(t, columns, from, blocks, a + i * a_ld + from * KERNEL_Q8_BYTES, a_ld, panel, b,
+				tile(t, columns, from, blocks, a + i * a_ld + from * KERNEL_Q8_BYTES, a_ld, panel, bytes,
 				     c + i * ldc, ldc);
 		}
 		_tile_release();
