@@ -105,8 +105,8 @@ INLINE void tiles(const enum dtype t, size_t m, size_t n, size_t k, const uint8_
 			for (size_t j = 0; j < blocks; j++)
 				expand(t, panel + panel_block_at(t, from + j), bytes[j]);
 			for (size_t i = 0; i < whole; i += ROWS)
-				tile(t, columns, from, blocks, a + i * a_ld + from * KERNEL_Q8_BYTES, a_ld, panel, bytes,
-				     c + i * ldc, ldc);
+				tile(t, columns, from, blocks, a + i * a_ld + from * KERNEL_Q8_BYTES, a_ld, panel,
+				     bytes, c + i * ldc, ldc);
 		}
 		_tile_release();
 	}
