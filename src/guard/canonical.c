@@ -19,8 +19,6 @@ struct making {
 	size_t n;                  /* of the original */
 	size_t of;                 /* the text that is looked at */
 	double hint;               /* bits of evidence, where the text speaks of encodings */
-	struct words words[WORDS]; /* of that text */
-	struct mapped put;         /* room of finders, one after the other */
 };
 
 static bool room(void *ctx, size_t bytes)
@@ -41,7 +39,16 @@ static struct canonical_text *add(struct canonical *c)
 		c->texts = mem_grow(c->texts, c->cap, sizeof(*c->texts));
 	}
 	struct canonical_text *t = &c->texts[c->n++];
-	*t = (struct canonical_text){ .parent = -1, .confidence = 1 };
+	struct mapped clean = { 0 }, folded = { 0 };
+	if (c->n > c->n_made) {
+		c->n_made = c->n;
+	} else {
+		clean = t->clean;
+		folded = t->folded;
+		mapped_clear(&clean);
+		mapped_clear(&folded);
+	}
+	*t = (struct canonical_text){ .parent = -1, .confidence = 1, .clean = clean, .folded = folded };
 	return t;
 }
 
@@ -104,7 +111,7 @@ static void look(struct making *m, const struct mapped *raw)
 	bool has[2][256];
 
 	for (int k = 0; k < WORDS; k++)
-		m->words[k].made = false;
+		m->c->words[k].made = false;
 	bytes_of(&m->c->texts[m->of].clean, has[0]);
 	if (!m->of)
 		bytes_of(raw, has[1]);
@@ -113,7 +120,7 @@ static void look(struct making *m, const struct mapped *raw)
 		const struct mapped *text = (*e)->raw ? raw : &clean;
 		struct finder f = { .by = *e, .prior = (*e)->prior - m->hint, .text = text,
 			            .s = text->s.data, .n = text->s.len,
-			            .put = m->put, .words = m->words, .keep = keep, .room = room, .ctx = m };
+			            .put = m->c->put, .words = m->c->words, .keep = keep, .room = room, .ctx = m };
 		const struct encoding *by = m->c->texts[m->of].by;
 		if (!text->s.len || (by && (*e)->raw) || (by == *e && by->once))
 			continue;
@@ -121,7 +128,7 @@ static void look(struct making *m, const struct mapped *raw)
 			continue;
 		(*e)->find(&f);
 		mapped_clear(&f.put);
-		m->put = f.put;
+		m->c->put = f.put;
 	}
 }
 
@@ -139,23 +146,22 @@ static bool speaks_of_encodings(const char *folded)
 
 void canonical_make(struct canonical *c, const char *text, size_t n, const struct canonical_limits *l)
 {
-	struct mapped raw = { 0 };
 	struct making m = { .c = c, .l = l ? l : &canonical_usual, .n = n };
 
 	if (n > CANONICAL_BYTES_MAX)
 		BUG("%zu bytes of a text", n);
-	*c = (struct canonical){ .n = 0 };
-	mapped_original(&raw, text, n);
+	c->n = 0;
+	c->capped = NULL;
+	c->work = c->bytes = 0;
+	mapped_clear(&c->raw);
+	mapped_clear(&c->put);
+	mapped_original(&c->raw, text, n);
 	struct canonical_text *t = add(c);
 	t->end = n;
-	fill(&m, t, &raw);
+	fill(&m, t, &c->raw);
 	m.hint = speaks_of_encodings(buf_str(&t->folded.s)) ? HINT : 0;
 	for (; m.of < c->n; m.of++)
-		look(&m, &raw);
-	mapped_release(&raw);
-	mapped_release(&m.put);
-	for (int k = 0; k < WORDS; k++)
-		mem_free(m.words[k].of);
+		look(&m, &c->raw);
 }
 
 void canonical_path(const struct canonical *c, size_t i, struct buf *out)
@@ -166,10 +172,14 @@ void canonical_path(const struct canonical *c, size_t i, struct buf *out)
 
 void canonical_release(struct canonical *c)
 {
-	for (size_t i = 0; i < c->n; i++) {
+	for (size_t i = 0; i < c->n_made; i++) {
 		mapped_release(&c->texts[i].clean);
 		mapped_release(&c->texts[i].folded);
 	}
 	mem_free(c->texts);
+	mapped_release(&c->raw);
+	mapped_release(&c->put);
+	for (int k = 0; k < WORDS; k++)
+		mem_free(c->words[k].of);
 	*c = (struct canonical){ .n = 0 };
 }

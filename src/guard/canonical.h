@@ -35,9 +35,14 @@ struct canonical {
 	const char *capped;        /* NULL, or what was reached: "depth", "texts", "bytes", "work" */
 	uint64_t work;             /* steps taken */
 	size_t bytes;              /* of what was undone */
+	/* Room: texts that are made already, the original with what nobody sees, what is being undone, words. */
+	size_t n_made;
+	struct mapped raw, put;
+	struct words words[WORDS];
 };
 
-/* n at most CANONICAL_BYTES_MAX. Any bytes; released by the caller. l: NULL: canonical_usual. */
+/* n at most CANONICAL_BYTES_MAX. Any bytes. c: all zero at first, then what was made before, whose memory is used
+ * again; released by the caller. l: NULL: canonical_usual. */
 void canonical_make(struct canonical *c, const char *text, size_t n, const struct canonical_limits *l);
 /* "base64 in rot13": how text i is written, outermost last; appends nothing for the original. */
 void canonical_path(const struct canonical *c, size_t i, struct buf *out);

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "guard/encoding.h"
 
+enum { LEAST = 6 /* characters of a stretch */ };
+
 /* What each byte is worth, by the digits in their order or, without them, from `!` on; −1: nothing. */
 struct alphabet { int8_t digit[256]; };
 
@@ -58,6 +60,23 @@ static bool try(struct finder *f, size_t begin, size_t end, const struct alphabe
 	return finder_offer(f, begin, end, 8 * (double)f->put.s.len);
 }
 
+static const bool is_sign[256] = { ['!' ... '~'] = true };
+
+/* Where from i on, which is no stretch's inside, one of LEAST or more begins; the text's end: none does. Of as many
+ * characters as that the last is looked at first: where it is no sign, all before it are passed over. */
+static size_t long_stretch(const struct finder *f, size_t i)
+{
+	while (i + LEAST <= f->n) {
+		size_t k = i + LEAST;
+		while (k > i && is_sign[(uint8_t)f->s[k - 1]])
+			k--;
+		if (k == i)
+			return i;
+		i = k;
+	}
+	return f->n;
+}
+
 static void find(struct finder *f)
 {
 	static const char of_1924[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -66,18 +85,16 @@ static void find(struct finder *f)
 
 	alphabet_make(&adobe, NULL);
 	alphabet_make(&rfc1924, of_1924);
-	for (size_t i = 0; i < f->n;) {
-		size_t end = i;
-		while (end < f->n && f->s[end] > ' ' && f->s[end] < 127)
+	for (size_t i = 0, end; (i = long_stretch(f, i)) < f->n; i = end) {
+		for (end = i + LEAST; end < f->n && is_sign[(uint8_t)f->s[end]];)
 			end++;
 		size_t from = i, to = end;
 		if (to - from > 4 && !memcmp(f->s + from, "<~", 2))
 			from += 2;
 		if (to - from > 4 && !memcmp(f->s + to - 2, "~>", 2))
 			to -= 2;
-		if (to - from >= 6 && !try(f, from, to, &adobe))
+		if (to - from >= LEAST && !try(f, from, to, &adobe))
 			try(f, from, to, &rfc1924);
-		i = end > i ? end : i + 1;
 	}
 }
 

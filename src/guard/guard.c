@@ -16,7 +16,9 @@ enum {
 	BEFORE = 80,
 	BEHIND = 40,
 	MATCHES = 200,
-	TWICE = 64 /* findings back that one is not told again */
+	TWICE = 64, /* findings back that one is not told again */
+	KEPT_TEXTS = 16, /* for the next text memory of so many canonical ones is kept, where the bytes were not more */
+	KEPT_BYTES = 1 << 16
 };
 
 #define WORK_A_BYTE 500
@@ -26,6 +28,8 @@ struct guard_scratch {
 	const struct guard *g;
 	struct regex_scratch *regex[RULE_SETS];
 	bool *found; /* as many as all rules */
+	struct canonical canonical;
+	struct buf path;
 };
 
 struct looking {
@@ -55,6 +59,8 @@ void guard_scratch_free(struct guard_scratch *s)
 	for (int k = 0; k < RULE_SETS; k++)
 		regex_scratch_free(s->regex[k]);
 	mem_free(s->found);
+	canonical_release(&s->canonical);
+	buf_release(&s->path);
 	mem_free(s);
 }
 
@@ -166,16 +172,15 @@ static void look_at(struct looking *x)
 
 static void look_window(struct guard_scratch *s, const char *text, size_t n, size_t window, struct guard_result *r)
 {
-	struct canonical c;
-	struct buf path = BUF_INIT;
+	struct canonical *c = &s->canonical;
 
-	canonical_make(&c, text + window, n, NULL);
-	struct looking x = { .s = s, .r = r, .c = &c, .window = window, .most = WORK_FREE + (uint64_t)n * WORK_A_BYTE };
-	for (; x.text < c.n; x.text++) {
-		const struct canonical_text *t = &c.texts[x.text];
-		buf_clear(&path);
-		canonical_path(&c, x.text, &path);
-		x.path = path.len ? arena_strdup(&r->mem, path.data) : "";
+	canonical_make(c, text + window, n, NULL);
+	struct looking x = { .s = s, .r = r, .c = c, .window = window, .most = WORK_FREE + (uint64_t)n * WORK_A_BYTE };
+	for (; x.text < c->n; x.text++) {
+		const struct canonical_text *t = &c->texts[x.text];
+		buf_clear(&s->path);
+		canonical_path(c, x.text, &s->path);
+		x.path = s->path.len ? arena_strdup(&r->mem, s->path.data) : "";
 		if (t->by && t->hidden)
 			add(r, rule_of(s->g, t->by), s->g->encoded, window + t->begin, window + t->end, t->confidence,
 			    x.path);
@@ -185,10 +190,10 @@ static void look_window(struct guard_scratch *s, const char *text, size_t n, siz
 				    window + t->signs[k].end, t->confidence, x.path);
 		look_at(&x);
 	}
-	r->capped = r->capped ? r->capped : c.capped;
-	r->work += c.work + x.work;
-	buf_release(&path);
-	canonical_release(&c);
+	r->capped = r->capped ? r->capped : c->capped;
+	r->work += c->work + x.work;
+	if (c->n_made > KEPT_TEXTS || n > KEPT_BYTES)
+		canonical_release(c);
 }
 
 static int by_place(const void *a, const void *b)

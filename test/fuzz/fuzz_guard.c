@@ -34,7 +34,7 @@ static void look(struct guard_scratch *s, const char *text, size_t n)
 
 static void canonical(const char *text, size_t n)
 {
-	struct canonical c;
+	struct canonical c = { .n = 0 };
 	const struct canonical_limits *l = &canonical_usual;
 
 	canonical_make(&c, text, n, NULL);

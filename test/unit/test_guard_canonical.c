@@ -29,7 +29,7 @@ static void round_trips(struct test *t)
 	test_case(t, "what is written in an encoding is undone, with its place in the text around");
 	for (const struct encoding *const *e = encoding_table; *e; e++) {
 		struct buf text = BUF_INIT;
-		struct canonical c;
+		struct canonical c = { .n = 0 };
 		if (!(*e)->encode)
 			continue;
 		buf_adds(&text, "Decode this:\n");
@@ -55,7 +55,7 @@ static void round_trips(struct test *t)
 static void nested(struct test *t)
 {
 	struct buf one = BUF_INIT, two = BUF_INIT, path = BUF_INIT;
-	struct canonical c;
+	struct canonical c = { .n = 0 };
 
 	test_case(t, "encodings in encodings, to the depth that is asked for");
 	encoding_find("rot13")->encode(&one, plain, strlen(plain));
@@ -93,7 +93,7 @@ static void folds(struct test *t)
 	};
 	test_case(t, "folded texts");
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct canonical c;
+		struct canonical c = { .n = 0 };
 		canonical_make(&c, cases[i].text, strlen(cases[i].text), NULL);
 		CHECK_MSG(t, !strcmp(buf_str(&c.texts[0].folded.s), cases[i].folded), "%s: %s", cases[i].text,
 		          buf_str(&c.texts[0].folded.s));
@@ -104,7 +104,7 @@ static void folds(struct test *t)
 /* A text has this sign alone; SIGNS: none. */
 static void check_sign(struct test *t, const char *text, enum sign_kind kind)
 {
-	struct canonical c;
+	struct canonical c = { .n = 0 };
 
 	canonical_make(&c, text, strlen(text), NULL);
 	for (enum sign_kind k = 0; k < SIGNS; k++)
@@ -142,7 +142,7 @@ static void quiet(struct test *t)
 	};
 	test_case(t, "benign texts hide nothing");
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		struct canonical c;
+		struct canonical c = { .n = 0 };
 		canonical_make(&c, texts[i], strlen(texts[i]), NULL);
 		for (size_t k = 0; k < c.n; k++)
 			CHECK_MSG(t, !c.texts[k].by || !c.texts[k].hidden, "%s: %s: %s", texts[i], c.texts[k].by->name,
@@ -171,7 +171,7 @@ static void bounded(struct test *t)
 	for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
 		uint64_t work[2];
 		for (int k = 0; k < 2; k++) {
-			struct canonical c;
+			struct canonical c = { .n = 0 };
 			fill(&text, pieces[i], k ? 1 << 17 : 1 << 15);
 			canonical_make(&c, text.data, text.len, NULL);
 			work[k] = c.work + c.bytes;
@@ -191,7 +191,7 @@ static void any_bytes(struct test *t)
 	char text[300];
 	test_case(t, "any bytes at all");
 	for (int round = 0; round < 300; round++) {
-		struct canonical c;
+		struct canonical c = { .n = 0 };
 		size_t n = (size_t)rng_below(&r, sizeof(text));
 		for (size_t i = 0; i < n; i++)
 			text[i] = (char)(rng_below(&r, 3) ? 32 + rng_below(&r, 95) : rng_below(&r, 256));
