@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """kungfu beside llama.cpp and PEFT on a model of each family's shape, of about 100 M random numbers: a prompt, single tokens, LoRA steps.
 
-    family_speed.py KUNGFU [--kept FILE] [--only prefill,decode,train] [--threads N] [--turns N] [FAMILY …]
+    family_speed.py KUNGFU [--kept FILE] [--only prefill,decode,train,int8] [--threads N] [--turns N] [FAMILY …]
 
 Each family's shape is made by transformers. Prompts (512 tokens) and single tokens (64): one file of Q8_0, beside llama.cpp. Steps: the folder in
-float32, two documents of 512 tokens, LoRA of rank 8 on all linears (of experts too), beside PyTorch with PEFT. Both programs run in turns, three if nothing
+float32, two documents of 512 tokens, LoRA of rank 8 on all linears (of experts too), beside PyTorch with PEFT; int8: the same steps on the file of Q8_0 in int8,
+as tune does by itself, beside the same of PEFT, which has no such file to train on. Both programs run in turns, three if nothing
 is said, and medians are compared: a line a family, tokens a second and kungfu's multiple. Every turn is written to FILE (family_speed.json) at
 once: who is stopped goes on there, and what is whole is only told; a file of another program, machine or number of threads is refused. Ends with 1 where a
-prompt is below 1.3, decoding below 1 or training below 1.8 (2 with AVX-512). needs transformers, peft, llama_cpp; figures are of a machine
+prompt is below 1.3, decoding below 1 or training, of either kind, below 1.8 (2 with AVX-512). needs transformers, peft, llama_cpp; figures are of a machine
 that does nothing else."""
 import argparse
 import json
@@ -43,7 +44,7 @@ FAMILIES = {
 }
 LENGTH, DOCUMENTS, STEPS = 512, 2, 3
 AVX512 = "avx512f" in open("/proc/cpuinfo").read()
-LEAST = {"prefill": 1.3, "decode": 1.0, "train": 2.0 if AVX512 else 1.8}
+LEAST = {"prefill": 1.3, "decode": 1.0} | dict.fromkeys(("train", "int8"), 2.0 if AVX512 else 1.8)
 
 
 def make(family, folder):
@@ -86,13 +87,14 @@ def last_json(*words):
 
 
 def ours(o, what, folder, gguf):
-    how = (folder, "--train", "lora", "--compute", "f32") if what == "train" else (gguf, f"--{what}", 512 if what == "prefill" else 64)
+    steps = {"train": (folder, "--train", "lora", "--compute", "f32"), "int8": (gguf, "--train", "lora", "--compute", "int8")}
+    how = steps.get(what, (gguf, f"--{what}", 512 if what == "prefill" else 64))
     said = last_json(o.program, "bench", *how, "--repetitions", STEPS, "--threads", o.threads, "--json", "--quiet", "--ledger", "off")
-    return said[f"{what}_tokens_per_second"]
+    return said["train_tokens_per_second" if what in steps else f"{what}_tokens_per_second"]
 
 
 def theirs(o, what, folder, gguf):
-    if what == "train":
+    if what in ("train", "int8"):
         return last_json(sys.executable, __file__, "step", folder, o.threads)["value"]
     return last_json(sys.executable, f"{HERE}/llama_speed.py", what, gguf, o.threads, 512 if what == "prefill" else 64, STEPS)["value"]
 
@@ -139,7 +141,7 @@ def main():
     p.add_argument("program")
     p.add_argument("families", nargs="*")
     p.add_argument("--kept", default="family_speed.json")
-    p.add_argument("--only", default="prefill,decode,train", type=lambda text: text.split(","))
+    p.add_argument("--only", default="prefill,decode,train,int8", type=lambda text: text.split(","))
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     p.add_argument("--turns", type=int, default=3)
     o, slow = p.parse_intermixed_args(), False
