@@ -296,10 +296,10 @@ void regex_filter_look(struct regex_filter *f, const char *text, size_t n, bool 
 		count(f, &has, text, n);
 	for (size_t i = 0; i < f->n; i++) {
 		bool all = true;
-		for (int k = 0; k < NEED_KINDS && f->counts; k++)
-			all &= has.count[k] >= f->need[i].least.count[k] && has.run[k] >= f->need[i].least.run[k];
 		for (uint32_t k = f->list_of[i]; k < f->list_of[i + 1]; k++)
 			all &= f->hit[k];
+		for (int k = 0; k < NEED_KINDS && all && f->counts; k++)
+			all = has.count[k] >= f->need[i].least.count[k] && has.run[k] >= f->need[i].least.run[k];
 		may[i] = all;
 	}
 }
