@@ -23,10 +23,10 @@ enum { STATES = 8192, STATES_FIRST = 32, NUMBERS_MOST = 1 << 22, SLOTS = 4 /* a 
 enum { LANES = 4, SORT_FEW = 24 };
 enum kind { KIND_NONE, KIND_WORD, KIND_OTHER, KIND_LINE, KINDS };
 
-#define NO_MOVE 0xFFFFFFFFu
-#define ENDS 0x80000000u /* a match ends before the character */
-#define DEAD 0x40000000u /* none can end behind it */
-#define TO 0x3FFFFFFFu   /* where it goes */
+#define NO_MOVE 0xFFFF
+#define ENDS 0x8000 /* a match ends before the character */
+#define DEAD 0x4000 /* none can end behind it */
+#define TO 0x3FFF   /* the state that it goes to */
 
 struct expression {
 	struct program forward, backward;
@@ -52,15 +52,15 @@ struct automaton {
 	bool anywhere; /* a match may begin at any place */
 	struct state *state; /* [n] */
 	size_t n, cap;
-	uint32_t *move; /* [cap][width] the row where the next state's moves begin, ENDS, DEAD; or NO_MOVE */
+	uint16_t *move; /* [cap][width] the next state, ENDS, DEAD; or NO_MOVE */
 	uint32_t width; /* n_classes + 1 */
-	uint32_t *numbers;
+	uint16_t *numbers;
 	size_t n_numbers, cap_numbers;
 	uint32_t *slot;                 /* [SLOTS * cap] 0, or 1 + a state */
-	uint32_t *list, *stack, *reach; /* [p->n] */
-	uint32_t *seen, mark;           /* [p->n] the mark of what has seen it last */
-	uint32_t *highest;              /* [p->n] of a ladder's place, where it was seen */
-	uint32_t begin[KINDS];          /* 0, or 1 + the row of the state that one begins in */
+	uint16_t *list, *stack, *reach; /* [p->n] */
+	uint16_t *seen, mark;           /* [p->n] the mark of what has seen it last */
+	uint16_t *highest;              /* [p->n] of a ladder's place, where it was seen */
+	uint32_t begin[KINDS];          /* 0, or 1 + the state that one begins in */
 };
 
 static struct automaton *automaton_new(const struct program *p, bool anywhere)
@@ -122,7 +122,7 @@ static void make_room(struct automaton *a)
 		a->slot[free_slot(a, a->state[i].hash)] = (uint32_t)i + 1;
 }
 
-static size_t keep_numbers(struct automaton *a, const uint32_t *list, size_t n)
+static size_t keep_numbers(struct automaton *a, const uint16_t *list, size_t n)
 {
 	size_t at = a->n_numbers;
 
@@ -136,8 +136,8 @@ static size_t keep_numbers(struct automaton *a, const uint32_t *list, size_t n)
 	return at;
 }
 
-/* The row of the state of these steps, in this order. */
-static uint32_t state_of(struct automaton *a, const uint32_t *list, size_t n, enum kind behind)
+/* The state of these steps, in this order. */
+static uint32_t state_of(struct automaton *a, const uint16_t *list, size_t n, enum kind behind)
 {
 	uint64_t h = hash_64(list, n * sizeof(*list)) + (uint64_t)behind * 0x9E3779B97F4A7C15u;
 
@@ -148,12 +148,12 @@ static uint32_t state_of(struct automaton *a, const uint32_t *list, size_t n, en
 		const struct state *s = &a->state[a->slot[slot] - 1];
 		if (s->hash == h && s->n == n && s->behind == behind &&
 		    (!n || !memcmp(a->numbers + s->from, list, n * sizeof(*list))))
-			return (a->slot[slot] - 1) * a->width;
+			return a->slot[slot] - 1;
 	}
 	a->state[a->n] = (struct state){ keep_numbers(a, list, n), n, h, behind };
 	memset(a->move + a->n * a->width, 0xFF, a->width * sizeof(*a->move));
 	a->slot[slot] = (uint32_t)++a->n;
-	return ((uint32_t)a->n - 1) * a->width;
+	return (uint32_t)a->n - 1;
 }
 
 static enum kind kind_of(int c)
@@ -186,7 +186,7 @@ static void new_mark(struct automaton *a)
 }
 
 /* The steps that are reached from `list` without a character; in a->reach, bytes and matches alone. */
-static size_t close(struct automaton *a, const uint32_t *list, size_t n, enum kind behind, enum kind ahead)
+static size_t close(struct automaton *a, const uint16_t *list, size_t n, enum kind behind, enum kind ahead)
 {
 	enum kind left = a->p->backward ? ahead : behind, right = a->p->backward ? behind : ahead;
 	size_t top = 0, out = 0;
@@ -207,7 +207,7 @@ static size_t close(struct automaton *a, const uint32_t *list, size_t n, enum ki
 				if (holds((enum assert_kind)s->other, left, right))
 					a->stack[top++] = s->next;
 			} else {
-				a->reach[out++] = k;
+				a->reach[out++] = (uint16_t)k;
 			}
 		}
 	}
@@ -216,20 +216,20 @@ static size_t close(struct automaton *a, const uint32_t *list, size_t n, enum ki
 
 static int ascending(const void *a, const void *b)
 {
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	uint16_t x = *(const uint16_t *)a, y = *(const uint16_t *)b;
 
 	return (x > y) - (x < y);
 }
 
 /* Nearly all are few, and nearly in order. */
-static void sort(uint32_t *list, size_t n)
+static void sort(uint16_t *list, size_t n)
 {
 	if (n > SORT_FEW) {
 		qsort(list, n, sizeof(*list), ascending);
 		return;
 	}
 	for (size_t i = 1; i < n; i++) {
-		uint32_t x = list[i];
+		uint16_t x = list[i];
 		size_t k = i;
 		for (; k > 0 && list[k - 1] > x; k--)
 			list[k] = list[k - 1];
@@ -248,7 +248,7 @@ static size_t step_on(struct automaton *a, size_t reached, uint8_t c)
 		const struct step *x = &p->step[a->reach[i]];
 		if (x->kind != STEP_BYTE || !bytes_has(&p->set[x->other], c))
 			continue;
-		uint32_t place = p->step[x->next].rung_of;
+		uint16_t place = p->step[x->next].rung_of;
 		if (a->seen[place] == a->mark) {
 			a->highest[place] = MAX(a->highest[place], x->next);
 			continue;
@@ -263,20 +263,25 @@ static size_t step_on(struct automaton *a, size_t reached, uint8_t c)
 	return n;
 }
 
+static uint16_t *move_at(const struct automaton *a, size_t state, int class)
+{
+	return &a->move[state * a->width + (size_t) class];
+}
+
 /* Computes a move; may forget all states: then *from is the same one again. */
-static uint32_t make_move(struct automaton *a, uint32_t *from, int class, uint64_t *work)
+static uint16_t make_move(struct automaton *a, uint32_t *from, int class, uint64_t *work)
 {
 	const struct program *p = a->p;
 	int c = class == p->n_classes ? -1 : p->example[class];
-	struct state s = a->state[*from / a->width];
+	struct state s = a->state[*from];
 	bool ends = false;
 
 	if (a->n >= STATES - 1 || a->n_numbers > NUMBERS_MOST) {
-		uint32_t *copy = mem_array(s.n + 1, sizeof(*copy));
+		uint16_t *copy = mem_array(s.n + 1, sizeof(*copy));
 		memcpy(copy, a->numbers + s.from, s.n * sizeof(*copy));
 		forget(a);
 		*from = state_of(a, copy, s.n, s.behind);
-		s = a->state[*from / a->width];
+		s = a->state[*from];
 		mem_free(copy);
 	}
 	size_t reached = close(a, s.n ? a->numbers + s.from : NULL, s.n, s.behind, kind_of(c));
@@ -284,8 +289,9 @@ static uint32_t make_move(struct automaton *a, uint32_t *from, int class, uint64
 	for (size_t i = 0; i < reached; i++)
 		ends |= p->step[a->reach[i]].kind == STEP_MATCH;
 	size_t n = c < 0 ? 0 : step_on(a, reached, (uint8_t)c);
-	uint32_t m = state_of(a, a->list, n, kind_of(c)) | (ends ? ENDS : 0) | (n || a->anywhere ? 0 : DEAD);
-	a->move[*from + (uint32_t) class] = m;
+	uint32_t to = state_of(a, a->list, n, kind_of(c));
+	uint16_t m = (uint16_t)(to | (ends ? ENDS : 0) | (n || a->anywhere ? 0 : DEAD));
+	*move_at(a, *from, class) = m;
 	return m;
 }
 
@@ -294,7 +300,7 @@ static uint32_t start(struct automaton *a, enum kind behind)
 	if (a->n >= STATES - 2)
 		forget(a);
 	if (!a->begin[behind])
-		a->begin[behind] = 1 + state_of(a, &a->p->begin, !a->anywhere, behind);
+		a->begin[behind] = 1 + state_of(a, &(uint16_t){ (uint16_t)a->p->begin }, !a->anywhere, behind);
 	return a->begin[behind] - 1;
 }
 
@@ -413,28 +419,29 @@ static bool first_end(struct automaton *a, uint32_t *state, const char *text, si
                       uint64_t most)
 {
 	const struct program *p = a->p;
-	uint32_t now = *state;
+	size_t now = *state, width = a->width;
 	size_t i = *at;
 	bool ends = false;
 
 	for (; i <= n && !ends; i++) {
-		const uint32_t *moves = a->move; /* making one may move them */
-		uint32_t m = NO_MOVE;
-		for (; i < n && (m = moves[now + p->class_of[(uint8_t)text[i]]]) < ENDS; i++) /* as nearly all are */
-			now = m;
+		const uint16_t *moves = a->move; /* making one may move them */
+		uint16_t m = NO_MOVE;
+		for (; i < n && (m = moves[now * width + p->class_of[(uint8_t)text[i]]]) < ENDS; i++)
+			now = m; /* as nearly all do */
 		int class = i < n ? p->class_of[(uint8_t)text[i]] : p->n_classes;
-		m = moves[now + (uint32_t) class];
+		m = *move_at(a, now, class);
 		if (m == NO_MOVE) {
 			if (*work > most)
 				break;
-			m = make_move(a, &now, class, work);
+			uint32_t from = (uint32_t)now;
+			m = make_move(a, &from, class, work);
 		}
 		now = m & TO;
 		ends = (m & ENDS) != 0;
 	}
 	*work += i - *at;
 	*at = ends ? i - 1 : i;
-	*state = now;
+	*state = (uint32_t)now;
 	return ends;
 }
 
@@ -445,12 +452,13 @@ static bool longest(struct automaton *a, const char *text, size_t n, size_t from
 	bool back = a->p->backward, some = false;
 	size_t at = from, most = MIN((size_t)REGEX_MATCH_MAX, back ? from - to : to - from);
 	int behind = back ? (from < n ? (uint8_t)text[from] : -1) : from ? (uint8_t)text[from - 1] : -1;
-	uint32_t state = start(a, kind_of(behind)), m = 0;
+	uint32_t state = start(a, kind_of(behind));
+	uint16_t m = 0;
 
 	for (size_t i = 0; i <= most && !(m & DEAD); i++) {
 		bool over = back ? at == 0 : at == n;
 		int class = over ? a->p->n_classes : a->p->class_of[(uint8_t)text[back ? at - 1 : at]];
-		m = a->move[state + (uint32_t) class];
+		m = *move_at(a, state, class);
 		if (m == NO_MOVE)
 			m = make_move(a, &state, class, work);
 		if (m & ENDS) {
@@ -505,7 +513,8 @@ static bool settle(struct trio *t, const char *text, size_t n, size_t from, size
 
 struct lanes {
 	const uint8_t *class_of[LANES];
-	const uint32_t *move[LANES];
+	const uint16_t *move[LANES];
+	size_t width[LANES];
 	uint32_t now[LANES];
 	struct automaton *a[LANES]; /* NULL: nothing is looked for here (any more) */
 	size_t number[LANES];
@@ -516,17 +525,18 @@ struct lanes {
 static void lane_idle(struct lanes *l, int k)
 {
 	static const uint8_t class_of[256];
-	static const uint32_t move[1];
+	static const uint16_t move[1];
 
 	l->class_of[k] = class_of;
 	l->move[k] = move;
+	l->width[k] = 1;
 	l->now[k] = 0;
 	l->a[k] = NULL;
 	l->left--;
 }
 
 /* A move that is to be made, or that ends a match, at i; the end of the text is class n_classes. */
-static void lane_look(struct regex_scratch *x, struct lanes *l, int k, uint32_t m, int class, size_t i, uint64_t *work,
+static void lane_look(struct regex_scratch *x, struct lanes *l, int k, uint16_t m, int class, size_t i, uint64_t *work,
                       uint64_t most)
 {
 	struct automaton *a = l->a[k];
@@ -547,14 +557,16 @@ static void lane_look(struct regex_scratch *x, struct lanes *l, int k, uint32_t 
  * others. */
 static size_t lanes_go(struct lanes *l, const char *text, size_t n, size_t i)
 {
-	const uint32_t *const m0 = l->move[0], *const m1 = l->move[1], *const m2 = l->move[2], *const m3 = l->move[3];
+	const uint16_t *const m0 = l->move[0], *const m1 = l->move[1], *const m2 = l->move[2], *const m3 = l->move[3];
 	const uint8_t *const c0 = l->class_of[0], *const c1 = l->class_of[1], *const c2 = l->class_of[2];
 	const uint8_t *const c3 = l->class_of[3];
-	uint32_t s0 = l->now[0], s1 = l->now[1], s2 = l->now[2], s3 = l->now[3];
+	const size_t w0 = l->width[0], w1 = l->width[1], w2 = l->width[2], w3 = l->width[3];
+	size_t s0 = l->now[0], s1 = l->now[1], s2 = l->now[2], s3 = l->now[3];
 
 	for (; i < n; i++) {
 		uint8_t c = (uint8_t)text[i];
-		uint32_t to0 = m0[s0 + c0[c]], to1 = m1[s1 + c1[c]], to2 = m2[s2 + c2[c]], to3 = m3[s3 + c3[c]];
+		uint16_t to0 = m0[s0 * w0 + c0[c]], to1 = m1[s1 * w1 + c1[c]];
+		uint16_t to2 = m2[s2 * w2 + c2[c]], to3 = m3[s3 * w3 + c3[c]];
 		if ((to0 | to1 | to2 | to3) >= ENDS)
 			break;
 		s0 = to0;
@@ -562,10 +574,10 @@ static size_t lanes_go(struct lanes *l, const char *text, size_t n, size_t i)
 		s2 = to2;
 		s3 = to3;
 	}
-	l->now[0] = s0;
-	l->now[1] = s1;
-	l->now[2] = s2;
-	l->now[3] = s3;
+	l->now[0] = (uint32_t)s0;
+	l->now[1] = (uint32_t)s1;
+	l->now[2] = (uint32_t)s2;
+	l->now[3] = (uint32_t)s3;
 	return i;
 }
 
@@ -576,7 +588,7 @@ static void lanes_look(struct regex_scratch *x, struct lanes *l, const char *tex
 	for (size_t i = 0; l->left && (i = lanes_go(l, text, n, i)) < n; i++) {
 		for (int k = 0; k < LANES; k++) {
 			int class = l->class_of[k][(uint8_t)text[i]];
-			uint32_t m = l->move[k][l->now[k] + (uint32_t) class];
+			uint16_t m = l->move[k][l->now[k] * l->width[k] + (size_t) class];
 			if (m < ENDS)
 				l->now[k] = m;
 			else
@@ -587,7 +599,7 @@ static void lanes_look(struct regex_scratch *x, struct lanes *l, const char *tex
 		if (!l->a[k])
 			continue;
 		int class = l->a[k]->p->n_classes;
-		lane_look(x, l, k, l->move[k][l->now[k] + (uint32_t) class], class, n, work, most);
+		lane_look(x, l, k, *move_at(l->a[k], l->now[k], class), class, n, work, most);
 		*work += l->a[k] ? n + 1 : 0;
 	}
 }
@@ -617,6 +629,7 @@ static void search_few(struct regex_scratch *x, const size_t *few, size_t n_few,
 		l.a[k] = a;
 		l.now[k] = start(a, KIND_NONE);
 		l.move[k] = a->move;
+		l.width[k] = a->width;
 		l.class_of[k] = a->p->class_of;
 	}
 	lanes_look(x, &l, text, n, work, most);

@@ -28,7 +28,7 @@ static uint32_t put(struct building *b, enum step_kind kind, uint32_t next, uint
 		p->cap = MAX((size_t)64, 2 * p->cap);
 		p->step = mem_grow(p->step, p->cap, sizeof(*p->step));
 	}
-	p->step[p->n] = (struct step){ kind, next, other, false, (uint32_t)p->n };
+	p->step[p->n] = (struct step){ (uint8_t)kind, false, (uint16_t)next, (uint16_t)other, (uint16_t)p->n };
 	return (uint32_t)p->n++;
 }
 
@@ -51,7 +51,7 @@ static uint32_t emit(struct building *b, const struct tree *t, uint32_t next);
 static void set_rung(struct step *s, size_t of)
 {
 	s->rung = true;
-	s->rung_of = (uint32_t)of;
+	s->rung_of = (uint16_t)of;
 }
 
 static uint32_t repeat(struct building *b, const struct tree *t, uint32_t next)
@@ -60,7 +60,7 @@ static uint32_t repeat(struct building *b, const struct tree *t, uint32_t next)
 		uint32_t split = put(b, STEP_SPLIT, next, next);
 		uint32_t body = emit(b, t->a, split);
 		if (!b->full)
-			b->p->step[split].other = body;
+			b->p->step[split].other = (uint16_t)body;
 		next = split;
 	}
 	uint32_t past = next;

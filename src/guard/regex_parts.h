@@ -47,11 +47,12 @@ bool regex_nullable(const struct tree *t);       /* an empty text is a match */
 
 enum step_kind { STEP_BYTE, STEP_SPLIT, STEP_ASSERT, STEP_MATCH };
 
+/* Small, for a move looks at many of them wherever they are. */
 struct step {
-	enum step_kind kind;
-	uint32_t next, other;                    /* other: of a split; the set, the assertion */
+	uint8_t kind;                            /* enum step_kind */
 	bool rung;                               /* it is in copies that may be left out */
-	uint32_t rung_of;                        /* itself, or this step in the first of copies that may go */
+	uint16_t next, other;                    /* other: of a split; the set, the assertion */
+	uint16_t rung_of;                        /* itself, or this step in the first of copies that may go */
 };
 
 struct program {                                 /* of an expression, in one direction */
