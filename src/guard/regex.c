@@ -42,9 +42,9 @@ struct regex_set {
 /* --- automata --- */
 
 struct state {
-	size_t from, n;
-	uint64_t hash;
-	enum kind behind;
+	uint32_t from, hash;
+	uint16_t n;
+	uint8_t behind; /* enum kind */
 }; /* its steps: numbers[from .. from + n) */
 
 struct automaton {
@@ -56,7 +56,7 @@ struct automaton {
 	uint32_t width; /* n_classes + 1 */
 	uint16_t *numbers;
 	size_t n_numbers, cap_numbers;
-	uint32_t *slot;                 /* [SLOTS * cap] 0, or 1 + a state */
+	uint16_t *slot;                 /* [SLOTS * cap] 0, or 1 + a state */
 	uint16_t *list, *stack, *reach; /* [p->n] */
 	uint16_t *seen, mark;           /* [p->n] the mark of what has seen it last */
 	uint16_t *highest;              /* [p->n] of a ladder's place, where it was seen */
@@ -102,12 +102,12 @@ static void forget(struct automaton *a)
 }
 
 /* The first free slot of a hash. */
-static size_t free_slot(const struct automaton *a, uint64_t hash)
+static size_t free_slot(const struct automaton *a, uint32_t hash)
 {
-	size_t slot = hash % (SLOTS * a->cap);
+	size_t last = SLOTS * a->cap - 1, slot = hash & last;
 
 	while (a->slot[slot])
-		slot = (slot + 1) % (SLOTS * a->cap);
+		slot = (slot + 1) & last;
 	return slot;
 }
 
@@ -119,7 +119,7 @@ static void make_room(struct automaton *a)
 	mem_free(a->slot);
 	a->slot = mem_array(SLOTS * a->cap, sizeof(*a->slot));
 	for (size_t i = 0; i < a->n; i++)
-		a->slot[free_slot(a, a->state[i].hash)] = (uint32_t)i + 1;
+		a->slot[free_slot(a, a->state[i].hash)] = (uint16_t)(i + 1);
 }
 
 static size_t keep_numbers(struct automaton *a, const uint16_t *list, size_t n)
@@ -139,20 +139,20 @@ static size_t keep_numbers(struct automaton *a, const uint16_t *list, size_t n)
 /* The state of these steps, in this order. */
 static uint32_t state_of(struct automaton *a, const uint16_t *list, size_t n, enum kind behind)
 {
-	uint64_t h = hash_64(list, n * sizeof(*list)) + (uint64_t)behind * 0x9E3779B97F4A7C15u;
+	uint32_t h = (uint32_t)hash_64(list, n * sizeof(*list)) + (uint32_t)behind * 0x9E3779B9u;
 
 	if (a->n == a->cap)
 		make_room(a);
-	size_t slots = SLOTS * a->cap, slot = h % slots;
-	for (; a->slot[slot]; slot = (slot + 1) % slots) {
+	size_t last = SLOTS * a->cap - 1, slot = h & last; /* cap is a power of two */
+	for (; a->slot[slot]; slot = (slot + 1) & last) {
 		const struct state *s = &a->state[a->slot[slot] - 1];
 		if (s->hash == h && s->n == n && s->behind == behind &&
 		    (!n || !memcmp(a->numbers + s->from, list, n * sizeof(*list))))
 			return a->slot[slot] - 1;
 	}
-	a->state[a->n] = (struct state){ keep_numbers(a, list, n), n, h, behind };
+	a->state[a->n] = (struct state){ (uint32_t)keep_numbers(a, list, n), h, (uint16_t)n, (uint8_t)behind };
 	memset(a->move + a->n * a->width, 0xFF, a->width * sizeof(*a->move));
-	a->slot[slot] = (uint32_t)++a->n;
+	a->slot[slot] = (uint16_t)++a->n;
 	return (uint32_t)a->n - 1;
 }
 
