@@ -2,6 +2,7 @@
  * quiet; whatever comes, work is bounded. */
 #include "../test.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -204,6 +205,35 @@ static void any_bytes(struct test *t)
 	}
 }
 
+/* Words are passed over by whether they cost less undone: the same as what they cost says. */
+static void costs(struct test *t)
+{
+	static const char *const words[] = { "the", "gur", "a", "Vtaber", "don't", "ignore", "ERONGI", "zzzzzzzzzz", "''" };
+	static const char rot13[] = "nopqrstuvwxyzabcdefghijklm";
+	int8_t same[256], turned_by_13[256];
+
+	test_case(t, "a word's cost and whether it is below another");
+	memset(same, -1, sizeof(same));
+	memset(turned_by_13, -1, sizeof(turned_by_13));
+	for (int c = 0; c < 26; c++) {
+		same['a' + c] = same['A' + c] = (int8_t)c;
+		turned_by_13['a' + c] = turned_by_13['A' + c] = (int8_t)((c + 13) % 26);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		size_t n = strlen(words[i]);
+		char back[16];
+		for (size_t k = 0; k < n; k++)
+			back[k] = words[i][n - 1 - k];
+		int plain = language_word(words[i], n, NULL, INT_MAX), other = language_word(words[i], n, rot13, INT_MAX);
+		int from_end = language_word(back, n, NULL, INT_MAX);
+		for (int most = 0; most < 700; most++) {
+			CHECK(t, language_word_below(words[i], n, same, false, most) == (plain < most));
+			CHECK(t, language_word_below(words[i], n, turned_by_13, false, most) == (other < most));
+			CHECK(t, language_word_below(words[i], n, same, true, most) == (from_end < most));
+		}
+	}
+}
+
 void test_guard_canonical(struct test *t)
 {
 	round_trips(t);
@@ -213,4 +243,5 @@ void test_guard_canonical(struct test *t)
 	quiet(t);
 	bounded(t);
 	any_bytes(t);
+	costs(t);
 }

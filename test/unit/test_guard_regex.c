@@ -257,9 +257,49 @@ static void beside(struct test *t)
 	regex_set_free(s);
 }
 
+/* Stripes of the filter and automata beside each other: a match may stand anywhere, its expression anywhere among the
+ * others, which match before it, behind it or not at all. */
+static void everywhere(struct test *t)
+{
+	static const char *const patterns[] = {
+		"disregard.{0,30}rules", "x{3}y", "\\bfirst\\b", "z[0-9]+", "last$", "q+", "never",
+	};
+	enum { N = ARRAY_LEN(patterns), LENGTH = 300 };
+	static const char needle[] = "disregard all the rules";
+	struct regex_set *s = regex_set_new();
+	struct regex_scratch *x;
+	bool found[N];
+
+	test_case(t, "a match wherever it stands, among others");
+	for (size_t i = 0; i < N; i++)
+		CHECK(t, regex_set_add(s, patterns[i], NULL) == (int)i);
+	x = regex_scratch_new(s);
+	for (size_t at = 7; at + sizeof(needle) + 6 < LENGTH; at++) {
+		char text[LENGTH + 1];
+		size_t begin = 0, end = 0, begins, ends;
+		uint64_t work = 0;
+		memset(text, '.', LENGTH);
+		memcpy(text, "first ", 6);
+		memcpy(text + at, needle, sizeof(needle) - 1);
+		memcpy(text + LENGTH - 6, "z7last", 7);
+		regex_set_search(x, text, LENGTH, found, &work, UINT64_MAX);
+		CHECK(t, found[0] && !found[1] && found[2] && found[3] && found[4] && !found[5] && !found[6]);
+		regex_first(x, 0, &begin, &end);
+		CHECK_MSG(t, begin == at && end == at + sizeof(needle) - 1, "%zu to %zu at %zu", begin, end, at);
+		for (int k = 2; k < 5; k++) {
+			regex_first(x, k, &begin, &end);
+			bool again = regex_find(x, k, text, LENGTH, 0, &begins, &ends, &work);
+			CHECK(t, again && begin == begins && end == ends);
+		}
+	}
+	regex_scratch_free(x);
+	regex_set_free(s);
+}
+
 void test_guard_regex(struct test *t)
 {
 	many(t);
+	everywhere(t);
 	needs(t);
 	beside(t);
 	matches(t);
