@@ -208,7 +208,7 @@ static void any_bytes(struct test *t)
 /* Words are passed over by whether they cost less undone: the same as what they cost says. */
 static void costs(struct test *t)
 {
-	static const char *const words[] = { "the", "gur", "a", "Vtaber", "don't", "ignore", "ERONGI", "zzzzzzzzzz", "''" };
+	static const char *const words[] = { "the", "gur", "a", "Vtaber", "don't", "ignore", "zzzzzzzzzz", "''" };
 	static const char rot13[] = "nopqrstuvwxyzabcdefghijklm";
 	int8_t same[256], turned_by_13[256];
 
@@ -224,11 +224,11 @@ static void costs(struct test *t)
 		char back[16];
 		for (size_t k = 0; k < n; k++)
 			back[k] = words[i][n - 1 - k];
-		int plain = language_word(words[i], n, NULL, INT_MAX), other = language_word(words[i], n, rot13, INT_MAX);
-		int from_end = language_word(back, n, NULL, INT_MAX);
+		int as_is = language_word(words[i], n, NULL, INT_MAX), from_end = language_word(back, n, NULL, INT_MAX);
+		int undone = language_word(words[i], n, rot13, INT_MAX);
 		for (int most = 0; most < 700; most++) {
-			CHECK(t, language_word_below(words[i], n, same, false, most) == (plain < most));
-			CHECK(t, language_word_below(words[i], n, turned_by_13, false, most) == (other < most));
+			CHECK(t, language_word_below(words[i], n, same, false, most) == (as_is < most));
+			CHECK(t, language_word_below(words[i], n, turned_by_13, false, most) == (undone < most));
 			CHECK(t, language_word_below(words[i], n, same, true, most) == (from_end < most));
 		}
 	}
