@@ -228,7 +228,7 @@ static void grpo_loss(const struct objective_run *o, const struct batch *b, cons
 const struct objective objective_grpo = {
 	.name = "grpo",
 	.summary = "its own answers, by what they are worth beside others to the prompt",
-	.rate = 0.1,
+	.rate = 0.5,
 	.opts = grpo_opts,
 	.options_size = sizeof(struct grpo),
 	.roles = group_roles,

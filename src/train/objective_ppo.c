@@ -445,7 +445,7 @@ static int ppo_load(const struct objective_run *o, long step, const char *dir, s
 const struct objective objective_ppo = {
 	.name = "ppo",
 	.summary = "its own answers, by what they are worth beside a value learnt too",
-	.rate = 0.1,
+	.rate = 0.5,
 	.opts = ppo_opts,
 	.options_size = sizeof(struct ppo),
 	.roles = group_roles,

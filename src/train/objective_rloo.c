@@ -114,7 +114,7 @@ static void rloo_loss(const struct objective_run *o, const struct batch *b, cons
 const struct objective objective_rloo = {
 	.name = "rloo",
 	.summary = "the same, each answer beside the mean of the others",
-	.rate = 0.1,
+	.rate = 0.5,
 	.opts = rloo_opts,
 	.options_size = sizeof(struct rloo),
 	.roles = group_roles,
