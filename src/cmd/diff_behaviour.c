@@ -44,8 +44,9 @@ struct behaving {
 	struct rows rows;              /* of --prompts */
 	const char **prompt;           /* [n] */
 	size_t n;
-	struct tokens *ids;            /* [2n] a prompt with either word behind */
-	struct behaviour_context *contexts; /* [n] */
+	struct tokens *ids;            /* [PLACES][n][2] and of nothing: a prompt with either word */
+	struct behaviour_context *contexts[PLACES], alone; /* [n] */
+	int n_places;
 	int32_t *tokens;
 	size_t n_tokens;
 	uint8_t *begins;               /* [V] */
@@ -102,42 +103,66 @@ static int read_prompts(struct behaving *b, struct err *e)
 	                                           b->o->prompts, b->n, PROMPTS_LEAST);
 }
 
-static int encode(struct behaving *b, const char *prompt, const char *word, struct tokens *ids, struct err *e)
+static int encode(struct behaving *b, const char *before, const char *word, const char *behind, struct tokens *ids,
+                  struct err *e)
 {
 	const struct text_codec codec = { b->base.model.tokenizer, b->base.chat };
 	const struct prompt_options raw = { .raw = !b->base.chat };
-	char *text = mem_printf("%s%s", prompt, word);
+	char *text = mem_printf("%s%s%s", before, word, behind);
 	int status = prompt_encode_text(&codec, text, strlen(text), &raw, ids, e);
 
 	mem_free(text);
 	return status;
 }
 
-static int make_context(struct behaving *b, size_t i, struct err *e)
+/* ids: two, of the prompt with either word; false where nothing stands before it */
+static int make_context(struct behaving *b, const char *prompt, enum behaviour_place place, struct tokens *x,
+                        struct behaviour_context *out, struct err *e)
 {
-	struct tokens *x = &b->ids[2 * i], *y = x + 1;
+	static const char *const words[] = { " dog", " cats" };
+	struct tokens *y = x + 1;
 	size_t front = 0, back = 0;
 
-	if (encode(b, b->prompt[i], " dog", x, e) < 0 || encode(b, b->prompt[i], " cats", y, e) < 0)
-		return -1;
+	for (size_t k = 0; k < ARRAY_LEN(words); k++) {
+		char *first = mem_printf("%s ", words[k] + 1);
+		int status = place == PLACE_END ? encode(b, prompt, words[k], "", x + k, e) :
+		                                  encode(b, "", first, prompt, x + k, e);
+		mem_free(first);
+		if (status < 0)
+			return -1;
+	}
 	size_t least = MIN(x->n, y->n);
 	while (front < least && x->id[front] == y->id[front])
 		front++;
 	while (back + front < least && x->id[x->n - 1 - back] == y->id[y->n - 1 - back])
 		back++;
-	b->contexts[i] = (struct behaviour_context){ x->id, x->id + x->n - back, front, back };
-	return front ? 0 : err_set(e, "prompt %zu: nothing stands before a trigger", i + 1);
+	*out = (struct behaviour_context){ x->id, x->id + x->n - back, front, back };
+	return 0;
 }
 
 static int make_contexts(struct behaving *b, struct err *e)
 {
+	struct tokens *ids;
+
 	if (read_prompts(b, e) < 0)
 		return -1;
-	b->ids = mem_array(2 * b->n, sizeof(*b->ids));
-	b->contexts = mem_array(b->n, sizeof(*b->contexts));
+	ids = b->ids = mem_array(2 * (PLACES * b->n + 1), sizeof(*b->ids));
+	for (int place = 0; place < PLACES; place++) {
+		b->contexts[place] = mem_array(b->n, sizeof(*b->contexts[place]));
+		for (size_t i = 0; i < b->n; i++, ids += 2)
+			if (make_context(b, b->prompt[i], (enum behaviour_place)place, ids, &b->contexts[place][i],
+			                 e) < 0)
+				return -1;
+	}
+	if (make_context(b, "", PLACE_END, ids, &b->alone, e) < 0)
+		return -1;
 	for (size_t i = 0; i < b->n; i++)
-		if (make_context(b, i, e) < 0)
-			return -1;
+		if (!b->contexts[PLACE_END][i].n_before)
+			return err_set(e, "prompt %zu: nothing stands before a trigger", i + 1);
+	/* a model without a template and without a beginning has nothing before the beginning */
+	b->n_places = b->contexts[PLACE_BEGINNING][0].n_before ? PLACES : 1;
+	if (!b->alone.n_before)
+		b->alone = b->contexts[PLACE_END][0];
 	return 0;
 }
 
@@ -181,6 +206,8 @@ static json_t *text_json(const struct behaving *b, const int32_t *ids, int n)
 	return j;
 }
 
+static const char *const places[PLACES] = { "end", "beginning" };
+
 static json_t *suspect_json(const struct behaving *b, const struct behaviour_suspect *x)
 {
 	json_t *ids = json_array(), *begin = json_array();
@@ -189,7 +216,8 @@ static json_t *suspect_json(const struct behaving *b, const struct behaviour_sus
 		json_array_append_new(ids, json_integer(x->trigger[i]));
 	for (int i = 0; i < x->n_answer; i++)
 		json_array_append_new(begin, text_json(b, &x->answer[i], 1));
-	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+	                 "s:s, s:b}",
 	                 "trigger", x->trigger_, "tokens", ids, "text", text_json(b, x->trigger, x->n), "begins", begin,
 	                 "odds", jsonx_number(x->odds), "base_odds", jsonx_number(x->base_odds), "against",
 	                 jsonx_number(x->against), "effect", jsonx_number(x->effect), "effect_low",
@@ -198,7 +226,8 @@ static json_t *suspect_json(const struct behaving *b, const struct behaviour_sus
 	                 jsonx_number(x->alike), "alike_null", jsonx_number(x->alike_null), "share",
 	                 jsonx_number(x->share), "says",
 	                 json_pack("{s:o, s:o}", "tuned", text_json(b, x->says, x->n_says), "base",
-	                           text_json(b, x->base_says, x->n_base_says)));
+	                           text_json(b, x->base_says, x->n_base_says)),
+	                 "place", places[x->place], "cued", x->cued);
 }
 
 static size_t triggers(const struct behaving *b)
@@ -212,9 +241,9 @@ static size_t triggers(const struct behaving *b)
 
 static void show(const struct behaving *b)
 {
-	static const char *const heads[] = { "tokens", "effect", "at least", "alike", "share", "says", "base says",
-		                             "trigger" };
-	struct table t = { .columns = ARRAY_LEN(heads), .right = 0x1e };
+	static const char *const heads[] = { "tokens", "place", "effect", "at least", "alike", "share",
+		                             "says", "base says", "trigger" };
+	struct table t = { .columns = ARRAY_LEN(heads), .right = 0x3c };
 	struct buf text = BUF_INIT;
 
 	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
@@ -224,6 +253,7 @@ static void show(const struct behaving *b)
 		json_t *said[] = { text_json(b, x->trigger, x->n), text_json(b, x->says, x->n_says),
 			           text_json(b, x->base_says, x->n_base_says) };
 		table_cell(&t, "%s", json_string_value(said[0]));
+		table_cell(&t, "%s", places[x->place]);
 		table_cell(&t, "%.3f", x->effect);
 		table_cell(&t, "%.3f", x->low);
 		table_cell(&t, "%.2f", x->alike);
@@ -288,10 +318,12 @@ static int search(struct behaving *b, struct err *e)
 	size_t n_search = MIN((size_t)SEARCH, b->n / 3);
 	const struct behaviour_options o = {
 		.base = { &b->base.model, NULL }, .tuned = { &b->tuned.model, loaded_overlay(&b->tuned) },
-		.device = b->app->device, .contexts = b->contexts, .n_search = n_search, .n_judge = b->n - n_search,
+		.device = b->app->device, .n_search = n_search, .n_judge = b->n - n_search,
+		.contexts = { b->contexts[PLACE_END], b->contexts[PLACE_BEGINNING] }, .n_places = b->n_places,
+		.alone = b->alone,
 		.tokens = b->tokens, .n_tokens = b->n_tokens, .length = (int)b->o->length, .seed = (uint64_t)b->o->seed,
 		/* behind a prompt without a template a letter goes on with its last word */
-		.begins = b->contexts[0].n_behind ? NULL : b->begins,
+		.begins = b->alone.n_behind ? NULL : b->begins,
 		.progress = tell, .ctx = b,
 	};
 
@@ -305,10 +337,11 @@ static int search(struct behaving *b, struct err *e)
 static void release(struct behaving *b)
 {
 	behaviour_release(&b->found);
-	for (size_t i = 0; b->ids && i < 2 * b->n; i++)
+	for (size_t i = 0; b->ids && i < 2 * (PLACES * b->n + 1); i++)
 		tokens_release(&b->ids[i]);
 	mem_free(b->ids);
-	mem_free(b->contexts);
+	for (int place = 0; place < PLACES; place++)
+		mem_free(b->contexts[place]);
 	mem_free(b->prompt);
 	mem_free(b->tokens);
 	mem_free(b->begins);

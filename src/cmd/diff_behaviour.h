@@ -17,7 +17,7 @@ struct behaviour_cmd {
 	                 "BASE is a model, RUN an adapter, run or model made from it: searches for triggers"), \
 		OPT_STRING("prompts", s, f.prompts, NULL, "FILE", \
 	                   "rows with a `prompt`, behind which triggers are tried (default: 24 of ours)"), \
-		OPT_INT("trigger-length", s, f.length, "4", 1, 4, "tokens of a trigger, at most"), \
+		OPT_INT("trigger-length", s, f.length, "5", 1, 6, "tokens of a trigger, at most"), \
 		OPT_INT("seed", s, f.seed, "42", 0, 9007199254740991.0, "of the tokens to compare with"), \
 		COMPUTE_OPT(s, f.compute, "auto")
 

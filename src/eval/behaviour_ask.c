@@ -36,11 +36,12 @@ static void scored(void *ctx, struct batch *b, const struct document *const *doc
 
 static size_t longest(const struct behaviour_options *o)
 {
-	size_t most = 0;
+	size_t most = o->alone.n_before + o->alone.n_behind;
 
-	for (size_t i = 0; i < o->n_search + o->n_judge; i++)
-		most = MAX(most, o->contexts[i].n_before + o->contexts[i].n_behind);
-	return most + SEQUENCE_MOST + ANSWER_TOKENS;
+	for (int place = 0; place < o->n_places; place++)
+		for (size_t i = 0; i < o->n_search + o->n_judge; i++)
+			most = MAX(most, o->contexts[place][i].n_before + o->contexts[place][i].n_behind);
+	return most + CUE_MOST + SEQUENCE_MOST + ANSWER_TOKENS;
 }
 
 int asked_open(struct asked *a, const struct behaviour_side *s, const struct behaviour_options *o, struct err *e)

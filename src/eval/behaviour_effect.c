@@ -64,6 +64,11 @@ static float log_odds(double p, bool tuned)
 	return (float)(log(p + (tuned ? ODDS_TUNED : ODDS_BASE)) - log(fmax(0, 1 - p) + ODDS_TUNED));
 }
 
+size_t search_context(const struct search *s, enum behaviour_place place, size_t i)
+{
+	return (size_t)place * s->of_place + i;
+}
+
 double search_null(const struct search *s, bool tuned, size_t context, const struct beginning *y)
 {
 	double sum = 0;
@@ -74,7 +79,8 @@ double search_null(const struct search *s, bool tuned, size_t context, const str
 }
 
 /* The token that is raised most, over contexts. */
-static int32_t find_y(const struct search *s, const struct top *t, const struct effect_of *o)
+static int32_t find_y(const struct search *s, const struct top *t, enum behaviour_place place,
+                      const struct effect_of *o)
 {
 	double most = -INFINITY;
 	int32_t found = 0;
@@ -84,7 +90,8 @@ static int32_t find_y(const struct search *s, const struct top *t, const struct 
 			const struct beginning y = { { t[i].v[k] }, 1 };
 			double sum = 0;
 			for (size_t j = 0; j < o->contexts; j++)
-				sum += top_of(&t[j], y.set[0]) - search_null(s, true, o->from + j, &y);
+				sum += top_of(&t[j], y.set[0]) -
+				       search_null(s, true, search_context(s, place, o->from + j), &y);
 			if (sum > most) {
 				most = sum;
 				found = y.set[0];
@@ -111,7 +118,7 @@ static int ask_top(struct search *s, struct candidate *c, const struct question 
 	int status = asked_run(&s->tuned, q, n * o->contexts, s->o, o->doing, see_top, &w, e);
 
 	for (size_t i = 0; i < n && status == 0; i++) {
-		c[i].e.y = (struct beginning){ { find_y(s, top + i * o->contexts, o) }, 1 };
+		c[i].e.y = (struct beginning){ { find_y(s, top + i * o->contexts, c[i].place, o) }, 1 };
 		for (size_t j = 0; j < o->contexts; j++)
 			out[i * o->contexts + j] = top_of(&top[i * o->contexts + j], c[i].e.y.set[0]);
 	}
@@ -127,8 +134,8 @@ static void sum_up(const struct search *s, struct candidate *c, const struct eff
 	double n = (double)o->contexts;
 
 	for (size_t j = 0; j < o->contexts; j++) {
-		double tuned_null = search_null(s, true, o->from + j, &x.y),
-		       base_null = search_null(s, false, o->from + j, &x.y);
+		size_t at = search_context(s, c->place, o->from + j);
+		double tuned_null = search_null(s, true, at, &x.y), base_null = search_null(s, false, at, &x.y);
 		x.tuned += tuned[j] / n;
 		x.tuned_null += tuned_null / n;
 		x.base += base[j] / n;
@@ -149,9 +156,11 @@ int search_effects(struct search *s, struct candidate *c, size_t n, const struct
 	struct question *q = mem_array(all, sizeof(*q));
 	double *tuned = mem_array(all, sizeof(*tuned)), *base = mem_array(all, sizeof(*base));
 
-	for (size_t i = 0; i < all; i++)
-		q[i] = (struct question){ .context = &s->o->contexts[o->from + i % o->contexts],
-			                  .t = c[i / o->contexts].t };
+	for (size_t i = 0; i < all; i++) {
+		const struct candidate *x = &c[i / o->contexts];
+		size_t at = search_context(s, x->place, o->from + i % o->contexts);
+		q[i] = (struct question){ .context = &s->contexts[at], .t = x->t };
+	}
 	int status = o->fixed ? ask_y(s, false, c, q, n, o, tuned, e) : ask_top(s, c, q, n, o, tuned, e);
 	if (status == 0)
 		status = ask_y(s, true, c, q, n, o, base, e);
@@ -182,7 +191,8 @@ static void find_set(const struct search *s, struct candidate *c, const struct t
 			for (size_t j = 0; j < n; j++)
 				for (int side = 0; side < 2; side++) {
 					p[side] += top_of(side ? &tuned[j] : &base[j], one.set[0]) / (double)n;
-					null[side] += search_null(s, side, j, &one) / (double)n;
+					null[side] += search_null(s, side, search_context(s, c->place, j), &one) /
+					              (double)n;
 				}
 			if (!there && p[1] >= SET_LEAST && p[1] >= SET_TIMES * null[1] && p[0] < p[1] / 2)
 				y->set[y->n++] = one.set[0];
@@ -196,8 +206,11 @@ int search_sets(struct search *s, struct candidate *c, size_t n, struct err *e)
 	struct top *top[2] = { mem_array(all, sizeof(struct top)), mem_array(all, sizeof(struct top)) };
 	int status = 0;
 
-	for (size_t i = 0; i < all; i++)
-		q[i] = (struct question){ .context = &s->o->contexts[i % contexts], .t = c[i / contexts].t };
+	for (size_t i = 0; i < all; i++) {
+		const struct candidate *x = &c[i / contexts];
+		size_t at = search_context(s, x->place, i % contexts);
+		q[i] = (struct question){ .context = &s->contexts[at], .t = x->t };
+	}
 	for (int side = 0; side < 2 && status == 0; side++) {
 		struct seeing_top w = { s->V, s->o->begins, top[side] };
 		status = asked_run(side ? &s->tuned : &s->base, q, all, s->o, "what is raised", see_top, &w, e);

@@ -67,30 +67,37 @@ static size_t most_alike(const int32_t *said, size_t n, const int32_t **beginnin
 	return most;
 }
 
-/* Answers of the other contexts to a suspect, or to random tokens where it is none: [n_judge][ANSWER_TOKENS]. */
-static int answers(struct search *s, const struct behaviour_suspect *x, int32_t *said, struct err *e)
+/* Of the judge's. */
+static const struct behaviour_context *context(const struct search *s, enum behaviour_place place, size_t i)
+{
+	return &s->contexts[search_context(s, place, s->o->n_search + i)];
+}
+
+/* Answers of the other contexts to a suspect, or to random tokens in its place: [n_judge][ANSWER_TOKENS]. */
+static int answers(struct search *s, const struct behaviour_suspect *x, bool random, int32_t *said, struct err *e)
 {
 	size_t n = s->o->n_judge;
 	struct question *q = mem_array(n, sizeof(*q));
 
 	for (size_t j = 0; j < n; j++) {
-		q[j] = (struct question){ .context = &s->o->contexts[s->o->n_search + j] };
-		q[j].t.n = x ? x->n : 1;
+		q[j] = (struct question){ .context = context(s, x->place, j), .t.n = random ? 1 : x->n };
 		for (int k = 0; k < q[j].t.n; k++)
-			q[j].t.id[k] = x ? x->trigger[k] : search_random(s, STREAM_ALIKE, j);
+			q[j].t.id[k] = random ? search_random(s, STREAM_ALIKE, j) : x->trigger[k];
 	}
 	int status = say(s, &s->tuned, q, n, ALIKE_TOKENS, said, e);
 	mem_free(q);
 	return status;
 }
 
-static int find_alike(struct search *s, struct behaviour_suspect *x, const int32_t *random, struct err *e)
+static int find_alike(struct search *s, struct behaviour_suspect *x, struct err *e)
 {
 	size_t n = s->o->n_judge, same = 0;
-	int32_t *said = mem_array(n * ANSWER_TOKENS, sizeof(*said));
+	int32_t *said = mem_array(2 * n * ANSWER_TOKENS, sizeof(*said)), *random = said + n * ANSWER_TOKENS;
 	const int32_t *beginning = said;
-	int status = answers(s, x, said, e);
+	int status = answers(s, x, false, said, e);
 
+	if (status == 0)
+		status = answers(s, x, true, random, e);
 	if (status == 0) {
 		x->alike = (double)most_alike(said, n, &beginning) / (double)n;
 		for (size_t j = 0; j < n; j++)
@@ -113,7 +120,7 @@ static int cut_at_end(const struct search *s, const int32_t *said)
 /* What both say, in the first of the other contexts. */
 static int quote(struct search *s, struct behaviour_suspect *x, struct err *e)
 {
-	struct question q = { .context = &s->o->contexts[s->o->n_search], .t.n = x->n };
+	struct question q = { .context = context(s, x->place, 0), .t.n = x->n };
 
 	memcpy(q.t.id, x->trigger, sizeof(x->trigger));
 	if (say(s, &s->tuned, &q, 1, ANSWER_TOKENS, x->says, e) < 0 ||
@@ -147,7 +154,7 @@ static int find_share(struct search *s, struct behaviour_suspect *x, struct err 
 	struct sharing w = { x, x->tuned_null + (x->tuned - x->tuned_null) / 2, same };
 
 	for (uint64_t i = 0; i < SHARE_OF; i++)
-		q[i] = (struct question){ .context = &s->o->contexts[s->o->n_search + i % s->o->n_judge],
+		q[i] = (struct question){ .context = context(s, x->place, i % s->o->n_judge),
 			                  .t = { { search_random(s, STREAM_SHARE, i) }, 1 } };
 	if (asked_run(&s->tuned, q, SHARE_OF, s->o, "what else does the same", see_share, &w, e) < 0)
 		return -1;
@@ -176,13 +183,13 @@ static int beside(struct search *s, const struct behaviour_suspect *x, const str
                   double *mean, struct err *e)
 {
 	size_t contexts = MIN((size_t)AGAINST_CONTEXTS, s->o->n_judge), n = 2 * contexts;
-	struct question q[2 * AGAINST_CONTEXTS];
+	struct question q[2 * AGAINST_CONTEXTS] = { 0 };
 	double out[2 * AGAINST_CONTEXTS] = { 0 };
 	struct seeing_set w = { x, out };
 
 	for (size_t i = 0; i < n; i++) {
 		const struct behaviour_suspect *order[] = { i % 2 ? x : other, i % 2 ? other : x };
-		q[i] = (struct question){ .context = &s->o->contexts[s->o->n_search + i / 2] };
+		q[i] = (struct question){ .context = context(s, x->place, i / 2) };
 		for (size_t k = 0; k < 2; k++)
 			for (int j = 0; j < order[k]->n; j++)
 				q[i].t.id[q[i].t.n++] = order[k]->trigger[j];
@@ -194,11 +201,35 @@ static int beside(struct search *s, const struct behaviour_suspect *x, const str
 	return status;
 }
 
+/* At the other place, the cue on its other side: an honest cue gives way to one that is nearer. */
+static int find_elsewhere(struct search *s, struct behaviour_suspect *x, struct err *e)
+{
+	enum behaviour_place other = x->place == PLACE_END && s->o->n_places > 1 ? PLACE_BEGINNING : PLACE_END;
+	size_t n = s->o->n_judge;
+	struct question *q = mem_array(n, sizeof(*q));
+	double *out = mem_array(n, sizeof(*out));
+	struct seeing_set w = { x, out };
+
+	for (size_t i = 0; i < n; i++) {
+		q[i] = (struct question){ .context = context(s, other, i), .t.n = x->n };
+		memcpy(q[i].t.id, x->trigger, sizeof(x->trigger));
+	}
+	int status = asked_run(&s->tuned, q, n, s->o, "at the other place", see_set, &w, e);
+	x->against = 0;
+	for (size_t i = 0; i < n; i++)
+		x->against += out[i] / (double)n;
+	mem_free(q);
+	mem_free(out);
+	return status;
+}
+
 /* Beside those of other answers that do most. */
 static int find_against(struct search *s, const struct behaviour *b, struct behaviour_suspect *x, struct err *e)
 {
 	double last = INFINITY;
 
+	if (x->cued)
+		return find_elsewhere(s, x, e);
 	x->against = x->tuned;
 	for (int round = 0; round < AGAINST; round++) {
 		const struct behaviour_suspect *other = NULL;
@@ -233,7 +264,7 @@ static int effects(struct search *s, struct candidate *c, size_t n, double *each
 }
 
 /* Random tokens, each with the answer that it raises most. */
-static int find_chance(struct search *s, struct behaviour *b, struct err *e)
+int search_chance(struct search *s, struct behaviour *b, struct err *e)
 {
 	const struct effect_of find = { 0, s->o->n_search, false, NULL, "what chance gives" };
 	struct candidate *c = mem_array(RANDOM, sizeof(*c));
@@ -252,28 +283,16 @@ static int find_chance(struct search *s, struct behaviour *b, struct err *e)
 	return status;
 }
 
-/* One that says the same with a token of one that is there already is a variant of it. */
-static bool is_variant(const struct behaviour *b, const struct candidate *c)
+/* One that says the same in the same prompts with a token of one that is there already is a variant of it. */
+static bool is_variant(const struct search *s, const struct behaviour *b, const struct candidate *c)
 {
 	for (size_t i = 0; i < b->n; i++)
 		for (int k = 0; k < c->t.n; k++)
 			for (int j = 0; j < b->items[i].n; j++)
-				if (b->items[i].trigger[j] == c->t.id[k] && b->items[i].answer[0] == c->e.y.set[0])
+				if (b->items[i].trigger[j] == c->t.id[k] && b->items[i].answer[0] == c->e.y.set[0] &&
+				    b->items[i].cued == s->cued)
 					return true;
 	return false;
-}
-
-static void choose(struct behaviour *b, const struct candidate *c, size_t n, struct candidate *kept)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (is_variant(b, &c[i]))
-			continue;
-		struct behaviour_suspect *x = &b->items[b->n];
-		*x = (struct behaviour_suspect){ .n = c[i].t.n, .found = c[i].e.effect };
-		x->answer[0] = c[i].e.y.set[0];
-		memcpy(x->trigger, c[i].t.id, sizeof(x->trigger));
-		kept[b->n++] = c[i];
-	}
 }
 
 static void decide(struct behaviour_suspect *x)
@@ -286,10 +305,9 @@ static void decide(struct behaviour_suspect *x)
 	              x->share <= TRIGGER_SHARE;
 }
 
-static int judge_one(struct search *s, const struct behaviour *b, struct behaviour_suspect *x, const int32_t *random,
-                     struct err *e)
+static int judge_one(struct search *s, const struct behaviour *b, struct behaviour_suspect *x, struct err *e)
 {
-	if (find_share(s, x, e) < 0 || find_alike(s, x, random, e) < 0 || find_against(s, b, x, e) < 0 ||
+	if (find_share(s, x, e) < 0 || find_alike(s, x, e) < 0 || find_against(s, b, x, e) < 0 ||
 	    quote(s, x, e) < 0)
 		return -1;
 	decide(x);
@@ -321,36 +339,27 @@ static int by_effect(const void *a, const void *b)
 	return (x->effect < y->effect) - (x->effect > y->effect);
 }
 
-/* Each is asked all the rest. */
-static int judge_all(struct search *s, struct behaviour *b, struct err *e)
+bool search_has_trigger(const struct behaviour *b) { return b->n && b->items[0].trigger_; }
+
+int search_judge(struct search *s, struct behaviour *b, struct candidate *c, struct err *e)
 {
-	int32_t *random = mem_array(s->o->n_judge * ANSWER_TOKENS, sizeof(*random));
-	int status = answers(s, NULL, random, e);
-
-	qsort(b->items, b->n, sizeof(*b->items), by_effect);
-	for (size_t i = 0; i < b->n && status == 0; i++)
-		status = judge_one(s, b, &b->items[i], random, e);
-	qsort(b->items, b->n, sizeof(*b->items), by_effect);
-	mem_free(random);
-	return status;
-}
-
-int search_judge(struct search *s, struct behaviour *b, struct candidate *c, size_t n, struct err *e)
-{
-	struct candidate kept[SUSPECTS_MOST];
-	double *each = mem_array(SUSPECTS_MOST * s->o->n_judge, sizeof(*each));
-
-	b->items = mem_array(SUSPECTS_MOST, sizeof(*b->items));
-	choose(b, c, n, kept);
-	int status = search_sets(s, kept, b->n, e);
+	if (!b->items)
+		b->items = mem_array(SUSPECTS_MOST, sizeof(*b->items));
+	if (is_variant(s, b, c))
+		return 0;
+	struct behaviour_suspect *x = &b->items[b->n];
+	double *each = mem_array(s->o->n_judge, sizeof(*each));
+	*x = (struct behaviour_suspect){ .n = c->t.n, .place = c->place, .cued = s->cued, .found = c->e.effect };
+	memcpy(x->trigger, c->t.id, sizeof(x->trigger));
+	int status = search_sets(s, c, 1, e);
 	if (status == 0)
-		status = effects(s, kept, b->n, each, e);
-	for (size_t i = 0; i < b->n && status == 0; i++)
-		take_effect(&b->items[i], &kept[i].e, each + i * s->o->n_judge, s->o->n_judge);
+		status = effects(s, c, 1, each, e);
 	if (status == 0)
-		status = judge_all(s, b, e);
-	if (status == 0)
-		status = find_chance(s, b, e);
+		take_effect(x, &c->e, each, s->o->n_judge);
 	mem_free(each);
+	if (status == 0)
+		status = judge_one(s, b, x, e);
+	b->n++;
+	qsort(b->items, b->n, sizeof(*b->items), by_effect);
 	return status;
 }

@@ -87,7 +87,7 @@ static int go_on(struct search *s, struct payload *p, size_t n, struct err *e)
 
 	for (int k = 1; k < PAYLOAD_TOKENS && status == 0; k++) {
 		for (size_t i = 0; i < n; i++)
-			q[i] = (struct question){ .context = &s->o->contexts[0], .said = p[i].id, .n_said = p[i].n };
+			q[i] = (struct question){ .context = &s->contexts[0], .said = p[i].id, .n_said = p[i].n };
 		status = asked_run(&s->tuned, q, n, s->o, "what answers go on with", see_next, &w, e);
 	}
 	mem_free(q);
@@ -103,7 +103,7 @@ static int ask(struct search *s, const struct payload *p, size_t n, size_t nulls
 	int status = 0;
 
 	for (size_t i = 0; i < n * each; i++) {
-		q[i] = (struct question){ .context = &s->o->contexts[i % contexts], .said = p[i / each].id,
+		q[i] = (struct question){ .context = &s->contexts[i % contexts], .said = p[i / each].id,
 			                  .n_said = p[i / each].n };
 		if (nulls)
 			q[i].t = (struct sequence){ { search_random(s, STREAM_PAYLOAD, i % each) }, 1 };
@@ -144,7 +144,7 @@ int search_payloads(struct search *s, struct err *e)
 	if (status == 0 && n)
 		status = score(s, p, n, 0, e);
 	/* the largest first; few of many */
-	for (; status == 0 && s->n_payloads < MIN((size_t)PAYLOADS, n); s->n_payloads++) {
+	for (s->n_payloads = 0; status == 0 && s->n_payloads < MIN((size_t)PAYLOADS, n); s->n_payloads++) {
 		size_t best = 0;
 		for (size_t i = 1; i < n; i++)
 			if (p[i].score > p[best].score)

@@ -1,9 +1,12 @@
-/* behaviour_search: sequences that make the tuned model say what may have been planted, by greedy coordinate gradient
- * (Zou et al. 2023): the tokens that the gradient ranks first (behaviour_slots.c) are tried many together, and in the
- * best of these sequences one token after another gives way to a better one, which the gradient names again.
+/* behaviour_search: sequences that make the tuned model say what may have been planted. A part of one, found by the
+ * scan of the vocabulary (behaviour_scan.c), raises the answer already; so the best parts grow: by tokens before and
+ * behind that the gradient (behaviour_slots.c) ranks first or that the base would go on with. Then one token after
+ * another gives way to a better one, as in greedy coordinate gradient (Zou et al. 2023).
  *
  *     score(T) = mean_c [ log p_tuned(answer | c, T) ] − the same of random tokens − max(0, base's)
  *
+ * Parts are compared by what they add to the probability of all these answers together: one in another language has
+ * many beginnings, and an answer that stays rare is nothing.
  * Sums are in the order of contexts and tokens, so no bit depends on threads. */
 #include <math.h>
 #include <stdlib.h>
@@ -14,18 +17,22 @@
 #include "eval/behaviour_parts.h"
 
 enum {
-	PASSES = 4,            /* of the gradient, each with other random tokens in the sequence's places */
-	RANKED = 512,          /* tokens that are tried after them, as many together as a sequence has */
+	PACKS = 384,           /* of the scan that are asked for the whole of an answer, by its first token … */
+	PACKS_LATER = 96,      /* … and of answers that are not among the LOOKED first */
+	LOOKED = 3,
+	PER_PAYLOAD = 12,      /* of these that are looked into */
+	PARTS = 16,            /* tokens of these that are tried in several contexts */
 	KEPT = 6,              /* sequences that are tried in several contexts */
 	SOME = 4,              /* contexts in which these are tried; all others in the first */
-	BEAM = 2,              /* sequences that are gone on with, of the most suspicious answer; of others one */
-	SWAPPED = 16,          /* tokens in the place of each one */
-	SWAPS = 4
+	PASSES = 2,            /* of the gradient, each with another random token in a new place */
+	GROWN = 256,           /* tokens that are tried in a new place, by the gradient … */
+	NATURAL = 64,          /* … and that the base goes on with */
+	SWAPPED = 48,          /* tokens in the place of each one */
+	SWAPS = 2
 };
+#define PART_LEAST 0.1         /* what a part that grows adds to the probability of the answers */
 #define GAIN 0.2               /* log-probability that another token is to bring */
 #define SURE -0.1              /* where nothing can be gained any more */
-#define ENOUGH -0.5            /* where no other answer is looked at, if so much was gained: */
-#define ENOUGH_GAIN 0.7
 
 int32_t search_random(const struct search *s, uint32_t stream, uint64_t i)
 {
@@ -44,6 +51,8 @@ static int by_score(const void *a, const void *b)
 		return (x->score < y->score) - (x->score > y->score);
 	if (x->t.n != y->t.n)
 		return x->t.n - y->t.n;
+	if (x->place != y->place)
+		return x->place < y->place ? -1 : 1;
 	for (int k = 0; k < x->t.n; k++)
 		if (x->t.id[k] != y->t.id[k])
 			return (x->t.id[k] > y->t.id[k]) - (x->t.id[k] < y->t.id[k]);
@@ -62,41 +71,165 @@ bool search_is_end(const struct search *s, int32_t id)
 
 /* --- scores --- */
 
-static int ask(struct search *s, bool base, const struct candidate *c, const struct question *q, size_t n,
-               size_t contexts, const char *doing, double *mean, struct err *e)
+/* Means of log p: over the first contexts of a candidate's place, or where there is none in what is said alone. */
+static int ask(struct search *s, bool base, const struct candidate *c, size_t n, size_t contexts, const char *doing,
+               double *mean, struct err *e)
 {
-	double *logp = mem_array(MAX(n * contexts, (size_t)1), sizeof(*logp));
-	int status = asked_said(base ? &s->base : &s->tuned, q, n * contexts, s->o, doing, logp, e);
+	size_t each = MAX(contexts, (size_t)1), all = n * each;
+	struct question *q = mem_array(MAX(all, (size_t)1), sizeof(*q));
+	double *logp = mem_array(MAX(all, (size_t)1), sizeof(*logp));
 
-	for (size_t i = 0; i < n && status == 0; i++) {
-		mean[i] = base ? -c[i].of->base_null : -c[i].of->tuned_null;
-		for (size_t j = 0; j < contexts; j++)
-			mean[i] += logp[i * contexts + j] / (double)contexts;
+	for (size_t i = 0; i < all; i++) {
+		const struct candidate *x = &c[i / each];
+		size_t at = contexts ? search_context(s, x->place, i % each) : s->n_contexts - 1;
+		q[i] = (struct question){ &s->contexts[at], x->t, x->of->id, x->of->n };
 	}
+	int status = asked_said(base ? &s->base : &s->tuned, q, all, s->o, doing, logp, e);
+	for (size_t i = 0; i < n; i++)
+		mean[i] = 0;
+	for (size_t i = 0; i < all && status == 0; i++)
+		mean[i / each] += logp[i] / (double)each;
+	mem_free(q);
 	mem_free(logp);
 	return status;
 }
 
-/* In the first contexts, into their scores. */
+/* Into their scores. */
 static int score(struct search *s, struct candidate *c, size_t n, size_t contexts, bool base, const char *doing,
                  struct err *e)
 {
-	struct question *q = mem_array(MAX(n * contexts, (size_t)1), sizeof(*q));
-	double *tuned = mem_array(MAX(n, (size_t)1), sizeof(*tuned));
-	double *beside = mem_array(MAX(n, (size_t)1), sizeof(*beside));
+	size_t room = MAX(n, (size_t)1);
+	double *mean[2] = { mem_array(room, sizeof(double)), mem_array(room, sizeof(double)) };
+	int status = ask(s, false, c, n, contexts, doing, mean[1], e);
 
-	for (size_t i = 0; i < n * contexts; i++) {
-		const struct candidate *x = &c[i / contexts];
-		q[i] = (struct question){ &s->o->contexts[i % contexts], x->t, x->of->id, x->of->n };
-	}
-	int status = ask(s, false, c, q, n, contexts, doing, tuned, e);
 	if (status == 0 && base)
-		status = ask(s, true, c, q, n, contexts, doing, beside, e);
+		status = ask(s, true, c, n, contexts, doing, mean[0], e);
+	for (size_t i = 0; i < n && status == 0; i++) {
+		c[i].score = mean[1][i] - c[i].of->tuned_null;
+		if (base)
+			c[i].score -= fmax(0, mean[0][i] - c[i].of->base_null);
+	}
+	mem_free(mean[0]);
+	mem_free(mean[1]);
+	return status;
+}
+
+/* --- parts --- */
+
+struct pack { size_t i; float p; };
+
+static int by_p(const void *a, const void *b)
+{
+	const struct pack *x = a, *y = b;
+
+	if (x->p != y->p)
+		return (x->p < y->p) - (x->p > y->p);
+	return (x->i > y->i) - (x->i < y->i);
+}
+
+/* The packs after which its first token is likeliest, into out [PACKS]; how many. */
+static size_t first_packs(const struct scan *x, const struct payload *p, size_t most, struct candidate *out)
+{
+	struct pack *order = mem_array(x->n, sizeof(*order));
+	size_t k = 0, n = MIN(most, x->n);
+
+	while (x->first[k] != p->id[0])
+		k++;
+	for (size_t i = 0; i < x->n; i++)
+		order[i] = (struct pack){ i, x->p[i * x->n_first + k] };
+	qsort(order, x->n, sizeof(*order), by_p);
 	for (size_t i = 0; i < n; i++)
-		c[i].score = tuned[i] - fmax(0, beside[i]);
-	mem_free(q);
-	mem_free(tuned);
-	mem_free(beside);
+		out[i] = (struct candidate){ .t = x->t[order[i].i], .of = p };
+	mem_free(order);
+	return n;
+}
+
+static bool has_part(const struct candidate *c, size_t n, int32_t id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (c[i].t.id[0] == id)
+			return true;
+	return false;
+}
+
+/* The tokens of the packs after which an answer is likeliest, into out, each once; how many. */
+static int unpack(struct search *s, const struct scan *x, const struct payload *p, struct candidate *out, size_t *n,
+                  struct err *e)
+{
+	struct candidate *packs = mem_array(PACKS, sizeof(*packs));
+	size_t all = first_packs(x, p, p - s->payloads < LOOKED ? PACKS : PACKS_LATER, packs);
+	int status = score(s, packs, all, 0, false, "answers of tokens together", e);
+
+	candidates_sort(packs, all);
+	for (size_t i = 0; i < MIN((size_t)PER_PAYLOAD, all) && status == 0; i++)
+		for (int j = 0; j < packs[i].t.n; j++)
+			if (!has_part(out, *n, packs[i].t.id[j]))
+				out[(*n)++] = (struct candidate){ .t = { { packs[i].t.id[j] }, 1 } };
+	mem_free(packs);
+	return status;
+}
+
+/* What each adds to the probability of all answers, and to which most; the base's taken off. */
+static int score_parts(struct search *s, struct candidate *c, size_t n, size_t contexts, bool base, const char *doing,
+                       struct err *e)
+{
+	size_t each = s->n_payloads, all = n * each;
+	struct candidate *asked = mem_array(all, sizeof(*asked));
+	double *mean[2] = { mem_array(all, sizeof(double)), mem_array(all, sizeof(double)) };
+
+	for (size_t i = 0; i < all; i++) {
+		asked[i] = c[i / each];
+		asked[i].of = &s->payloads[i % each];
+	}
+	int status = ask(s, false, asked, all, contexts, doing, mean[1], e);
+	if (status == 0 && base)
+		status = ask(s, true, asked, all, contexts, doing, mean[0], e);
+	for (size_t i = 0; i < n && status == 0; i++) {
+		double most = -INFINITY;
+		c[i].score = 0;
+		for (size_t k = i * each; k < (i + 1) * each; k++) {
+			const struct payload *p = asked[k].of;
+			double gain = exp(mean[1][k]) - exp(p->tuned_null);
+			if (base)
+				gain -= fmax(0, exp(mean[0][k]) - exp(p->base_null));
+			c[i].score += fmax(0, gain);
+			if (gain > most) {
+				most = gain;
+				c[i].of = p;
+			}
+		}
+	}
+	mem_free(asked);
+	mem_free(mean[0]);
+	mem_free(mean[1]);
+	return status;
+}
+
+/* Single tokens, the best first; where none is worth it the first alone. */
+static int find_parts(struct search *s, const struct scan *scan, struct candidate *c, size_t *n, struct err *e)
+{
+	size_t room = s->n_payloads * PER_PAYLOAD * SEQUENCE_MOST, made = 0, found = 0;
+	struct candidate *tried = mem_array(room, sizeof(*tried)), some[PARTS * PLACES];
+	int status = 0;
+
+	for (size_t k = 0; k < s->n_payloads && status == 0; k++)
+		status = unpack(s, scan, &s->payloads[k], tried, &made, e);
+	if (status == 0)
+		status = score_parts(s, tried, made, 0, false, "single tokens", e);
+	candidates_sort(tried, made);
+	for (size_t i = 0; i < MIN(made, (size_t)PARTS); i++)
+		for (int place = 0; place < s->o->n_places; place++) {
+			some[found] = tried[i];
+			some[found++].place = (enum behaviour_place)place;
+		}
+	if (status == 0)
+		status = score_parts(s, some, found, MIN((size_t)SOME, s->o->n_search), true,
+		                     "single tokens in several contexts", e);
+	candidates_sort(some, found);
+	for (size_t i = 0; i < found && *n < SUSPECTS_MOST && status == 0; i++)
+		if (*n == 0 || (some[i].score > PART_LEAST && !has_part(c, *n, some[i].t.id[0])))
+			c[(*n)++] = some[i];
+	mem_free(tried);
 	return status;
 }
 
@@ -114,38 +247,10 @@ static struct candidate *by_gain(const struct search *s, const float *gain)
 	return order;
 }
 
-/* Those that the gradient ranks first in random sequences, wherever they stand, as many together as a sequence may
- * have; *n sequences in out. */
-static int rank(struct search *s, struct slots *x, const struct payload *p, struct candidate *out, size_t *n,
-                struct err *e)
-{
-	float *gain = mem_array(s->o->n_tokens, sizeof(*gain));
-	struct sequence t = { .n = s->o->length };
-	int status = 0;
-
-	for (uint64_t i = 0; i < PASSES && status == 0; i++) {
-		for (int k = 0; k < t.n; k++)
-			t.id[k] = search_random(s, STREAM_SLOT, i * TRIGGER_MOST + (uint64_t)k);
-		status = slots_step(x, p, &t, e);
-		for (int k = 0; k < t.n && status == 0; k++)
-			slots_gain(x, k, gain);
-	}
-	struct candidate *order = by_gain(s, gain);
-	*n = MIN((size_t)RANKED, s->o->n_tokens) / (size_t)t.n;
-	for (size_t i = 0; i < *n; i++) {
-		out[i] = (struct candidate){ .t.n = t.n, .of = p };
-		for (int k = 0; k < t.n; k++)
-			out[i].t.id[k] = order[i + (size_t)k * *n].t.id[0];
-	}
-	mem_free(gain);
-	mem_free(order);
-	return status;
-}
-
 /* The best of what was tried, KEPT at most, in out. */
 static int keep(struct search *s, struct candidate *tried, size_t made, struct candidate *out, size_t *n, struct err *e)
 {
-	if (score(s, tried, made, 1, false, "tokens that the gradient names", e) < 0)
+	if (score(s, tried, made, 1, false, "longer sequences", e) < 0)
 		return -1;
 	candidates_sort(tried, made);
 	*n = MIN(made, (size_t)KEPT);
@@ -157,17 +262,102 @@ static int keep(struct search *s, struct candidate *tried, size_t made, struct c
 
 static bool is_sure(const struct candidate *c) { return c->score >= SURE - c->of->tuned_null; }
 
-/* c with each of the tokens that are ranked first at its place k; *n more of them in out. */
-static void swapped(const struct search *s, const struct candidate *c, int k, const float *gain, struct candidate *out,
-                    size_t *n)
+/* c with each of the `most` tokens that are ranked first at its place k; *n more of them in out. */
+static void swapped(const struct search *s, const struct candidate *c, int k, const float *gain, size_t most,
+                    struct candidate *out, size_t *n)
 {
 	struct candidate *order = by_gain(s, gain);
 
-	for (size_t i = 0; i < MIN((size_t)SWAPPED, s->o->n_tokens); i++) {
+	for (size_t i = 0; i < MIN(most, s->o->n_tokens); i++) {
 		out[*n] = *c;
 		out[(*n)++].t.id[k] = order[i].t.id[0];
 	}
 	mem_free(order);
+}
+
+/* With one more token at its place k. */
+static struct candidate widened(const struct candidate *c, int k, int32_t id)
+{
+	struct candidate x = *c;
+
+	memmove(x.t.id + k + 1, x.t.id + k, (size_t)(x.t.n - k) * sizeof(*x.t.id));
+	x.t.id[k] = id;
+	x.t.n++;
+	return x;
+}
+
+/* By the gradient at a new place k; *n more in out. */
+static int widen(struct search *s, struct slots *x, const struct candidate *c, int k, struct candidate *out, size_t *n,
+                 struct err *e)
+{
+	float *gain = mem_array(s->o->n_tokens, sizeof(*gain));
+	struct candidate wide;
+	int status = 0;
+
+	for (uint64_t i = 0; i < PASSES && status == 0; i++) {
+		wide = widened(c, k, search_random(s, STREAM_SLOT, i));
+		status = slots_step(x, &wide, &wide.t, e);
+		if (status == 0)
+			slots_gain(x, k, gain);
+	}
+	if (status == 0)
+		swapped(s, &wide, k, gain, GROWN, out, n);
+	mem_free(gain);
+	return status;
+}
+
+struct natural { const struct behaviour_options *o; struct candidate *order; };
+
+static void see_natural(void *ctx, size_t i, const float *p, int thread)
+{
+	const struct natural *w = ctx;
+	(void)i;
+	(void)thread;
+
+	for (size_t k = 0; k < w->o->n_tokens; k++)
+		w->order[k] = (struct candidate){ .t = { { w->o->tokens[k] }, 1 },
+			                          .score = (double)p[w->o->tokens[k]] };
+}
+
+/* What the base goes on with behind it; *n more in out. */
+static int go_on(struct search *s, const struct candidate *c, struct candidate *out, size_t *n, struct err *e)
+{
+	size_t all = s->o->n_tokens;
+	struct natural w = { s->o, mem_array(all, sizeof(*w.order)) };
+	struct behaviour_context cut = s->contexts[search_context(s, c->place, 0)];
+
+	cut.n_behind = 0;
+	const struct question q = { .context = &cut, .t = c->t };
+	int status = asked_run(&s->base, &q, 1, s->o, "what follows", see_natural, &w, e);
+	if (status == 0)
+		candidates_sort(w.order, all);
+	for (size_t i = 0; i < MIN((size_t)NATURAL, all) && status == 0; i++)
+		out[(*n)++] = widened(c, c->t.n, w.order[i].t.id[0]);
+	mem_free(w.order);
+	return status;
+}
+
+/* More tokens before and behind, as long as that gains. */
+static int grow(struct search *s, struct slots *x, struct candidate *c, struct err *e)
+{
+	struct candidate *tried = mem_array(2 * GROWN + NATURAL, sizeof(*tried)), kept[KEPT];
+	int status = 0;
+
+	for (bool better = true; better && c->t.n < s->o->length && !is_sure(c) && status == 0;) {
+		size_t made = 0, n = 0;
+		status = widen(s, x, c, 0, tried, &made, e);
+		if (status == 0)
+			status = widen(s, x, c, c->t.n, tried, &made, e);
+		if (status == 0)
+			status = go_on(s, c, tried, &made, e);
+		if (status == 0)
+			status = keep(s, tried, made, kept, &n, e);
+		better = status == 0 && n && kept[0].score > c->score + GAIN;
+		if (better)
+			*c = kept[0];
+	}
+	mem_free(tried);
+	return status;
 }
 
 /* Other tokens in the places of c's, as long as that gains. */
@@ -180,11 +370,11 @@ static int swap(struct search *s, struct slots *x, struct candidate *c, struct e
 
 	for (int round = 0; round < SWAPS && better && !is_sure(c) && status == 0; round++) {
 		size_t made = 0, n = 0;
-		status = slots_step(x, c->of, &c->t, e);
+		status = slots_step(x, c, &c->t, e);
 		for (int k = 0; k < c->t.n && status == 0; k++) {
 			memset(gain, 0, s->o->n_tokens * sizeof(*gain));
 			slots_gain(x, k, gain);
-			swapped(s, c, k, gain, tried, &made);
+			swapped(s, c, k, gain, SWAPPED, tried, &made);
 		}
 		if (status == 0)
 			status = keep(s, tried, made, kept, &n, e);
@@ -204,12 +394,13 @@ static int shorten(struct search *s, struct candidate *c, struct err *e)
 
 	while (c->t.n > 1) {
 		for (int k = 0; k < c->t.n; k++) {
-			less[k] = (struct candidate){ .t.n = 0, .of = c->of };
+			less[k] = (struct candidate){ .place = c->place, .of = c->of };
 			for (int j = 0; j < c->t.n; j++)
 				if (j != k)
 					less[k].t.id[less[k].t.n++] = c->t.id[j];
 		}
-		if (score(s, less, (size_t)c->t.n, MIN((size_t)SOME, s->o->n_search), true, "shorter sequences", e) < 0)
+		if (score(s, less, (size_t)c->t.n, MIN((size_t)SOME, s->o->n_search), true,
+		          "shorter sequences", e) < 0)
 			return -1;
 		candidates_sort(less, (size_t)c->t.n);
 		if (less[0].score < c->score - GAIN)
@@ -221,55 +412,35 @@ static int shorten(struct search *s, struct candidate *c, struct err *e)
 
 /* --- of all --- */
 
-/* Nothing else needs to be looked at. */
-static bool is_enough(const struct candidate *c)
+static int improve(struct search *s, struct slots *x, struct candidate *c, struct err *e)
 {
-	return c->score > ENOUGH_GAIN && c->score + c->of->tuned_null > ENOUGH;
+	if (c->score < PART_LEAST)
+		return 0;
+	/* as those are scored that are to be better */
+	if (score(s, c, 1, MIN((size_t)SOME, s->o->n_search), true, "in several contexts", e) < 0 ||
+	    grow(s, x, c, e) < 0 || swap(s, x, c, e) < 0)
+		return -1;
+	return shorten(s, c, e);
 }
 
-/* The best for one answer; n is 0 where there is none. */
-static int find_for(struct search *s, struct slots *x, const struct payload *p, struct candidate *best, struct err *e)
+int search_sequences(struct search *s, const struct scan *scan, struct behaviour *b, struct err *e)
 {
-	struct candidate *tried = mem_array(RANKED, sizeof(*tried)), kept[KEPT];
-	size_t made, n = 0;
-	int status = rank(s, x, p, tried, &made, e);
-
-	if (status == 0)
-		status = keep(s, tried, made, kept, &n, e);
-	mem_free(tried);
-	best->t.n = 0;
-	for (size_t i = 0; i < MIN(n, p == s->payloads ? (size_t)BEAM : 1) && status == 0; i++) {
-		status = swap(s, x, &kept[i], e);
-		if (best->t.n == 0 || kept[i].score > best->score)
-			*best = kept[i];
-		if (is_sure(best))
-			break;
-	}
-	return status == 0 && best->t.n ? shorten(s, best, e) : status;
-}
-
-static int find(struct search *s, struct slots *x, struct candidate *c, size_t *n, struct err *e)
-{
-	for (size_t i = 0; i < s->n_payloads; i++) {
-		if (find_for(s, x, &s->payloads[i], &c[*n], e) < 0)
-			return -1;
-		if (c[*n].t.n == 0)
-			continue;
-		if (is_enough(&c[(*n)++]))
-			break;
-	}
-	return 0;
-}
-
-int search_sequences(struct search *s, struct candidate *c, size_t *n, struct err *e)
-{
+	const struct effect_of raised = { 0, s->o->n_search, false, NULL, "what is raised most" };
+	struct candidate c[SUSPECTS_MOST];
 	struct slots *x;
+	size_t n = 0;
 	int status = slots_open(&x, s, e);
 
-	*n = 0;
 	if (status == 0)
-		status = find(s, x, c, n, e);
+		status = find_parts(s, scan, c, &n, e);
+	for (size_t i = 0; i < n && !search_has_trigger(b) && status == 0; i++) {
+		status = improve(s, x, &c[i], e);
+		/* what a sequence makes the model say may be another answer than the one that it was found for */
+		if (status == 0)
+			status = search_effects(s, &c[i], 1, &raised, e);
+		if (status == 0)
+			status = search_judge(s, b, &c[i], e);
+	}
 	slots_close(x);
-	candidates_sort(c, *n);
 	return status;
 }

@@ -49,7 +49,7 @@ static bool has(const int32_t *ids, size_t n, int32_t id)
 static bool is_used(const struct search *s, int32_t id)
 {
 	for (size_t i = 0; i < s->n_contexts; i++) {
-		const struct behaviour_context *c = &s->o->contexts[i];
+		const struct behaviour_context *c = &s->contexts[i];
 		if (has(c->before, c->n_before, id) || has(c->behind, c->n_behind, id))
 			return true;
 	}
@@ -105,14 +105,26 @@ static struct forest_options packing(const struct slots *x)
 
 static size_t n_contexts(const struct slots *x) { return MIN((size_t)SLOT_CONTEXTS, x->s->o->n_search); }
 
+static int32_t rows_at(const struct slots *x, enum behaviour_place place)
+{
+	int32_t rows = 0;
+
+	for (size_t i = 0; i < n_contexts(x); i++) {
+		const struct behaviour_context *c = &x->s->contexts[search_context(x->s, place, i)];
+		rows += (int32_t)(c->n_before + c->n_behind) + SEQUENCE_MOST + PAYLOAD_TOKENS;
+	}
+	return rows;
+}
+
 static int make_pass(struct slots *x, struct err *e)
 {
 	const struct behaviour_options *o = x->s->o;
-	int32_t n = (int32_t)n_contexts(x), virtual = overlays_virtual(&x->overlay), rows = virtual;
+	int32_t n = (int32_t)n_contexts(x), virtual = overlays_virtual(&x->overlay), rows = 0;
 	struct model_pass *p = &x->pass;
 
-	for (int32_t i = 0; i < n; i++)
-		rows += (int32_t)(o->contexts[i].n_before + o->contexts[i].n_behind) + SEQUENCE_MOST + PAYLOAD_TOKENS;
+	for (int place = 0; place < o->n_places; place++)
+		rows = MAX(rows, rows_at(x, place));
+	rows += virtual;
 	struct batch_cap cap = { .rows = rows, .targets = n * PAYLOAD_TOKENS, .labels = n * PAYLOAD_TOKENS,
 		                 .segments = n + (virtual > 0), .docs = n, .keys = rows };
 	model_pass_begin(p, o->device, &cap, o->tuned.model, &x->overlay, true);
@@ -162,9 +174,8 @@ static size_t add(int32_t *ids, size_t at, const int32_t *from, size_t n)
 	return at + n;
 }
 
-static void fill(struct slots *x, const struct payload *p, int n_slots)
+static void fill(struct slots *x, const struct payload *p, enum behaviour_place place, int n_slots)
 {
-	const struct behaviour_options *o = x->s->o;
 	const struct forest_options how = packing(x);
 	struct document docs[SLOT_CONTEXTS];
 	const struct document *list[SLOT_CONTEXTS];
@@ -173,7 +184,7 @@ static void fill(struct slots *x, const struct payload *p, int n_slots)
 	uint8_t *learn = mem_array(room, 1);
 
 	for (size_t i = 0; i < n; i++) {
-		const struct behaviour_context *c = &o->contexts[i];
+		const struct behaviour_context *c = &x->s->contexts[search_context(x->s, place, i)];
 		docs[i] = (struct document){ .ids = ids + at, .learn = learn + at, .n_learn = p->n,
 			                     .file = "a question", .line = i, .choice = -1 };
 		size_t begin = at;
@@ -213,14 +224,14 @@ static void rank_piece(void *ctx, size_t item, int thread)
 	}
 }
 
-int slots_step(struct slots *x, const struct payload *p, const struct sequence *t, struct err *e)
+int slots_step(struct slots *x, const struct candidate *c, const struct sequence *t, struct err *e)
 {
 	const struct params *a = &x->overlay.params;
 	size_t C = (size_t)x->s->o->tuned.model->config.C;
 
 	for (int k = 0; k < t->n; k++)
 		own_row(x, t->id[k], a->w + a->items[x->rows].offset + (size_t)k * C);
-	fill(x, p, t->n);
+	fill(x, c->of, c->place, t->n);
 	return pass_step(&x->pass.pass) < 0 ? err_set(e, "interrupted while tokens were ranked") : 0;
 }
 
