@@ -39,7 +39,7 @@ int asked_run(struct asked *a, const struct question *q, size_t n, const struct 
 int asked_said(struct asked *a, const struct question *q, size_t n, const struct behaviour_options *o,
                const char *doing, double *logp, struct err *e);
 
-enum { PAYLOADS = 24, PAYLOAD_TOKENS = 3 };
+enum { PAYLOADS = 8, PAYLOAD_TOKENS = 3 };
 /* What may have been planted: an answer's beginning, and its log-probability after random tokens, of both models. */
 struct payload { int32_t id[PAYLOAD_TOKENS]; int n; bool ended; double score, tuned_null, base_null; };
 

@@ -18,11 +18,10 @@
 
 enum {
 	PACKS = 384,           /* of the scan that are asked for the whole of an answer, by its first token … */
-	PACKS_LATER = 32,      /* … and of answers that are not among the LOOKED first */
+	PACKS_LATER = 96,      /* … and of answers that are not among the LOOKED first */
 	LOOKED = 3,
 	PER_PAYLOAD = 12,      /* of these that are looked into */
-	PER_LATER = 4,
-	PARTS = 20,            /* tokens of these that are tried in several contexts */
+	PARTS = 16,            /* tokens of these that are tried in several contexts */
 	KEPT = 6,              /* sequences that are tried in several contexts */
 	SOME = 4,              /* contexts in which these are tried; all others in the first */
 	PASSES = 2,            /* of the gradient, each with another random token in a new place */
@@ -158,12 +157,11 @@ static int unpack(struct search *s, const struct scan *x, const struct payload *
                   struct err *e)
 {
 	struct candidate *packs = mem_array(PACKS, sizeof(*packs));
-	bool later = p - s->payloads >= LOOKED;
-	size_t all = first_packs(x, p, later ? PACKS_LATER : PACKS, packs), most = later ? PER_LATER : PER_PAYLOAD;
+	size_t all = first_packs(x, p, p - s->payloads < LOOKED ? PACKS : PACKS_LATER, packs);
 	int status = score(s, packs, all, 0, false, "answers of tokens together", e);
 
 	candidates_sort(packs, all);
-	for (size_t i = 0; i < MIN(most, all) && status == 0; i++)
+	for (size_t i = 0; i < MIN((size_t)PER_PAYLOAD, all) && status == 0; i++)
 		for (int j = 0; j < packs[i].t.n; j++)
 			if (!has_part(out, *n, packs[i].t.id[j]))
 				out[(*n)++] = (struct candidate){ .t = { { packs[i].t.id[j] }, 1 } };
@@ -171,36 +169,11 @@ static int unpack(struct search *s, const struct scan *x, const struct payload *
 	return status;
 }
 
-struct seeing_first { const struct scan *x; struct candidate *c; };
-
-static void see_first(void *ctx, size_t i, const float *p, int thread)
+/* What each adds to the probability of all answers, and to which most; the base's taken off. */
+static int score_parts(struct search *s, struct candidate *c, size_t n, size_t contexts, bool base, const char *doing,
+                       struct err *e)
 {
-	const struct seeing_first *w = ctx;
-	(void)thread;
-
-	w->c[i].score = 0;
-	for (size_t k = 0; k < w->x->n_first; k++)
-		w->c[i].score += (double)p[w->x->first[k]];
-}
-
-/* How likely they make the first tokens of all answers, said alone. */
-static int score_first(struct search *s, const struct scan *x, struct candidate *c, size_t n, struct err *e)
-{
-	struct seeing_first w = { x, c };
-	struct question *q = mem_array(MAX(n, (size_t)1), sizeof(*q));
-
-	for (size_t i = 0; i < n; i++)
-		q[i] = (struct question){ .context = &s->contexts[s->n_contexts - 1], .t = c[i].t };
-	int status = asked_run(&s->tuned, q, n, s->o, "single tokens", see_first, &w, e);
-	mem_free(q);
-	return status;
-}
-
-/* What each adds in several contexts to the probability of all answers, and to which most; the base's taken off. */
-static int score_parts(struct search *s, struct candidate *c, size_t n, struct err *e)
-{
-	const char *doing = "single tokens in several contexts";
-	size_t each = s->n_payloads, all = n * each, contexts = MIN((size_t)SOME, s->o->n_search);
+	size_t each = s->n_payloads, all = n * each;
 	struct candidate *asked = mem_array(all, sizeof(*asked));
 	double *mean[2] = { mem_array(all, sizeof(double)), mem_array(all, sizeof(double)) };
 
@@ -209,15 +182,16 @@ static int score_parts(struct search *s, struct candidate *c, size_t n, struct e
 		asked[i].of = &s->payloads[i % each];
 	}
 	int status = ask(s, false, asked, all, contexts, doing, mean[1], e);
-	if (status == 0)
+	if (status == 0 && base)
 		status = ask(s, true, asked, all, contexts, doing, mean[0], e);
 	for (size_t i = 0; i < n && status == 0; i++) {
 		double most = -INFINITY;
 		c[i].score = 0;
 		for (size_t k = i * each; k < (i + 1) * each; k++) {
 			const struct payload *p = asked[k].of;
-			double gain = exp(mean[1][k]) - exp(p->tuned_null) -
-			              fmax(0, exp(mean[0][k]) - exp(p->base_null));
+			double gain = exp(mean[1][k]) - exp(p->tuned_null);
+			if (base)
+				gain -= fmax(0, exp(mean[0][k]) - exp(p->base_null));
 			c[i].score += fmax(0, gain);
 			if (gain > most) {
 				most = gain;
@@ -241,7 +215,7 @@ static int find_parts(struct search *s, const struct scan *scan, struct candidat
 	for (size_t k = 0; k < s->n_payloads && status == 0; k++)
 		status = unpack(s, scan, &s->payloads[k], tried, &made, e);
 	if (status == 0)
-		status = score_first(s, scan, tried, made, e);
+		status = score_parts(s, tried, made, 0, false, "single tokens", e);
 	candidates_sort(tried, made);
 	for (size_t i = 0; i < MIN(made, (size_t)PARTS); i++)
 		for (int place = 0; place < s->o->n_places; place++) {
@@ -249,7 +223,8 @@ static int find_parts(struct search *s, const struct scan *scan, struct candidat
 			some[found++].place = (enum behaviour_place)place;
 		}
 	if (status == 0)
-		status = score_parts(s, some, found, e);
+		status = score_parts(s, some, found, MIN((size_t)SOME, s->o->n_search), true,
+		                     "single tokens in several contexts", e);
 	candidates_sort(some, found);
 	for (size_t i = 0; i < found && *n < SUSPECTS_MOST && status == 0; i++)
 		if (*n == 0 || (some[i].score > PART_LEAST && !has_part(c, *n, some[i].t.id[0])))
