@@ -86,6 +86,10 @@ def answers(s):
           [len(c["logprobs"]["tokens"]) for c in s.complete([ids], max_tokens=0, echo=True, logprobs=1)["choices"]],
           # one more also where the answer ends at once
           len(s.complete([ids], max_tokens=1, echo=True, logprobs=1, logit_bias={"2": 100})["choices"][0]["logprobs"]["tokens"]))
+    # more than go into one part: each is as alone
+    long = [[ids[0]] + [3 + (i + k) % 200 for k in range(99)] for i in range(9)]
+    echo = lambda prompts: [c["logprobs"]["token_logprobs"] for c in s.complete(prompts, max_tokens=0, echo=True, logprobs=0)["choices"]]
+    print("in parts", all(max(abs(x - y) for x, y in zip(a[1:], echo([p])[0][1:])) < 1e-4 for a, p in zip(echo(long), long)))
     prompts = ["The plan is %d" % i for i in range(20)]
     alone, beside = [words(s.complete(p, max_tokens=6)) for p in prompts], [None] * len(prompts)
 
