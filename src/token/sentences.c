@@ -24,6 +24,42 @@
 enum { CHARACTERS = 0x110000, END_BYTES = 3, BOUNDARY = 0xFDD1, OWN = 3, MARK_CODE = 0x2581 };
 static const char *const own[OWN] = { "<unk>", "<s>", "</s>" };
 
+/* --- which line is the last ---
+ *
+ * SentencePiece moves the last of its lines to the place of one of which normalizing leaves nothing. So the last one in
+ * the end is the first with a text whose number is at least that of all with a text, less one, counted from 0. Kept are
+ * those that may still be it: one more than there are lines without. */
+
+struct tail { size_t number, at, n; };          /* of the text of a line */
+struct tails {
+	struct tail *list;
+	size_t from, n, cap, lines, with;       /* lines so far; those with a text */
+	struct buf text;
+};
+
+static void tails_add(struct tails *t, const char *text, size_t n)
+{
+	if (t->n == t->cap) {
+		size_t first = t->from < t->n ? t->list[t->from].at : t->text.len;
+		memmove(t->list, t->list + t->from, (t->n - t->from) * sizeof(*t->list));
+		memmove(t->text.data, t->text.data + first, t->text.len - first);
+		t->text.len -= first;
+		t->n -= t->from;
+		t->from = 0;
+		for (size_t i = 0; i < t->n; i++)
+			t->list[i].at -= first;
+		if (2 * t->n >= t->cap) {
+			t->cap = MAX(64, 2 * t->cap);
+			t->list = mem_grow(t->list, t->cap, sizeof(*t->list));
+		}
+	}
+	t->list[t->n++] = (struct tail){ t->lines, t->text.len, n };
+	buf_add(&t->text, text, n);
+	t->with++;
+	while (t->list[t->from].number + 1 < t->with)
+		t->from++;
+}
+
 /* --- lines --- */
 
 struct lines {
@@ -31,9 +67,72 @@ struct lines {
 	const char *at, *end;
 	size_t most;
 	bool trim;          /* spaces at the end, which normalizing takes away, go at once */
+	bool by_spaces;     /* a line is its words: tails are words */
+	struct normalizer *z;
+	uint8_t *leaves;    /* of each character: whether normalizing leaves something of it; 0: not looked at */
+	struct tails tails;
 	struct buf line;
 	struct token_train_report *r;
 };
+
+enum { NOTHING = 1, SOMETHING };
+
+/* A line's end, and before it at most the mark that every line gets. */
+static bool is_nothing(bool squeeze, const char *text, size_t n)
+{
+	return (n == END_BYTES && !memcmp(text, END, n)) ||
+	       (squeeze && n == strlen(MARK END) && !memcmp(text, MARK END, n));
+}
+
+/* What normalizing leaves of a line, with END behind it. */
+static int leaves(struct lines *l, const char *text, size_t n, bool *something, struct err *e)
+{
+	struct buf b = BUF_INIT;
+	struct slice in = { .begins = true }, out;
+	struct altered a = { 0 };
+
+	buf_add(&b, text, n);
+	buf_adds(&b, END);
+	in.text = buf_str(&b);
+	in.n = b.len;
+	int status = normalizer_run(l->z, &in, &out, &a, e);
+	*something = !status && !is_nothing(l->trim, out.text, out.n);
+	altered_release(&a);
+	buf_release(&b);
+	return status;
+}
+
+/* Character by character, since what is left of one is seldom nothing. */
+static int line_leaves(struct lines *l, const char *text, size_t n, bool *something, struct err *e)
+{
+	*something = false;
+	for (size_t at = 0; at < n && !*something;) {
+		uint32_t c;
+		size_t k = utf8_decode(text + at, n - at, &c);
+		if (!l->leaves[c]) {
+			if (leaves(l, text + at, k, something, e))
+				return -1;
+			l->leaves[c] = *something ? SOMETHING : NOTHING;
+		}
+		*something = l->leaves[c] == SOMETHING;
+		at += k;
+	}
+	return 0;
+}
+
+static int look_at_line(struct lines *l, const char *text, size_t n, struct err *e)
+{
+	const char *space = l->by_spaces ? memrchr(text, ' ', n) : NULL;
+	size_t from = space ? (size_t)(space + 1 - text) : 0;
+	bool something;
+
+	if (line_leaves(l, text, n, &something, e))
+		return -1;
+	if (something)
+		tails_add(&l->tails, text + from, n - from);
+	l->tails.lines++;
+	return 0;
+}
 
 static int next_line(void *ctx, const char **text, size_t *n, struct err *e)
 {
@@ -61,6 +160,8 @@ static int next_line(void *ctx, const char **text, size_t *n, struct err *e)
 		}
 		while (l->trim && length > 0 && line[length - 1] == ' ')
 			length--;
+		if (look_at_line(l, line, length, e))
+			return -1;
 		buf_clear(&l->line);
 		buf_add(&l->line, line, length);
 		buf_adds(&l->line, END);
@@ -101,15 +202,22 @@ static json_t *training_normalizer(const struct sentences *s)
 	return normalizer;
 }
 
-/* The last word of a line, as it is counted. */
-static int last_word(struct buf *out, const json_t *rules, const struct buf *line, struct err *e)
+/* The last word of the last line, as it is counted. */
+static int last_word(struct buf *out, const struct lines *l, struct err *e)
 {
-	struct slice all = { .text = buf_str(line), .n = line->len, .begins = true }, normal;
-	struct normalizer z = { 0 };
+	const struct tails *t = &l->tails;
+	struct buf line = BUF_INIT;
+	struct slice all = { .begins = true }, normal;
 	struct altered a = { 0 };
-	int status = normalizer_parse(&z, rules, e);
 
-	if (!status && (status = normalizer_run(&z, &all, &normal, &a, e)) == 0) {
+	if (t->from == t->n)
+		return 0;
+	buf_add(&line, t->text.data + t->list[t->from].at, t->list[t->from].n);
+	buf_adds(&line, END);
+	all.text = buf_str(&line);
+	all.n = line.len;
+	int status = normalizer_run(l->z, &all, &normal, &a, e);
+	if (!status) {
 		size_t from = normal.n;
 		while (from > 0 &&
 		       (from + strlen(MARK) > normal.n || memcmp(normal.text + from, MARK, strlen(MARK)) != 0))
@@ -117,7 +225,7 @@ static int last_word(struct buf *out, const json_t *rules, const struct buf *lin
 		buf_add(out, normal.text + from, normal.n - from);
 	}
 	altered_release(&a);
-	normalizer_release(&z);
+	buf_release(&line);
 	return status;
 }
 
@@ -132,28 +240,43 @@ static bool by_spaces(const struct sentences *s)
 	return s->o->add_dummy_prefix && s->o->remove_extra_whitespaces;
 }
 
-static int count_words(struct sentences *s, const struct token_training *t, struct token_texts *texts,
-                       struct word_counts *w, struct buf *last, struct token_train_report *r, struct err *e)
+static int count_lines(struct sentences *s, const struct token_training *t, struct lines *lines, const json_t *rules,
+                       struct word_counts *w, struct token_train_report *r, struct err *e)
 {
-	struct lines lines = { .texts = texts, .most = (size_t)s->o->max_sentence_length, .r = r,
-		               .trim = s->o->remove_extra_whitespaces };
-	struct token_texts source = { next_line, &lines, texts->bytes };
-	json_t *normalizer = training_normalizer(s);
+	struct token_texts source = { next_line, lines, lines->texts->bytes };
 	json_t *cut = json_pack("{s:s,s:{s:s},s:s,s:b}", "type", "Split", "pattern", "String", MARK, "behavior",
 	                        "MergedWithNext", "invert", 0);
-	struct word_counter *c = word_counter_new(t, normalizer, cut, e);
+	struct word_counter *c = word_counter_new(t, rules, cut, e);
 	int status = c ? 0 : -1;
 
-	if (!status && by_spaces(s))
+	lines->by_spaces = by_spaces(s);
+	if (!status && lines->by_spaces)
 		word_counter_by_spaces(c);
 	if (!status && (status = word_counter_read(c, &source, true, r, e)) < 0)
 		word_counter_free(c);
 	else if (!status)
 		status = word_counter_end(c, w, &r->spilled, e);
-	if (!status)
-		status = last_word(last, normalizer, &lines.line, e);
-	json_decref(normalizer);
 	json_decref(cut);
+	return status;
+}
+
+static int count_words(struct sentences *s, const struct token_training *t, struct token_texts *texts,
+                       struct word_counts *w, struct buf *last, struct token_train_report *r, struct err *e)
+{
+	struct normalizer z = { 0 };
+	struct lines lines = { .texts = texts, .most = (size_t)s->o->max_sentence_length, .r = r,
+		               .trim = s->o->remove_extra_whitespaces, .z = &z,
+		               .leaves = mem_array(CHARACTERS, 1) };
+	json_t *rules = training_normalizer(s);
+	int status = normalizer_parse(&z, rules, e);
+
+	if (!status && (status = count_lines(s, t, &lines, rules, w, r, e)) == 0)
+		status = last_word(last, &lines, e);
+	json_decref(rules);
+	normalizer_release(&z);
+	mem_free(lines.leaves);
+	mem_free(lines.tails.list);
+	buf_release(&lines.tails.text);
 	buf_release(&lines.line);
 	return status;
 }
@@ -173,8 +296,16 @@ static int most_first(const void *a, const void *b)
 	return (x->c > y->c) - (x->c < y->c);
 }
 
+/* A line of nothing but its end, which SentencePiece leaves out. */
+static bool is_empty(const struct sentences *s, const struct word_counts *w, size_t i)
+{
+	const char *text = w->text + w->begin[i];
+	return is_nothing(s->o->remove_extra_whitespaces, text, word_counts_bytes(w, i));
+}
+
 /* Counted in words, without marks of ends; mem_free. *all: the sum. */
-static struct sentence_character *characters_of(const struct word_counts *w, size_t *n, uint64_t *all)
+static struct sentence_character *characters_of(const struct sentences *s, const struct word_counts *w, size_t *n,
+                                                uint64_t *all)
 {
 	uint64_t *count = mem_array(CHARACTERS, sizeof(*count));
 	size_t k = 0;
@@ -183,6 +314,8 @@ static struct sentence_character *characters_of(const struct word_counts *w, siz
 	for (size_t i = 0; i < w->n; i++) {
 		const char *text = w->text + w->begin[i];
 		size_t length = word_counts_bytes(w, i);
+		if (is_empty(s, w, i))
+			continue;
 		length -= ends_line(text, length) ? END_BYTES : 0;
 		for (size_t at = 0; at < length;) {
 			uint32_t c;
@@ -210,7 +343,7 @@ static void require(struct sentences *s, const struct word_counts *w)
 	uint64_t all, sum = 0;
 	size_t n;
 
-	s->required = characters_of(w, &n, &all);
+	s->required = characters_of(s, w, &n, &all);
 	for (size_t i = 0; i < n && (float)((double)sum / (double)all) < (float)s->o->character_coverage; i++) {
 		sum += s->required[i].count;
 		if (s->required[i].c != BOUNDARY)
@@ -272,15 +405,6 @@ static struct sentence_word word_of(struct sentences *s, const char *text, size_
 	char *own_text = arena_alloc(&s->mem, b->len + 1);
 	memcpy(own_text, buf_str(b), b->len);
 	return (struct sentence_word){ own_text, (uint32_t)b->len, count, last ? count : 0 };
-}
-
-/* A line of nothing but its end, which SentencePiece leaves out. */
-static bool is_empty(const struct sentences *s, const struct word_counts *w, size_t i)
-{
-	const char *text = w->text + w->begin[i];
-	size_t n = word_counts_bytes(w, i);
-	return (n == END_BYTES && ends_line(text, n)) ||
-	       (s->o->remove_extra_whitespaces && n == strlen(MARK END) && !memcmp(text, MARK END, n));
 }
 
 static void make_words(struct sentences *s, const struct word_counts *w, const struct buf *last)

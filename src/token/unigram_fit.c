@@ -351,15 +351,16 @@ static void take_pieces(struct fit *f, size_t n)
 
 static double digamma(double x)
 {
-	double result = 0, y, z;
+	double result = 0, y, y2, y4;
 
 	for (; x < 7; x++)
 		result -= 1 / x;
 	x -= 1.0 / 2.0;
 	y = 1.0 / x;
-	z = y * y;
-	return result + log(x) + (1.0 / 24.0) * z - (7.0 / 960.0) * z * z + (31.0 / 8064.0) * z * z * z -
-	       (127.0 / 30720.0) * z * z * z * z;
+	y2 = y * y;
+	y4 = y2 * y2;
+	return result + (log(x) + (1.0 / 24.0) * y2 - (7.0 / 960.0) * y4 + (31.0 / 8064.0) * y4 * y2 -
+	                 (127.0 / 30720.0) * y4 * y4);
 }
 
 static void maximize(struct fit *f)

@@ -26,6 +26,9 @@ CODE = ["for (int i = 0; i < n; i++) {\n\tsum += a[i] * b[i];\n\tcount++;\n}\n\n
         "# Title\n\n- one  two\n- three\n\n---------\n\n    indented\n=====\n aaaaaaa aaaaaaaaaa aaa aa\n"]
 TEXTS = PROSE + CODE + ["".join(random.Random(i).choices(PROSE, k=3)) for i in range(6)]
 ASCII = [t for t in PROSE if t.isascii()]
+# lines of which normalizing leaves nothing: the last of the others take their places, and which is last then matters
+BLANK = [" ", "the counter counted", "\t", *PROSE, "\u3000\u200b ", "\x01", "the miller remembered the counters",
+         "the sacks and the barrels counted", "\u200b", "the door and the evening remembered"]
 SPECIAL = ["<|endoftext|>", "<|pad|>"]
 
 
@@ -110,3 +113,4 @@ write("sentencepiece-bpe", TEXTS, [sentencepiece("bpe", 400, character_coverage=
                                                  normalization_rule_name="identity", max_sentencepiece_length=6, add_dummy_prefix=False)])
 write("unigram", TEXTS, [sentencepiece("unigram", 250, character_coverage=1.0), sentencepiece("unigram", 215, SPECIAL, character_coverage=0.985),
                          sentencepiece("unigram", 500, character_coverage=1.0, byte_fallback=True, num_sub_iterations=3, shrinking_factor=0.9)])
+write("unigram-blank", BLANK, [sentencepiece("unigram", 220, texts=BLANK, character_coverage=1.0)])
