@@ -487,7 +487,7 @@ void group_tell(const struct objective_run *o, struct objective_metrics *m)
 	name_one(g, m, "completions/clipped_ratio", g->seen.cut);
 	if (g->rollout.under)
 		name_one(g, m, "kl", g->seen.kl = g->kl / g->tokens);
-	name_one(g, m, "sampling/sampling_logp_difference/max", g->rollout.drift);
+	name_one(g, m, "sampling/sampling_logp_difference/max", g->rollout.drift.most);
 	name_rewards(g, m, g->by_mean);
 	g->seen.entropy = -g->logp / g->tokens;
 	g->told = true;

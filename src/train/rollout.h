@@ -46,14 +46,16 @@ struct completion {
 	char *text;                    /* of the answer, special tokens left out */
 };
 
+/* Differences between the log-probabilities of an answer's tokens as they were drawn and as training finds them; at:
+ * that of the one with the largest, as it was drawn; most NAN: not looked at. */
+struct rollout_drift { double most, at, sum; int32_t tokens; };
+
 struct rollout {
 	struct rollout_options o;
 	size_t n;                      /* completions of the last draw: those of prompt i from i · generations on */
 	struct completion *items;
 	int generations;               /* of each prompt in it */
-	/* the largest difference between the log-probabilities of tokens as they were drawn and as training finds them,
-	 * of the answer that is looked at in a draw (rollout_look); NAN: not looked at */
-	double drift, drift_at;        /* drift_at: the log-probability that is so far off, as it was drawn */
+	struct rollout_drift drift;    /* of the answer that is looked at in a draw (rollout_look) */
 	/* [most][max_completion_length] log-probabilities, from rollout_score on: by what lies under what is trained
 	 * (the model, or a frozen parent), and by what is trained; NULL: not asked for */
 	float *under, *policy;

@@ -1,5 +1,6 @@
 /* test_group_policy: losses of GRPO and RLOO on log-probabilities and their gradients as TRL's own _compute_loss has
- * them (test/golden/values/group_policy.safetensors); rewards by rules; what a doctor says of a made-up course. */
+ * them (test/golden/values/group_policy.safetensors); rewards by rules; what a doctor says of a made-up course; how far what was drawn
+ * may be from what is trained. */
 #include "../test.h"
 
 #include <math.h>
@@ -13,6 +14,7 @@
 #include "data/forest.h"
 #include "format/safetensors.h"
 #include "train/group_policy.h"
+#include "train/rollout.h"
 
 enum { ANSWERS = 6, MOST = 5, PROMPT = 2 };
 
@@ -301,6 +303,30 @@ static void test_doctor(struct test *t)
 	CHECK(t, is_hopeless(&well, &x, "stop", "fallen"));
 }
 
+static bool agrees(enum compute compute, struct rollout_drift drift)
+{
+	struct model m = { .compute = compute };
+	struct objective_run run = { .model = &m };
+	const struct rollout r = { .run = &run, .drift = drift };
+	struct err e;
+
+	return rollout_agrees(&r, &e) == 0;
+}
+
+/* One token that int8 rounds badly is drawn, because it is rounded so: no reason to end a run. */
+static void test_drift(struct test *t)
+{
+	test_case(t, "what is drawn and what is trained: rounding and more than rounding");
+	CHECK(t, agrees(COMPUTE_F32, (struct rollout_drift){ 1e-5, -1, 2e-5, 40 }));
+	CHECK(t, !agrees(COMPUTE_F32, (struct rollout_drift){ 2e-3, -1, 2e-3, 40 }));
+	CHECK(t, agrees(COMPUTE_F32, (struct rollout_drift){ 2e-3, -8, 2e-3, 40 }));
+	CHECK(t, agrees(COMPUTE_INT8, (struct rollout_drift){ 1.74, -1.37, 3.5, 48 }));
+	CHECK(t, agrees(COMPUTE_INT8, (struct rollout_drift){ 1.74, -1.37, 1.8, 2 }));
+	CHECK(t, !agrees(COMPUTE_INT8, (struct rollout_drift){ 2.5, -1, 40, 48 }));
+	CHECK(t, !agrees(COMPUTE_INT8, (struct rollout_drift){ 3.2, -1, 3.2, 2 }));
+	CHECK(t, agrees(COMPUTE_INT8, (struct rollout_drift){ .most = NAN }));
+}
+
 void test_group_policy(struct test *t)
 {
 	log_set(LOG_QUIET);
@@ -308,4 +334,5 @@ void test_group_policy(struct test *t)
 	test_advantages(t);
 	test_rules(t);
 	test_doctor(t);
+	test_drift(t);
 }
