@@ -483,9 +483,9 @@ int rollout_agrees(const struct rollout *r, struct err *e)
 		                  "training finds, which is more than rounding: its ratio would not be 1",
 		               d->at, d->most);
 	if (d->sum > ROUNDING_SUM + ROUNDING_EACH * (double)d->tokens)
-		return err_set(e, "the %d tokens of an answer had log-probabilities when they were drawn that are off by "
-		                  "%g on average from what training finds, which is more than rounding: their ratios "
-		                  "would not be 1",
+		return err_set(e, "the %d tokens of an answer had log-probabilities when they were drawn that are off "
+		                  "by %g on average from what training finds, which is more than rounding: their "
+		                  "ratios would not be 1",
 		               d->tokens, d->sum / d->tokens);
 	return 0;
 }

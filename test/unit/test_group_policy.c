@@ -1,6 +1,6 @@
 /* test_group_policy: losses of GRPO and RLOO on log-probabilities and their gradients as TRL's own _compute_loss has
- * them (test/golden/values/group_policy.safetensors); rewards by rules; what a doctor says of a made-up course; how far what was drawn
- * may be from what is trained. */
+ * them (test/golden/values/group_policy.safetensors); rewards by rules; what a doctor says of a made-up course; how far
+ * what was drawn may be from what is trained. */
 #include "../test.h"
 
 #include <math.h>
