@@ -178,11 +178,12 @@ static json_t *replace(const char *kind, const char *from, const char *to)
 	return json_pack("{s:s,s:{s:s},s:s}", "type", "Replace", "pattern", kind, from, "content", to);
 }
 
+/* What follows a special token gets its mark too: tokenizers, which reads the file, knows no other way. */
 static json_t *rules_of(const struct sentences *s)
 {
 	struct sentencepiece rules = { .charsmap = (const uint8_t *)s->charsmap.data, .n_charsmap = s->charsmap.len,
 		                       .dummy_prefix = s->o->add_dummy_prefix,
-		                       .squeeze = s->o->remove_extra_whitespaces };
+		                       .squeeze = s->o->remove_extra_whitespaces, .every = true };
 
 	return sentencepiece_rules(&rules);
 }
