@@ -192,30 +192,67 @@ static bool is_over(void *ctx)
 	return metering_over();
 }
 
-static int build(struct preparing *p, const struct tokenizer *t, struct err *e)
+/* How far what is held out is from the share that was asked for, as a factor's logarithm; infinite: nothing is. */
+static int missed(const char *dir, double ratio, double *by, struct err *e)
 {
-	char *dir = io_join(p->in, "shards");
+	struct shards s;
+
+	if (shards_open(&s, dir, e) < 0)
+		return -1;
+	double held = (double)shards_total(&s, SHARDS_VALID).tokens,
+	       all = held + (double)shards_total(&s, SHARDS_TRAIN).tokens;
+	*by = held > 0 ? fabs(log(held / all / ratio)) : INFINITY;
+	shards_close(&s);
+	return 0;
+}
+
+static int build(struct preparing *p, const struct tokenizer *t, enum corpus_valid by, double *off, struct err *e)
+{
 	struct corpus c = { .options = &p->options, .sources = p->sources, .n_sources = p->n_sources,
 		            .files = &p->files, .tokenizer = t, .pool = p->app->pool, .progress = show_building,
 		            .ctx = p, .over = is_over };
 	json_t *report = NULL;
 
-	p->options.end_of_text = corpus_end_of_text(t, NULL, e);
-	int status = p->options.end_of_text < 0 ? -1 : corpus_build(&c, dir, &report, e);
+	p->options.valid = by;
+	int status = corpus_build(&c, p->o->recipe.data, &report, e);
 	log_live_end();
 	json_decref(report);
-	p->o->recipe.data = arena_strdup(p->mem, dir);
-	mem_free(dir);
+	return status || p->options.valid_ratio <= 0 ? status :
+	                                               missed(p->o->recipe.data, p->options.valid_ratio, off, e);
+}
+
+/* Documents are held out by their hash, which of a few long ones takes none, or half of the text: then the end of each
+ * is, where that is nearer to the share. So it depends on the texts alone. */
+static int build_auto(struct preparing *p, const struct tokenizer *t, struct err *e)
+{
+	const double enough = log(2);
+	double documents = 0, ends = 0;
+	int status = build(p, t, CORPUS_VALID_DOCUMENT, &documents, e);
+
+	if (status || documents <= enough)
+		return status;
+	if ((status = build(p, t, CORPUS_VALID_END, &ends, e)) == 0 && ends >= documents)
+		return build(p, t, CORPUS_VALID_DOCUMENT, &documents, e);
+	if (!status)
+		log_say("the end of each document is held out: they are too few for a share of them");
 	return status;
 }
 
 static int make_shards(struct preparing *p, struct err *e)
 {
-	const struct recipe *r = &p->o->recipe;
+	struct recipe *r = &p->o->recipe;
 	struct tokenizer *t = tokenizer_open(r->model ? r->model : r->tokenizer, e);
-	int status = t ? build(p, t, e) : -1;
+	char *dir = io_join(p->in, "shards");
+	double off;
+	int status = -1;
 
+	r->data = arena_strdup(p->mem, dir);
+	p->options.end_of_text = t ? corpus_end_of_text(t, NULL, e) : -1;
+	if (p->options.end_of_text >= 0)
+		status = !strcmp(p->o->valid_by, "auto") ? build_auto(p, t, e) :
+		         build(p, t, strcmp(p->o->valid_by, "end") ? CORPUS_VALID_DOCUMENT : CORPUS_VALID_END, &off, e);
 	tokenizer_free(t);
+	mem_free(dir);
 	return status;
 }
 
@@ -224,7 +261,6 @@ static struct corpus_options options_of(const struct pretrain *o)
 	struct corpus_options c = corpus_defaults();
 
 	c.valid_ratio = o->valid_ratio;
-	c.valid = strcmp(o->valid_by, "end") ? CORPUS_VALID_DOCUMENT : CORPUS_VALID_END;
 	c.dedup = !strcmp(o->dedup, "none") ? CORPUS_DEDUP_NONE : !strcmp(o->dedup, "exact") ? CORPUS_DEDUP_EXACT :
 		CORPUS_DEDUP_MINHASH;
 	c.filters = o->filters;

@@ -46,7 +46,7 @@ static int draw(const struct curve c[2], const char *dir, bool quiet, struct err
 		{ .name = "held out", .x = c[1].x, .y = c[1].y, .n = c[1].n },
 	};
 	struct chart chart = { .title = "loss", .x_label = "step", .y_label = "nats a token", .series = s,
-		               .n_series = 2 };
+		               .n_series = c[1].n ? 2 : 1 };
 	char *path = io_join(dir, "loss.svg");
 	struct buf out = BUF_INIT, dots = BUF_INIT;
 
