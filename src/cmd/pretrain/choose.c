@@ -398,6 +398,9 @@ static void say(const struct choosing *c)
 	        (long long)r->max_steps, r->rampup_batch_size ? "up to " : "",
 	        (long long)(r->batch_size * r->accumulation), human_count(tokens, all),
 	        tokens / c->unique);
+	if (c->app->plans && c->cost.blocks > 0)
+		pretrain_laws(c->app, &(struct pretrain_facts){ c->cost.blocks, tokens, c->unique, batch,
+		                                                r->learning_rate, c->vocabulary });
 }
 
 int pretrain_choose(struct app *app, struct pretrain *o, struct opt_parse *p, const char *in, struct err *e)

@@ -45,6 +45,9 @@ int pretrain_seconds(const struct pretrain *o, double *seconds, struct err *e);
 struct pretrain_speed { double flops, open; };
 int pretrain_measure(struct app *app, struct pretrain *o, struct opt_parse *p, const char *in, double most,
                      struct pretrain_speed *speed, struct err *e);
+/* laws_view.c: what the laws say of a new model's run, beside its plan. n: parameters as laws count them. */
+struct pretrain_facts { double n, tokens, unique, batch, rate, vocabulary; };
+void pretrain_laws(const struct app *app, const struct pretrain_facts *f);
 /* coordinates.c: the check of muP on models of several widths; no text is read, no run is made. */
 int pretrain_coordinates(struct app *app, const struct pretrain *o, struct err *e);
 /* seeds.c: after the run in the recipe's folder, the same with other seeds beside it, and what of the difference
