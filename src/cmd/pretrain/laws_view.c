@@ -76,9 +76,9 @@ void pretrain_laws(const struct app *app, const struct pretrain_facts *f)
 		table_cell(&t, "%s", v[i].here);
 		table_cell(&t, "%s", laws[i].formula);
 		table_cell(&t, "%s: %s", laws[i].source, laws[i].fitted);
-		json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "law", laws[i].name, "says", v[i].law,
-		                                      "here", v[i].here, "formula", laws[i].formula, "source",
-		                                      laws[i].source, "fitted", laws[i].fitted));
+		json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "law", laws[i].name, "says",
+		                                      v[i].law, "here", v[i].here, "formula", laws[i].formula,
+		                                      "source", laws[i].source, "fitted", laws[i].fitted));
 	}
 	table_write(&out, &t, "  ");
 	if (app->json) {
