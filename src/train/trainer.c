@@ -761,7 +761,8 @@ static int update(struct trainer *t, float *gradient, struct step_metrics *m, st
 	struct optim *o = &t->optim;
 	double begin = clock_seconds();
 
-	ranges_follow(t, gradient);
+	if (ranges_follow(t, gradient, e) < 0)
+		return -1;
 	m->loss += penalty_add(t, gradient, t->sums.weight) + add_term(t, gradient);
 	optim_square(o, gradient);
 	if (share_norm(t, e) < 0)

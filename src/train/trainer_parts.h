@@ -517,7 +517,7 @@ int qat_seconds(const struct trainer *t, double *seconds, struct err *e);
 int ranges_open(struct trainer *t, struct err *e);
 float *ranges_at(const struct trainer *t, int i);
 void ranges_begin(struct trainer *t, bool of_file);
-void ranges_follow(struct trainer *t, float *gradient);
+int ranges_follow(struct trainer *t, float *gradient, struct err *e);
 int qat_save(struct trainer *t, const char *dir, struct err *e);
 void qat_release(struct trainer *t);
 double penalty_reserve(const struct trainer *t, struct batch_cap *cap);

@@ -3,7 +3,8 @@
  *
  *     dL/ds = Σ over the block of dL/dq · ∂q/∂s,  dL/dq as the backward pass leaves it in the numbers' gradient
  *
- * made once a step, before clipping, of the whole step's gradient. They begin as the file's own encoder has them for
+ * made once a step, before clipping, of the whole step's gradient; of several ranks each gets that of all, since who
+ * updates a matrix need not be who updates its scales. They begin as the file's own encoder has them for
  * the weights of the start, or as the model's file has them, where it is of the type already: then the first forward is
  * that file's, bit for bit. Their rate is a tenth of the run's: a scale moves 32 numbers, and is a tenth of the
  * largest. */
@@ -35,8 +36,6 @@ int ranges_open(struct trainer *t, struct err *e)
 
 	if (!t->recipe.qat_range_learning)
 		return 0;
-	if (t->recipe.ranks)
-		return err_set(e, "--qat-range-learning is of one process, not of ranks");
 	overlay_init(&q->ranges, t->model);
 	q->range = arena_array(&q->mem, n, sizeof(*q->range));
 	int group = params_add_group(&q->ranges.params, &(struct param_group){ .rate = RANGE_RATE, .clip = NAN });
@@ -120,10 +119,12 @@ static void gradient_row(void *ctx, size_t row, int thread)
 	                w->g + row * w->cols, w->d_scale + row * blocks);
 }
 
-void ranges_follow(struct trainer *t, float *gradient)
+int ranges_follow(struct trainer *t, float *gradient, struct err *e)
 {
 	const struct qat *q = &t->qat;
 
+	if (q->range && q->on && share_gradient(t, gradient, e) < 0)
+		return -1;
 	for (size_t i = 0; q->range && q->on && i < t->model->n_weights; i++) {
 		if (q->range[i] < 0)
 			continue;
@@ -132,4 +133,5 @@ void ranges_follow(struct trainer *t, float *gradient)
 		w.d_scale = gradient + q->ranges.at + q->ranges.params.items[q->range[i]].offset;
 		pool_run(t->pool, weight_numbers(&t->model->weights[i]) / w.cols, gradient_row, &w);
 	}
+	return 0;
 }
