@@ -370,22 +370,35 @@ static int open_following(struct app *app, const char *text, struct recipe *r, s
 	return status || trainer_open(t, r, app->device, e) < 0 ? -1 : trainer_start(*t, e);
 }
 
-int trial_follow(struct app *app, struct err *e)
+static int follow_run(struct app *app, const char *text, struct err *e)
 {
 	struct recipe r;
 	struct opt_parse p = { 0 };
 	struct trainer *t = NULL;
-	char *text;
-
-	if (ranks_text(app->ranks, RANKS_RUN, &text, e) < 0)
-		return app->ranks->over ? 0 : -1;
 	int status = ranks_agree(app->ranks, open_following(app, text, &r, &p, &t, e), NULL, e);
+
 	if (!status)
 		status = trainer_follow(t, e);
 	trainer_close(t);
 	opt_release(&p);
-	mem_free(text);
-	return app->ranks->over ? 0 : status;
+	return status;
+}
+
+/* One run, or several one after the other (--seeds, a ladder). */
+int trial_follow(struct app *app, struct err *e)
+{
+	struct ranks *ranks = app->ranks;
+	char *text;
+	int status = ranks_text(ranks, RANKS_RUN, &text, e);
+
+	while (!status && text) {
+		status = follow_run(app, text, e);
+		mem_free(text);
+		text = NULL;
+		if (!status && !ranks->over && ranks->order.what == RANKS_RUN)
+			status = ranks_text_next(ranks, &text, e);
+	}
+	return ranks->over ? 0 : status;
 }
 
 int trial_run(struct app *app, struct trial_options *o, struct trial_result *r, struct err *e)

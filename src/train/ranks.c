@@ -83,23 +83,33 @@ int ranks_next(struct ranks *r, struct err *e)
 	return 0;
 }
 
-int ranks_text(struct ranks *r, enum ranks_what what, char **text, struct err *e)
+/* The text that the order at hand has with it, from rank 0 to the others. */
+static int pass_text(struct ranks *r, size_t n, char **text, struct err *e)
 {
-	size_t n = r->rank ? 0 : strlen(*text), count = r->rank ? 1 : (size_t)r->size - 1;
+	size_t count = r->rank ? 1 : (size_t)r->size - 1;
 
 	if (r->rank)
-		*text = NULL;
-	if ((r->rank ? ranks_next(r, e) : ranks_order(r, what, (int64_t)n, NULL, e)) < 0)
-		return -1;
-	if (r->rank && r->order.what != (int64_t)what)
-		return err_set(e, "rank 0 has ended");
-	if (r->rank) {
-		n = (size_t)r->order.number;
 		*text = mem_alloc(n + 1);
-	}
 	for (size_t k = 0; k < count; k++)
 		ranks_begin(r, &r->spare[k], r->rank > 0, r->rank ? 0 : (int)k + 1, RANKS_TAG_ORDER, *text, n);
 	return wait_all(r, count, e);
+}
+
+int ranks_text_next(struct ranks *r, char **text, struct err *e)
+{
+	return pass_text(r, (size_t)r->order.number, text, e);
+}
+
+int ranks_text(struct ranks *r, enum ranks_what what, char **text, struct err *e)
+{
+	if (!r->rank) {
+		size_t n = strlen(*text);
+		return ranks_order(r, what, (int64_t)n, NULL, e) < 0 ? -1 : pass_text(r, n, text, e);
+	}
+	*text = NULL;
+	if (ranks_next(r, e) < 0)
+		return -1;
+	return r->order.what == (int64_t)what ? ranks_text_next(r, text, e) : err_set(e, "rank 0 has ended");
 }
 
 static int follow_verdict(struct ranks *r, int status, const char *said, struct err *e)

@@ -88,6 +88,8 @@ int ranks_order(struct ranks *r, enum ranks_what what, int64_t number, const cha
 int ranks_next(struct ranks *r, struct err *e);
 /* An order and a text of any length with it, which another rank's *text is then (mem_free; of rank 0 what is said). */
 int ranks_text(struct ranks *r, enum ranks_what what, char **text, struct err *e);
+/* The same of another rank that has seen the order already, by ranks_next. */
+int ranks_text_next(struct ranks *r, char **text, struct err *e);
 /* All ranks come here, each with its status and, where that is below 0, the sentence in e. All leave with 0, or with
  * −1 and the first sentence, "rank 2: …" in front. said: what each brings for rank 0, who gets that of rank k in
  * said[k]; of the others said[0] is theirs; or NULL. */

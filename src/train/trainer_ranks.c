@@ -544,7 +544,7 @@ int trainer_follow(struct trainer *t, struct err *e)
 {
 	struct ranks *r = t->sharing.ranks;
 
-	while (!r->failed && ranks_next(r, e) == 0 && !r->over)
+	while (!r->failed && ranks_next(r, e) == 0 && !r->over && r->order.what != RANKS_RUN)
 		obey(t, r, e);
 	return r->failed ? -1 : 0;
 }
