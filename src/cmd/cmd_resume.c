@@ -29,21 +29,22 @@ static const struct opt resume_opts[] = {
 	OPT_END
 };
 
-static bool is_finished(const struct app *app, const struct run_dir *dir)
+/* more: something follows it, which is told then. */
+static bool is_finished(const struct app *app, const struct run_dir *dir, bool more)
 {
 	json_t *facts = run_dir_facts(dir), *results = json_object_get(facts, "results");
 	const char *status = json_string_value(json_object_get(facts, "status"));
 	bool finished = status && !strcmp(status, "finished");
 
-	if (finished)
+	if (finished && !more)
 		log_say("%s: this run is finished; there is nothing to resume", dir->path);
-	if (finished && app->json && results)
+	if (finished && !more && app->json && results)
 		app_json(results);
 	json_decref(facts);
 	return finished;
 }
 
-static int resume_dir(struct app *app, const char *path, size_t memory, struct err *e)
+static int resume_dir(struct app *app, const char *path, size_t memory, bool more, struct err *e)
 {
 	struct recipe recipe;
 	struct opt_parse p = { 0 };
@@ -54,7 +55,7 @@ static int resume_dir(struct app *app, const char *path, size_t memory, struct e
 
 	if (run_dir_open(&dir, path, &record, e) < 0)
 		return -1;
-	if (is_finished(app, &dir)) {
+	if (is_finished(app, &dir, more)) {
 		status = EXIT_DONE;
 	} else if (recipe_load(&recipe, &p, record, e) < 0 || recipe_resolve(&recipe, e) < 0) {
 		status = err_prefix(e, "%s/recipe.json", path);
@@ -83,7 +84,7 @@ static int read_half(struct app *app, struct half *h, const char *path, size_t m
 
 	if (run_dir_open(&dir, path, &record, e) < 0)
 		return -1;
-	h->finished = is_finished(app, &dir);
+	h->finished = is_finished(app, &dir, false);
 	int status = recipe_load(&h->recipe, &h->parse, record, e) < 0 || recipe_resolve(&h->recipe, e) < 0 ?
 	                     err_prefix(e, "%s/recipe.json", path) : 0;
 	h->recipe.out = path;
@@ -132,7 +133,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return pretrain_resume(app, &o->common, p->positional[0], e);
 	if (study_is(p->positional[0]))
 		return search_resume(app, p->positional[0], e);
-	return resume_dir(app, p->positional[0], o->memory, e);
+	bool more = !app->plans && pretrain_goes_on(p->positional[0]);
+	int status = resume_dir(app, p->positional[0], o->memory, more, e);
+	return status == EXIT_DONE && more ? pretrain_rest(app, &o->common, p->positional[0], e) : status;
 }
 
 const struct command cmd_resume = {

@@ -194,6 +194,22 @@ static bool has(const char *dir, const char *name)
 
 bool pretrain_is(const char *dir) { return has(dir, PRETRAIN_FILE) && !has(dir, "recipe.json"); }
 
+/* What was asked for behind the run itself; "": nothing, or it is there. */
+static const char *rest_of(const char *dir)
+{
+	struct err ignored = ERR_INIT;
+	char *path = io_join(dir, PRETRAIN_FILE);
+	json_t *j = has(dir, PRETRAIN_FILE) ? jsonx_load_file(path, &ignored) : NULL;
+	bool seeds = json_integer_value(json_object_get(j, "seeds")) > 1,
+	     law = json_is_true(json_object_get(j, "scaling_laws"));
+
+	json_decref(j);
+	mem_free(path);
+	return seeds && !has(dir, "seeds.json") ? "seeds" : law && !has(dir, "scaling.json") ? "law" : "";
+}
+
+bool pretrain_goes_on(const char *dir) { return rest_of(dir)[0]; }
+
 /* prefix/rest becomes dir/rest */
 static void move(const char **path, const char *prefix, const char *dir, struct arena *mem)
 {
@@ -246,6 +262,56 @@ static int run_scaling(struct app *app, struct pretrain *o, struct opt_parse *p,
 	return status;
 }
 
+/* The runs with other seeds, by the recipe of the first. */
+static int rest_of_seeds(struct app *app, struct pretrain *o, struct err *e)
+{
+	struct pretrain all = { .seeds = o->seeds, .mem = ARENA_INIT };
+	const char *dir = o->recipe.out;
+	struct opt_parse p = { 0 };
+	struct run_dir d;
+	json_t *record;
+
+	if (run_dir_open(&d, dir, &record, e) < 0)
+		return -1;
+	int status = recipe_load(&all.recipe, &p, record, e) < 0 || recipe_resolve(&all.recipe, e) < 0 ? -1 : 0;
+	if (!status) {
+		pretrain_moved(&all.recipe, dir, &all.mem);
+		all.recipe.out = dir;
+	}
+	run_dir_release(&d);
+	if (!status)
+		status = pretrain_seeds(app, &all, e);
+	opt_release(&p);
+	arena_release(&all.mem);
+	json_decref(record);
+	return status;
+}
+
+static int rest_of_law(struct app *app, struct pretrain *o, struct opt_parse *p, struct err *e)
+{
+	struct scaling *s = NULL;
+	int status = scaling_ladder(&s, app, o, p, e);
+
+	if (status == 0)
+		status = scaling_checked(s, e);
+	scaling_free(s);
+	return status;
+}
+
+/* What an older run with several seeds, or a ladder, left beside the run that is replaced. */
+static int clear_old(const struct recipe *r, struct err *e)
+{
+	static const char *const names[] = { "seeds", "seeds.json", "scaling.json", "scaling.svg", PREPARED "/ladder" };
+	int status = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(names) && r->overwrite && has(r->out, PRETRAIN_FILE) && !status; i++) {
+		char *path = io_join(r->out, names[i]);
+		status = io_exists(path) ? io_remove_tree(path, e) : 0;
+		mem_free(path);
+	}
+	return status;
+}
+
 /* A plan prepares too, in a folder that goes again. */
 static int plan_it(struct app *app, struct pretrain *o, struct opt_parse *p, struct err *e)
 {
@@ -270,7 +336,8 @@ static int begin(struct app *app, struct pretrain *o, struct opt_parse *p, struc
 	if (app->plans)
 		return plan_it(app, o, p, e);
 	if (output_place("out", o->recipe.out, OUTPUT_FOLDER, true, e) < 0 ||
-	    run_dir_check(o->recipe.out, o->recipe.overwrite, &old, e) < 0 || keep(p, o->recipe.out, e) < 0)
+	    run_dir_check(o->recipe.out, o->recipe.overwrite, &old, e) < 0 || clear_old(&o->recipe, e) < 0 ||
+	    keep(p, o->recipe.out, e) < 0)
 		return -1;
 	return o->scaling_laws ? run_scaling(app, o, p, e) : prepare_and_run(app, o, p, o->recipe.out, e);
 }
@@ -295,22 +362,42 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	return status;
 }
 
+/* With what was asked for in that folder. */
+static int begin_again(struct app *app, struct pretrain *o, struct opt_parse *p, const char *dir, struct err *e)
+{
+	int status = opt_begin(p, pretrain_opts, o, e) < 0 || give_again(p, dir, e) < 0 ? -1 : 0;
+
+	o->recipe.out = dir;
+	if (!status)
+		status = resolve(app, o, p, e);
+	o->recipe.out = dir;
+	return status ? err_prefix(e, "%s/%s", dir, PRETRAIN_FILE) : 0;
+}
+
 int pretrain_resume(struct app *app, const struct common *common, const char *dir, struct err *e)
 {
 	struct pretrain o = { .common = *common };
 	struct opt_parse p;
-	int status = opt_begin(&p, pretrain_opts, &o, e) < 0 || give_again(&p, dir, e) < 0 ? -1 : 0;
+	int status = begin_again(app, &o, &p, dir, e);
 
-	o.recipe.out = dir;
 	if (!status)
-		status = resolve(app, &o, &p, e);
-	o.recipe.out = dir;
-	if (status)
-		err_prefix(e, "%s/%s", dir, PRETRAIN_FILE);
-	else
 		log_say("%s: prepared anew, no step was made yet", dir);
 	if (!status)
 		status = o.scaling_laws ? run_scaling(app, &o, &p, e) : prepare_and_run(app, &o, &p, dir, e);
+	opt_release(&p);
+	arena_release(&o.mem);
+	return status;
+}
+
+int pretrain_rest(struct app *app, const struct common *common, const char *dir, struct err *e)
+{
+	bool law = !strcmp(rest_of(dir), "law");
+	struct pretrain o = { .common = *common };
+	struct opt_parse p;
+	int status = begin_again(app, &o, &p, dir, e);
+
+	if (!status)
+		status = law ? rest_of_law(app, &o, &p, e) : rest_of_seeds(app, &o, e);
 	opt_release(&p);
 	arena_release(&o.mem);
 	return status;

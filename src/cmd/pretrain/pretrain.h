@@ -3,7 +3,7 @@
  * A run's folder begins with PRETRAIN_FILE, which holds what was asked for. What is made of a text before the first
  * step lies in PREPARED: tokenizer/, shards/, config.json. Then there is a recipe.json that names these, and the rest
  * is a run as any other (cmd/trial.h). A process that dies before that leaves a folder from which resume prepares
- * anew, with the same bytes. */
+ * anew, with the same bytes; one that dies behind it leaves seeds that resume goes on with. */
 #ifndef CMD_PRETRAIN_H
 #define CMD_PRETRAIN_H
 
@@ -31,6 +31,10 @@ extern const struct opt pretrain_opts[];
 /* Was it begun there, and did it not come to a recipe.json? */
 bool pretrain_is(const char *dir);
 int pretrain_resume(struct app *app, const struct common *common, const char *dir, struct err *e);
+/* Was more asked for than the run in that folder, and is it not there: other seeds, what a law's check says? Once the
+ * run is finished, the rest. */
+bool pretrain_goes_on(const char *dir);
+int pretrain_rest(struct app *app, const struct common *common, const char *dir, struct err *e);
 /* Paths of a recipe that lie in its own folder, when that has another name by now; in mem. */
 void pretrain_moved(struct recipe *r, const char *dir, struct arena *mem);
 

@@ -105,7 +105,7 @@ static int run_one(struct scaling *s, int depth, double flops, int rung, struct 
 	point->loss = isnan(r.eval_loss) ? r.loss : r.eval_loss;
 	s->depth[s->n++] = depth;
 	if (r.end != TRIAL_DONE)
-		status = err_set(e, "stopped; the same command goes on with the ladder");
+		status = err_set(e, "stopped; kungfu resume goes on with the ladder");
 	else
 		log_say("ladder %zu of %d: d%d, %.3g parameters, %.3g tokens: loss %.4f", s->n, RUNS, depth, point->n,
 		        point->tokens, point->loss);

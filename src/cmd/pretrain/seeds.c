@@ -5,7 +5,7 @@
  *     noise = t · s · √2        s: the spread of n seeds, t of n − 1 degrees of freedom
  *
  * OUT is the run that it is without --seeds, OUT/seeds/SEED are the others, whole runs too; OUT/seeds.json has the
- * figures. What was there is not run again. */
+ * figures. What was there is not run again, so a resume goes on with what was stopped. */
 #include <math.h>
 
 #include "base/io.h"
@@ -32,7 +32,7 @@ static int one(struct app *app, const struct recipe *recipe, int64_t seed, const
 	if (trial_run(app, &o, &result, e) < 0)
 		return -1;
 	double loss = isnan(result.eval_loss) ? result.loss : result.eval_loss;
-	int status = result.end == TRIAL_DONE ? 0 : err_set(e, "stopped; the same command goes on with seed %lld",
+	int status = result.end == TRIAL_DONE ? 0 : err_set(e, "stopped; kungfu resume goes on with seed %lld",
 	                                                    (long long)seed);
 	s->loss[s->n++] = loss;
 	json_array_append_new(s->seeds, json_integer(seed));
