@@ -208,7 +208,7 @@ static int say(const struct app *app, const struct options *o, json_t *report, d
 		         (unsigned long long)train.documents);
 	if (!app->json) {
 		corpus_view_shards(&s);
-		corpus_view_report(report, (size_t)o->show);
+		corpus_view_print(report, (size_t)o->show);
 		clock_human(seconds, time);
 		app_print("  in %s, %.1f MB/s of text\n", time, seconds > 0 ? bytes / seconds / 1e6 : 0);
 		metering_text(gas);

@@ -126,7 +126,7 @@ static int show(const struct app *app, const struct shards *s, const struct opti
 	if (!app->json) {
 		corpus_view_shards(s);
 		if (report)
-			corpus_view_report(report, (size_t)o->show);
+			corpus_view_print(report, (size_t)o->show);
 		say_windows(windows, (int32_t)o->context);
 		if (o->verify)
 			app_print("  every hash is right\n");

@@ -74,28 +74,28 @@ static long long number(const json_t *o, const char *key)
 	return (long long)json_integer_value(json_object_get(o, key));
 }
 
-static void say_cleaned(const json_t *report)
+static void say_cleaned(struct buf *out, const json_t *report)
 {
 	const json_t *c = json_object_get(report, "cleaned"), *f = json_object_get(report, "files");
 
 	if (number(c, "bad_bytes"))
-		app_print("  %lld bytes of %lld documents are no UTF-8\n", number(c, "bad_bytes"),
-		          number(c, "documents_with_bad_bytes"));
+		buf_addf(out, "  %lld bytes of %lld documents are no UTF-8\n", number(c, "bad_bytes"),
+		         number(c, "documents_with_bad_bytes"));
 	if (number(c, "newlines") || number(c, "control_characters") || number(c, "normalized_documents"))
-		app_print("  changed: %lld line ends, %lld control characters taken out, %lld documents normalized\n",
-		          number(c, "newlines"), number(c, "control_characters"), number(c, "normalized_documents"));
+		buf_addf(out, "  changed: %lld line ends, %lld control characters taken out, %lld documents normalized\n",
+		         number(c, "newlines"), number(c, "control_characters"), number(c, "normalized_documents"));
 	if (number(report, "cut_texts"))
-		app_print("  %lld texts were too long and go on as another document\n", number(report, "cut_texts"));
+		buf_addf(out, "  %lld texts were too long and go on as another document\n", number(report, "cut_texts"));
 	if (number(report, "unknown_tokens"))
-		app_print("  %lld tokens are of what the tokenizer does not know\n", number(report, "unknown_tokens"));
+		buf_addf(out, "  %lld tokens are of what the tokenizer does not know\n", number(report, "unknown_tokens"));
 	if (number(f, "damaged"))
-		app_print("  %lld files are damaged gzip: what came before is taken\n", number(f, "damaged"));
+		buf_addf(out, "  %lld files are damaged gzip: what came before is taken\n", number(f, "damaged"));
 	if (number(f, "left_out"))
-		app_print("  %lld files are tables or no text and left out, %s among them\n", number(f, "left_out"),
-		          json_string_value(json_array_get(json_object_get(f, "examples"), 0)));
+		buf_addf(out, "  %lld files are tables or no text and left out, %s among them\n", number(f, "left_out"),
+		         json_string_value(json_array_get(json_object_get(f, "examples"), 0)));
 }
 
-static void say_languages(const json_t *report)
+static void say_languages(struct buf *out, const json_t *report)
 {
 	struct buf line = BUF_INIT;
 	const char *code;
@@ -104,7 +104,7 @@ static void say_languages(const json_t *report)
 	json_object_foreach (json_object_get(report, "languages"), code, n)
 		buf_addf(&line, "%s%s %lld", line.len ? ", " : "", code, (long long)json_integer_value(n));
 	if (line.len)
-		app_print("  languages: %s\n", buf_str(&line));
+		buf_addf(out, "  languages: %s\n", buf_str(&line));
 	buf_release(&line);
 }
 
@@ -124,37 +124,46 @@ static void add_beginning(struct buf *out, const char *s, size_t n)
 	buf_release(&line);
 }
 
-static void show_example(const json_t *x)
+static void show_example(struct buf *out, const json_t *x)
 {
 	struct buf text = BUF_INIT;
 	const json_t *j = json_object_get(x, "text");
 
 	add_beginning(&text, json_string_value(j), json_string_length(j));
-	app_print("    %s:%lld", json_string_value(json_object_get(x, "file")), number(x, "line"));
+	buf_addf(out, "    %s:%lld", json_string_value(json_object_get(x, "file")), number(x, "line"));
 	if (json_is_number(json_object_get(x, "value")))
-		app_print("  %g", json_number_value(json_object_get(x, "value")));
+		buf_addf(out, "  %g", json_number_value(json_object_get(x, "value")));
 	if (json_is_string(json_object_get(x, "is")))
-		app_print("  %s", json_string_value(json_object_get(x, "is")));
-	app_print("  %s\n", buf_str(&text));
+		buf_addf(out, "  %s", json_string_value(json_object_get(x, "is")));
+	buf_addf(out, "  %s\n", buf_str(&text));
 	buf_release(&text);
 }
 
-void corpus_view_report(const json_t *report, size_t show)
+void corpus_view_report(struct buf *out, const json_t *report, size_t show)
 {
 	const json_t *removed = json_object_get(report, "removed"), *x, *one;
 	size_t i, k;
 
-	app_print("  %lld of %lld documents are kept\n", number(report, "kept"), number(report, "documents"));
-	say_cleaned(report);
-	say_languages(report);
+	buf_addf(out, "  %lld of %lld documents are kept\n", number(report, "kept"), number(report, "documents"));
+	say_cleaned(out, report);
+	say_languages(out, report);
 	json_array_foreach ((json_t *)removed, i, x) {
 		char bytes[32], lines[48] = "";
 		if (json_object_get(x, "lines"))
 			snprintf(lines, sizeof(lines), ", %lld lines", number(x, "lines"));
-		app_print("  left out by %s: %lld documents%s, %s\n", json_string_value(json_object_get(x, "by")),
-		          number(x, "documents"), lines, human_bytes((size_t)number(x, "bytes"), bytes));
+		buf_addf(out, "  left out by %s: %lld documents%s, %s\n", json_string_value(json_object_get(x, "by")),
+		         number(x, "documents"), lines, human_bytes((size_t)number(x, "bytes"), bytes));
 		json_array_foreach (json_object_get(x, "examples"), k, one)
 			if (k < show)
-				show_example(one);
+				show_example(out, one);
 	}
+}
+
+void corpus_view_print(const json_t *report, size_t show)
+{
+	struct buf out = BUF_INIT;
+
+	corpus_view_report(&out, report, show);
+	app_print("%s", buf_str(&out));
+	buf_release(&out);
 }

@@ -6,7 +6,8 @@
 
 /* Sources, splits, tokens, weights. */
 void corpus_view_shards(const struct shards *s);
-/* What report.json says: cleaned, left out; show: so many examples of each. */
-void corpus_view_report(const json_t *report, size_t show);
+/* What report.json says, in lines: cleaned, left out; show: so many examples of each. */
+void corpus_view_report(struct buf *out, const json_t *report, size_t show);
+void corpus_view_print(const json_t *report, size_t show);
 
 #endif

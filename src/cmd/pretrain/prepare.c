@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "cmd/data/corpus_view.h"
 #include "cmd/metering.h"
 #include "cmd/pretrain/pretrain.h"
 #include "corpus/build.h"
@@ -32,6 +33,7 @@ struct preparing {
 	struct corpus_source sources[2];
 	size_t n_sources;
 	struct input_list files;
+	json_t *report;                /* of the shards as they were built last */
 	double began;
 };
 
@@ -211,12 +213,12 @@ static int build(struct preparing *p, const struct tokenizer *t, enum corpus_val
 	struct corpus c = { .options = &p->options, .sources = p->sources, .n_sources = p->n_sources,
 		            .files = &p->files, .tokenizer = t, .pool = p->app->pool, .progress = show_building,
 		            .ctx = p, .over = is_over };
-	json_t *report = NULL;
 
 	p->options.valid = by;
-	int status = corpus_build(&c, p->o->recipe.data, &report, e);
+	json_decref(p->report);
+	p->report = NULL;
+	int status = corpus_build(&c, p->o->recipe.data, &p->report, e);
 	log_live_end();
-	json_decref(report);
 	return status || p->options.valid_ratio <= 0 ? status :
 	                                               missed(p->o->recipe.data, p->options.valid_ratio, off, e);
 }
@@ -238,6 +240,21 @@ static int build_auto(struct preparing *p, const struct tokenizer *t, struct err
 	return status;
 }
 
+/* What was no text, what was changed, what went: as data build says it, the examples of it are in report.json. */
+static void say_report(const json_t *report)
+{
+	struct buf out = BUF_INIT;
+
+	corpus_view_report(&out, report, 0);
+	for (char *line = out.data, *end; line && *line; line = end ? end + 1 : NULL) {
+		end = strchr(line, '\n');
+		if (end)
+			*end = 0;
+		log_say("%s%s", line == out.data ? "the text:" : "", line + (line == out.data));
+	}
+	buf_release(&out);
+}
+
 static int make_shards(struct preparing *p, struct err *e)
 {
 	struct recipe *r = &p->o->recipe;
@@ -251,6 +268,9 @@ static int make_shards(struct preparing *p, struct err *e)
 	if (p->options.end_of_text >= 0)
 		status = !strcmp(p->o->valid_by, "auto") ? build_auto(p, t, e) :
 		         build(p, t, strcmp(p->o->valid_by, "end") ? CORPUS_VALID_DOCUMENT : CORPUS_VALID_END, &off, e);
+	if (!status)
+		say_report(p->report);
+	json_decref(p->report);
 	tokenizer_free(t);
 	mem_free(dir);
 	return status;
