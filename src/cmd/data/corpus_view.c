@@ -82,16 +82,19 @@ static void say_cleaned(struct buf *out, const json_t *report)
 		buf_addf(out, "  %lld bytes of %lld documents are no UTF-8\n", number(c, "bad_bytes"),
 		         number(c, "documents_with_bad_bytes"));
 	if (number(c, "newlines") || number(c, "control_characters") || number(c, "normalized_documents"))
-		buf_addf(out, "  changed: %lld line ends, %lld control characters taken out, %lld documents normalized\n",
-		         number(c, "newlines"), number(c, "control_characters"), number(c, "normalized_documents"));
+		buf_addf(out, "  changed: %lld line ends, %lld control characters taken out, %lld documents "
+		              "normalized\n", number(c, "newlines"), number(c, "control_characters"),
+		         number(c, "normalized_documents"));
 	if (number(report, "cut_texts"))
 		buf_addf(out, "  %lld texts were too long and go on as another document\n", number(report, "cut_texts"));
 	if (number(report, "unknown_tokens"))
-		buf_addf(out, "  %lld tokens are of what the tokenizer does not know\n", number(report, "unknown_tokens"));
+		buf_addf(out, "  %lld tokens are of what the tokenizer does not know\n",
+		         number(report, "unknown_tokens"));
 	if (number(f, "damaged"))
 		buf_addf(out, "  %lld files are damaged gzip: what came before is taken\n", number(f, "damaged"));
 	if (number(f, "left_out"))
-		buf_addf(out, "  %lld files are tables or no text and left out, %s among them\n", number(f, "left_out"),
+		buf_addf(out, "  %lld files are tables or no text and left out, %s among them\n",
+		         number(f, "left_out"),
 		         json_string_value(json_array_get(json_object_get(f, "examples"), 0)));
 }
 
