@@ -86,7 +86,8 @@ static void say_cleaned(struct buf *out, const json_t *report)
 		              "normalized\n", number(c, "newlines"), number(c, "control_characters"),
 		         number(c, "normalized_documents"));
 	if (number(report, "cut_texts"))
-		buf_addf(out, "  %lld texts were too long and go on as another document\n", number(report, "cut_texts"));
+		buf_addf(out, "  %lld texts were too long and go on as another document\n",
+		         number(report, "cut_texts"));
 	if (number(report, "unknown_tokens"))
 		buf_addf(out, "  %lld tokens are of what the tokenizer does not know\n",
 		         number(report, "unknown_tokens"));
