@@ -139,17 +139,23 @@ static int read_asked(struct asked *a, const char *asked, struct err *e)
 	return 0;
 }
 
-int new_tokens_add(struct model *m, const char *asked, struct err *e)
+struct tokenizer *new_tokens_tokenizer(const struct tokenizer *of, const char *asked, const char *where, struct err *e)
 {
 	struct asked a;
-	int status = read_asked(&a, asked, e);
-	size_t had = tokenizer_size(m->tokenizer);
-	struct tokenizer *t = status == 0 ? tokenizer_extended(m->tokenizer, a.text, a.n, m->source.path, e) : NULL;
+	struct tokenizer *t =
+		read_asked(&a, asked, e) == 0 ? tokenizer_extended(of, a.text, a.n, where, e) : NULL;
 
-	status = t ? take(m, t, had, m->source.path, e) : -1;
 	arena_release(&a.mem);
 	mem_free(a.text);
-	return status;
+	return t;
+}
+
+int new_tokens_add(struct model *m, const char *asked, struct err *e)
+{
+	size_t had = tokenizer_size(m->tokenizer);
+	struct tokenizer *t = new_tokens_tokenizer(m->tokenizer, asked, m->source.path, e);
+
+	return t ? take(m, t, had, m->source.path, e) : -1;
 }
 
 /* --- of a folder --- */

@@ -10,6 +10,8 @@
  * the mean of those there are. Before anything is prepared or made of the model. m->first_new, m->n_new say which.
  * Refused: a token that is there, none, one with a comma in the list. */
 int new_tokens_add(struct model *m, const char *asked, struct err *e);
+/* The tokenizer alone, which the model would have then; where: what a sentence calls it. */
+struct tokenizer *new_tokens_tokenizer(const struct tokenizer *of, const char *asked, const char *where, struct err *e);
 /* The same of an adapter's folder that was trained with new tokens and brings the tokenizer that has them; nothing
  * where it has none, or none with more than the model's; a warning where it cannot be used. */
 int new_tokens_load(struct model *m, const char *dir, struct err *e);

@@ -19,6 +19,7 @@
 #include "cmd/metering.h"
 #include "cmd/pretrain/pretrain.h"
 #include "corpus/build.h"
+#include "model/new_tokens.h"
 #include "token/train.h"
 #include "train/laws.h"
 
@@ -146,25 +147,47 @@ static struct tokenizer *train_tokenizer(struct preparing *p, struct token_texts
 	return masked ? token_train_bert(&t, texts, NULL, e) : token_train_bytes(&t, texts, NULL, e);
 }
 
+/* With --new-tokens, behind all that it has; t is taken. */
+static struct tokenizer *with_new(const struct preparing *p, struct tokenizer *t, const char *where, struct err *e)
+{
+	const char *asked = p->o->recipe.new_tokens;
+	struct tokenizer *more;
+
+	if (!t || !asked)
+		return t;
+	more = new_tokens_tokenizer(t, asked, where, e);
+	tokenizer_free(t);
+	return more;
+}
+
 /* Into PREPARED/tokenizer, which the recipe names then. */
+static int keep_tokenizer(struct preparing *p, const struct tokenizer *t, struct err *e)
+{
+	char *dir = io_join(p->in, "tokenizer");
+	int status = io_mkdirs(dir, e) < 0 || tokenizer_save(t, dir, e) < 0 ? -1 : 0;
+
+	p->o->recipe.tokenizer = arena_strdup(p->mem, dir);
+	p->o->recipe.new_tokens = NULL; /* it has them */
+	mem_free(dir);
+	return status;
+}
+
 static int make_tokenizer(struct preparing *p, struct err *e)
 {
 	struct reading reading = { .p = p };
 	struct token_texts texts = { next_text, &reading, p->files.bytes };
 	const char *kind = p->o->recipe.tokenizer;
-	char *dir = io_join(p->in, "tokenizer");
 	struct tokenizer *t = kind ? characters_tokenizer(&texts, e) : train_tokenizer(p, &texts, e);
-	int status = !t || io_mkdirs(dir, e) < 0 || tokenizer_save(t, dir, e) < 0 ? -1 : 0;
 
+	t = with_new(p, t, "the tokenizer", e);
+	int status = t ? keep_tokenizer(p, t, e) : -1;
 	log_live_end();
 	if (!status)
 		log_say("the tokenizer: %zu %s, made of %s", tokenizer_size(t), kind ? "characters" : "tokens",
 		        p->o->recipe.data);
-	p->o->recipe.tokenizer = arena_strdup(p->mem, dir);
 	close_file(&reading);
 	buf_release(&reading.text);
 	tokenizer_free(t);
-	mem_free(dir);
 	return status;
 }
 
@@ -258,11 +281,17 @@ static void say_report(const json_t *report)
 static int make_shards(struct preparing *p, struct err *e)
 {
 	struct recipe *r = &p->o->recipe;
-	struct tokenizer *t = tokenizer_open(r->model ? r->model : r->tokenizer, e);
+	const char *named = r->model ? r->model : r->tokenizer;
+	struct tokenizer *t = with_new(p, tokenizer_open(named, e), named, e);
 	char *dir = io_join(p->in, "shards");
 	double off;
 	int status = -1;
 
+	/* of --from the run gives them to the model, whose tokenizer is this one then */
+	if (t && r->new_tokens && !r->model && keep_tokenizer(p, t, e) < 0) {
+		tokenizer_free(t);
+		t = NULL;
+	}
 	r->data = arena_strdup(p->mem, dir);
 	p->options.end_of_text = t ? corpus_end_of_text(t, NULL, e) : -1;
 	if (p->options.end_of_text >= 0)
@@ -302,6 +331,8 @@ static int take_shards(struct pretrain *o, struct err *e)
 {
 	struct recipe *r = &o->recipe;
 
+	if (r->new_tokens)
+		return err_set(e, "%s: token shards have the tokens that they have; --new-tokens is of texts", r->data);
 	if (!is_trained(o))
 		return 0;
 	char *beside = r->tokenizer ? NULL : shards_tokenizer_beside(r->data);
