@@ -206,6 +206,7 @@ static void add_unused(struct buf *sentence, const char *is)
 static void unused_schedule(const struct recipe *r, const struct opt_parse *p, struct buf *sentence)
 {
 	static const struct { const char *option, *type, *also, *is; } of[] = {
+		{ "decay-ratio", "wsd", "warmup_stable_decay", "--decay-ratio is of --lr-scheduler-type wsd" },
 		{ "lr-decay-type", "wsd", "warmup_stable_decay", "--lr-decay-type is of --lr-scheduler-type wsd" },
 		{ "lr-power", "polynomial", "polynomial", "--lr-power is of --lr-scheduler-type polynomial" },
 		{ "lr-timescale", "inverse_sqrt", "inverse_sqrt",
@@ -218,10 +219,22 @@ static void unused_schedule(const struct recipe *r, const struct opt_parse *p, s
 			add_unused(sentence, of[i].is);
 }
 
+/* Of a new model, and of what is written while it learns. */
+static void unused_new(const struct recipe *r, const struct opt_parse *p, struct buf *sentence)
+{
+	if (!r->config && r->mup_base_width > 0)
+		add_unused(sentence, "--mup-base-width is of a model from nothing");
+	if (!(r->sample_steps > 0) && r->sample_tokens > 0)
+		add_unused(sentence, "--sample-tokens is of --sample-steps, which is not there");
+	if (opt_given(p, "fim-spm-rate") && !opt_given(p, "fim-rate"))
+		add_unused(sentence, "--fim-spm-rate is of --fim-rate, which is not there");
+}
+
 void recipe_unused(const struct recipe *r, const struct opt_parse *p, struct buf *sentence)
 {
 	opt_unused(p, sentence);
 	unused_schedule(r, p, sentence);
+	unused_new(r, p, sentence);
 	if (!(r->spike_threshold > 0) && (opt_given(p, "spike-window") || opt_given(p, "spike-rewind-steps")))
 		add_unused(sentence, "--spike-window and --spike-rewind-steps are of --spike-threshold, which is not "
 		                     "there");

@@ -230,12 +230,30 @@ void pretrain_moved(struct recipe *r, const char *dir, struct arena *mem)
 
 /* --- the run --- */
 
+/* What is said of texts where there are shards, and of a tokenizer that is there. Before these are made. */
+static void say_unused(const struct pretrain *o, const struct opt_parse *p)
+{
+	static const char *const of_texts[] = { "valid-ratio", "valid-by", "dedup", "filters" };
+	const char *tokenizer = o->recipe.tokenizer;
+	bool shards = shards_are(o->recipe.data);
+
+	for (size_t i = 0; i < ARRAY_LEN(of_texts); i++)
+		if (shards && opt_given(p, of_texts[i]))
+			log_warn("--%s is of texts, and token shards are as they were built", of_texts[i]);
+	if (opt_given(p, "vocab-size") && (shards || o->recipe.model || tokenizer))
+		log_warn("--vocab-size is of a tokenizer that is trained on the text, and %s",
+		         shards || o->recipe.model        ? "there is one" :
+		         strcmp(tokenizer, "chars") ? "--tokenizer names one" :
+		                                      "that of characters has as many as there are");
+}
+
 /* Texts, tokens, shape; then the run in the recipe's folder. in: where what is prepared lies. */
 static int prepare_and_run(struct app *app, struct pretrain *o, struct opt_parse *p, const char *in, struct err *e)
 {
 	struct recipe *r = &o->recipe;
 	struct buf unused = BUF_INIT;
 
+	say_unused(o, p);
 	if (pretrain_prepare(app, o, in, e) < 0 || pretrain_choose(app, o, p, in, e) < 0 || recipe_resolve(r, e) < 0)
 		return -1;
 	recipe_settle(r, app->kernels);
