@@ -251,15 +251,14 @@ static int tell_ranks(struct trial_run *t, struct err *e)
 static int open_trainer(struct trial_run *t, long first, struct err *e)
 {
 	struct profiling *p = t->o->profiling;
-	struct speeds speeds;
 
 	if (tell_ranks(t, e) < 0)
 		return -1;
 	metering_phase("open");
 	if (p && profiling_begin(p, t->app, e) < 0) /* first: the plan counts what it takes */
 		return -1;
-	speeds = machine_speeds(t->app);
-	t->recipe.speeds = &speeds;
+	t->speeds = machine_speeds(t->app);
+	t->recipe.speeds = &t->speeds;
 	int status = trainer_open_at(&t->trainer, &t->recipe, first, t->app->device, e);
 	if (!status && !(status = plan(t, e)) && p)
 		trainer_trace(t->trainer, profiling_trace(p));

@@ -14,6 +14,7 @@ struct trial_run {
 	struct app *app;
 	const struct trial_options *o;
 	struct recipe recipe;
+	struct speeds speeds;          /* of this machine, which the recipe points to */
 	double began;
 	struct run_dir dir;
 	struct trainer *trainer;
