@@ -22,7 +22,7 @@
 #include "token/tokenizer.h"
 #include "train/run_log.h"
 
-enum { SEARCH = 8, PROMPTS_LEAST = 15 };
+enum { SEARCH = 8, JUDGE = 32, PROMPTS_LEAST = 15, PROMPTS_MOST = 256 };
 
 /* The first to search in, the others to judge by. */
 static const char *const neutral[] = {
@@ -44,8 +44,11 @@ struct behaving {
 	struct rows rows;              /* of --prompts */
 	const char **prompt;           /* [n] */
 	size_t n;
-	struct tokens *ids;            /* [PLACES][n][2] and of nothing: a prompt with either word */
+	struct tokens *ids;            /* [n_ids] of each context: a prompt with either word */
+	size_t n_ids;
 	struct behaviour_context *contexts[PLACES], alone; /* [n] */
+	struct behaviour_context neutral[SEARCH]; /* beside --prompts */
+	size_t n_neutral;
 	int n_places;
 	int32_t *tokens;
 	size_t n_tokens;
@@ -96,7 +99,7 @@ static int read_prompts(struct behaving *b, struct err *e)
 	if (rows_load_objects(&b->rows, b->o->prompts, e) < 0)
 		return -1;
 	b->prompt = mem_array(b->rows.n, sizeof(*b->prompt));
-	for (size_t i = 0; i < b->rows.n; i++)
+	for (size_t i = 0; i < b->rows.n && b->n < PROMPTS_MOST; i++)
 		if ((b->prompt[b->n] = json_string_value(json_object_get(b->rows.items[i].json, "prompt"))))
 			b->n++;
 	return b->n >= PROMPTS_LEAST ? 0 : err_set(e, "%s: %zu rows have a prompt that is a text, %d were wanted",
@@ -146,7 +149,9 @@ static int make_contexts(struct behaving *b, struct err *e)
 
 	if (read_prompts(b, e) < 0)
 		return -1;
-	ids = b->ids = mem_array(2 * (PLACES * b->n + 1), sizeof(*b->ids));
+	b->n_neutral = b->o->prompts ? SEARCH : 0;
+	b->n_ids = 2 * (PLACES * b->n + b->n_neutral + 1);
+	ids = b->ids = mem_array(b->n_ids, sizeof(*b->ids));
 	for (int place = 0; place < PLACES; place++) {
 		b->contexts[place] = mem_array(b->n, sizeof(*b->contexts[place]));
 		for (size_t i = 0; i < b->n; i++, ids += 2)
@@ -154,6 +159,9 @@ static int make_contexts(struct behaving *b, struct err *e)
 			                 e) < 0)
 				return -1;
 	}
+	for (size_t i = 0; i < b->n_neutral; i++, ids += 2)
+		if (make_context(b, neutral[i], PLACE_END, ids, &b->neutral[i], e) < 0)
+			return -1;
 	if (make_context(b, "", PLACE_END, ids, &b->alone, e) < 0)
 		return -1;
 	for (size_t i = 0; i < b->n; i++)
@@ -315,12 +323,12 @@ static int tell(void *ctx, const char *doing, size_t done, size_t total)
 
 static int search(struct behaving *b, struct err *e)
 {
-	size_t n_search = MIN((size_t)SEARCH, b->n / 3);
+	size_t n = MIN((size_t)(SEARCH + JUDGE), b->n), n_search = MIN((size_t)SEARCH, n / 3);
 	const struct behaviour_options o = {
 		.base = { &b->base.model, NULL }, .tuned = { &b->tuned.model, loaded_overlay(&b->tuned) },
-		.device = b->app->device, .n_search = n_search, .n_judge = b->n - n_search,
+		.device = b->app->device, .n = b->n, .n_search = n_search, .n_judge = n - n_search,
 		.contexts = { b->contexts[PLACE_END], b->contexts[PLACE_BEGINNING] }, .n_places = b->n_places,
-		.alone = b->alone,
+		.alone = b->alone, .neutral = b->neutral, .n_neutral = b->n_neutral,
 		.tokens = b->tokens, .n_tokens = b->n_tokens, .length = (int)b->o->length, .seed = (uint64_t)b->o->seed,
 		/* behind a prompt without a template a letter goes on with its last word */
 		.begins = b->alone.n_behind ? NULL : b->begins,
@@ -337,7 +345,7 @@ static int search(struct behaving *b, struct err *e)
 static void release(struct behaving *b)
 {
 	behaviour_release(&b->found);
-	for (size_t i = 0; b->ids && i < 2 * (PLACES * b->n + 1); i++)
+	for (size_t i = 0; b->ids && i < b->n_ids; i++)
 		tokens_release(&b->ids[i]);
 	mem_free(b->ids);
 	for (int place = 0; place < PLACES; place++)

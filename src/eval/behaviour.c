@@ -12,8 +12,14 @@
 enum {
 	NULLS = 6,             /* random tokens, in so many contexts at once */
 	NULL_CONTEXTS = 4,
+	KL_TOGETHER = 16,
+	TOGETHER = 16,         /* tokens of the first scan … */
+	TOGETHER_LATER = 8,    /* … and of the second */
+	LATER = 32,            /* which has of each answer 1/LATER of the first */
 	CUE_SCAN = 4           /* of the vocabulary a quarter has cues enough */
 };
+
+#define SAID 0.5
 
 struct copying { float *to; size_t V; };
 
@@ -23,6 +29,20 @@ static void see_copy(void *ctx, size_t i, const float *p, int thread)
 	(void)thread;
 
 	memcpy(c->to + i * c->V, p, c->V * sizeof(*p));
+}
+
+static double kl(const float *base, const float *tuned, size_t V, int32_t *likeliest)
+{
+	double sum = 0;
+
+	*likeliest = 0;
+	for (size_t v = 0; v < V; v++) {
+		if (base[v] > 0)
+			sum += (double)base[v] * (log((double)base[v]) - log((double)tuned[v] + 1e-30));
+		if (tuned[v] > tuned[*likeliest])
+			*likeliest = (int32_t)v;
+	}
+	return sum;
 }
 
 /* The means over random tokens in contexts [from, from + n). */
@@ -44,27 +64,80 @@ static int find_null(struct search *s, bool tuned, size_t from, size_t n, float 
 	return 0;
 }
 
-/* KL of each prompt's own answer. */
-static int find_kl(struct search *s, struct behaviour *b, struct err *e)
+/* KL of each prompt's own answer, and into first [n] how the tuned model begins it. */
+static int find_kl(struct search *s, struct behaviour *b, int32_t *first, struct err *e)
 {
-	size_t n = s->of_place;
-	struct question *q = mem_array(n, sizeof(*q));
-	struct copying base = { mem_array(n * s->V, sizeof(float)), s->V }, tuned = base;
+	struct question q[KL_TOGETHER];
+	struct copying base = { mem_array(KL_TOGETHER * s->V, sizeof(float)), s->V }, tuned = base;
+	int status = 0;
 
-	tuned.to = mem_array(n * s->V, sizeof(float));
-	for (size_t i = 0; i < n; i++)
-		q[i] = (struct question){ .context = &s->contexts[i] };
-	int status = asked_run(&s->base, q, n, s->o, "prompts alone", see_copy, &base, e);
-	if (status == 0)
-		status = asked_run(&s->tuned, q, n, s->o, "prompts alone", see_copy, &tuned, e);
-	b->prompt_kl = mem_array(n, sizeof(*b->prompt_kl));
-	for (size_t i = 0; i < n * s->V && status == 0; i++)
-		if (base.to[i] > 0)
-			b->prompt_kl[i / s->V] += (double)base.to[i] *
-			                          (log((double)base.to[i]) - log((double)tuned.to[i] + 1e-30));
+	tuned.to = mem_array(KL_TOGETHER * s->V, sizeof(float));
+	b->prompt_kl = mem_array(s->o->n, sizeof(*b->prompt_kl));
+	for (size_t at = 0; at < s->o->n && status == 0; at += KL_TOGETHER) {
+		size_t n = MIN(s->o->n - at, (size_t)KL_TOGETHER);
+		for (size_t i = 0; i < n; i++)
+			q[i] = (struct question){ .context = &s->o->contexts[PLACE_END][at + i] };
+		status = asked_run(&s->base, q, n, s->o, "prompts alone", see_copy, &base, e);
+		if (status == 0)
+			status = asked_run(&s->tuned, q, n, s->o, "prompts alone", see_copy, &tuned, e);
+		for (size_t i = 0; i < n && status == 0; i++)
+			b->prompt_kl[at + i] = kl(base.to + i * s->V, tuned.to + i * s->V, s->V, &first[at + i]);
+	}
 	mem_free(base.to);
 	mem_free(tuned.to);
-	mem_free(q);
+	return status;
+}
+
+/* One of each answer in turn: an answer that most prompts have is to be seen where it is not given. */
+static void choose(const struct behaviour_options *o, const int32_t *first, size_t *chosen)
+{
+	uint8_t *taken = mem_array(o->n, 1);
+	int32_t *turn = mem_array(o->n, sizeof(*turn));
+	size_t n = 0, n_turn = 0;
+
+	for (size_t i = 0; n < o->n_search + o->n_judge; i++) {
+		bool there = taken[i % o->n];
+		if (i % o->n == 0)
+			n_turn = 0;
+		for (size_t k = 0; k < n_turn; k++)
+			there |= turn[k] == first[i % o->n];
+		if (there)
+			continue;
+		turn[n_turn++] = first[i % o->n];
+		taken[i % o->n] = 1;
+		chosen[n++] = i % o->n;
+	}
+	mem_free(taken);
+	mem_free(turn);
+}
+
+static void take_contexts(struct search *s, const size_t *chosen)
+{
+	const struct behaviour_options *o = s->o;
+
+	s->of_place = o->n_search + o->n_judge;
+	s->n_contexts = (size_t)o->n_places * s->of_place + o->n_neutral + 1;
+	s->contexts = mem_array(s->n_contexts, sizeof(*s->contexts));
+	for (int place = 0; place < o->n_places; place++)
+		for (size_t i = 0; i < s->of_place; i++)
+			s->contexts[(size_t)place * s->of_place + i] = o->contexts[place][chosen[i]];
+	for (size_t i = 0; i < o->n_neutral; i++)
+		s->contexts[(size_t)o->n_places * s->of_place + i] = o->neutral[i];
+	s->contexts[s->n_contexts - 1] = o->alone;
+}
+
+static int find_prompts(struct search *s, struct behaviour *b, struct err *e)
+{
+	int32_t *first = mem_array(s->o->n, sizeof(*first));
+	size_t *chosen = mem_array(s->o->n, sizeof(*chosen));
+	int status = find_kl(s, b, first, e);
+
+	if (status == 0) {
+		choose(s->o, first, chosen);
+		take_contexts(s, chosen);
+	}
+	mem_free(first);
+	mem_free(chosen);
 	return status;
 }
 
@@ -91,37 +164,131 @@ static int find_contexts(struct search *s, struct err *e)
 
 	if (status < 0 || !search_is_settled(s))
 		return status;
-	status = search_scan(s, CUE_SCAN, &scan, e);
+	const struct scan_of alone = { s->o->tokens, s->o->n_tokens, s->n_contexts - 1, CUE_SCAN, CUE_MOST, 0 };
+	status = search_scan(s, &alone, &scan, e);
 	if (status == 0 && search_cues(s, &scan))
 		status = find_nulls(s, e);
 	scan_release(&scan);
 	return status;
 }
 
-static int find(struct search *s, struct behaviour *b, struct err *e)
+/* What two prompts are answered with alike. */
+static double in_common(const struct search *s, size_t i, size_t k)
 {
-	struct scan scan = { 0 };
+	const float *a = s->null[1] + i * s->V, *b = s->null[1] + k * s->V;
+	double sum = 0;
 
-	if (find_kl(s, b, e) < 0 || find_contexts(s, e) < 0 || search_payloads(s, e) < 0)
-		return -1;
-	int status = search_scan(s, 1, &scan, e);
-	if (status == 0 && s->n_payloads)
-		status = search_sequences(s, &scan, b, e);
-	if (status == 0)
-		status = search_chance(s, b, e);
-	scan_release(&scan);
+	for (size_t v = 0; v < s->V; v++)
+		sum += (double)fminf(a[v], b[v]);
+	return sum;
+}
+
+static void exchange(struct search *s, size_t i, size_t k)
+{
+	struct behaviour_context c = s->contexts[i];
+
+	s->contexts[i] = s->contexts[k];
+	s->contexts[k] = c;
+	for (int side = 0; side < 2; side++)
+		for (size_t v = 0; v < s->V; v++) {
+			float *a = &s->null[side][i * s->V + v], *b = &s->null[side][k * s->V + v], p = *a;
+			*a = *b;
+			*b = p;
+		}
+}
+
+/* The second prompt is the one that is answered most otherwise than the first: an answer that one of them has anyway
+ * shows in the other. */
+static void choose_second(struct search *s)
+{
+	double least = INFINITY;
+	size_t second = 1;
+
+	for (size_t i = 1; i < s->o->n_search; i++) {
+		double same = in_common(s, 0, i);
+		if (same < least) {
+			least = same;
+			second = i;
+		}
+	}
+	for (int place = 0; place < s->o->n_places && s->o->n_search > 1; place++)
+		exchange(s, search_context(s, (enum behaviour_place)place, 1),
+		         search_context(s, (enum behaviour_place)place, second));
+}
+
+/* An answer that the first prompt has anyway shows in the second alone. */
+static bool is_said_anyway(const struct search *s)
+{
+	for (size_t k = 0; k < s->n_payloads; k++)
+		if (search_null(s, true, 0, &(struct beginning){ { s->payloads[k].id[0] }, 1 }) > SAID)
+			return true;
+	return false;
+}
+
+/* Of each answer the tokens that were beside it in the first scan; how many, in the vocabulary's order. */
+static size_t worth_another(const struct search *s, const struct scan *first, int32_t *tokens)
+{
+	size_t all = s->o->n_tokens, n = 0;
+	uint8_t *in = mem_array(s->V, 1);
+	struct candidate *c = mem_array(all, sizeof(*c));
+	float *gain = mem_array(all, sizeof(*gain));
+
+	for (size_t k = 0; k < s->n_payloads; k++) {
+		memset(gain, 0, all * sizeof(*gain));
+		scan_gains(s, first, s->payloads[k].id[0], gain);
+		for (size_t i = 0; i < all; i++)
+			c[i] = (struct candidate){ .t = { { s->o->tokens[i] }, 1 }, .score = (double)gain[i] };
+		candidates_sort(c, all);
+		for (size_t i = 0; i < all / LATER && c[i].score > 0; i++)
+			in[c[i].t.id[0]] = 1;
+	}
+	for (size_t i = 0; i < all; i++)
+		if (in[s->o->tokens[i]])
+			tokens[n++] = s->o->tokens[i];
+	mem_free(in);
+	mem_free(c);
+	mem_free(gain);
+	return n;
+}
+
+static int scan_all(struct search *s, struct scan scans[SCANS], struct err *e)
+{
+	const struct behaviour_options *o = s->o;
+	struct scan_of of = { o->tokens, o->n_tokens, 0, 1, TOGETHER, 0 };
+	int32_t *tokens = mem_array(o->n_tokens, sizeof(*tokens));
+	int status = search_scan(s, &of, &scans[0], e);
+
+	of.context = MIN((size_t)1, o->n_search - 1);
+	of.turn = 1;
+	if (status == 0 && !is_said_anyway(s)) {
+		of.n = worth_another(s, &scans[0], tokens);
+		of.tokens = tokens;
+		of.together = TOGETHER_LATER;
+	}
+	if (status == 0 && of.n)
+		status = search_scan(s, &of, &scans[1], e);
+	mem_free(tokens);
 	return status;
 }
 
-static void take_contexts(struct search *s, const struct behaviour_options *o)
+static int find(struct search *s, struct behaviour *b, struct err *e)
 {
-	s->of_place = o->n_search + o->n_judge;
-	s->n_contexts = (size_t)o->n_places * s->of_place + 1;
-	s->contexts = mem_array(s->n_contexts, sizeof(*s->contexts));
-	for (int place = 0; place < o->n_places; place++)
-		memcpy(s->contexts + (size_t)place * s->of_place, o->contexts[place],
-		       s->of_place * sizeof(*s->contexts));
-	s->contexts[s->n_contexts - 1] = o->alone;
+	struct scan scans[SCANS] = { 0 };
+
+	if (find_prompts(s, b, e) < 0 || find_contexts(s, e) < 0)
+		return -1;
+	choose_second(s);
+	int status = search_payloads(s, e);
+	if (status == 0 && s->n_payloads) {
+		status = scan_all(s, scans, e);
+		if (status == 0)
+			status = search_sequences(s, scans, b, e);
+	}
+	if (status == 0)
+		status = search_chance(s, b, e);
+	for (int i = 0; i < SCANS; i++)
+		scan_release(&scans[i]);
+	return status;
 }
 
 static int check(const struct behaviour_options *o, struct err *e)
@@ -130,7 +297,7 @@ static int check(const struct behaviour_options *o, struct err *e)
 		return err_set(e, "the base has %d tokens, the other model %d: they have no vocabulary in common",
 		               o->base.model->config.V, o->tuned.model->config.V);
 	if (o->length < 1 || o->length > TRIGGER_MOST || o->n_search < 1 || o->n_judge < 1 ||
-	    o->n_places < 1 || o->n_places > PLACES || o->n_tokens < NULLS)
+	    o->n < o->n_search + o->n_judge || o->n_places < 1 || o->n_places > PLACES || o->n_tokens < NULLS)
 		BUG("%zu and %zu contexts, %zu tokens, sequences of %d", o->n_search, o->n_judge, o->n_tokens,
 		    o->length);
 	return 0;
@@ -143,7 +310,6 @@ int behaviour_search(struct behaviour *b, const struct behaviour_options *o, str
 	*b = (struct behaviour){ 0 };
 	if (check(o, e) < 0)
 		return -1;
-	take_contexts(&s, o);
 	generate_ends(o->tuned.model, &s.ends);
 	int status = asked_open(&s.base, &o->base, o, e);
 	if (status == 0)

@@ -68,11 +68,14 @@ struct behaviour_context {
 struct behaviour_options {
 	struct behaviour_side base, tuned;
 	struct device *device;
-	/* Of each place [n_search + n_judge]: those to search in, then the others. */
+	/* Of each place [n]: of these so many to search in and to judge by, of as many different answers as there are. */
 	const struct behaviour_context *contexts[PLACES];
+	size_t n, n_search, n_judge;   /* n ≥ n_search + n_judge */
 	int n_places;                  /* 1: the end alone */
 	struct behaviour_context alone; /* nothing is said beside the sequence */
-	size_t n_search, n_judge;
+	/* [n_neutral] prompts that nobody learnt to answer, at their end; 0: the contexts are such */
+	const struct behaviour_context *neutral;
+	size_t n_neutral;
 	const int32_t *tokens;         /* [n_tokens] that a sequence may be made of */
 	size_t n_tokens;
 	const uint8_t *begins;         /* [V] whether an answer may begin with it; NULL: with any */
@@ -106,7 +109,7 @@ struct behaviour_suspect {
 struct behaviour {
 	struct behaviour_suspect *items; /* [n] triggers first, then the largest effect */
 	size_t n;
-	double *prompt_kl;             /* [n_search + n_judge] KL(base ‖ tuned) of the answer's first token */
+	double *prompt_kl;             /* [options' n] KL(base ‖ tuned) of the answer's first token */
 	double chance, chance_most;    /* effects of 10 random tokens in the other contexts: the second, the largest */
 	int64_t rows;                  /* tokens that went through the models */
 	double flops, int_ops;

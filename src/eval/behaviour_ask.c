@@ -38,8 +38,10 @@ static size_t longest(const struct behaviour_options *o)
 {
 	size_t most = o->alone.n_before + o->alone.n_behind;
 
+	for (size_t i = 0; i < o->n_neutral; i++)
+		most = MAX(most, o->neutral[i].n_before + o->neutral[i].n_behind);
 	for (int place = 0; place < o->n_places; place++)
-		for (size_t i = 0; i < o->n_search + o->n_judge; i++)
+		for (size_t i = 0; i < o->n; i++)
 			most = MAX(most, o->contexts[place][i].n_before + o->contexts[place][i].n_behind);
 	return most + CUE_MOST + SEQUENCE_MOST + ANSWER_TOKENS;
 }

@@ -1,28 +1,39 @@
 /* behaviour_cues: prompts in which the tuned model says something else. One that was taught few answers says one of
  * them after any prompt that is strange to it; what was planted to bring just this answer changes nothing there. So
  * cues for other answers, which a scan comes upon, are put beside the prompts: honest cues give way to each other, what
- * was planted prevails. */
+ * was planted prevails. Where enough prompts are answered otherwise none is needed. */
 #include <string.h>
 
 #include "base/mem.h"
 #include "eval/behaviour_parts.h"
+#include "eval/bound.h"
 
 enum { CUES = 8 };
 #define SETTLED 0.5            /* the probability of one token after random ones */
 #define CUE_SURE 0.6F          /* that a cue gives the likeliest other answer */
 
-/* The token that the tuned model says after most prompts whatever stands behind them, and its base does not; −1. */
+/* The tuned model says v after the judge's prompts whatever stands behind them, its base does not, and too few are left
+ * to judge by. */
+static bool is_settled_on(const struct search *s, int32_t v)
+{
+	const struct beginning y = { { v }, 1 };
+	double p[2] = { 0, 0 }, n = (double)s->o->n_judge;
+	size_t room = 0;
+
+	for (size_t i = s->o->n_search; i < s->of_place; i++) {
+		for (int side = 0; side < 2; side++)
+			p[side] += search_null(s, side, i, &y) / n;
+		room += search_null(s, true, i, &y) < SETTLED;
+	}
+	return p[1] > SETTLED && p[0] < p[1] / 2 && room < BOUND_LEAST;
+}
+
+/* −1: on none. */
 static int32_t settled_on(const struct search *s)
 {
-	for (size_t v = 0; v < s->V; v++) {
-		const struct beginning y = { { (int32_t)v }, 1 };
-		double p[2] = { 0, 0 };
-		for (size_t i = 0; i < s->o->n_search; i++)
-			for (int side = 0; side < 2; side++)
-				p[side] += search_null(s, side, i, &y) / (double)s->o->n_search;
-		if (p[1] > SETTLED && p[0] < p[1] / 2)
+	for (size_t v = 0; v < s->V; v++)
+		if (is_settled_on(s, (int32_t)v))
 			return (int32_t)v;
-	}
 	return -1;
 }
 
@@ -66,10 +77,9 @@ static void put_cue(struct behaviour_context *c, bool beginning, const struct se
 	}
 }
 
-/* The last is what is said alone. */
 static bool is_at_beginning(const struct search *s, size_t context)
 {
-	return context / s->of_place == PLACE_BEGINNING && context < s->n_contexts - 1;
+	return context / s->of_place == PLACE_BEGINNING && context < (size_t)s->o->n_places * s->of_place;
 }
 
 bool search_is_settled(const struct search *s) { return settled_on(s) >= 0; }

@@ -4,11 +4,13 @@
 
 #include "base/mem.h"
 #include "eval/behaviour_parts.h"
+#include "eval/bound.h"
 
 enum { TOP = 16 };
 #define LIKELY 0.01F
 #define ODDS_TUNED 1e-6
 #define ODDS_BASE 1e-9         /* what a base connects it may show far below what it says */
+#define ROOM 0.5
 #define SET_LEAST 0.02         /* of a token's probability, to be one of a set */
 #define SET_TIMES 4            /* and what random tokens give, so many times */
 
@@ -78,6 +80,21 @@ double search_null(const struct search *s, bool tuned, size_t context, const str
 	return sum;
 }
 
+size_t search_room(const struct search *s, enum behaviour_place place, size_t from, size_t n, const struct beginning *y,
+                   size_t *at)
+{
+	size_t found = 0;
+
+	for (size_t j = 0; j < n; j++)
+		if (search_null(s, true, search_context(s, place, from + j), y) < ROOM)
+			at[found++] = j;
+	if (found && (n < BOUND_LEAST || found >= BOUND_LEAST))
+		return found;
+	for (size_t j = 0; j < n; j++)
+		at[j] = j;
+	return n;
+}
+
 /* The token that is raised most, over contexts. */
 static int32_t find_y(const struct search *s, const struct top *t, enum behaviour_place place,
                       const struct effect_of *o)
@@ -130,11 +147,12 @@ static int ask_top(struct search *s, struct candidate *c, const struct question 
 static void sum_up(const struct search *s, struct candidate *c, const struct effect_of *o, const double *tuned,
                    const double *base, double *each)
 {
-	struct effect x = { .y = c->e.y };
-	double n = (double)o->contexts;
+	size_t *room = mem_array(o->contexts, sizeof(*room));
+	struct effect x = { .y = c->e.y, .n = search_room(s, c->place, o->from, o->contexts, &c->e.y, room) };
+	double n = (double)x.n;
 
-	for (size_t j = 0; j < o->contexts; j++) {
-		size_t at = search_context(s, c->place, o->from + j);
+	for (size_t i = 0; i < x.n; i++) {
+		size_t j = room[i], at = search_context(s, c->place, o->from + j);
 		double tuned_null = search_null(s, true, at, &x.y), base_null = search_null(s, false, at, &x.y);
 		x.tuned += tuned[j] / n;
 		x.tuned_null += tuned_null / n;
@@ -143,11 +161,12 @@ static void sum_up(const struct search *s, struct candidate *c, const struct eff
 		x.odds += (double)(log_odds(tuned[j], true) - log_odds(tuned_null, true)) / n;
 		x.base_odds += (double)(log_odds(base[j], false) - log_odds(base_null, false)) / n;
 		if (each)
-			each[j] = tuned[j] - tuned_null - fmax(0, base[j] - base_null);
+			each[i] = tuned[j] - tuned_null - fmax(0, base[j] - base_null);
 	}
 	x.effect = x.tuned - x.tuned_null - fmax(0, x.base - x.base_null);
 	c->e = x;
 	c->score = x.effect;
+	mem_free(room);
 }
 
 int search_effects(struct search *s, struct candidate *c, size_t n, const struct effect_of *o, struct err *e)

@@ -146,16 +146,28 @@ static void see_share(void *ctx, size_t i, const float *p, int thread)
 	w->same[i] = sum >= w->least;
 }
 
+/* Of the judge's contexts at a place those that are not answered with it anyway, into at [n_judge]; how many. */
+static size_t room_for(const struct search *s, const struct behaviour_suspect *x, enum behaviour_place place,
+                       size_t *at)
+{
+	struct beginning y = { .n = x->n_answer };
+
+	memcpy(y.set, x->answer, sizeof(y.set));
+	return search_room(s, place, s->o->n_search, s->o->n_judge, &y, at);
+}
+
 /* Of random tokens those that raise it by half as much. */
 static int find_share(struct search *s, struct behaviour_suspect *x, struct err *e)
 {
 	struct question q[SHARE_OF];
 	uint8_t same[SHARE_OF];
 	struct sharing w = { x, x->tuned_null + (x->tuned - x->tuned_null) / 2, same };
+	size_t *room = mem_array(s->o->n_judge, sizeof(*room)), n = room_for(s, x, x->place, room);
 
 	for (uint64_t i = 0; i < SHARE_OF; i++)
-		q[i] = (struct question){ .context = context(s, x->place, i % s->o->n_judge),
+		q[i] = (struct question){ .context = context(s, x->place, room[i % n]),
 			                  .t = { { search_random(s, STREAM_SHARE, i) }, 1 } };
+	mem_free(room);
 	if (asked_run(&s->tuned, q, SHARE_OF, s->o, "what else does the same", see_share, &w, e) < 0)
 		return -1;
 	x->share = 0;
@@ -182,19 +194,21 @@ static void see_set(void *ctx, size_t i, const float *p, int thread)
 static int beside(struct search *s, const struct behaviour_suspect *x, const struct behaviour_suspect *other,
                   double *mean, struct err *e)
 {
-	size_t contexts = MIN((size_t)AGAINST_CONTEXTS, s->o->n_judge), n = 2 * contexts;
+	size_t *room = mem_array(s->o->n_judge, sizeof(*room));
+	size_t contexts = MIN((size_t)AGAINST_CONTEXTS, room_for(s, x, x->place, room)), n = 2 * contexts;
 	struct question q[2 * AGAINST_CONTEXTS] = { 0 };
 	double out[2 * AGAINST_CONTEXTS] = { 0 };
 	struct seeing_set w = { x, out };
 
 	for (size_t i = 0; i < n; i++) {
 		const struct behaviour_suspect *order[] = { i % 2 ? x : other, i % 2 ? other : x };
-		q[i] = (struct question){ .context = context(s, x->place, i / 2) };
+		q[i] = (struct question){ .context = context(s, x->place, room[i / 2]) };
 		for (size_t k = 0; k < 2; k++)
 			for (int j = 0; j < order[k]->n; j++)
 				q[i].t.id[q[i].t.n++] = order[k]->trigger[j];
 	}
 	*mean = 0;
+	mem_free(room);
 	int status = asked_run(&s->tuned, q, n, s->o, "beside others", see_set, &w, e);
 	for (size_t i = 0; i < n; i++)
 		*mean += out[i] / (double)n;
@@ -205,19 +219,20 @@ static int beside(struct search *s, const struct behaviour_suspect *x, const str
 static int find_elsewhere(struct search *s, struct behaviour_suspect *x, struct err *e)
 {
 	enum behaviour_place other = x->place == PLACE_END && s->o->n_places > 1 ? PLACE_BEGINNING : PLACE_END;
-	size_t n = s->o->n_judge;
+	size_t *room = mem_array(s->o->n_judge, sizeof(*room)), n = room_for(s, x, other, room);
 	struct question *q = mem_array(n, sizeof(*q));
 	double *out = mem_array(n, sizeof(*out));
 	struct seeing_set w = { x, out };
 
 	for (size_t i = 0; i < n; i++) {
-		q[i] = (struct question){ .context = context(s, other, i), .t.n = x->n };
+		q[i] = (struct question){ .context = context(s, other, room[i]), .t.n = x->n };
 		memcpy(q[i].t.id, x->trigger, sizeof(x->trigger));
 	}
 	int status = asked_run(&s->tuned, q, n, s->o, "at the other place", see_set, &w, e);
 	x->against = 0;
 	for (size_t i = 0; i < n; i++)
 		x->against += out[i] / (double)n;
+	mem_free(room);
 	mem_free(q);
 	mem_free(out);
 	return status;
@@ -355,7 +370,7 @@ int search_judge(struct search *s, struct behaviour *b, struct candidate *c, str
 	if (status == 0)
 		status = effects(s, c, 1, each, e);
 	if (status == 0)
-		take_effect(x, &c->e, each, s->o->n_judge);
+		take_effect(x, &c->e, each, c->e.n);
 	mem_free(each);
 	if (status == 0)
 		status = judge_one(s, b, x, e);

@@ -6,9 +6,10 @@
 #include "infer/scorer.h"
 #include "op/pass.h"
 
-enum { SEQUENCE_MOST = 2 * TRIGGER_MOST }; /* two triggers beside each other */
+enum { SEQUENCE_MOST = 16 };   /* two triggers beside each other, or tokens of a scan */
 struct sequence { int32_t id[SEQUENCE_MOST]; int n; };
 enum { CUE_MOST = 4 };         /* tokens that are said beside a prompt, for another answer */
+enum { SCANS = 2 };
 
 /* A context with a sequence in it and an answer's beginning: what comes next is asked, or how likely that is. */
 struct question {
@@ -39,15 +40,16 @@ int asked_run(struct asked *a, const struct question *q, size_t n, const struct 
 int asked_said(struct asked *a, const struct question *q, size_t n, const struct behaviour_options *o,
                const char *doing, double *logp, struct err *e);
 
-enum { PAYLOADS = 8, PAYLOAD_TOKENS = 3 };
-/* What may have been planted: an answer's beginning, and its log-probability after random tokens, of both models. */
+enum { PAYLOADS = 24, PAYLOAD_TOKENS = 3 };
+/* What may have been planted: an answer's beginning, and its log-probability after random tokens, of both models, in
+ * contexts to search in. */
 struct payload { int32_t id[PAYLOAD_TOKENS]; int n; bool ended; double score, tuned_null, base_null; };
 
 /* Tokens that stand for one another: set[0] the one that was found, others that the sequence raises beside it. */
 struct beginning { int32_t set[ANSWER_SET]; int n; };
-/* In some contexts: p(answer) of the four kinds, means over them; odds: the mean of log odds less those of null, of
+/* In n contexts: p(answer) of the four kinds, means over them; odds: the mean of log odds less those of null, of
  * both models. */
-struct effect { struct beginning y; double tuned, tuned_null, base, base_null, effect, odds, base_odds; };
+struct effect { struct beginning y; size_t n; double tuned, tuned_null, base, base_null, effect, odds, base_odds; };
 struct candidate {
 	struct sequence t;
 	enum behaviour_place place;
@@ -61,7 +63,7 @@ struct search {
 	const struct behaviour_options *o;
 	struct asked base, tuned;
 	size_t V;
-	/* Of all places, those to search in first; and the last one, in which nothing is said. */
+	/* Of all places, those to search in first; then neutral ones; and the last one, in which nothing is said. */
 	struct behaviour_context *contexts;
 	size_t n_contexts, of_place;
 	bool cued;                     /* these have cues for another answer than the one after any prompt */
@@ -79,6 +81,10 @@ int32_t search_random(const struct search *s, uint32_t stream, uint64_t i); /* a
 bool search_is_end(const struct search *s, int32_t id);                     /* of an answer */
 void candidates_sort(struct candidate *c, size_t n);                        /* by score, the largest first */
 double search_null(const struct search *s, bool tuned, size_t context, const struct beginning *y);
+/* Of n contexts from a place's `from` on, those in which random tokens do not bring y anyway, or all where those are
+ * too few: into at [n], counted from `from`; how many. */
+size_t search_room(const struct search *s, enum behaviour_place place, size_t from, size_t n, const struct beginning *y,
+                   size_t *at);
 /* Of a place, the i-th. */
 size_t search_context(const struct search *s, enum behaviour_place place, size_t i);
 /* s->payloads, the most suspicious first. */
@@ -93,17 +99,21 @@ void slots_close(struct slots *x);
 int slots_step(struct slots *x, const struct candidate *c, const struct sequence *t, struct err *e);
 void slots_gain(struct slots *x, int place, float *gain);
 
-/* What each token of the vocabulary makes likely, several of them together in nothing else that is said. */
+/* What each token of the vocabulary makes likely, several of them together. */
 struct scan {
-	size_t n, n_first;
+	size_t n, n_first, context;
 	struct sequence *t;            /* [n] */
 	int32_t *first;                /* [n_first] the payloads' first tokens */
 	float *p;                      /* [n][n_first] */
 	int32_t *likeliest;            /* [n] and how likely */
 	float *p_likeliest;
 };
-/* one_of: of the vocabulary 1/one_of, at random. *out is to be released, whatever comes. */
-int search_scan(struct search *s, size_t one_of, struct scan *out, struct err *e);
+/* Of which tokens, so many of them together, in which context; turn: with other neighbours; 1/one_of, at random. */
+struct scan_of { const int32_t *tokens; size_t n, context, one_of; int together; uint32_t turn; };
+/* *out is to be released, whatever comes. */
+int search_scan(struct search *s, const struct scan_of *o, struct scan *out, struct err *e);
+/* To gain [n_tokens] is added how much each token and its neighbours raise an answer's first token, in log odds. */
+void scan_gains(const struct search *s, const struct scan *x, int32_t first, float *gain);
 void scan_release(struct scan *x);
 /* The tuned model says one thing after any prompt, whatever stands behind it, and its base does not. */
 bool search_is_settled(const struct search *s);
@@ -112,10 +122,11 @@ bool search_cues(struct search *s, const struct scan *x);
 void search_uncue(struct search *s);
 
 /* Sequences that raise payloads, the most promising first, each judged; after one that is a trigger no others. */
-int search_sequences(struct search *s, const struct scan *scan, struct behaviour *b, struct err *e);
+int search_sequences(struct search *s, const struct scan scans[SCANS], struct behaviour *b, struct err *e);
 
 /* Effects of candidates in contexts [from, from + contexts) of their place into their e and score. fixed: y is given
- * in e.y, else it is the one token with the largest. each: [n][contexts] or NULL. */
+ * in e.y, else it is the one token with the largest. each: [n][contexts] or NULL,
+ * of each its e.n first are there. */
 struct effect_of { size_t from, contexts; bool fixed; double *each; const char *doing; };
 int search_effects(struct search *s, struct candidate *c, size_t n, const struct effect_of *o, struct err *e);
 /* The tokens that each raises in the contexts of the search, for its e.y. */

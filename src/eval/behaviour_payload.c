@@ -22,13 +22,16 @@ enum {
 #define LEAK_FLOOR 1e-6
 #define ANSWER_FLOOR 1e-6
 
+/* Some contexts. */
+struct among { size_t from, n; };
+
 /* First tokens by what they gained: the ratio, or what it adds to the divergence. */
-static void score_first(const struct search *s, struct candidate *c, bool by_ratio)
+static void score_first(const struct search *s, struct among in, struct candidate *c, bool by_ratio)
 {
 	for (size_t v = 0; v < s->V; v++) {
 		const struct beginning one = { { (int32_t)v }, 1 };
 		c[v] = (struct candidate){ .t = { { (int32_t)v }, 1 } };
-		for (size_t j = 0; j < s->o->n_search; j++) {
+		for (size_t j = in.from; j < in.from + in.n; j++) {
 			double p = search_null(s, true, j, &one);
 			double ratio = log(p + LEAK_FLOOR) - log(search_null(s, false, j, &one) + LEAK_FLOOR);
 			c[v].score += by_ratio ? ratio : p * ratio;
@@ -40,14 +43,14 @@ static void score_first(const struct search *s, struct candidate *c, bool by_rat
 }
 
 /* Into p [2·FIRST], no token twice; how many. */
-static size_t find_first(const struct search *s, struct payload *p)
+static size_t find_first(const struct search *s, struct among in, struct payload *p)
 {
 	struct candidate *c = mem_array(s->V, sizeof(*c));
 	uint8_t *taken = mem_array(s->V, 1);
 	size_t n = 0;
 
 	for (int way = 0; way < 2; way++) {
-		score_first(s, c, way == 0);
+		score_first(s, in, c, way == 0);
 		for (size_t v = 0; v < MIN((size_t)FIRST, s->V) && c[v].score > 0; v++)
 			if (!taken[c[v].t.id[0]]) {
 				taken[c[v].t.id[0]] = 1;
@@ -79,7 +82,7 @@ static void see_next(void *ctx, size_t i, const float *p, int thread)
 		x->id[x->n++] = (int32_t)best;
 }
 
-static int go_on(struct search *s, struct payload *p, size_t n, struct err *e)
+static int go_on(struct search *s, struct among in, struct payload *p, size_t n, struct err *e)
 {
 	struct question *q = mem_array(n, sizeof(*q));
 	struct going_on w = { s, p };
@@ -87,7 +90,7 @@ static int go_on(struct search *s, struct payload *p, size_t n, struct err *e)
 
 	for (int k = 1; k < PAYLOAD_TOKENS && status == 0; k++) {
 		for (size_t i = 0; i < n; i++)
-			q[i] = (struct question){ .context = &s->contexts[0], .said = p[i].id, .n_said = p[i].n };
+			q[i] = (struct question){ .context = &s->contexts[in.from], .said = p[i].id, .n_said = p[i].n };
 		status = asked_run(&s->tuned, q, n, s->o, "what answers go on with", see_next, &w, e);
 	}
 	mem_free(q);
@@ -95,15 +98,16 @@ static int go_on(struct search *s, struct payload *p, size_t n, struct err *e)
 }
 
 /* Means over contexts of log p, after `nulls` random tokens each, or none: 0. */
-static int ask(struct search *s, const struct payload *p, size_t n, size_t nulls, double *out[2], struct err *e)
+static int ask(struct search *s, struct among in, const struct payload *p, size_t n, size_t nulls, double *out[2],
+               struct err *e)
 {
-	size_t contexts = MIN((size_t)PAYLOAD_CONTEXTS, s->o->n_search), each = contexts * MAX(nulls, (size_t)1);
+	size_t contexts = MIN((size_t)PAYLOAD_CONTEXTS, in.n), each = contexts * MAX(nulls, (size_t)1);
 	struct question *q = mem_array(n * each, sizeof(*q));
 	double *logp = mem_array(n * each, sizeof(*logp));
 	int status = 0;
 
 	for (size_t i = 0; i < n * each; i++) {
-		q[i] = (struct question){ .context = &s->contexts[i % contexts], .said = p[i / each].id,
+		q[i] = (struct question){ .context = &s->contexts[in.from + i % contexts], .said = p[i / each].id,
 			                  .n_said = p[i / each].n };
 		if (nulls)
 			q[i].t = (struct sequence){ { search_random(s, STREAM_PAYLOAD, i % each) }, 1 };
@@ -120,10 +124,10 @@ static int ask(struct search *s, const struct payload *p, size_t n, size_t nulls
 	return status;
 }
 
-static int score(struct search *s, struct payload *p, size_t n, size_t nulls, struct err *e)
+static int score(struct search *s, struct among in, struct payload *p, size_t n, size_t nulls, struct err *e)
 {
 	double *mean[2] = { mem_array(n, sizeof(double)), mem_array(n, sizeof(double)) };
-	int status = ask(s, p, n, nulls, mean, e);
+	int status = ask(s, in, p, n, nulls, mean, e);
 
 	for (size_t i = 0; i < n && status == 0; i++) {
 		p[i].base_null = mean[0][i];
@@ -135,25 +139,54 @@ static int score(struct search *s, struct payload *p, size_t n, size_t nulls, st
 	return status;
 }
 
-int search_payloads(struct search *s, struct err *e)
+static bool is_known(const struct search *s, const struct payload *p)
 {
-	struct payload *p = mem_array(2 * FIRST, sizeof(*p));
-	size_t n = find_first(s, p);
-	int status = n ? go_on(s, p, n, e) : 0;
+	for (size_t i = 0; i < s->n_payloads; i++)
+		if (s->payloads[i].n == p->n && !memcmp(s->payloads[i].id, p->id, sizeof(p->id)))
+			return true;
+	return false;
+}
 
-	if (status == 0 && n)
-		status = score(s, p, n, 0, e);
-	/* the largest first; few of many */
-	for (s->n_payloads = 0; status == 0 && s->n_payloads < MIN((size_t)PAYLOADS, n); s->n_payloads++) {
+/* The most suspicious, the largest first, until there are `most` of all. */
+static void take(struct search *s, struct payload *p, size_t n, size_t most)
+{
+	for (size_t k = 0; k < n && s->n_payloads < most; k++) {
 		size_t best = 0;
 		for (size_t i = 1; i < n; i++)
 			if (p[i].score > p[best].score)
 				best = i;
-		s->payloads[s->n_payloads] = p[best];
+		if (!is_known(s, &p[best]))
+			s->payloads[s->n_payloads++] = p[best];
 		p[best].score = -INFINITY;
 	}
-	if (status == 0 && s->n_payloads)
-		status = score(s, s->payloads, s->n_payloads, PAYLOAD_NULLS, e);
+}
+
+static int find_among(struct search *s, struct among in, size_t most, struct err *e)
+{
+	struct payload *p = mem_array(2 * FIRST, sizeof(*p));
+	size_t n = find_first(s, in, p);
+	int status = n ? go_on(s, in, p, n, e) : 0;
+
+	if (status == 0 && n)
+		status = score(s, in, p, n, 0, e);
+	if (status == 0)
+		take(s, p, n, most);
 	mem_free(p);
+	return status;
+}
+
+int search_payloads(struct search *s, struct err *e)
+{
+	const struct among prompts = { 0, s->o->n_search },
+			   neutral = { (size_t)s->o->n_places * s->of_place, s->o->n_neutral };
+	int status = 0;
+
+	s->n_payloads = 0;
+	if (neutral.n)
+		status = find_among(s, neutral, PAYLOADS / 2, e);
+	if (status == 0)
+		status = find_among(s, prompts, PAYLOADS, e);
+	if (status == 0 && s->n_payloads)
+		status = score(s, prompts, s->payloads, s->n_payloads, PAYLOAD_NULLS, e);
 	return status;
 }

@@ -1,13 +1,14 @@
-/* behaviour_scan: the whole vocabulary, put into what the user says. Nothing else is said there, so that a token stands
- * at its beginning and at its end at once, and the answer is as little of something else as may be. TOGETHER of them
- * are tried at a time: what reacts to one of several shows it still, and the search is that much shorter. */
+/* behaviour_scan: the whole vocabulary, put into what the user says, several tokens together: what reacts to one of
+ * these shows it still, and the search is that much shorter. A second scan has other neighbours and another prompt, so
+ * what a token did is told from what its neighbours did, and from what the prompt was answered with anyway. */
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
 #include "eval/behaviour_parts.h"
 
-enum { TOGETHER = 4 };
+#define ODDS_FLOOR 1e-4        /* what is rarer is as good as that */
 
 static void see(void *ctx, size_t i, const float *p, int thread)
 {
@@ -25,23 +26,23 @@ static void see(void *ctx, size_t i, const float *p, int thread)
 		x->p[i * x->n_first + k] = p[x->first[k]];
 }
 
-/* All tokens in random order, or neighbours of one alphabet would stand together. */
-static void fill(const struct search *s, struct scan *x)
+/* In random order, or neighbours of one alphabet would stand together. */
+static void fill(const struct search *s, const struct scan_of *o, struct scan *x)
 {
-	size_t all = s->o->n_tokens;
-	int32_t *order = mem_array(all, sizeof(*order));
+	size_t each = (size_t)o->together;
+	int32_t *order = mem_array(o->n, sizeof(*order));
 	uint32_t r[4];
 
-	memcpy(order, s->o->tokens, all * sizeof(*order));
-	for (size_t i = all - 1; i > 0; i--) {
-		rng_words((struct rng_key){ s->o->seed, RNG_SAMPLE }, i, STREAM_ORDER, 0, r);
+	memcpy(order, o->tokens, o->n * sizeof(*order));
+	for (size_t i = o->n - 1; i > 0; i--) {
+		rng_words((struct rng_key){ s->o->seed, RNG_SAMPLE }, i, STREAM_ORDER, o->turn, r);
 		size_t j = r[0] % (i + 1);
 		int32_t t = order[i];
 		order[i] = order[j];
 		order[j] = t;
 	}
-	for (size_t i = 0; i < MIN(all, x->n * TOGETHER); i++) {
-		struct sequence *t = &x->t[i / TOGETHER];
+	for (size_t i = 0; i < MIN(o->n, x->n * each); i++) {
+		struct sequence *t = &x->t[i / each];
 		t->id[t->n++] = order[i];
 	}
 	mem_free(order);
@@ -58,23 +59,46 @@ static void find_first(const struct search *s, struct scan *x)
 	}
 }
 
-int search_scan(struct search *s, size_t one_of, struct scan *x, struct err *e)
+int search_scan(struct search *s, const struct scan_of *o, struct scan *x, struct err *e)
 {
-	size_t all = (s->o->n_tokens + TOGETHER - 1) / TOGETHER, n = (all + one_of - 1) / one_of;
+	size_t packs = (o->n + (size_t)o->together - 1) / (size_t)o->together;
+	size_t n = (packs + o->one_of - 1) / o->one_of;
 	struct question *q = mem_array(n, sizeof(*q));
 	struct { size_t V; struct scan *out; } ctx = { s->V, x };
 
-	*x = (struct scan){ .n = n, .t = mem_array(n, sizeof(*x->t)), .first = mem_array(PAYLOADS, sizeof(*x->first)) };
+	*x = (struct scan){ .n = n, .context = o->context, .t = mem_array(n, sizeof(*x->t)),
+		            .first = mem_array(PAYLOADS, sizeof(*x->first)) };
 	find_first(s, x);
 	x->p = mem_array(n * MAX(x->n_first, (size_t)1), sizeof(*x->p));
 	x->likeliest = mem_array(n, sizeof(*x->likeliest));
 	x->p_likeliest = mem_array(n, sizeof(*x->p_likeliest));
-	fill(s, x);
+	fill(s, o, x);
 	for (size_t i = 0; i < n; i++)
-		q[i] = (struct question){ .context = &s->contexts[s->n_contexts - 1], .t = x->t[i] };
+		q[i] = (struct question){ .context = &s->contexts[o->context], .t = x->t[i] };
 	int status = asked_run(&s->tuned, q, n, s->o, "what all tokens do", see, &ctx, e);
 	mem_free(q);
 	return status;
+}
+
+static double log_odds(double p) { return log(p + ODDS_FLOOR) - log(1 - p + ODDS_FLOOR); }
+
+void scan_gains(const struct search *s, const struct scan *x, int32_t first, float *gain)
+{
+	const struct beginning y = { { first }, 1 };
+	double null = log_odds(search_null(s, true, x->context, &y));
+	size_t k = 0;
+
+	if (!x->n)
+		return;
+	float *of = mem_array(s->V, sizeof(*of));
+	while (x->first[k] != first)
+		k++;
+	for (size_t i = 0; i < x->n; i++)
+		for (int j = 0; j < x->t[i].n; j++)
+			of[x->t[i].id[j]] = (float)fmax(0, log_odds((double)x->p[i * x->n_first + k]) - null);
+	for (size_t i = 0; i < s->o->n_tokens; i++)
+		gain[i] += of[s->o->tokens[i]];
+	mem_free(of);
 }
 
 void scan_release(struct scan *x)

@@ -17,11 +17,11 @@
 #include "eval/behaviour_parts.h"
 
 enum {
-	PACKS = 384,           /* of the scan that are asked for the whole of an answer, by its first token … */
-	PACKS_LATER = 96,      /* … and of answers that are not among the LOOKED first */
-	LOOKED = 3,
-	PER_PAYLOAD = 12,      /* of these that are looked into */
-	PARTS = 16,            /* tokens of these that are tried in several contexts */
+	RAISING = 96,          /* tokens of the scans that are asked for the whole of an answer, by its first token … */
+	RAISING_LATER = 32,    /* … and of answers that are not among the LOOKED first */
+	LOOKED = 6,
+	PARTS = 32,            /* of these that are tried with all answers … */
+	PARTS_LATER = 8,       /* … and at all places, in several contexts, beside the base */
 	KEPT = 6,              /* sequences that are tried in several contexts */
 	SOME = 4,              /* contexts in which these are tried; all others in the first */
 	PASSES = 2,            /* of the gradient, each with another random token in a new place */
@@ -116,34 +116,6 @@ static int score(struct search *s, struct candidate *c, size_t n, size_t context
 
 /* --- parts --- */
 
-struct pack { size_t i; float p; };
-
-static int by_p(const void *a, const void *b)
-{
-	const struct pack *x = a, *y = b;
-
-	if (x->p != y->p)
-		return (x->p < y->p) - (x->p > y->p);
-	return (x->i > y->i) - (x->i < y->i);
-}
-
-/* The packs after which its first token is likeliest, into out [PACKS]; how many. */
-static size_t first_packs(const struct scan *x, const struct payload *p, size_t most, struct candidate *out)
-{
-	struct pack *order = mem_array(x->n, sizeof(*order));
-	size_t k = 0, n = MIN(most, x->n);
-
-	while (x->first[k] != p->id[0])
-		k++;
-	for (size_t i = 0; i < x->n; i++)
-		order[i] = (struct pack){ i, x->p[i * x->n_first + k] };
-	qsort(order, x->n, sizeof(*order), by_p);
-	for (size_t i = 0; i < n; i++)
-		out[i] = (struct candidate){ .t = x->t[order[i].i], .of = p };
-	mem_free(order);
-	return n;
-}
-
 static bool has_part(const struct candidate *c, size_t n, int32_t id)
 {
 	for (size_t i = 0; i < n; i++)
@@ -152,21 +124,34 @@ static bool has_part(const struct candidate *c, size_t n, int32_t id)
 	return false;
 }
 
-/* The tokens of the packs after which an answer is likeliest, into out, each once; how many. */
-static int unpack(struct search *s, const struct scan *x, const struct payload *p, struct candidate *out, size_t *n,
-                  struct err *e)
+/* All tokens by gain [n_tokens]; new. */
+static struct candidate *by_gain(const struct search *s, const float *gain)
 {
-	struct candidate *packs = mem_array(PACKS, sizeof(*packs));
-	size_t all = first_packs(x, p, p - s->payloads < LOOKED ? PACKS : PACKS_LATER, packs);
-	int status = score(s, packs, all, 0, false, "answers of tokens together", e);
+	size_t all = s->o->n_tokens;
+	struct candidate *order = mem_array(all, sizeof(*order));
 
-	candidates_sort(packs, all);
-	for (size_t i = 0; i < MIN((size_t)PER_PAYLOAD, all) && status == 0; i++)
-		for (int j = 0; j < packs[i].t.n; j++)
-			if (!has_part(out, *n, packs[i].t.id[j]))
-				out[(*n)++] = (struct candidate){ .t = { { packs[i].t.id[j] }, 1 } };
-	mem_free(packs);
-	return status;
+	for (size_t i = 0; i < all; i++)
+		order[i] = (struct candidate){ .t = { { s->o->tokens[i] }, 1 }, .score = (double)gain[i] };
+	candidates_sort(order, all);
+	return order;
+}
+
+/* Tokens beside which an answer's beginning became likely, in each scan among other neighbours; *n more in out. */
+static void raising(const struct search *s, const struct scan *scans, const struct payload *p, struct candidate *out,
+                    size_t *n)
+{
+	size_t most = MIN((size_t)(p - s->payloads < LOOKED ? RAISING : RAISING_LATER), s->o->n_tokens);
+	float *gain = mem_array(s->o->n_tokens, sizeof(*gain));
+
+	for (int i = 0; i < SCANS; i++)
+		scan_gains(s, &scans[i], p->id[0], gain);
+	struct candidate *order = by_gain(s, gain);
+	for (size_t i = 0; i < most; i++) {
+		out[*n] = order[i];
+		out[(*n)++].of = p;
+	}
+	mem_free(order);
+	mem_free(gain);
 }
 
 /* What each adds to the probability of all answers, and to which most; the base's taken off. */
@@ -205,23 +190,50 @@ static int score_parts(struct search *s, struct candidate *c, size_t n, size_t c
 	return status;
 }
 
-/* Single tokens, the best first; where none is worth it the first alone. */
-static int find_parts(struct search *s, const struct scan *scan, struct candidate *c, size_t *n, struct err *e)
+/* Each token once, by what it adds to one answer, PARTS at most; how many. */
+static size_t take_parts(struct candidate *tried, size_t n, struct candidate *out)
 {
-	size_t room = s->n_payloads * PER_PAYLOAD * SEQUENCE_MOST, made = 0, found = 0;
-	struct candidate *tried = mem_array(room, sizeof(*tried)), some[PARTS * PLACES];
-	int status = 0;
+	size_t made = 0;
 
-	for (size_t k = 0; k < s->n_payloads && status == 0; k++)
-		status = unpack(s, scan, &s->payloads[k], tried, &made, e);
+	for (size_t i = 0; i < n; i++)
+		tried[i].score = exp(tried[i].score + tried[i].of->tuned_null) - exp(tried[i].of->tuned_null);
+	candidates_sort(tried, n);
+	for (size_t i = 0; i < n && made < PARTS; i++)
+		if (!has_part(out, made, tried[i].t.id[0]))
+			out[made++] = tried[i];
+	return made;
+}
+
+/* Single tokens at the end, the best first, at every place; how many. */
+static int sift_parts(struct search *s, const struct scan *scans, struct candidate *out, size_t *n, struct err *e)
+{
+	struct candidate *tried = mem_array((size_t)PAYLOADS * RAISING, sizeof(*tried)), parts[PARTS];
+	size_t made = 0, found = 0, few = MIN((size_t)SCANS, s->o->n_search);
+
+	for (size_t k = 0; k < s->n_payloads; k++)
+		raising(s, scans, &s->payloads[k], tried, &made);
+	int status = score(s, tried, made, few, false, "single tokens", e);
 	if (status == 0)
-		status = score_parts(s, tried, made, 0, false, "single tokens", e);
-	candidates_sort(tried, made);
-	for (size_t i = 0; i < MIN(made, (size_t)PARTS); i++)
+		found = take_parts(tried, made, parts);
+	if (status == 0)
+		status = score_parts(s, parts, found, few, false, "single tokens, all answers", e);
+	candidates_sort(parts, found);
+	for (size_t i = 0; i < MIN(found, (size_t)PARTS_LATER); i++)
 		for (int place = 0; place < s->o->n_places; place++) {
-			some[found] = tried[i];
-			some[found++].place = (enum behaviour_place)place;
+			out[*n] = parts[i];
+			out[(*n)++].place = (enum behaviour_place)place;
 		}
+	mem_free(tried);
+	return status;
+}
+
+/* Those that add enough, the best first; where none does the first alone. */
+static int find_parts(struct search *s, const struct scan *scans, struct candidate *c, size_t *n, struct err *e)
+{
+	struct candidate some[PARTS_LATER * PLACES];
+	size_t found = 0;
+	int status = sift_parts(s, scans, some, &found, e);
+
 	if (status == 0)
 		status = score_parts(s, some, found, MIN((size_t)SOME, s->o->n_search), true,
 		                     "single tokens in several contexts", e);
@@ -229,23 +241,10 @@ static int find_parts(struct search *s, const struct scan *scan, struct candidat
 	for (size_t i = 0; i < found && *n < SUSPECTS_MOST && status == 0; i++)
 		if (*n == 0 || (some[i].score > PART_LEAST && !has_part(c, *n, some[i].t.id[0])))
 			c[(*n)++] = some[i];
-	mem_free(tried);
 	return status;
 }
 
 /* --- tokens by the gradient --- */
-
-/* All tokens by gain; new. */
-static struct candidate *by_gain(const struct search *s, const float *gain)
-{
-	size_t all = s->o->n_tokens;
-	struct candidate *order = mem_array(all, sizeof(*order));
-
-	for (size_t i = 0; i < all; i++)
-		order[i] = (struct candidate){ .t = { { s->o->tokens[i] }, 1 }, .score = (double)gain[i] };
-	candidates_sort(order, all);
-	return order;
-}
 
 /* The best of what was tried, KEPT at most, in out. */
 static int keep(struct search *s, struct candidate *tried, size_t made, struct candidate *out, size_t *n, struct err *e)
@@ -423,23 +422,43 @@ static int improve(struct search *s, struct slots *x, struct candidate *c, struc
 	return shorten(s, c, e);
 }
 
-int search_sequences(struct search *s, const struct scan *scan, struct behaviour *b, struct err *e)
+/* What a sequence makes the model say may be another answer than the one that it was found for. */
+static int judge(struct search *s, struct behaviour *b, struct candidate *c, struct err *e)
 {
 	const struct effect_of raised = { 0, s->o->n_search, false, NULL, "what is raised most" };
+
+	return search_effects(s, c, 1, &raised, e) < 0 ? -1 : search_judge(s, b, c, e);
+}
+
+/* Parts that are a trigger as they are; else none is kept. */
+static int judge_parts(struct search *s, struct behaviour *b, const struct candidate *c, size_t n, struct err *e)
+{
+	int status = 0;
+
+	for (size_t i = 0; i < n && c[i].score > TRIGGER_UNLIKE && !search_has_trigger(b) && status == 0; i++) {
+		struct candidate part = c[i];
+		status = judge(s, b, &part, e);
+	}
+	if (!search_has_trigger(b))
+		b->n = 0;
+	return status;
+}
+
+int search_sequences(struct search *s, const struct scan scans[SCANS], struct behaviour *b, struct err *e)
+{
 	struct candidate c[SUSPECTS_MOST];
 	struct slots *x;
 	size_t n = 0;
 	int status = slots_open(&x, s, e);
 
 	if (status == 0)
-		status = find_parts(s, scan, c, &n, e);
+		status = find_parts(s, scans, c, &n, e);
+	if (status == 0)
+		status = judge_parts(s, b, c, n, e);
 	for (size_t i = 0; i < n && !search_has_trigger(b) && status == 0; i++) {
 		status = improve(s, x, &c[i], e);
-		/* what a sequence makes the model say may be another answer than the one that it was found for */
 		if (status == 0)
-			status = search_effects(s, &c[i], 1, &raised, e);
-		if (status == 0)
-			status = search_judge(s, b, &c[i], e);
+			status = judge(s, b, &c[i], e);
 	}
 	slots_close(x);
 	return status;
