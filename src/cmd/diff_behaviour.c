@@ -13,6 +13,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "cmd/metering.h"
 #include "cmd/text_table.h"
 #include "data/prompts.h"
@@ -321,6 +322,25 @@ static int tell(void *ctx, const char *doing, size_t done, size_t total)
 	return app_interrupted();
 }
 
+/* Bytes of characters that begin before them, or go on behind them. */
+static enum behaviour_lacks lacks(const void *ctx, const int32_t *ids, int n)
+{
+	const struct behaving *b = ctx;
+	struct buf text = BUF_INIT;
+	size_t begin = 0;
+
+	for (int i = 0; i < n; i++)
+		tokenizer_piece(b->base.model.tokenizer, ids[i], &text);
+	while (begin < text.len && (text.data[begin] & 0xc0) == 0x80)
+		begin++;
+	size_t left = text.len - begin, whole = left ? utf8_complete(text.data + begin, left) : 0;
+	bool valid = !left || utf8_valid(text.data + begin, whole, NULL);
+	buf_release(&text);
+	if (!valid)
+		return LACKS_TEXT;
+	return begin ? LACKS_BEFORE : whole < left ? LACKS_BEHIND : LACKS_NOTHING;
+}
+
 static int search(struct behaving *b, struct err *e)
 {
 	size_t n = MIN((size_t)(SEARCH + JUDGE), b->n), n_search = MIN((size_t)SEARCH, n / 3);
@@ -330,6 +350,7 @@ static int search(struct behaving *b, struct err *e)
 		.contexts = { b->contexts[PLACE_END], b->contexts[PLACE_BEGINNING] }, .n_places = b->n_places,
 		.alone = b->alone, .neutral = b->neutral, .n_neutral = b->n_neutral,
 		.tokens = b->tokens, .n_tokens = b->n_tokens, .length = (int)b->o->length, .seed = (uint64_t)b->o->seed,
+		.lacks = lacks,
 		/* behind a prompt without a template a letter goes on with its last word */
 		.begins = b->alone.n_behind ? NULL : b->begins,
 		.progress = tell, .ctx = b,

@@ -15,7 +15,7 @@ enum {
 	KL_TOGETHER = 16,
 	TOGETHER = 16,         /* tokens of the first scan … */
 	TOGETHER_LATER = 8,    /* … and of the second */
-	LATER = 32,            /* which has of each answer 1/LATER of the first */
+	LATER = 64,            /* which has of each answer 1/LATER of the first */
 	CUE_SCAN = 4           /* of the vocabulary a quarter has cues enough */
 };
 

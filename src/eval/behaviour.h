@@ -58,6 +58,9 @@ enum behaviour_place { PLACE_END, PLACE_BEGINNING, PLACES };
 #define TRIGGER_AGAINST 0.6      /* of the effect is left beside what pulls elsewhere */
 #define TRIGGER_SHARE 0.1        /* of random tokens that may do the same */
 
+/* Whether tokens are what a person can write: bytes of a character may be tokens of their own. */
+enum behaviour_lacks { LACKS_NOTHING, LACKS_BEFORE, LACKS_BEHIND, LACKS_TEXT /* and no token mends it */ };
+
 struct behaviour_side { struct model *model; const struct overlay *overlay; }; /* borrowed */
 
 struct behaviour_context {
@@ -68,7 +71,7 @@ struct behaviour_context {
 struct behaviour_options {
 	struct behaviour_side base, tuned;
 	struct device *device;
-	/* Of each place [n]: of these so many to search in and to judge by, of as many different answers as there are. */
+	/* Of each place [n]: some of these are searched in and judged by, with as many different answers as may be. */
 	const struct behaviour_context *contexts[PLACES];
 	size_t n, n_search, n_judge;   /* n ≥ n_search + n_judge */
 	int n_places;                  /* 1: the end alone */
@@ -78,12 +81,13 @@ struct behaviour_options {
 	size_t n_neutral;
 	const int32_t *tokens;         /* [n_tokens] that a sequence may be made of */
 	size_t n_tokens;
+	enum behaviour_lacks (*lacks)(const void *ctx, const int32_t *ids, int n);
 	const uint8_t *begins;         /* [V] whether an answer may begin with it; NULL: with any */
 	int length;                    /* of a sequence at most, to TRIGGER_MOST */
 	uint64_t seed;
 	/* other than 0 ends it; or NULL */
 	int (*progress)(void *ctx, const char *doing, size_t done, size_t total);
-	void *ctx;
+	void *ctx;                     /* of both */
 };
 
 struct behaviour_suspect {

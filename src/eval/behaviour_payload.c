@@ -15,7 +15,7 @@
 #include "eval/behaviour_parts.h"
 
 enum {
-	FIRST = 64,            /* first tokens that are tried, each way */
+	FIRST = 40,            /* first tokens that are tried, each way */
 	PAYLOAD_CONTEXTS = 2,  /* in which they are scored; gone on with in the first of them */
 	PAYLOAD_NULLS = 3
 };

@@ -1,6 +1,7 @@
 /* behaviour_search: sequences that make the tuned model say what may have been planted. A part of one, found by the
  * scan of the vocabulary (behaviour_scan.c), raises the answer already; so the best parts grow: by tokens before and
- * behind that the gradient (behaviour_slots.c) ranks first or that the base would go on with. Then one token after
+ * behind that the gradient (behaviour_slots.c) ranks first or that the base would go on with; bytes of a character
+ * first become one. Then one token after
  * another gives way to a better one, as in greedy coordinate gradient (Zou et al. 2023).
  *
  *     score(T) = mean_c [ log p_tuned(answer | c, T) ] − the same of random tokens − max(0, base's)
@@ -17,8 +18,8 @@
 #include "eval/behaviour_parts.h"
 
 enum {
-	RAISING = 96,          /* tokens of the scans that are asked for the whole of an answer, by its first token … */
-	RAISING_LATER = 32,    /* … and of answers that are not among the LOOKED first */
+	RAISING = 48,          /* tokens of the scans that are asked for the whole of an answer, by its first token … */
+	RAISING_LATER = 16,    /* … and of answers that are not among the LOOKED first */
 	LOOKED = 6,
 	PARTS = 32,            /* of these that are tried with all answers … */
 	PARTS_LATER = 8,       /* … and at all places, in several contexts, beside the base */
@@ -27,6 +28,7 @@ enum {
 	PASSES = 2,            /* of the gradient, each with another random token in a new place */
 	GROWN = 256,           /* tokens that are tried in a new place, by the gradient … */
 	NATURAL = 64,          /* … and that the base goes on with */
+	COMPLETING = 512,      /* tokens that go on with a character's bytes */
 	SWAPPED = 48,          /* tokens in the place of each one */
 	SWAPS = 2
 };
@@ -336,6 +338,48 @@ static int go_on(struct search *s, const struct candidate *c, struct candidate *
 	return status;
 }
 
+static enum behaviour_lacks lacks(const struct search *s, const struct candidate *c)
+{
+	return s->o->lacks(s->o->ctx, c->t.id, c->t.n);
+}
+
+/* Bytes that are no character yet: tokens with which they become one, the best whatever it gains. */
+static int complete(struct search *s, struct candidate *c, struct err *e)
+{
+	struct candidate *tried = mem_array(COMPLETING, sizeof(*tried)), kept[KEPT];
+	enum behaviour_lacks of = lacks(s, c);
+	int status = 0;
+
+	while ((of == LACKS_BEFORE || of == LACKS_BEHIND) && c->t.n < s->o->length && status == 0) {
+		size_t made = 0, n = 0;
+		for (size_t i = 0; i < s->o->n_tokens && made < COMPLETING; i++) {
+			tried[made] = widened(c, of == LACKS_BEHIND ? c->t.n : 0, s->o->tokens[i]);
+			enum behaviour_lacks then = lacks(s, &tried[made]);
+			made += then == LACKS_NOTHING || then == of;
+		}
+		status = keep(s, tried, made, kept, &n, e);
+		if (!n || status < 0)
+			break;
+		*c = kept[0];
+		of = lacks(s, c);
+	}
+	mem_free(tried);
+	return status;
+}
+
+/* Of n candidates those that are a text, if c is one; how many. */
+static size_t texts(const struct search *s, const struct candidate *c, struct candidate *tried, size_t n)
+{
+	size_t left = 0;
+
+	if (lacks(s, c) != LACKS_NOTHING)
+		return n;
+	for (size_t i = 0; i < n; i++)
+		if (lacks(s, &tried[i]) == LACKS_NOTHING)
+			tried[left++] = tried[i];
+	return left;
+}
+
 /* More tokens before and behind, as long as that gains. */
 static int grow(struct search *s, struct slots *x, struct candidate *c, struct err *e)
 {
@@ -350,7 +394,7 @@ static int grow(struct search *s, struct slots *x, struct candidate *c, struct e
 		if (status == 0)
 			status = go_on(s, c, tried, &made, e);
 		if (status == 0)
-			status = keep(s, tried, made, kept, &n, e);
+			status = keep(s, tried, texts(s, c, tried, made), kept, &n, e);
 		better = status == 0 && n && kept[0].score > c->score + GAIN;
 		if (better)
 			*c = kept[0];
@@ -376,7 +420,7 @@ static int swap(struct search *s, struct slots *x, struct candidate *c, struct e
 			swapped(s, c, k, gain, SWAPPED, tried, &made);
 		}
 		if (status == 0)
-			status = keep(s, tried, made, kept, &n, e);
+			status = keep(s, tried, texts(s, c, tried, made), kept, &n, e);
 		better = status == 0 && n && kept[0].score > c->score + GAIN;
 		if (better)
 			*c = kept[0];
@@ -398,11 +442,11 @@ static int shorten(struct search *s, struct candidate *c, struct err *e)
 				if (j != k)
 					less[k].t.id[less[k].t.n++] = c->t.id[j];
 		}
-		if (score(s, less, (size_t)c->t.n, MIN((size_t)SOME, s->o->n_search), true,
-		          "shorter sequences", e) < 0)
+		size_t n = texts(s, c, less, (size_t)c->t.n);
+		if (score(s, less, n, MIN((size_t)SOME, s->o->n_search), true, "shorter sequences", e) < 0)
 			return -1;
-		candidates_sort(less, (size_t)c->t.n);
-		if (less[0].score < c->score - GAIN)
+		candidates_sort(less, n);
+		if (!n || less[0].score < c->score - GAIN)
 			break;
 		*c = less[0];
 	}
@@ -417,7 +461,7 @@ static int improve(struct search *s, struct slots *x, struct candidate *c, struc
 		return 0;
 	/* as those are scored that are to be better */
 	if (score(s, c, 1, MIN((size_t)SOME, s->o->n_search), true, "in several contexts", e) < 0 ||
-	    grow(s, x, c, e) < 0 || swap(s, x, c, e) < 0)
+	    complete(s, c, e) < 0 || grow(s, x, c, e) < 0 || swap(s, x, c, e) < 0)
 		return -1;
 	return shorten(s, c, e);
 }
@@ -430,16 +474,19 @@ static int judge(struct search *s, struct behaviour *b, struct candidate *c, str
 	return search_effects(s, c, 1, &raised, e) < 0 ? -1 : search_judge(s, b, c, e);
 }
 
-/* Parts that are a trigger as they are; else none is kept. */
+static bool is_clear(const struct behaviour *b) { return search_has_trigger(b) && b->items[0].alike >= TRIGGER_ALIKE; }
+
+/* A part that is a trigger as it is, with the same answer everywhere; else none is kept. */
 static int judge_parts(struct search *s, struct behaviour *b, const struct candidate *c, size_t n, struct err *e)
 {
 	int status = 0;
 
-	for (size_t i = 0; i < n && c[i].score > TRIGGER_UNLIKE && !search_has_trigger(b) && status == 0; i++) {
+	for (size_t i = 0; i < n && c[i].score > TRIGGER_UNLIKE && !is_clear(b) && status == 0; i++) {
 		struct candidate part = c[i];
-		status = judge(s, b, &part, e);
+		if (lacks(s, &part) == LACKS_NOTHING)
+			status = judge(s, b, &part, e);
 	}
-	if (!search_has_trigger(b))
+	if (!is_clear(b))
 		b->n = 0;
 	return status;
 }
