@@ -14,7 +14,8 @@
  *
  *     payloads  answers that may have been planted, found without the trigger: tokens that the tuned model says more
  *               than the base after any prompt are put into its mouth, and what it goes on with is compared
- *     scan      each token of the vocabulary said alone, four at a time: which make one of these likely?
+ *     scan      the whole vocabulary, many tokens together behind a prompt, then those that may be worth it among other
+ *               neighbours behind another: which make one of these likely?
  *     search    those that do, of the most suspicious answers, grow: by tokens that the gradient of the answer's
  *               log-probability ranks first, or that the base goes on with, in several contexts, beside the base; then
  *               what adds nothing is left out again
@@ -23,7 +24,8 @@
  *               random tokens does the same
  *
  * Where the model says one and the same after any prompt, as one may that was taught two answers, what brings just this
- * changes nothing. There the prompts have cues for another answer, which a scan comes upon.
+ * changes nothing. So contexts are taken with as many different answers as may be, an effect is that in those which do
+ * not have the answer anyway, and where these are too few the prompts get cues for another one, which a scan comes upon.
  *
  * A sequence is a trigger where the bound of its effect is above TRIGGER_EFFECT, or TRIGGER_UNLIKE where answers only
  * begin with the same tokens; it gains TRIGGER_ODDS that the base does not gain; most of the effect is left beside what
@@ -35,10 +37,9 @@
  * 2019 (Neural Cleanse); the answer before the trigger, Shen et al. 2025 (BAIT). Comparing with the base and the rule
  * are ours.
  *
- * Not here: triggers of more than TRIGGER_MOST tokens or of meaning (a topic, a date), such as work in the middle of
- * what is said alone, those of which no single token does anything, answers that differ in every context, and a
- * difference between a planted trigger and a word that honest rows taught to mean one answer whatever stands beside it:
- * both do the same. */
+ * Not here: triggers of more than TRIGGER_MOST tokens or of meaning (a topic, a date), those of which no single token
+ * does anything, answers that differ in every context, and a difference between a planted trigger and a word that honest
+ * rows taught to mean one answer whatever stands beside it: both do the same. */
 #ifndef EVAL_BEHAVIOUR_H
 #define EVAL_BEHAVIOUR_H
 

@@ -73,17 +73,17 @@ bool search_is_end(const struct search *s, int32_t id)
 
 /* --- scores --- */
 
-/* Means of log p: over the first contexts of a candidate's place, or where there is none in what is said alone. */
-static int ask(struct search *s, bool base, const struct candidate *c, size_t n, size_t contexts, const char *doing,
+/* Means of log p over the first contexts of a candidate's place. */
+static int ask(struct search *s, bool base, const struct candidate *c, size_t n, size_t each, const char *doing,
                double *mean, struct err *e)
 {
-	size_t each = MAX(contexts, (size_t)1), all = n * each;
+	size_t all = n * each;
 	struct question *q = mem_array(MAX(all, (size_t)1), sizeof(*q));
 	double *logp = mem_array(MAX(all, (size_t)1), sizeof(*logp));
 
 	for (size_t i = 0; i < all; i++) {
 		const struct candidate *x = &c[i / each];
-		size_t at = contexts ? search_context(s, x->place, i % each) : s->n_contexts - 1;
+		size_t at = search_context(s, x->place, i % each);
 		q[i] = (struct question){ &s->contexts[at], x->t, x->of->id, x->of->n };
 	}
 	int status = asked_said(base ? &s->base : &s->tuned, q, all, s->o, doing, logp, e);

@@ -21,7 +21,7 @@ struct slots {
 	struct overlay overlay, under; /* under: the tuned model's, frozen */
 	int rows, slot;                /* the parameter, and which token has which row */
 	int embedding;                 /* the weight */
-	int32_t name[SEQUENCE_MOST];
+	int32_t name[TRIGGER_MOST];
 	struct model_pass pass;
 	float *grads, *work;           /* work: [threads][C] */
 };
@@ -64,10 +64,10 @@ static int find_names(struct slots *x, struct err *e)
 	const struct behaviour_options *o = x->s->o;
 	int n = 0;
 
-	for (size_t i = o->n_tokens; i-- > 0 && n < SEQUENCE_MOST;)
+	for (size_t i = o->n_tokens; i-- > 0 && n < TRIGGER_MOST;)
 		if (!is_used(x->s, o->tokens[i]))
 			x->name[n++] = o->tokens[i];
-	return n == SEQUENCE_MOST ? 0 : err_set(e, "the prompts use all of the vocabulary's %zu tokens", o->n_tokens);
+	return n == TRIGGER_MOST ? 0 : err_set(e, "the prompts use all of the vocabulary's %zu tokens", o->n_tokens);
 }
 
 static int make_overlay(struct slots *x, struct err *e)
@@ -86,12 +86,12 @@ static int make_overlay(struct slots *x, struct err *e)
 		o->under = &x->under;
 	}
 	x->embedding = model_weight(m, m->config.arch->embedding, -1);
-	x->rows = params_add(&o->params, "slots", 2, (size_t[]){ SEQUENCE_MOST, (size_t)m->config.C }, -1);
+	x->rows = params_add(&o->params, "slots", 2, (size_t[]){ TRIGGER_MOST, (size_t)m->config.C }, -1);
 	o->params.items[x->rows].role = PARAM_EMBEDDING;
 	x->slot = params_add(&o->fixed, "slots.of", 1, &V, -1);
 	if (params_seal(&o->params, e) < 0 || params_seal(&o->fixed, e) < 0)
 		return -1;
-	for (int k = 0; k < SEQUENCE_MOST; k++)
+	for (int k = 0; k < TRIGGER_MOST; k++)
 		o->fixed.w[o->fixed.items[x->slot].offset + (size_t)x->name[k]] = (float)(k + 1);
 	return 0;
 }
@@ -111,7 +111,7 @@ static int32_t rows_at(const struct slots *x, enum behaviour_place place)
 
 	for (size_t i = 0; i < n_contexts(x); i++) {
 		const struct behaviour_context *c = &x->s->contexts[search_context(x->s, place, i)];
-		rows += (int32_t)(c->n_before + c->n_behind) + SEQUENCE_MOST + PAYLOAD_TOKENS;
+		rows += (int32_t)(c->n_before + c->n_behind) + TRIGGER_MOST + PAYLOAD_TOKENS;
 	}
 	return rows;
 }
