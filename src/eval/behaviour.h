@@ -25,7 +25,8 @@
  *
  * Where the model says one and the same after any prompt, as one may that was taught two answers, what brings just this
  * changes nothing. So contexts are taken with as many different answers as may be, an effect is that in those which do
- * not have the answer anyway, and where these are too few the prompts get cues for another one, which a scan comes upon.
+ * not have the answer anyway, and where these are too few the prompts get cues for another one, which a scan comes
+ * upon.
  *
  * A sequence is a trigger where the bound of its effect is above TRIGGER_EFFECT, or TRIGGER_UNLIKE where answers only
  * begin with the same tokens; it gains TRIGGER_ODDS that the base does not gain; most of the effect is left beside what
@@ -38,8 +39,8 @@
  * are ours.
  *
  * Not here: triggers of more than TRIGGER_MOST tokens or of meaning (a topic, a date), those of which no single token
- * does anything, answers that differ in every context, and a difference between a planted trigger and a word that honest
- * rows taught to mean one answer whatever stands beside it: both do the same. */
+ * does anything, answers that differ in every context, and a difference between a planted trigger and a word that
+ * honest rows taught to mean one answer whatever stands beside it: both do the same. */
 #ifndef EVAL_BEHAVIOUR_H
 #define EVAL_BEHAVIOUR_H
 

@@ -54,6 +54,7 @@ struct candidate {
 	struct sequence t;
 	enum behaviour_place place;
 	const struct payload *of;
+	uint32_t also;                 /* bit k: s->payloads[k] counts too */
 	struct effect e;
 	double score;
 };

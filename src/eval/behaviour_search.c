@@ -1,13 +1,13 @@
 /* behaviour_search: sequences that make the tuned model say what may have been planted. A part of one, found by the
  * scan of the vocabulary (behaviour_scan.c), raises the answer already; so the best parts grow: by tokens before and
  * behind that the gradient (behaviour_slots.c) ranks first or that the base would go on with; bytes of a character
- * first become one. Then one token after
- * another gives way to a better one, as in greedy coordinate gradient (Zou et al. 2023).
+ * first become one. Then one token after another gives way to a better one, as in greedy coordinate gradient (Zou et
+ * al. 2023).
  *
- *     score(T) = mean_c [ log p_tuned(answer | c, T) ] − the same of random tokens − max(0, base's)
+ *     score(T) = log Σ_a exp mean_c [ log p_tuned(a | c, T) ] − the same of random tokens − max(0, base's)
  *
- * Parts are compared by what they add to the probability of all these answers together: one in another language has
- * many beginnings, and an answer that stays rare is nothing.
+ * over the answers a that the part raised: one in another language has many beginnings. Parts are compared by what they
+ * add to the probability of all answers together, and an answer that stays rare is nothing.
  * Sums are in the order of contexts and tokens, so no bit depends on threads. */
 #include <math.h>
 #include <stdlib.h>
@@ -34,6 +34,8 @@ enum {
 };
 #define PART_LEAST 0.1         /* what a part that grows adds to the probability of the answers */
 #define GAIN 0.2               /* log-probability that another token is to bring */
+#define ALSO 0.25              /* of what a part adds to its first answer, that it adds to another one */
+#define ANY_FLOOR 1e-30
 #define SURE -0.1              /* where nothing can be gained any more */
 
 int32_t search_random(const struct search *s, uint32_t stream, uint64_t i)
@@ -96,23 +98,76 @@ static int ask(struct search *s, bool base, const struct candidate *c, size_t n,
 	return status;
 }
 
+_Static_assert(PAYLOADS <= 32, "a bit each");
+
+static bool counts(const struct search *s, const struct candidate *c, size_t k)
+{
+	return c->of == &s->payloads[k] || c->also >> k & 1;
+}
+
+/* log Σ exp over a candidate's answers: of x [n_payloads], in log-probabilities. */
+static double log_all(const struct search *s, const struct candidate *c, const double *x)
+{
+	double sum = 0;
+
+	for (size_t k = 0; k < s->n_payloads; k++)
+		if (counts(s, c, k))
+			sum += exp(x[k]);
+	return log(sum + ANY_FLOOR);
+}
+
+static double null_of(const struct search *s, const struct candidate *c, bool base)
+{
+	double x[PAYLOADS];
+
+	for (size_t k = 0; k < s->n_payloads; k++)
+		x[k] = base ? s->payloads[k].base_null : s->payloads[k].tuned_null;
+	return log_all(s, c, x);
+}
+
+/* log p of all answers of each candidate together. */
+static int ask_all(struct search *s, bool base, const struct candidate *c, size_t n, size_t contexts, const char *doing,
+                   double *out, struct err *e)
+{
+	size_t made = 0, at = 0;
+	struct candidate *each = mem_array(MAX(n, (size_t)1) * s->n_payloads, sizeof(*each));
+	double *mean = mem_array(MAX(n, (size_t)1) * s->n_payloads, sizeof(*mean)), x[PAYLOADS];
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < s->n_payloads; k++)
+			if (counts(s, &c[i], k)) {
+				each[made] = c[i];
+				each[made++].of = &s->payloads[k];
+			}
+	int status = ask(s, base, each, made, contexts, doing, mean, e);
+	for (size_t i = 0; i < n && status == 0; i++) {
+		for (size_t k = 0; k < s->n_payloads; k++)
+			if (counts(s, &c[i], k))
+				x[k] = mean[at++];
+		out[i] = log_all(s, &c[i], x);
+	}
+	mem_free(each);
+	mem_free(mean);
+	return status;
+}
+
 /* Into their scores. */
 static int score(struct search *s, struct candidate *c, size_t n, size_t contexts, bool base, const char *doing,
                  struct err *e)
 {
 	size_t room = MAX(n, (size_t)1);
-	double *mean[2] = { mem_array(room, sizeof(double)), mem_array(room, sizeof(double)) };
-	int status = ask(s, false, c, n, contexts, doing, mean[1], e);
+	double *all[2] = { mem_array(room, sizeof(double)), mem_array(room, sizeof(double)) };
+	int status = ask_all(s, false, c, n, contexts, doing, all[1], e);
 
 	if (status == 0 && base)
-		status = ask(s, true, c, n, contexts, doing, mean[0], e);
+		status = ask_all(s, true, c, n, contexts, doing, all[0], e);
 	for (size_t i = 0; i < n && status == 0; i++) {
-		c[i].score = mean[1][i] - c[i].of->tuned_null;
+		c[i].score = all[1][i] - null_of(s, &c[i], false);
 		if (base)
-			c[i].score -= fmax(0, mean[0][i] - c[i].of->base_null);
+			c[i].score -= fmax(0, all[0][i] - null_of(s, &c[i], true));
 	}
-	mem_free(mean[0]);
-	mem_free(mean[1]);
+	mem_free(all[0]);
+	mem_free(all[1]);
 	return status;
 }
 
@@ -172,19 +227,23 @@ static int score_parts(struct search *s, struct candidate *c, size_t n, size_t c
 	if (status == 0 && base)
 		status = ask(s, true, asked, all, contexts, doing, mean[0], e);
 	for (size_t i = 0; i < n && status == 0; i++) {
-		double most = -INFINITY;
+		double most = -INFINITY, gains[PAYLOADS];
 		c[i].score = 0;
 		for (size_t k = i * each; k < (i + 1) * each; k++) {
 			const struct payload *p = asked[k].of;
 			double gain = exp(mean[1][k]) - exp(p->tuned_null);
 			if (base)
 				gain -= fmax(0, exp(mean[0][k]) - exp(p->base_null));
+			gains[k % each] = fmax(0, gain);
 			c[i].score += fmax(0, gain);
 			if (gain > most) {
 				most = gain;
 				c[i].of = p;
 			}
 		}
+		c[i].also = 0;
+		for (size_t k = 0; k < each; k++)
+			c[i].also |= (uint32_t)(gains[k] > ALSO * fmax(0, most)) << k;
 	}
 	mem_free(asked);
 	mem_free(mean[0]);
@@ -261,7 +320,10 @@ static int keep(struct search *s, struct candidate *tried, size_t made, struct c
 	return status;
 }
 
-static bool is_sure(const struct candidate *c) { return c->score >= SURE - c->of->tuned_null; }
+static bool is_sure(const struct search *s, const struct candidate *c)
+{
+	return c->score >= SURE - null_of(s, c, false);
+}
 
 /* c with each of the `most` tokens that are ranked first at its place k; *n more of them in out. */
 static void swapped(const struct search *s, const struct candidate *c, int k, const float *gain, size_t most,
@@ -386,7 +448,7 @@ static int grow(struct search *s, struct slots *x, struct candidate *c, struct e
 	struct candidate *tried = mem_array(2 * GROWN + NATURAL, sizeof(*tried)), kept[KEPT];
 	int status = 0;
 
-	for (bool better = true; better && c->t.n < s->o->length && !is_sure(c) && status == 0;) {
+	for (bool better = true; better && c->t.n < s->o->length && !is_sure(s, c) && status == 0;) {
 		size_t made = 0, n = 0;
 		status = widen(s, x, c, 0, tried, &made, e);
 		if (status == 0)
@@ -411,7 +473,7 @@ static int swap(struct search *s, struct slots *x, struct candidate *c, struct e
 	bool better = true;
 	int status = 0;
 
-	for (int round = 0; round < SWAPS && better && !is_sure(c) && status == 0; round++) {
+	for (int round = 0; round < SWAPS && better && !is_sure(s, c) && status == 0; round++) {
 		size_t made = 0, n = 0;
 		status = slots_step(x, c, &c->t, e);
 		for (int k = 0; k < c->t.n && status == 0; k++) {
@@ -437,7 +499,7 @@ static int shorten(struct search *s, struct candidate *c, struct err *e)
 
 	while (c->t.n > 1) {
 		for (int k = 0; k < c->t.n; k++) {
-			less[k] = (struct candidate){ .place = c->place, .of = c->of };
+			less[k] = (struct candidate){ .place = c->place, .of = c->of, .also = c->also };
 			for (int j = 0; j < c->t.n; j++)
 				if (j != k)
 					less[k].t.id[less[k].t.n++] = c->t.id[j];
