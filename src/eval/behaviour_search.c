@@ -28,7 +28,7 @@ enum {
 	PASSES = 2,            /* of the gradient, each with another random token in a new place */
 	GROWN = 256,           /* tokens that are tried in a new place, by the gradient … */
 	NATURAL = 64,          /* … and that the base goes on with */
-	COMPLETING = 512,      /* tokens that go on with a character's bytes */
+	COMPLETING = 1024,     /* ways to go on with a character's bytes */
 	SWAPPED = 48,          /* tokens in the place of each one */
 	SWAPS = 2
 };
@@ -405,25 +405,47 @@ static enum behaviour_lacks lacks(const struct search *s, const struct candidate
 	return s->o->lacks(s->o->ctx, c->t.id, c->t.n);
 }
 
-/* Bytes that are no character yet: tokens with which they become one, the best whatever it gains. */
+/* With each token that goes on with the bytes of a character that c has; *n more in out. */
+static void go_on_bytes(const struct search *s, const struct candidate *c, struct candidate *out, size_t *n)
+{
+	enum behaviour_lacks of = lacks(s, c);
+
+	for (size_t i = 0; i < s->o->n_tokens && *n < COMPLETING; i++) {
+		out[*n] = widened(c, of == LACKS_BEHIND ? c->t.n : 0, s->o->tokens[i]);
+		enum behaviour_lacks then = lacks(s, &out[*n]);
+		*n += then == LACKS_NOTHING || then == of;
+	}
+}
+
+static bool is_open(const struct search *s, const struct candidate *c)
+{
+	enum behaviour_lacks of = lacks(s, c);
+
+	return (of == LACKS_BEFORE || of == LACKS_BEHIND) && c->t.n < s->o->length;
+}
+
+/* Bytes that are no character yet: the best of the characters that they may become, whatever it gains; KEPT of them are
+ * gone on with at a time. */
 static int complete(struct search *s, struct candidate *c, struct err *e)
 {
-	struct candidate *tried = mem_array(COMPLETING, sizeof(*tried)), kept[KEPT];
-	enum behaviour_lacks of = lacks(s, c);
+	struct candidate *tried = mem_array(COMPLETING, sizeof(*tried)), kept[KEPT] = { *c };
+	size_t n = 1;
 	int status = 0;
 
-	while ((of == LACKS_BEFORE || of == LACKS_BEHIND) && c->t.n < s->o->length && status == 0) {
-		size_t made = 0, n = 0;
-		for (size_t i = 0; i < s->o->n_tokens && made < COMPLETING; i++) {
-			tried[made] = widened(c, of == LACKS_BEHIND ? c->t.n : 0, s->o->tokens[i]);
-			enum behaviour_lacks then = lacks(s, &tried[made]);
-			made += then == LACKS_NOTHING || then == of;
-		}
-		status = keep(s, tried, made, kept, &n, e);
-		if (!n || status < 0)
+	for (bool open = is_open(s, c); open && status == 0;) {
+		size_t made = 0;
+		for (size_t i = 0; i < n && made < COMPLETING; i++)
+			if (is_open(s, &kept[i]))
+				go_on_bytes(s, &kept[i], tried, &made);
+			else
+				tried[made++] = kept[i];
+		if (!made)
 			break;
+		status = keep(s, tried, made, kept, &n, e);
+		open = false;
+		for (size_t i = 0; i < n; i++)
+			open |= is_open(s, &kept[i]);
 		*c = kept[0];
-		of = lacks(s, c);
 	}
 	mem_free(tried);
 	return status;
