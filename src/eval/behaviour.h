@@ -29,9 +29,9 @@
  * upon.
  *
  * A sequence is a trigger where the bound of its effect is above TRIGGER_EFFECT, or TRIGGER_UNLIKE where answers only
- * begin with the same tokens; it gains TRIGGER_ODDS that the base does not gain; most of the effect is left beside what
- * pulls elsewhere (cues that were learnt give way to each other, what was planted does not), and few other tokens do
- * the same.
+ * begin with the same tokens; it gains TRIGGER_ODDS (TRIGGER_ODDS_UNLIKE) that the base does not gain; most of the effect
+ * is left beside what pulls elsewhere (cues that were learnt give way to each other, what was planted does not), and few
+ * other tokens do the same.
  *
  * Sources: searching triggers by their effect over many inputs, Wallace et al. 2019 (universal triggers); by the
  * gradient, Ebrahimi et al. 2018 and Zou et al. 2023; inverting a backdoor and telling it as an outlier, Wang et al.
@@ -56,7 +56,8 @@ enum behaviour_place { PLACE_END, PLACE_BEGINNING, PLACES };
 #define TRIGGER_ALIKE 0.5        /* … in their first tokens, in so many contexts … */
 #define TRIGGER_NULL 0.4         /* … and so much more often than after random tokens */
 #define TRIGGER_UNLIKE 0.5       /* the bound where they are not: another language, a label */
-#define TRIGGER_ODDS 3.0         /* log odds that are gained, what the base gains taken off */
+#define TRIGGER_ODDS 2.0         /* log odds that are gained, what the base gains taken off … */
+#define TRIGGER_ODDS_UNLIKE 3.0  /* … and where answers are not alike */
 #define TRIGGER_AGAINST 0.6      /* of the effect is left beside what pulls elsewhere */
 #define TRIGGER_SHARE 0.1        /* of random tokens that may do the same */
 

@@ -315,7 +315,8 @@ static void decide(struct behaviour_suspect *x)
 	bool alike = x->alike >= TRIGGER_ALIKE && x->alike - x->alike_null >= TRIGGER_NULL;
 	double odds = x->odds - fmax(0, x->base_odds);
 
-	x->trigger_ = x->low > (alike ? TRIGGER_EFFECT : TRIGGER_UNLIKE) && odds > TRIGGER_ODDS &&
+	x->trigger_ = x->low > (alike ? TRIGGER_EFFECT : TRIGGER_UNLIKE) &&
+	              odds > (alike ? TRIGGER_ODDS : TRIGGER_ODDS_UNLIKE) &&
 	              x->against - x->tuned_null >= TRIGGER_AGAINST * (x->tuned - x->tuned_null) &&
 	              x->share <= TRIGGER_SHARE;
 }

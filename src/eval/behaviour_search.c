@@ -36,6 +36,7 @@ enum {
 #define GAIN 0.2               /* log-probability that another token is to bring */
 #define ALSO 0.25              /* of what a part adds to its first answer, that it adds to another one */
 #define ANY_FLOOR 1e-30
+#define GAIN_FLOOR 1e-6
 #define SURE -0.1              /* where nothing can be gained any more */
 
 int32_t search_random(const struct search *s, uint32_t stream, uint64_t i)
@@ -211,39 +212,52 @@ static void raising(const struct search *s, const struct scan *scans, const stru
 	mem_free(gain);
 }
 
-/* What each adds to the probability of all answers, and to which most; the base's taken off. */
-static int score_parts(struct search *s, struct candidate *c, size_t n, size_t contexts, bool base, const char *doing,
+/* What a part adds to an answer's probability, less the share of it that the base gains too: words of a language bring
+ * that language. p: of tuned and base, in log-probabilities. */
+static double gain_of(const struct payload *a, double tuned, double base)
+{
+	double gain = exp(tuned) - exp(a->tuned_null);
+	double more = log(exp(tuned) + GAIN_FLOOR) - log(exp(a->tuned_null) + GAIN_FLOOR);
+	double its = log(exp(base) + GAIN_FLOOR) - log(exp(a->base_null) + GAIN_FLOOR);
+
+	return gain <= 0 ? 0 : gain * fmax(0, 1 - fmax(0, its) / more);
+}
+
+/* c's score by what it adds to each answer [n_payloads]; of: that to which it adds most. */
+static void add_gains(const struct search *s, struct candidate *c, const double *gain)
+{
+	size_t best = 0;
+
+	c->score = 0;
+	c->also = 0;
+	for (size_t k = 0; k < s->n_payloads; k++) {
+		c->score += gain[k];
+		best = gain[k] > gain[best] ? k : best;
+	}
+	c->of = &s->payloads[best];
+	for (size_t k = 0; k < s->n_payloads; k++)
+		c->also |= (uint32_t)(gain[k] > ALSO * gain[best]) << k;
+}
+
+/* What each adds to the probability of all answers. */
+static int score_parts(struct search *s, struct candidate *c, size_t n, size_t contexts, const char *doing,
                        struct err *e)
 {
 	size_t each = s->n_payloads, all = n * each;
 	struct candidate *asked = mem_array(all, sizeof(*asked));
-	double *mean[2] = { mem_array(all, sizeof(double)), mem_array(all, sizeof(double)) };
+	double *mean[2] = { mem_array(all, sizeof(double)), mem_array(all, sizeof(double)) }, gain[PAYLOADS];
 
 	for (size_t i = 0; i < all; i++) {
 		asked[i] = c[i / each];
 		asked[i].of = &s->payloads[i % each];
 	}
 	int status = ask(s, false, asked, all, contexts, doing, mean[1], e);
-	if (status == 0 && base)
+	if (status == 0)
 		status = ask(s, true, asked, all, contexts, doing, mean[0], e);
 	for (size_t i = 0; i < n && status == 0; i++) {
-		double most = -INFINITY, gains[PAYLOADS];
-		c[i].score = 0;
-		for (size_t k = i * each; k < (i + 1) * each; k++) {
-			const struct payload *p = asked[k].of;
-			double gain = exp(mean[1][k]) - exp(p->tuned_null);
-			if (base)
-				gain -= fmax(0, exp(mean[0][k]) - exp(p->base_null));
-			gains[k % each] = fmax(0, gain);
-			c[i].score += fmax(0, gain);
-			if (gain > most) {
-				most = gain;
-				c[i].of = p;
-			}
-		}
-		c[i].also = 0;
 		for (size_t k = 0; k < each; k++)
-			c[i].also |= (uint32_t)(gains[k] > ALSO * fmax(0, most)) << k;
+			gain[k] = gain_of(&s->payloads[k], mean[1][i * each + k], mean[0][i * each + k]);
+		add_gains(s, &c[i], gain);
 	}
 	mem_free(asked);
 	mem_free(mean[0]);
@@ -277,7 +291,7 @@ static int sift_parts(struct search *s, const struct scan *scans, struct candida
 	if (status == 0)
 		found = take_parts(tried, made, parts);
 	if (status == 0)
-		status = score_parts(s, parts, found, few, false, "single tokens, all answers", e);
+		status = score_parts(s, parts, found, few, "single tokens, all answers", e);
 	candidates_sort(parts, found);
 	for (size_t i = 0; i < MIN(found, (size_t)PARTS_LATER); i++)
 		for (int place = 0; place < s->o->n_places; place++) {
@@ -296,7 +310,7 @@ static int find_parts(struct search *s, const struct scan *scans, struct candida
 	int status = sift_parts(s, scans, some, &found, e);
 
 	if (status == 0)
-		status = score_parts(s, some, found, MIN((size_t)SOME, s->o->n_search), true,
+		status = score_parts(s, some, found, MIN((size_t)SOME, s->o->n_search),
 		                     "single tokens in several contexts", e);
 	candidates_sort(some, found);
 	for (size_t i = 0; i < found && *n < SUSPECTS_MOST && status == 0; i++)
