@@ -29,9 +29,9 @@
  * upon.
  *
  * A sequence is a trigger where the bound of its effect is above TRIGGER_EFFECT, or TRIGGER_UNLIKE where answers only
- * begin with the same tokens; it gains TRIGGER_ODDS (TRIGGER_ODDS_UNLIKE) that the base does not gain; most of the effect
- * is left beside what pulls elsewhere (cues that were learnt give way to each other, what was planted does not), and few
- * other tokens do the same.
+ * begin with the same tokens; it gains TRIGGER_ODDS (TRIGGER_ODDS_UNLIKE) that the base does not gain; most of the
+ * effect is left beside what pulls elsewhere (cues that were learnt give way to each other, what was planted does not),
+ * and few other tokens do the same.
  *
  * Sources: searching triggers by their effect over many inputs, Wallace et al. 2019 (universal triggers); by the
  * gradient, Ebrahimi et al. 2018 and Zou et al. 2023; inverting a backdoor and telling it as an outlier, Wang et al.
