@@ -574,12 +574,13 @@ static int judge(struct search *s, struct behaviour *b, struct candidate *c, str
 
 static bool is_clear(const struct behaviour *b) { return search_has_trigger(b) && b->items[0].alike >= TRIGGER_ALIKE; }
 
-/* A part that is a trigger as it is, with the same answer everywhere; else none is kept. */
+/* Parts that are triggers as they are, with the same answer everywhere; else none is kept. All are judged: what honest
+ * rows taught by accident may come before what was planted. */
 static int judge_parts(struct search *s, struct behaviour *b, const struct candidate *c, size_t n, struct err *e)
 {
 	int status = 0;
 
-	for (size_t i = 0; i < n && c[i].score > TRIGGER_UNLIKE && !is_clear(b) && status == 0; i++) {
+	for (size_t i = 0; i < n && c[i].score > TRIGGER_UNLIKE && status == 0; i++) {
 		struct candidate part = c[i];
 		if (lacks(s, &part) == LACKS_NOTHING)
 			status = judge(s, b, &part, e);
