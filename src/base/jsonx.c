@@ -1,4 +1,4 @@
-/* jsonx: Jansson for reading what json_read.c leaves to it, our own printer for writing.
+/* jsonx: Jansson for reading, our own printer for writing.
  *
  * Numbers: Jansson refuses integers beyond 64 bits, but tokenizer_config.json often holds one (Python's 10^30 for
  * "no limit"). Such a text is read again with all numbers as doubles, and the whole ones up to 2^53 are made integers
@@ -12,7 +12,6 @@
 
 #include "base/buf.h"
 #include "base/io.h"
-#include "base/json_read.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -40,10 +39,7 @@ static json_t *integers_again(json_t *v)
 static json_t *load(const char *text, size_t n, size_t flags, const char *where, struct err *e)
 {
 	json_error_t error;
-	json_t *j = json_read(text, n, (flags & JSON_ALLOW_NUL) != 0);
-	if (j)
-		return j;
-	j = json_loadb(text, n, flags, &error);
+	json_t *j = json_loadb(text, n, flags, &error);
 	if (!j && json_error_code(&error) == json_error_numeric_overflow) {
 		json_error_t again;
 		json_t *reals = json_loadb(text, n, flags | JSON_DECODE_INT_AS_REAL, &again);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/io.h"
-#include "base/json_read.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -39,66 +38,6 @@ static void refusals(struct test *t)
 	CHECK(t, !jsonx_load(b.data, b.len, "deep", &e) && strstr(e.msg, "depth"));
 	buf_release(&b);
 	CHECK(t, !jsonx_load_file("/no/such.json", &e) && strstr(e.msg, "/no/such.json"));
-}
-
-/* Jansson's value of a text, or NULL; printed, so that the order of keys counts. */
-static char *by_jansson(const char *text, size_t n, bool nul)
-{
-	json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | (nul ? JSON_ALLOW_NUL : 0), NULL);
-	char *line = j ? jsonx_line(j) : NULL;
-
-	json_decref(j);
-	return line;
-}
-
-/* What is read quickly is what Jansson reads; is_read: it is. */
-static void same_as_jansson(struct test *t, const char *text, size_t n, bool nul, bool is_read)
-{
-	json_t *j = json_read(text, n, nul);
-	char *quick = j ? jsonx_line(j) : NULL, *slow = by_jansson(text, n, nul);
-
-	CHECK_MSG(t, (j != NULL) == is_read && (!j || (slow && !strcmp(quick, slow))), "%s: %s, Jansson: %s", text,
-	          quick ? quick : "left", slow ? slow : "refused");
-	json_decref(j);
-	mem_free(quick);
-	mem_free(slow);
-}
-
-static void quick_reading(struct test *t)
-{
-	static const char *const read[] = {
-		"{}", " [ ] ", "\t{ \"a\" :\r\n1 , \"\": [true,false , null,-0, 10, 123456789012345678, -5] }\n",
-		"\"\"", "\"plain text that is longer than eight\"", "\"1234567\\n\"",
-		"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\u0041\\u00e9\\u20AC\\ud83d\\uDE00\\uffff\"",
-		"\"é€😀, and ASCII behind: \x7f~\"", "0.1", "-1.5e3", "1E-2", "4.9e-320",
-		"[[[{\"a\": {\"b\": {\"c\": [1, {\"d\": \"\\u0062\"}], \"e\": 2}}}]]]",
-	};
-	static const char *const left[] = {
-		"", " ", "{", "[1", "[1,]", "{\"a\"}", "{\"a\": 1,}", "{\"a\": 1, \"a\": 1}", "{\"a\\u0000\": 1}", "\"",
-		"\"\\", "\"\\u12", "\"\\u12g4\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\\x\"",
-		"\"a\nb\"", "\"12345678\x1f\"", "\"\xff\"", "\"\xc3\"", "\"\xed\xa0\x80\"", "01", "-", "1.", ".5",
-		"1e", "1e+", "+1", "1e999", "1234567890123456789", "tru", "nul", "truex", "1 2", "{1: 2}",
-		"\xef\xbb\xbf{}", "'a'", "NaN", "[1 2]", "{\"a\" 1}",
-	};
-	char nul[] = "\"a\\u0000b\"", raw[] = "\"a\0b\"", deep[202] = "";
-
-	test_case(t, "what is read without Jansson is as it would read it, the rest is left to it");
-	for (size_t i = 0; i < ARRAY_LEN(read); i++)
-		same_as_jansson(t, read[i], strlen(read[i]), false, true);
-	for (size_t i = 0; i < ARRAY_LEN(left); i++)
-		same_as_jansson(t, left[i], strlen(left[i]), false, false);
-	same_as_jansson(t, nul, strlen(nul), false, false);
-	same_as_jansson(t, nul, strlen(nul), true, true);
-	same_as_jansson(t, raw, sizeof(raw) - 1, true, false);
-	memset(deep, '[', 100);
-	memset(deep + 100, ']', 100);
-	same_as_jansson(t, deep, 200, false, true);
-	memset(deep, '[', 101);
-	memset(deep + 101, ']', 101);
-	same_as_jansson(t, deep, 202, false, false);
-	json_t *whole = load("{\"n\": 7, \"x\": 7.0}", &(struct err)ERR_INIT);
-	CHECK(t, json_is_integer(json_object_get(whole, "n")) && json_is_real(json_object_get(whole, "x")));
-	json_decref(whole);
 }
 
 static void huge_integers(struct test *t)
@@ -208,7 +147,6 @@ static void fields(struct test *t)
 void test_base_jsonx(struct test *t)
 {
 	refusals(t);
-	quick_reading(t);
 	huge_integers(t);
 	printing(t);
 	doubles(t);
