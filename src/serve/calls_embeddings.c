@@ -17,16 +17,17 @@ static json_t *base64_json(const float *v, size_t width)
 	return j;
 }
 
-static json_t *reply(struct embedding *x, const float *v, size_t width)
+static json_t *reply(struct readout *x)
 {
 	json_t *data = json_array(), *usage = json_pack("{s:I, s:I}", "prompt_tokens", (json_int_t)x->tokens,
 	                                                "total_tokens", (json_int_t)x->tokens);
 
 	for (size_t i = 0; i < x->n; i++) {
-		const float *one = v + i * width;
+		const float *one = x->out + i * x->width;
 		json_array_append_new(data, json_pack("{s:s, s:i, s:o}", "object", "embedding", "index", (int)i,
 		                                      "embedding",
-		                                      x->base64 ? base64_json(one, width) : vector_json(one, width)));
+		                                      x->base64 ? base64_json(one, x->width) :
+		                                                  vector_json(one, x->width)));
 	}
 	if (x->s->o.read_span)
 		json_object_set_new(usage, "gas", openai_gas_json(&x->gas));
@@ -38,7 +39,7 @@ static void embeddings(struct openai *s, const struct http_request *q, const jso
 	static const char *const known[] = { "model", "input", "encoding_format", "user", "dimensions", NULL };
 	const json_t *format = json_object_get(sent, "encoding_format"), *width = json_object_get(sent, "dimensions");
 	bool base64 = json_is_string(format) && !strcmp(json_string_value(format), "base64");
-	struct embedding *x = NULL;
+	struct readout *x = NULL;
 	const char *name;
 
 	if (openai_unknown_key(sent, known, r))
@@ -52,11 +53,11 @@ static void embeddings(struct openai *s, const struct http_request *q, const jso
 		openai_error(r, 400, "invalid_value", "dimensions", "This model's vectors have %d numbers",
 		             s->o.model->config.C);
 	else
-		x = embedding_read(s, name, json_object_get(sent, "input"), false, r);
+		x = vectors_read(s, name, json_object_get(sent, "input"), false, r);
 	if (!x)
 		return;
 	x->base64 = base64;
-	embedding_start(x, q, reply);
+	readout_start(x, q, reply);
 }
 
 const struct calls calls_embeddings = {

@@ -65,7 +65,7 @@ static json_t *result_json(const struct labels *l, const float *z)
 	                 scores, "category_applied_input_types", applied);
 }
 
-static json_t *reply(struct labelling *x, const float *z)
+static json_t *reply(struct readout *x)
 {
 	json_t *results = json_array(), *usage;
 	char id[40];
@@ -73,7 +73,7 @@ static json_t *reply(struct labelling *x, const float *z)
 	usage = json_pack("{s:I, s:I}", "prompt_tokens", (json_int_t)x->tokens, "total_tokens", (json_int_t)x->tokens);
 	openai_number(x->s, "modr", id, sizeof(id));
 	for (size_t i = 0; i < x->n; i++)
-		json_array_append_new(results, result_json(x->m->labels, z + i * (size_t)x->m->labels->n));
+		json_array_append_new(results, result_json(x->m->labels, x->out + i * x->width));
 	if (x->s->o.read_span)
 		json_object_set_new(usage, "gas", openai_gas_json(&x->gas));
 	return json_pack("{s:s, s:s, s:o, s:o}", "id", id, "model", x->model, "results", results, "usage", usage);
@@ -89,13 +89,13 @@ static const json_t *text_of(const json_t *one)
 	return json_is_string(text) ? text : NULL;
 }
 
-static int take_inputs(struct labelling *x, const json_t *input, struct http_reply *r)
+static int take_inputs(struct readout *x, const json_t *input, struct http_reply *r)
 {
 	for (size_t i = 0; i < x->n; i++) {
 		const json_t *text = text_of(json_is_array(input) ? json_array_get(input, i) : input);
 		if (!text)
 			openai_error(r, 400, "unsupported_value", "input", "input %zu is no text", i);
-		if (!text || labelling_text(x, i, text, NULL, "input", r) < 0)
+		if (!text || labels_text(x, i, text, NULL, "input", r) < 0)
 			return -1;
 	}
 	return 0;
@@ -122,11 +122,11 @@ static void moderations(struct openai *s, const struct http_request *q, const js
 		openai_error(r, 400, "invalid_value", "input", "'input' is a text, or 1 to %d of them", INPUTS);
 	if (r->status >= 400)
 		return;
-	struct labelling *x = labelling_new(s, m, own, n);
+	struct readout *x = labels_new(s, m, own, n);
 	if (take_inputs(x, input, r) < 0)
-		labelling_free(x);
+		readout_free(x);
 	else
-		labelling_start(x, q, reply);
+		readout_start(x, q, reply);
 }
 
 const struct calls calls_moderations = {

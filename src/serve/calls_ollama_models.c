@@ -152,13 +152,13 @@ static void show(struct openai *s, const struct http_request *q, const json_t *s
 
 /* --- vectors --- */
 
-static json_t *embedded(struct embedding *x, const float *v, size_t width)
+static json_t *embedded(struct readout *x)
 {
 	json_t *list = json_array();
 	bool one = json_is_true(json_object_get(x->own, "one"));
 
 	for (size_t i = 0; i < x->n; i++)
-		json_array_append_new(list, vector_json(v + i * width, width));
+		json_array_append_new(list, vector_json(x->out + i * x->width, x->width));
 	if (one) {
 		json_t *j = json_pack("{s:O}", "embedding", json_array_get(list, 0));
 		json_decref(list);
@@ -180,7 +180,7 @@ static void embed(struct openai *s, const struct http_request *q, const json_t *
 	const json_t *input = json_object_get(sent, one ? "prompt" : "input"),
 		     *width = json_object_get(sent, "dimensions");
 	json_t *asked = json_pack("{s:o}", "model", ollama_name(s, sent));
-	struct embedding *x = NULL;
+	struct readout *x = NULL;
 	const char *name;
 
 	if (openai_unknown_key(sent, known, r))
@@ -189,13 +189,13 @@ static void embed(struct openai *s, const struct http_request *q, const json_t *
 		openai_error(r, 400, "invalid_value", "dimensions", "this model's vectors have %d numbers",
 		             s->o.model->config.C);
 	else if (openai_model(s, asked, &name, r) != -2)
-		x = embedding_read(s, name, input, json_is_true(json_object_get(sent, "truncate")), r);
+		x = vectors_read(s, name, input, json_is_true(json_object_get(sent, "truncate")), r);
 	json_decref(asked);
 	if (!x)
 		return;
 	x->plain = true;
 	x->own = json_pack("{s:b}", "one", one);
-	embedding_start(x, q, embedded);
+	readout_start(x, q, embedded);
 }
 
 static void embed_many(struct openai *s, const struct http_request *q, const json_t *sent, struct http_reply *r)

@@ -63,23 +63,23 @@ static json_t *reply_json(const struct openai *s, const char *model, const char 
 	                 results, "usage", usage);
 }
 
-static json_t *by_cosine(struct embedding *x, const float *v, size_t width)
+static json_t *by_cosine(struct readout *x)
 {
 	struct ranked *list = mem_array(x->n, sizeof(*list));
 
 	for (size_t i = 1; i < x->n; i++)
-		list[i - 1] = (struct ranked){ i - 1, cosine(v, v + i * width, width) };
+		list[i - 1] = (struct ranked){ i - 1, cosine(x->out, x->out + i * x->width, x->width) };
 	json_t *results = ranked_json(x->own, list, x->n - 1);
 	mem_free(list);
 	return reply_json(x->s, x->model, "cosine", results, x->tokens, &x->gas);
 }
 
-static json_t *by_head(struct labelling *x, const float *z)
+static json_t *by_head(struct readout *x)
 {
 	struct ranked *list = mem_array(x->n, sizeof(*list));
 
 	for (size_t i = 0; i < x->n; i++)
-		list[i] = (struct ranked){ i, (double)z[i] };
+		list[i] = (struct ranked){ i, (double)x->out[i] };
 	json_t *results = ranked_json(x->own, list, x->n);
 	mem_free(list);
 	return reply_json(x->s, x->model, "cross-encoder", results, x->tokens, &x->gas);
@@ -89,11 +89,11 @@ static void rank_by_cosine(struct openai *s, const struct http_request *q, const
                            json_t *own, struct http_reply *r)
 {
 	static const char *const renamed[][2] = { { "input", "documents" }, { NULL } };
-	struct embedding *x = embedding_read(s, name, texts, false, r);
+	struct readout *x = vectors_read(s, name, texts, false, r);
 
 	if (x) {
 		x->own = json_incref(own);
-		embedding_start(x, q, by_cosine);
+		readout_start(x, q, by_cosine);
 	} else {
 		openai_rename(r, renamed);
 	}
@@ -103,17 +103,17 @@ static void rank_by_head(struct openai *s, const struct http_request *q, const c
                          json_t *own, struct http_reply *r)
 {
 	size_t n = json_array_size(texts) - 1;
-	struct labelling *x = labelling_new(s, s->o.model, name, n);
+	struct readout *x = labels_new(s, s->o.model, name, n);
 	int status = 0;
 
 	for (size_t i = 0; i < n && status == 0; i++)
-		status = labelling_text(x, i, json_array_get(texts, 0), json_array_get(texts, i + 1), "documents", r);
+		status = labels_text(x, i, json_array_get(texts, 0), json_array_get(texts, i + 1), "documents", r);
 	if (status < 0) {
-		labelling_free(x);
+		readout_free(x);
 		return;
 	}
 	x->own = json_incref(own);
-	labelling_start(x, q, by_head);
+	readout_start(x, q, by_head);
 }
 
 /* The query and the documents, texts all: [query, document …]; NULL and a refusal. New. */

@@ -230,7 +230,7 @@ int ask_echo(struct ask *a, struct err *e)
 	if (!a->scoring)
 		a->scoring = echo_new(a);
 	struct echo *x = a->scoring;
-	size_t end = openai_part_end(x->docs, x->done, a->n_prompts, &tokens);
+	size_t end = readout_part(x->docs, x->done, a->n_prompts, &tokens);
 	s->echo = x;
 	int status = scorer_of(s, e);
 	if (status == 0)

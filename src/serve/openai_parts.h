@@ -227,66 +227,57 @@ json_t *openai_documents_json(const struct openai *s); /* of /props; null: none 
 int ask_said_read(struct ask *a, const json_t *sent, struct http_reply *r);
 int ask_say(struct ask *a, struct err *e);
 
-enum { PART_TOKENS = 512 /* of vectors and of labels, between two steps of answers */ };
-/* As many documents from `first` on as PART_TOKENS hold, one at least, whatever is answered beside them: bits are of
- * the part. How many tokens those are. */
-size_t openai_part_end(const struct document *docs, size_t first, size_t n, size_t *tokens);
-
-/* openai_vectors.c: a request for vectors of texts or of token ids. */
-struct embedding {
+/* openai_readout.c: documents of which a model says numbers: vectors, labels. They are read in parts, so that answers
+ * go on between these. */
+enum { PART_TOKENS = 512 };
+struct readout {
 	struct openai *s;
 	struct http_later *later;
-	char *model;                  /* as it was asked for */
-	bool base64, plain, may_cut;  /* plain: an error is Ollama's; may_cut: a text that is too long loses its end */
+	const struct readout_kind *kind;
+	struct model *m;              /* that reads them */
+	char *model;                  /* its name, as it was asked for */
+	const char *charged;          /* whose price it is (tokens_charge) */
+	bool base64, plain;           /* plain: an error is Ollama's */
 	json_t *own;                  /* of the call */
 	struct arena mem;
 	struct document *docs;        /* [n] */
 	const struct document **list; /* [n] */
 	size_t n, tokens;
-	struct sentence how;
+	struct sentence how;          /* of vectors */
 	double came;                  /* when it was asked */
 	struct charge charge;
-	struct embedder *embedder;    /* once it is begun */
-	float *vectors;               /* [n][width] of these `done` are there, of `read` tokens */
-	size_t done, read;
+	void *reader;                 /* of kind, once it is begun */
+	float *out;                   /* [n][width] of these `done` are there, of `read` tokens */
+	size_t width, done, read;
 	struct gas gas;
-	json_t *(*reply)(struct embedding *x, const float *v, size_t width); /* the engine's thread; v: [n][width] */
+	json_t *(*reply)(struct readout *x); /* the engine's thread; all of out is there */
 };
-/* input: a text, texts, token ids or lists of them; NULL and a refusal. */
-struct embedding *embedding_read(struct openai *s, const char *model, const json_t *input, bool may_cut,
-                                 struct http_reply *r);
+/* The engine's thread. */
+struct readout_kind {
+	int (*begin)(struct readout *x, struct err *e); /* x->reader (NULL: it failed), x->width */
+	int (*run)(struct readout *x, const struct document *const *list, size_t n, float *out, struct err *e);
+	void (*free)(void *reader);
+};
+struct readout *readout_new(struct openai *s, const struct readout_kind *kind, struct model *m, const char *model,
+                            size_t n);
 /* From now on the engine's; or refused, since the key's budgets have no room. */
-void embedding_start(struct embedding *x, const struct http_request *q,
-                     json_t *(*reply)(struct embedding *x, const float *v, size_t width));
-void embedding_free(struct embedding *x);
+void readout_start(struct readout *x, const struct http_request *q, json_t *(*reply)(struct readout *x));
+void readout_free(struct readout *x);
+/* As many documents from `first` on as PART_TOKENS hold, one at least, whatever is answered beside them: bits are of
+ * the part. How many tokens those are. */
+size_t readout_part(const struct document *docs, size_t first, size_t n, size_t *tokens);
+
+/* openai_vectors.c: vectors of a text, texts, token ids or lists of them; NULL and a refusal. may_cut: a text that is
+ * too long loses its end. */
+struct readout *vectors_read(struct openai *s, const char *model, const json_t *input, bool may_cut,
+                             struct http_reply *r);
 json_t *vector_json(const float *v, size_t width);
 
-/* openai_labels.c: a request for what a classifier says of texts. */
-struct labelling {
-	struct openai *s;
-	struct http_later *later;
-	struct model *m;              /* that has labels */
-	char *model;                  /* its name */
-	json_t *own;                  /* of the call */
-	struct arena mem;
-	struct document *docs;        /* [n] */
-	const struct document **list; /* [n] */
-	size_t n, tokens;
-	struct charge charge;
-	struct labeller *labeller;    /* once it is begun */
-	float *z;                     /* [n][labels] of these `done` are there, of `read` tokens */
-	size_t done, read;
-	struct gas gas;
-	json_t *(*reply)(struct labelling *x, const float *z); /* the engine's thread; z: [n][labels] */
-};
-struct labelling *labelling_new(struct openai *s, struct model *m, const char *model, size_t n);
-/* The i-th, or with the second of a pair; param: the key that a refusal names. −1: refused. */
-int labelling_text(struct labelling *x, size_t i, const json_t *text, const json_t *pair, const char *param,
-                   struct http_reply *r);
-/* As embedding_start. */
-void labelling_start(struct labelling *x, const struct http_request *q,
-                     json_t *(*reply)(struct labelling *x, const float *z));
-void labelling_free(struct labelling *x);
+/* openai_labels.c: what m, which classifies, says of n texts. The i-th, or with the second of a pair; param: the key
+ * that a refusal names. −1: refused. */
+struct readout *labels_new(struct openai *s, struct model *m, const char *model, size_t n);
+int labels_text(struct readout *x, size_t i, const json_t *text, const json_t *pair, const char *param,
+                struct http_reply *r);
 
 /* openai_constrain.c: what a request's answers are to be texts of, into a->grammar. A grammar by its GBNF, to be freed;
  * marks: over the tokens that calls are written with too. */
