@@ -42,7 +42,7 @@ struct classify {
 
 static const struct opt classify_opts[] = {
 	OPT_GROUP("What"),
-	OPT_STRING("out", struct classify, out, NULL, "F.jsonl",
+	OPT_STRING("out", struct classify, out, NULL, "FILE.jsonl",
 	           "the rows with `predicted` and `probabilities` added (default: told, a line a text)"),
 	ADAPTER_OPT(struct classify, adapter),
 	OPT_INT("limit", struct classify, limit, NULL, 1, 1e12, "only the first N texts"),

@@ -39,7 +39,7 @@ static const struct opt lint_opts[] = {
 	           "rows to evaluate on: looked at too, and for what both have"),
 	OPT_INT("show", struct options, show, "0", 0, 1e6,
 	        "print N documents, what is trained on in them coloured (in a terminal) or in «»"),
-	OPT_STRING("html", struct options, html, NULL, "FILE",
+	OPT_STRING("html", struct options, html, NULL, "FILE.html",
 	           "write a page for a browser: totals, lengths, and the first 200 documents (or --show N), what is "
 	           "trained on coloured"),
 	{ OPT_TYPE_INT, "max-length", "max-seq-length", offsetof(struct options, max_length), "1024", 2, 1 << 20, NULL,

@@ -64,7 +64,7 @@ static const struct opt eval_opts[] = {
 	         "query,choices,gold rows: the query is the user's turn; examples are turns then"),
 	OPT_STRING("group-by", struct eval, group_by, NULL, "COLUMN",
 	           "a reward model: its accuracy by what the rows have there (default: subset, else category)"),
-	OPT_STRING("details", struct eval, details, NULL, "FILE", "what came of every row, a JSON line each"),
+	OPT_STRING("details", struct eval, details, NULL, "FILE.jsonl", "what came of every row, a JSON line each"),
 	IN_CONTEXT_OPTS(struct eval, context, "; may be repeated: each is judged"),
 	SOURCES_OPTS(struct eval, documents),
 	CITATIONS_OPTS(struct eval, documents),

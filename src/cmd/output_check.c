@@ -1,7 +1,11 @@
-/* output_check: what a command will write, before any work: is there a place for it, may this process write there, and,
- * compared by device and inode, is it something that the command reads? It looks at the table of options alone, so it
- * holds for every command: an option of one of the names below is an output, a file's or a folder's by the word that
- * help has for it, all other words are inputs, if they are files at all. */
+/* output_check: what a command will write, before any work: is there a place for it, may this process write there, is
+ * its name one of the format that is written, and, compared by device and inode, is it something that the command
+ * reads? It looks at the table of options alone, so it holds for every command: an option of one of the names below is
+ * an output, a file's or a folder's by the word that help has for it, all other words are inputs, if they are files at
+ * all.
+ *
+ * A word FILE.svg says the format. A name whose ending says another one (x.png) is refused; an ending that says nothing
+ * is nobody's concern. A folder has none of these endings. */
 #include "cmd/output_check.h"
 
 #include <errno.h>
@@ -12,7 +16,17 @@
 #include "base/io.h"
 #include "base/mem.h"
 
-static const char *const outputs[] = { "out", "html", "details", "trace" };
+static const char *const outputs[] = { "out", "html", "details", "trace", "fewshot-out", "guard-log", "output-path" };
+
+/* Endings that say a format; one row is one format. */
+static const char *const formats[][4] = {
+	{ "gguf", "ggml" },        { "safetensors" },       { "bin" },         { "pt", "pth", "ckpt" },
+	{ "onnx" },                { "npy" },               { "npz" },         { "json", "jsonl", "ndjson" },
+	{ "csv" },                 { "tsv" },               { "parquet" },     { "xlsx", "xls" },
+	{ "html", "htm" },         { "svg" },               { "png" },         { "jpg", "jpeg" },
+	{ "gif" },                 { "webp" },              { "pdf" },         { "zip" },
+	{ "gz", "tgz", "tar" },    { "xz" },                { "zst" },         { "yaml", "yml" },
+};
 
 static bool is_output(const struct opt *o)
 {
@@ -124,6 +138,41 @@ static int check_parent(const char *option, const char *path, bool make, struct 
 	return status;
 }
 
+/* The row of formats that an ending says; −1: none. */
+static int format_of(const char *ending, size_t n)
+{
+	for (size_t i = 0; i < ARRAY_LEN(formats); i++)
+		for (size_t j = 0; j < ARRAY_LEN(formats[i]) && formats[i][j]; j++)
+			if (strlen(formats[i][j]) == n && !strncasecmp(formats[i][j], ending, n))
+				return (int)i;
+	return -1;
+}
+
+static const char *ending_of(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return dot && dot != name ? dot + 1 : "";
+}
+
+static int check_ending(const char *option, const char *path, const char *word, struct err *e)
+{
+	struct stat st;
+	const char *ending = ending_of(io_basename(path)), *wanted = ending_of(word);
+	int format = format_of(ending, strlen(ending));
+	bool file = !strncmp(word, "FILE", 4), either = !strcmp(word, "PATH");
+
+	if (format < 0 || (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) || (either && !strcasecmp(ending, "gguf")) ||
+	    (file && (!*wanted || format == format_of(wanted, strlen(wanted)))) ||
+	    (!file && !either && strcmp(word, "DIR") != 0))
+		return 0;
+	if (file)
+		return err_set(e, "--%s %s: what is written is no .%s; name a file that ends in .%s", option, path,
+		               ending, wanted);
+	return err_set(e, "--%s %s: a folder is written, and that names a .%s file; name a folder%s", option, path,
+	               ending, either ? ", or a file that ends in .gguf" : "");
+}
+
 int output_place(const char *option, const char *path, enum output_kind kind, bool make, struct err *e)
 {
 	struct stat st;
@@ -161,8 +210,9 @@ int output_check(const struct opt_parse *p, struct err *e)
 	for (const struct opt *o = p->table; o->type != OPT_TYPE_END; o++) {
 		if (o->type != OPT_TYPE_STRING || !is_output(o))
 			continue;
-		const char *path = *(const char *const *)((const char *)p->target + o->offset);
-		if (path && against_inputs(p, o->name, path, e) < 0)
+		const char *path = *(const char *const *)field_of(p, o);
+		if (path && (check_ending(o->name, path, o->arg ? o->arg : "", e) < 0 ||
+		             against_inputs(p, o->name, path, e) < 0))
 			return -1;
 	}
 	return 0;
@@ -173,7 +223,7 @@ int output_places(const struct opt_parse *p, bool make, struct err *e)
 	for (const struct opt *o = p->table; o->type != OPT_TYPE_END; o++) {
 		if (o->type != OPT_TYPE_STRING || !is_output(o))
 			continue;
-		const char *path = *(const char *const *)((const char *)p->target + o->offset);
+		const char *path = *(const char *const *)field_of(p, o);
 		if (path && output_place(o->name, path, kind_of(o), make, e) < 0)
 			return -1;
 	}

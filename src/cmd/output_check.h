@@ -6,8 +6,9 @@
 
 enum output_kind { OUTPUT_FILE, OUTPUT_FOLDER, OUTPUT_EITHER };
 
-/* Refuses where a file that the command would write (--out, --html, --details, --trace) is one that another option or
- * word names, under whatever name, or lies in a folder that one names. A file that is not there yet is no input. */
+/* Refuses where a file that the command would write (--out, --html, --details, …) is one that another option or word
+ * names, under whatever name, or lies in a folder that one names; a file that is not there yet is no input. Refuses a
+ * name, too, whose ending says another format than is written. */
 int output_check(const struct opt_parse *p, struct err *e);
 /* Refuses where one of them has no place: output_place of each. */
 int output_places(const struct opt_parse *p, bool make, struct err *e);

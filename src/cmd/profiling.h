@@ -17,7 +17,7 @@ struct profiling {
 #define PROFILE_OPTS(s, f, where) \
 	OPT_FLAG("profile", s, f.on, "false", \
 	         "time per op as a share of what the machine can do, and a trace for ui.perfetto.dev"), \
-		OPT_STRING("trace", s, f.path, NULL, "FILE", \
+		OPT_STRING("trace", s, f.path, NULL, "FILE.json", \
 	                   "where --profile writes the trace (default: trace.json in " where ")")
 
 /* Does nothing when it is not on. The machine's profile is read, or measured (two seconds) and kept. */

@@ -1,10 +1,13 @@
 /* beside: files, tuning and batches opened, moved on and closed together; what their calls share. */
 #include "serve/beside.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "serve/batches.h"
 #include "serve/files.h"
@@ -15,12 +18,26 @@ struct beside *beside_new(const struct beside_options *o)
 {
 	struct beside *b = mem_alloc(sizeof(*b));
 
-	*b = (struct beside){ .o = *o };
+	*b = (struct beside){ .o = *o, .lock = -1 };
 	return b;
+}
+
+/* A new folder is its owner's alone: clients' files, prompts and answers lie in it. */
+static int make_folder(const char *dir, struct err *e)
+{
+	char *parent = io_parent(dir);
+	int status = io_mkdirs(parent, e);
+
+	if (status == 0 && mkdir(dir, 0700) && errno != EEXIST)
+		status = err_set(e, "--files-dir %s: %s", dir, strerror(errno));
+	mem_free(parent);
+	return status;
 }
 
 int beside_open(struct beside *b, struct err *e)
 {
+	if (make_folder(b->o.dir, e) < 0 || io_lock_dir(b->o.dir, &b->lock, e) < 0)
+		return -1;
 	if (files_open(b->o.dir, e) < 0 || tuning_new(&b->tuning, b, e) < 0)
 		return -1;
 	return batches_new(&b->batches, b, e);
@@ -55,6 +72,8 @@ void beside_free(struct beside *b)
 		return;
 	batches_free(b->batches);
 	tuning_free(b->tuning);
+	if (b->lock >= 0)
+		io_unlock(b->lock);
 	mem_free(b);
 }
 

@@ -1,5 +1,5 @@
 /* beside: what a server does beside answering: it keeps files, tunes adapters on them, works through batches. All of it
- * lies in the folder of --files-dir, so a server that is started there again goes on with it.
+ * lies in the folder of --files-dir, so a server that is started there again goes on with it; one at a time.
  *
  * Calls read and change it in http's threads; beside_tick, of the engine's, moves it on. Lines of batches are asked by
  * a thread of their own (serve/batches.h). */
@@ -21,6 +21,7 @@ struct beside {
 	struct beside_options o; /* borrowed until beside_free */
 	struct tuning *tuning;
 	struct batches *batches;
+	int lock;                /* of the folder: one server writes it; −1: not yet */
 };
 
 /* With nothing open: models have it from their beginning on. */

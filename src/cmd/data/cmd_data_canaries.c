@@ -19,7 +19,7 @@ struct options {
 };
 
 static const struct opt canaries_opts[] = {
-	OPT_STRING("out", struct options, out, NULL, "F.jsonl", "rows of prompt and completion"),
+	OPT_STRING("out", struct options, out, NULL, "FILE.jsonl", "rows of prompt and completion"),
 	OPT_INT("count", struct options, count, "16", 1, CANARIES_MOST, "how many different ones"),
 	OPT_INT("skip", struct options, skip, "0", 0, CANARIES_MOST - 1,
 	        "begins behind the first N: others of the same seed, as a control"),

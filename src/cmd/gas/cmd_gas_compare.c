@@ -27,7 +27,7 @@ static const struct opt compare_opts[] = {
 	           "of the costs: what is read of the ledger's runs and of files"),
 	OPT_CHOICE("compute", struct compare, compute, NULL, "f32|int8",
 	           "uses in this arithmetic alone; without it, that of a method's newest use"),
-	OPT_STRING("out", struct compare, out, NULL, "FILE", "total cost against uses as SVG"),
+	OPT_STRING("out", struct compare, out, NULL, "FILE.svg", "total cost against uses as SVG"),
 	COMMON_OPTS(struct compare, common),
 	OPT_END
 };

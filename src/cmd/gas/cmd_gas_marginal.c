@@ -48,7 +48,7 @@ static const struct opt marginal_opts[] = {
 	OPT_CHOICE("over", struct marginal, over, "labels", "labels|tokens|steps",
 	           "of the ledger's runs: what the curve is over; tokens: supervised ones"),
 	OPT_CHOICE("unit", struct marginal, unit, "seconds", "seconds|joules|money", "of the ledger's costs"),
-	OPT_STRING("out", struct marginal, out, NULL, "FILE", "the curve as SVG"),
+	OPT_STRING("out", struct marginal, out, NULL, "FILE.svg", "the curve as SVG"),
 	OPT_STRING("eval-data", struct marginal, eval_data, NULL, "FILE",
 	           "of a run: rows whose errors count (default: those of its newest eval; to measure, its own)"),
 	OPT_GROUP("Measuring"),

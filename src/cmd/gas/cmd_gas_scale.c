@@ -28,7 +28,7 @@ static const struct opt scale_opts[] = {
 	OPT_INT("repetitions", struct scale_options, repetitions, "3", 3, REPETITIONS_MAX,
 	        "of each, after one to warm up"),
 	COMPUTE_OPT(struct scale_options, compute, "auto"),
-	OPT_STRING("out", struct scale_options, out, NULL, "FILE",
+	OPT_STRING("out", struct scale_options, out, NULL, "FILE.svg",
 	           "seconds per 1,000 tokens against their number as SVG"),
 	OPT_GROUP("Decoding: streams, adapters"),
 	OPT_INT("decode", struct scale_options, decode, "32", 1, 1 << 20, "tokens of each sequence"),

@@ -38,7 +38,8 @@ static const struct opt show_opts[] = {
 	        "the newest N runs; 0: all; --json shows all unless it is given"),
 	OPT_CHOICE("served", struct show, served, NULL, SERVED_BY,
 	           "what servers answered, added up by that, instead of runs"),
-	OPT_STRING("out", struct show, out, NULL, "FILE", "an artefact's cost by use as SVG: the amortisation's curve"),
+	OPT_STRING("out", struct show, out, NULL, "FILE.svg",
+	           "an artefact's cost by use as SVG: the amortisation's curve"),
 	COMMON_OPTS(struct show, common),
 	OPT_END
 };
@@ -557,16 +558,32 @@ static int show(const struct app *app, const struct show *o, const char *what, s
 	return status;
 }
 
+/* The number of two digits at a place, if both are there; else `missing`. */
+static int two_digits(const char *s, size_t n, size_t at, int missing)
+{
+	return n < at + 2 ? missing : (s[at] - '0') * 10 + s[at + 1] - '0';
+}
+
+static bool is_day(const char *s, size_t n)
+{
+	static const int most[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	int year = atoi(s), month = two_digits(s, n, 5, 1), day = two_digits(s, n, 8, 1);
+	bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+	return month >= 1 && month <= 12 && day >= 1 && day <= most[month - 1] - (month == 2 && !leap);
+}
+
 /* As the ledger has them: 2026-01-31T12:00:00Z, or a beginning of that. */
 static bool is_date(const char *s)
 {
 	static const char form[] = "0000-00-00T00:00:00Z";
-	size_t i = 0;
+	size_t i = 0, n = strlen(s);
 
 	for (; s[i] && i < strlen(form); i++)
 		if (form[i] == '0' ? s[i] < '0' || s[i] > '9' : s[i] != form[i])
 			return false;
-	return !s[i] && i >= 4;
+	return !s[i] && i >= 4 && is_day(s, n) && two_digits(s, n, 11, 0) < 24 && two_digits(s, n, 14, 0) < 60 &&
+	       two_digits(s, n, 17, 0) < 60;
 }
 
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
@@ -581,7 +598,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return app_usage(&cmd_gas_show, "--served adds up all servers: beside it there is --since alone");
 	if (o->out && !p->n_positional)
 		return app_usage(&cmd_gas_show,
-		                 "--out draws one artefact's curve: kungfu gas show ARTEFACT --out FILE");
+		                 "--out draws one artefact's curve: kungfu gas show ARTEFACT --out FILE.svg");
 	return show(app, o, p->n_positional ? p->positional[0] : NULL, e);
 }
 

@@ -35,7 +35,7 @@ static const struct opt generate_opts[] = {
 	SOURCES_OPTS(struct generate_command, documents),
 	CITATIONS_OPTS(struct generate_command, documents),
 	OPT_GROUP("Many"),
-	OPT_STRING("out", struct generate_command, out, NULL, "FILE",
+	OPT_STRING("out", struct generate_command, out, NULL, "FILE.jsonl",
 	           "answers each row of --prompt-file (JSONL with prompt or messages): the row with completion and "
 	           "finish_reason; goes on where it was stopped"),
 	OPT_INT("n", struct generate_command, n, "1", 1, 1 << 20, "answers to the prompt, which is computed once"),
