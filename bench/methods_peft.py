@@ -4,10 +4,11 @@
     bench/methods_peft.py PROGRAM MODEL.gguf DATA OUT [--steps N] [--batch N] [--questions N] [METHOD …]
     bench/methods_peft.py --table OUT
 
-DATA is what tools/demo-data makes, METHOD the words behind --method, all without one. `kungfu tune` with its defaults goes first; the other program reads
-the config that it left and takes each step's rate from its metrics, and begins by its own rules. Then both results answer the same questions, by
-`kungfu eval` on the GGUF file (in int8; models: their folders), and a text's log-probabilities are computed by both programs of both results, on the
-float model and on the GGUF. What OUT/methods.json has is not done again, so a run that was stopped goes on; the table in OUT/methods.md is of all.
+DATA is what tools/demo-data makes, METHOD the words behind --method, all without one. `kungfu tune` with its defaults goes first, on the floats and in
+the arithmetic that is the default on the GGUF file; the other program reads the config that the first left and takes each step's rate from its metrics,
+and begins by its own rules; the rows come in the order of the file to both. Then the three results answer the same questions, by `kungfu eval` on the GGUF file (in int8; models: their folders), and a text's
+log-probabilities are computed by both programs of both float results, on the float model and on the GGUF. What OUT/methods.json has is not done again, so a run
+that was stopped goes on; the table in OUT/methods.md is of all.
 
 PEER_PYTHON and ADAPTERS_PYTHON name interpreters that have PEFT and adapters; without them they are installed as bench/run does. THREADS=2 is what both get."""
 import argparse
@@ -90,11 +91,13 @@ class Methods:
             return [self.score(folder)[1]]
         return [self.score(m, "--adapter", folder)[1] for m in (self.base, self.bench.model)]
 
-    def ours(self, method, folder):
-        s = self.bench.kungfu("tune", self.base, "--data", self.train, "--out", folder, "--overwrite", "--method", *method.split(), "--max-steps", str(self.steps),
+    def ours(self, method, folder, model):
+        s = self.bench.kungfu("tune", model, "--data", self.train, "--out", folder, "--overwrite", "--method", *method.split(), "--max-steps", str(self.steps),
                               "--per-device-train-batch-size", str(self.batch), "--max-length", "512", "--save-steps", "0", "--no-forgetting",
+                              "--train-sampling-strategy", "sequential",
                               "--threads", str(self.bench.threads))
-        return {k: s[k] for k in ("tokens_per_second", "cpu_seconds", "peak_rss_bytes")} | {"load": os.getloadavg()[0]}
+        kept = ("tokens_per_second", "cpu_seconds", "peak_rss_bytes", "compute", "seconds")
+        return {k: s[k] for k in kept} | {"load": os.getloadavg()[0]} | self.answers(method, folder)
 
     def peer(self, method):
         python = self.adapters() if method.startswith("bottleneck") else self.bench.python("peft_method.py")
@@ -123,14 +126,14 @@ class Methods:
     def measure(self, method):
         folder = os.path.join(self.out, method.replace(" --", "-").replace(" ", "-"))
         peer = self.peer(method)
-        a = self.ours(method, folder)
+        a, usual = self.ours(method, folder, self.base), self.ours(method, folder + "-gguf", self.bench.model)
         b, rate = self.theirs(method, folder, folder + "-peft")
         of_ours = peer.ask(run=folder, ids=self.ids)["logprobs"]
         own, parameters = b.pop("logprobs"), b.pop("parameters")
         off = {"ours_there": [distance(x, of_ours) for x in self.here(method, folder)],
                "theirs_here": [distance(x, own) for x in self.here(method, folder + "-peft")]}
         return {"rate": rate, "steps": self.steps, "batch": self.batch, "questions": self.questions, "parameters": parameters,
-                "kungfu": {**a, **self.answers(method, folder)},
+                "kungfu": a, "usual": usual,
                 "peer": {**b, **self.answers(method, folder + "-peft")}, "off": off}
 
     def run(self, methods):
@@ -164,27 +167,37 @@ def read(out):
         return {}
 
 
-def pair(a, b, form):
-    return f"{form(a)} / {form(b)}"
+def each(r, form):
+    """Ours in floats, ours by default on the GGUF, the other program's."""
+    return " / ".join(form(r[k]) for k in ("kungfu", "usual", "peer"))
+
+
+def times(r, form):
+    return " / ".join(f"{form(r[k]):.2f}" for k in ("kungfu", "usual"))
 
 
 def row(m, r):
-    a, b = r["kungfu"], r["peer"]
-    behind = b["acc"] - a["acc"] > 2 * math.hypot(a["acc_stderr"], b["acc_stderr"])
-    cells = [f"`{m}`", f"{r['steps']}·{r['batch']}, {r['questions']}", f"{r['rate']:g}", f"{r['parameters']:,}", pair(a, b, lambda x: f"{100 * x['acc']:.1f} ± {100 * x['acc_stderr']:.1f}") + (" **behind**" if behind else ""),
-             pair(a, b, lambda x: f"{x['eval_loss']:.2f}"), pair(a, b, lambda x: f"{x['tokens_per_second']:.0f}"),
-             f"{a['tokens_per_second'] / b['tokens_per_second']:.2f}", f"{b['cpu_seconds'] / a['cpu_seconds']:.2f}", pair(a, b, lambda x: f"{x['peak_rss_bytes'] / 1e6:.0f}"),
-             pair(a, b, lambda x: f"{x['load']:.0f}"), " / ".join(f"{max(r['off'][k]):.0e}" for k in ("ours_there", "theirs_here"))]
+    b = r["peer"]
+    behind = any(b["acc"] - a["acc"] > 2 * math.hypot(a["acc_stderr"], b["acc_stderr"]) for a in (r["kungfu"], r["usual"]))
+    cells = [f"`{m}`", f"{r['steps']}·{r['batch']}", f"{r['rate']:g}", f"{r['parameters']:,}", each(r, lambda x: f"{100 * x['acc']:.1f} ± {100 * x['acc_stderr']:.1f}") + (" **behind**" if behind else ""),
+             each(r, lambda x: f"{x['eval_loss']:.2f}"), each(r, lambda x: f"{x['tokens_per_second']:.0f}"),
+             times(r, lambda x: x["tokens_per_second"] / b["tokens_per_second"]) + ("" if r["usual"]["compute"] == "int8" else f" ({r['usual']['compute']})"),
+             times(r, lambda x: b["cpu_seconds"] / x["cpu_seconds"]), each(r, lambda x: f"{x['peak_rss_bytes'] / 1e6:.0f}"),
+             " / ".join(f"{max(r['off'][k]):.0e}" for k in ("ours_there", "theirs_here"))]
     return "| " + " | ".join(cells) + " |"
 
 
 def table(results):
     m, base = results["machine"], results["base"]
     known = [(n, results[n]) for n in METHODS if n in results] + [(n, r) for n, r in results.items() if "kungfu" in r and n not in METHODS]
-    lines = [f"{m['processor']}, {m['isa']}, {m['threads']} threads; {m['date']}; " + ", ".join(f"{k} {v}" for k, v in sorted(m["versions"].items()))
+    measured = [r for _, r in known if "kungfu" in r]
+    counts = sorted({r["questions"] for r in measured})
+    load = max((r[k]["load"] for r in measured for k in ("kungfu", "usual", "peer")), default=0)
+    lines = [f"{m['processor']}, {m['isa']}, {m['threads']} threads; {m['date']}; load at most {load:.0f}; "
+             + ", ".join(f"{k} {v}" for k, v in sorted(m["versions"].items())) + "; " + ", ".join(map(str, counts)) + " questions"
              + f"; before: {100 * base['acc']:.1f} ± {100 * base['acc_stderr']:.1f} %, loss {base['eval_loss']:.2f}", "",
-             "| `--method` | steps·rows, questions | rate | parameters | accuracy, % | loss | tokens/s | ratio | in processor time | memory, MB | load | log-probabilities off: ours there / theirs here |",
-             "|---|---|---|---|---|---|---|---|---|---|---|---|"]
+             "| `--method` | steps·rows | rate | parameters | accuracy, % | loss | tokens/s | ratio | in processor time | memory, MB | log-probabilities off: ours there / theirs here |",
+             "|---|---|---|---|---|---|---|---|---|---|---|"]
     lines += [row(n, r) if "kungfu" in r else f"| `{n}` | failed: {r['error'].strip().splitlines()[-1]} |" for n, r in known]
     return "\n".join(lines) + "\n"
 

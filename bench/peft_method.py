@@ -4,12 +4,11 @@
     peft_method.py BASE ROWS THREADS     a job a line on stdin, an answer a line on stdout, JSON objects; progress on stderr
 
 BASE is a folder of the model in floats. Each job is done by a child that begins as this process is, with the model read, so its peak of memory is its own.
-{"run", "out", "batch", "rates", "ids"} trains as the run did: the config in its folder is taken over, so sizes and modules are the same, a rate is a step, and
+{"run", "out", "batch", "rates", "ids"} trains as the run did, rows in the file's order: the config in its folder is taken over, so sizes and modules are the same, a rate is a step, and
 each library begins by its own rules; a run without a config trained weights of the model, all or those whose names have `trainable` in them. {"run", "ids"}
 gives the log-probabilities of a text under the run's result."""
 import json
 import os
-import random
 import sys
 import time
 
@@ -134,7 +133,6 @@ def main():
     torch.set_num_threads(1)  # no pool of threads that a child would miss
     torch.manual_seed(42)
     model, docs = load(base), peft_demo.documents(AutoTokenizer.from_pretrained(base), peft_demo.read(rows))
-    random.Random(42).shuffle(docs)
     print(json.dumps({"versions": peer.versions()}), flush=True)
     for line in sys.stdin:
         in_child(int(threads), model, docs, json.loads(line))
