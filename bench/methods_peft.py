@@ -27,7 +27,7 @@ METHODS = [
     "lora", "lora --use-dora", "lora --use-rslora", "lora --init-lora-weights pissa", "ia3", "prompt_tuning", "p_tuning", "prefix_tuning", "full",
     "adalora", "vera", "loha", "lokr", "ln_tuning", "hira", "shira", "miss", "bottleneck --adapter-config double_seq_bn",
     "bottleneck --adapter-config seq_bn", "bottleneck --adapter-config par_bn", f"trainable_tokens --token-indices {TOKENS}",
-    "lora --init-lora-weights olora", "full --trainable norm"]
+    "lora --init-lora-weights olora", "full --trainable .*norm.*"]
 TEXT = "The plan is a promise: no step takes more memory than it says.\nWas it faster in 2026? It was, twice; naïve café."
 
 

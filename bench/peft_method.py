@@ -5,10 +5,11 @@
 
 BASE is a folder of the model in floats. Each job is done by a child that begins as this process is, with the model read, so its peak of memory is its own.
 {"run", "out", "batch", "rates", "ids"} trains as the run did, rows in the file's order: the config in its folder is taken over, so sizes and modules are the same, a rate is a step, and
-each library begins by its own rules; a run without a config trained weights of the model, all or those whose names have `trainable` in them. {"run", "ids"}
+each library begins by its own rules; a run without a config trained weights of the model, all or those whose whole names `trainable` is an expression of. {"run", "ids"}
 gives the log-probabilities of a text under the run's result."""
 import json
 import os
+import re
 import sys
 import time
 
@@ -29,7 +30,7 @@ class Full:
     def __init__(self, model, job):
         self.model = model
         for name, p in model.named_parameters():
-            p.requires_grad_(job.get("trainable", "") in name)
+            p.requires_grad_(re.fullmatch(job.get("trainable", ".*"), name) is not None)
 
     def save(self, out):
         self.model.save_pretrained(out)

@@ -142,6 +142,11 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 		return -1;
 	json_object_del(a->config, "fan_in_fan_out"); /* LoHaConfig has none */
 	const struct loha *o = a->own;
+	size_t most = 0;
+	for (size_t i = 0; i < o->n; i++)
+		most = MAX(most, MIN(o->sites[i].in, o->sites[i].out));
+	if (adapter_check_rank((size_t)asked->r, most, e) < 0)
+		return -1;
 	for (size_t i = 0; i < o->n; i++)
 		for (int k = 0; k < B2; k++)
 			adapter_init_linear(a, o->sites[i].param[k], seed);

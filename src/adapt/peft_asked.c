@@ -8,6 +8,7 @@
 
 #include "adapt/target_modules.h"
 #include "base/jsonx.h"
+#include "base/mem.h"
 #include "model/weights.h"
 
 /* Adds the numbers of "20-29" or "3" at *at, which goes on after them. */
@@ -100,24 +101,28 @@ json_t *peft_object(const char *key, const char *text, bool words, struct err *e
 	return object;
 }
 
-/* Whether the key means a module of the model, or a parameter: 1, 0, −1 and a sentence. */
-static int key_means(const char *key, const struct model *m, bool parameters, struct err *e)
+/* Whether the key means a module of the model, or a parameter: 1, 0, −1 and a sentence. most: the rows and columns of
+ * the largest that it means. */
+static int key_means(const char *key, const struct model *m, bool parameters, size_t *most, struct err *e)
 {
 	struct arena mem = ARENA_INIT;
 	struct weight head = m->config.tied ? model_tied_head(m) : (struct weight){ 0 };
 	json_t *one = json_pack("{s:n}", key);
-	const json_t *hit = NULL;
 	int status = 0;
 
-	for (size_t i = 0; i < m->n_weights + m->config.tied && !hit && status == 0; i++) {
-		const char *name = i < m->n_weights ? m->weights[i].name : head.name;
-		status = target_pattern(one, weight_module(&mem, name), &hit, e);
-		if (parameters && i < m->n_weights && m->weights[i].expert <= 0 && !hit && status == 0)
-			status = target_pattern(one, target_parameter(&mem, &m->weights[i]), &hit, e);
+	*most = 0;
+	for (size_t i = 0; i < m->n_weights + m->config.tied && status == 0; i++) {
+		const struct weight *w = i < m->n_weights ? &m->weights[i] : &head;
+		const json_t *hit = NULL;
+		status = target_pattern(one, weight_module(&mem, w->name), &hit, e);
+		if (parameters && i < m->n_weights && w->expert <= 0 && !hit && status == 0)
+			status = target_pattern(one, target_parameter(&mem, w), &hit, e);
+		if (hit)
+			*most = MAX(*most, w->n_dims == 2 ? MIN(w->dim[0], w->dim[1]) : 1);
 	}
 	json_decref(one);
 	arena_release(&mem);
-	return status < 0 ? -1 : hit != NULL;
+	return status < 0 ? -1 : *most > 0;
 }
 
 static int put_pattern(json_t *config, const struct model *m, const char *name, const char *text, struct err *e)
@@ -129,13 +134,19 @@ static int put_pattern(json_t *config, const struct model *m, const char *name, 
 		return text ? -1 : 0;
 	json_object_set_new(config, name, object);
 	json_object_foreach(object, key, value) {
-		int means = key_means(key, m, json_array_size(json_object_get(config, "target_parameters")) > 0, e);
+		size_t most;
+		int means = key_means(key, m, json_array_size(json_object_get(config, "target_parameters")) > 0, &most,
+		                      e);
 		if (means < 0)
 			return -1;
 		if (!means)
 			return err_set(e, "%s: no module of this model has a name that ends in '%.80s'", name, key);
 		if (!json_is_number(value))
 			return peft_refuse(name, value, e);
+		if (!strcmp(name, PEFT_RANKS) && json_number_value(value) > (double)most)
+			return err_set(e, "%s: a rank of %g, and of the modules that '%.80s' means none has more than "
+			                  "%zu rows and columns: at most so many", name, json_number_value(value), key,
+			               most);
 	}
 	return 0;
 }

@@ -135,23 +135,36 @@ static char *choices_text(const char *choices)
 	return buf_detach(&b, NULL);
 }
 
-static bool is_choice(const char *choices, const char *value)
+/* The choice that a value means, as it is or but for case (PEFT writes some in capitals), and its length. */
+static const char *find_choice(const char *choices, const char *value, size_t *length)
 {
-	size_t n = strlen(value);
-	for (const char *at = choices; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
-		if (strncmp(at, value, n) == 0 && (at[n] == '|' || at[n] == 0))
-			return true;
-	return false;
+	const char *found = NULL;
+
+	for (const char *at = choices; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL) {
+		size_t n = strcspn(at, "|");
+		if (strlen(value) != n || strncasecmp(at, value, n) != 0)
+			continue;
+		*length = n;
+		if (!strncmp(at, value, n))
+			return at;
+		found = found ? found : at;
+	}
+	return found;
 }
 
 static int assign_choice(struct opt_parse *p, const struct opt *o, const char **to, const char *shown,
                          const char *value, struct err *e)
 {
 	struct opt_row row;
+	size_t n;
+	const char *choice = find_choice(o->choices, value, &n);
+
 	if (o->rows && opt_row_find(o->rows, value, &row, NULL)) {
 		*to = row.name;
-	} else if (is_choice(o->choices, value)) {
-		*to = own(p, value);
+	} else if (choice) {
+		char *word = mem_strndup(choice, n);
+		*to = own(p, word);
+		mem_free(word);
 	} else {
 		char *all = choices_text(o->choices);
 		err_set(e, "%s %s: %s was wanted", shown, value, all);

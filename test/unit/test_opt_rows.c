@@ -125,6 +125,8 @@ static void values(struct test *t)
 	CHECK(t, !strcmp(x.by, "cart") && !strcmp(cart_of(&x)->where, "ford") && !strcmp(mule_of(&x)->where, "ford"));
 	CHECK(t, mule_of(&x)->load == 4 && mule_of(&x)->stops.n == 2 && !salt_of(&x)->dry);
 	CHECK(t, !strcmp(mule_of(&x)->stops.items[1], "mill") && opt_given(&p, "where") && !opt_given(&p, "wheels"));
+	CHECK(t, opt_assign(&p, "by", "Mule", &e) == 0 && !strcmp(x.by, "mule"));
+	CHECK(t, opt_assign(&p, "by", "none|cart", &e) == -1 && opt_assign(&p, "by", "cart", &e) == 0);
 	CHECK(t, opt_assign(&p, "by", "sled", &e) == -1 && !strcmp(e.msg, "by sled: mule, none or cart was wanted"));
 	CHECK(t, opt_assign(&p, "load", "10", &e) == -1 && strstr(e.msg, "between 1 and 9"));
 	CHECK(t, opt_assign(&p, "loads", "1", &e) == -1 && strstr(e.msg, "did you mean load?"));
