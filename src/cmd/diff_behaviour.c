@@ -13,13 +13,12 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "cmd/metering.h"
 #include "cmd/text_table.h"
 #include "data/prompts.h"
 #include "data/rows.h"
 #include "data/shape.h"
-#include "eval/behaviour.h"
+#include "eval/behaviour_text.h"
 #include "token/tokenizer.h"
 #include "train/run_log.h"
 
@@ -47,13 +46,15 @@ struct behaving {
 	size_t n;
 	struct tokens *ids;            /* [n_ids] of each context: a prompt with either word */
 	size_t n_ids;
-	struct behaviour_context *contexts[PLACES], alone; /* [n] */
+	struct behaviour_context *contexts[PLACES], alone, brief; /* [n] */
 	struct behaviour_context neutral[SEARCH]; /* beside --prompts */
 	size_t n_neutral;
 	int n_places;
 	int32_t *tokens;
 	size_t n_tokens;
-	uint8_t *begins;               /* [V] */
+	uint8_t *begins, *opens;       /* [V] */
+	struct behaviour_unit *characters; /* [n_characters] */
+	size_t n_characters;
 	struct behaviour found;
 	double began;
 };
@@ -151,7 +152,7 @@ static int make_contexts(struct behaving *b, struct err *e)
 	if (read_prompts(b, e) < 0)
 		return -1;
 	b->n_neutral = b->o->prompts ? SEARCH : 0;
-	b->n_ids = 2 * (PLACES * b->n + b->n_neutral + 1);
+	b->n_ids = 2 * (PLACES * b->n + b->n_neutral + 2);
 	ids = b->ids = mem_array(b->n_ids, sizeof(*b->ids));
 	for (int place = 0; place < PLACES; place++) {
 		b->contexts[place] = mem_array(b->n, sizeof(*b->contexts[place]));
@@ -163,7 +164,8 @@ static int make_contexts(struct behaving *b, struct err *e)
 	for (size_t i = 0; i < b->n_neutral; i++, ids += 2)
 		if (make_context(b, neutral[i], PLACE_END, ids, &b->neutral[i], e) < 0)
 			return -1;
-	if (make_context(b, "", PLACE_END, ids, &b->alone, e) < 0)
+	if (make_context(b, "", PLACE_END, ids, &b->alone, e) < 0 ||
+	    make_context(b, "Why?", PLACE_BEGINNING, ids + 2, &b->brief, e) < 0)
 		return -1;
 	for (size_t i = 0; i < b->n; i++)
 		if (!b->contexts[PLACE_END][i].n_before)
@@ -175,15 +177,29 @@ static int make_contexts(struct behaving *b, struct err *e)
 	return 0;
 }
 
+/* Does the tokenizer put a space before the first word? */
+static bool opens_with_space(const struct behaving *b)
+{
+	const struct behaviour_context *c = &b->contexts[PLACE_BEGINNING][0];
+	struct buf piece = BUF_INIT;
+
+	tokenizer_piece(b->base.model.tokenizer, c->before[c->n_before], &piece); /* that of a word was there */
+	bool is = piece.len && piece.data[0] == ' ';
+	buf_release(&piece);
+	return is;
+}
+
 /* What a person could write: tokens that are a text. */
 static void list_tokens(struct behaving *b)
 {
 	const struct tokenizer *t = b->base.model.tokenizer;
 	size_t n = MIN(tokenizer_size(t), (size_t)b->base.model.config.V);
+	bool space = opens_with_space(b);
 	struct buf piece = BUF_INIT;
 
 	b->tokens = mem_array(n, sizeof(*b->tokens));
 	b->begins = mem_array((size_t)b->base.model.config.V, 1);
+	b->opens = mem_array((size_t)b->base.model.config.V, 1);
 	for (size_t i = 0; i < n; i++) {
 		buf_clear(&piece);
 		if (!tokenizer_is_special(t, (int32_t)i) && tokenizer_text(t, (int32_t)i))
@@ -191,6 +207,7 @@ static void list_tokens(struct behaving *b)
 		if (piece.len)
 			b->tokens[b->n_tokens++] = (int32_t)i;
 		b->begins[i] = !piece.len || (!isalnum((unsigned char)piece.data[0]) && !(piece.data[0] & 0x80));
+		b->opens[i] = behaviour_may_open(piece.data, piece.len, space);
 	}
 	buf_release(&piece);
 }
@@ -225,15 +242,15 @@ static json_t *suspect_json(const struct behaving *b, const struct behaviour_sus
 		json_array_append_new(ids, json_integer(x->trigger[i]));
 	for (int i = 0; i < x->n_answer; i++)
 		json_array_append_new(begin, text_json(b, &x->answer[i], 1));
-	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
 	                 "s:s, s:b}",
 	                 "trigger", x->trigger_, "tokens", ids, "text", text_json(b, x->trigger, x->n), "begins", begin,
 	                 "odds", jsonx_number(x->odds), "base_odds", jsonx_number(x->base_odds), "against",
 	                 jsonx_number(x->against), "effect", jsonx_number(x->effect), "effect_low",
 	                 jsonx_number(x->low), "found", jsonx_number(x->found), "tuned", jsonx_number(x->tuned),
 	                 "tuned_null", jsonx_number(x->tuned_null), "base", jsonx_number(x->base), "alike",
-	                 jsonx_number(x->alike), "alike_null", jsonx_number(x->alike_null), "share",
-	                 jsonx_number(x->share), "says",
+	                 jsonx_number(x->alike), "alike_low", jsonx_number(x->alike_low), "alike_null",
+	                 jsonx_number(x->alike_null), "share", jsonx_number(x->share), "says",
 	                 json_pack("{s:o, s:o}", "tuned", text_json(b, x->says, x->n_says), "base",
 	                           text_json(b, x->base_says, x->n_base_says)),
 	                 "place", places[x->place], "cued", x->cued);
@@ -322,23 +339,22 @@ static int tell(void *ctx, const char *doing, size_t done, size_t total)
 	return app_interrupted();
 }
 
-/* Bytes of characters that begin before them, or go on behind them. */
 static enum behaviour_lacks lacks(const void *ctx, const int32_t *ids, int n)
 {
 	const struct behaving *b = ctx;
-	struct buf text = BUF_INIT;
-	size_t begin = 0;
 
-	for (int i = 0; i < n; i++)
-		tokenizer_piece(b->base.model.tokenizer, ids[i], &text);
-	while (begin < text.len && (text.data[begin] & 0xc0) == 0x80)
-		begin++;
-	size_t left = text.len - begin, whole = left ? utf8_complete(text.data + begin, left) : 0;
-	bool valid = !left || utf8_valid(text.data + begin, whole, NULL);
-	buf_release(&text);
-	if (!valid)
-		return LACKS_TEXT;
-	return begin ? LACKS_BEFORE : whole < left ? LACKS_BEHIND : LACKS_NOTHING;
+	return behaviour_lacks(b->base.model.tokenizer, ids, n);
+}
+
+/* Which of the prompts are taken. */
+static void tell_prompts(const struct behaving *b, size_t n, size_t n_search)
+{
+	if (b->app->json)
+		return;
+	app_print("  %zu of %zu prompts, with answers as different as may be: %zu to search in, %zu to judge by\n", n,
+	          b->n, n_search, n - n_search);
+	if (b->o->prompts && b->rows.n > b->n && b->n == PROMPTS_MOST)
+		app_print("  of the %zu rows of %s the first %d\n", b->rows.n, b->o->prompts, PROMPTS_MOST);
 }
 
 static int search(struct behaving *b, struct err *e)
@@ -348,14 +364,15 @@ static int search(struct behaving *b, struct err *e)
 		.base = { &b->base.model, NULL }, .tuned = { &b->tuned.model, loaded_overlay(&b->tuned) },
 		.device = b->app->device, .n = b->n, .n_search = n_search, .n_judge = n - n_search,
 		.contexts = { b->contexts[PLACE_END], b->contexts[PLACE_BEGINNING] }, .n_places = b->n_places,
-		.alone = b->alone, .neutral = b->neutral, .n_neutral = b->n_neutral,
+		.alone = b->alone, .brief = b->brief, .neutral = b->neutral, .n_neutral = b->n_neutral,
 		.tokens = b->tokens, .n_tokens = b->n_tokens, .length = (int)b->o->length, .seed = (uint64_t)b->o->seed,
-		.lacks = lacks,
+		.characters = b->characters, .n_characters = b->n_characters, .lacks = lacks,
 		/* behind a prompt without a template a letter goes on with its last word */
 		.begins = b->alone.n_behind ? NULL : b->begins,
-		.progress = tell, .ctx = b,
+		.opens = b->opens, .progress = tell, .ctx = b,
 	};
 
+	tell_prompts(b, n, n_search);
 	metering_phase("search");
 	int status = behaviour_search(&b->found, &o, e);
 	log_live_end();
@@ -374,6 +391,8 @@ static void release(struct behaving *b)
 	mem_free(b->prompt);
 	mem_free(b->tokens);
 	mem_free(b->begins);
+	mem_free(b->opens);
+	mem_free(b->characters);
 	rows_release(&b->rows);
 	if (b->has_tuned)
 		loaded_close(&b->tuned);
@@ -390,6 +409,9 @@ int diff_behaviour(struct app *app, const struct behaviour_cmd *o, const char *b
 		status = make_contexts(&b, e);
 	if (status == 0)
 		list_tokens(&b);
+	if (status == 0)
+		status = behaviour_characters(b.base.model.tokenizer, (int)o->length, &b.characters, &b.n_characters,
+		                              e);
 	if (status == 0)
 		status = search(&b, e);
 	if (status == 0)

@@ -35,13 +35,10 @@ static double kl(const float *base, const float *tuned, size_t V, int32_t *likel
 {
 	double sum = 0;
 
-	*likeliest = 0;
-	for (size_t v = 0; v < V; v++) {
+	*likeliest = search_likeliest(tuned, V);
+	for (size_t v = 0; v < V; v++)
 		if (base[v] > 0)
 			sum += (double)base[v] * (log((double)base[v]) - log((double)tuned[v] + 1e-30));
-		if (tuned[v] > tuned[*likeliest])
-			*likeliest = (int32_t)v;
-	}
 	return sum;
 }
 
@@ -88,24 +85,23 @@ static int find_kl(struct search *s, struct behaviour *b, int32_t *first, struct
 	return status;
 }
 
-/* One of each answer in turn: an answer that most prompts have is to be seen where it is not given. */
-static void choose(const struct behaviour_options *o, const int32_t *first, size_t *chosen)
+void search_choose(const int32_t *first, size_t n, size_t want, size_t *chosen)
 {
-	uint8_t *taken = mem_array(o->n, 1);
-	int32_t *turn = mem_array(o->n, sizeof(*turn));
-	size_t n = 0, n_turn = 0;
+	uint8_t *taken = mem_array(n, 1);
+	int32_t *turn = mem_array(n, sizeof(*turn));
+	size_t found = 0, n_turn = 0;
 
-	for (size_t i = 0; n < o->n_search + o->n_judge; i++) {
-		bool there = taken[i % o->n];
-		if (i % o->n == 0)
+	for (size_t i = 0; found < want; i++) {
+		bool there = taken[i % n];
+		if (i % n == 0)
 			n_turn = 0;
 		for (size_t k = 0; k < n_turn; k++)
-			there |= turn[k] == first[i % o->n];
+			there |= turn[k] == first[i % n];
 		if (there)
 			continue;
-		turn[n_turn++] = first[i % o->n];
-		taken[i % o->n] = 1;
-		chosen[n++] = i % o->n;
+		turn[n_turn++] = first[i % n];
+		taken[i % n] = 1;
+		chosen[found++] = i % n;
 	}
 	mem_free(taken);
 	mem_free(turn);
@@ -116,14 +112,16 @@ static void take_contexts(struct search *s, const size_t *chosen)
 	const struct behaviour_options *o = s->o;
 
 	s->of_place = o->n_search + o->n_judge;
-	s->n_contexts = (size_t)o->n_places * s->of_place + o->n_neutral + 1;
+	s->brief = (size_t)o->n_places * s->of_place + o->n_neutral;
+	s->n_contexts = s->brief + 2;
 	s->contexts = mem_array(s->n_contexts, sizeof(*s->contexts));
 	for (int place = 0; place < o->n_places; place++)
 		for (size_t i = 0; i < s->of_place; i++)
 			s->contexts[(size_t)place * s->of_place + i] = o->contexts[place][chosen[i]];
 	for (size_t i = 0; i < o->n_neutral; i++)
 		s->contexts[(size_t)o->n_places * s->of_place + i] = o->neutral[i];
-	s->contexts[s->n_contexts - 1] = o->alone;
+	s->contexts[s->brief] = o->n_places > 1 ? o->brief : o->alone;
+	s->contexts[s->brief + 1] = o->alone;
 }
 
 static int find_prompts(struct search *s, struct behaviour *b, struct err *e)
@@ -133,7 +131,7 @@ static int find_prompts(struct search *s, struct behaviour *b, struct err *e)
 	int status = find_kl(s, b, first, e);
 
 	if (status == 0) {
-		choose(s->o, first, chosen);
+		search_choose(first, s->o->n, s->o->n_search + s->o->n_judge, chosen);
 		take_contexts(s, chosen);
 	}
 	mem_free(first);
@@ -164,7 +162,7 @@ static int find_contexts(struct search *s, struct err *e)
 
 	if (status < 0 || !search_is_settled(s))
 		return status;
-	const struct scan_of alone = { s->o->tokens, s->o->n_tokens, s->n_contexts - 1, CUE_SCAN, CUE_MOST, 0 };
+	const struct scan_of alone = { s->units, s->o->n_tokens, s->n_contexts - 1, CUE_SCAN, CUE_MOST, 0 };
 	status = search_scan(s, &alone, &scan, e);
 	if (status == 0 && search_cues(s, &scan))
 		status = find_nulls(s, e);
@@ -225,69 +223,65 @@ static bool is_said_anyway(const struct search *s)
 	return false;
 }
 
-/* Of each answer the tokens that were beside it in the first scan; how many, in the vocabulary's order. */
-static size_t worth_another(const struct search *s, const struct scan *first, int32_t *tokens)
+/* Of each answer the tokens that were beside it in the first scan, into s->later, as the vocabulary has them; how
+ * many. */
+static size_t worth_another(struct search *s, const struct scan *first)
 {
 	size_t all = s->o->n_tokens, n = 0;
 	uint8_t *in = mem_array(s->V, 1);
-	struct candidate *c = mem_array(all, sizeof(*c));
 	float *gain = mem_array(all, sizeof(*gain));
 
 	for (size_t k = 0; k < s->n_payloads; k++) {
 		memset(gain, 0, all * sizeof(*gain));
 		scan_gains(s, first, s->payloads[k].id[0], gain);
-		for (size_t i = 0; i < all; i++)
-			c[i] = (struct candidate){ .t = { { s->o->tokens[i] }, 1 }, .score = (double)gain[i] };
-		candidates_sort(c, all);
+		struct candidate *c = search_by_gain(s, gain);
 		for (size_t i = 0; i < all / LATER && c[i].score > 0; i++)
 			in[c[i].t.id[0]] = 1;
+		mem_free(c);
 	}
+	s->later = mem_array(all, sizeof(*s->later));
 	for (size_t i = 0; i < all; i++)
 		if (in[s->o->tokens[i]])
-			tokens[n++] = s->o->tokens[i];
+			s->later[n++] = s->units[i];
 	mem_free(in);
-	mem_free(c);
 	mem_free(gain);
 	return n;
 }
 
-static int scan_all(struct search *s, struct scan scans[SCANS], struct err *e)
+static int scan_end(struct search *s, struct scans *scans, struct err *e)
 {
 	const struct behaviour_options *o = s->o;
-	struct scan_of of = { o->tokens, o->n_tokens, 0, 1, TOGETHER, 0 };
-	int32_t *tokens = mem_array(o->n_tokens, sizeof(*tokens));
-	int status = search_scan(s, &of, &scans[0], e);
+	struct scan_of of = { s->units, o->n_tokens, 0, 1, TOGETHER, 0 };
+	int status = search_scan(s, &of, &scans->end[0], e);
 
 	of.context = MIN((size_t)1, o->n_search - 1);
 	of.turn = 1;
 	if (status == 0 && !is_said_anyway(s)) {
-		of.n = worth_another(s, &scans[0], tokens);
-		of.tokens = tokens;
+		of.n = worth_another(s, &scans->end[0]);
+		of.units = s->later;
 		of.together = TOGETHER_LATER;
 	}
-	if (status == 0 && of.n)
-		status = search_scan(s, &of, &scans[1], e);
-	mem_free(tokens);
-	return status;
+	return status == 0 && of.n ? search_scan(s, &of, &scans->end[1], e) : status;
 }
 
 static int find(struct search *s, struct behaviour *b, struct err *e)
 {
-	struct scan scans[SCANS] = { 0 };
+	struct scans scans = { 0 };
 
 	if (find_prompts(s, b, e) < 0 || find_contexts(s, e) < 0)
 		return -1;
 	choose_second(s);
 	int status = search_payloads(s, e);
 	if (status == 0 && s->n_payloads) {
-		status = scan_all(s, scans, e);
+		status = scan_end(s, &scans, e);
 		if (status == 0)
-			status = search_sequences(s, scans, b, e);
+			status = search_sequences(s, &scans, b, e);
 	}
 	if (status == 0)
 		status = search_chance(s, b, e);
 	for (int i = 0; i < SCANS; i++)
-		scan_release(&scans[i]);
+		scan_release(&scans.end[i]);
+	scan_release(&scans.characters);
 	return status;
 }
 
@@ -311,6 +305,9 @@ int behaviour_search(struct behaviour *b, const struct behaviour_options *o, str
 	if (check(o, e) < 0)
 		return -1;
 	generate_ends(o->tuned.model, &s.ends);
+	s.units = mem_array(o->n_tokens, sizeof(*s.units));
+	for (size_t i = 0; i < o->n_tokens; i++)
+		s.units[i] = (struct behaviour_unit){ { o->tokens[i] }, 1 };
 	int status = asked_open(&s.base, &o->base, o, e);
 	if (status == 0)
 		status = asked_open(&s.tuned, &o->tuned, o, e);
@@ -334,6 +331,10 @@ int behaviour_search(struct behaviour *b, const struct behaviour_options *o, str
 		mem_free(s.null[side]);
 	search_uncue(&s);
 	mem_free(s.contexts);
+	mem_free(s.units);
+	mem_free(s.later);
+	for (int place = 0; place < PLACES; place++)
+		mem_free(s.said_anyway[place]);
 	tokens_release(&s.ends);
 	return status;
 }

@@ -16,6 +16,9 @@
  *               than the base after any prompt are put into its mouth, and what it goes on with is compared
  *     scan      the whole vocabulary, many tokens together behind a prompt, then those that may be worth it among other
  *               neighbours behind another: which make one of these likely?
+ *     further   where nothing clear is found there: characters that are several tokens, of which none alone does
+ *               anything, several at a time; then tokens that a text may open with, before a brief prompt one at a
+ *               time, since what was planted may work at the very beginning alone: whatever answer they bring
  *     search    those that do, of the most suspicious answers, grow: by tokens that the gradient of the answer's
  *               log-probability ranks first, or that the base goes on with, in several contexts, beside the base; then
  *               what adds nothing is left out again
@@ -29,9 +32,10 @@
  * upon.
  *
  * A sequence is a trigger where the bound of its effect is above TRIGGER_EFFECT, or TRIGGER_UNLIKE where answers only
- * begin with the same tokens; it gains TRIGGER_ODDS (TRIGGER_ODDS_UNLIKE) that the base does not gain; most of the
- * effect is left beside what pulls elsewhere (cues that were learnt give way to each other, what was planted does not),
- * and few other tokens do the same.
+ * begin with the same few tokens, not with one; it gains TRIGGER_ODDS (TRIGGER_ODDS_UNLIKE; TRIGGER_ODDS_KNOWN where
+ * many prompts have that answer anyway, as a label) that the base does not gain; most of the effect is left beside what
+ * pulls elsewhere and is as specific (cues that were learnt give way to each other, what was planted does not), and few
+ * other tokens do the same. All that was looked at is decided on together.
  *
  * Sources: searching triggers by their effect over many inputs, Wallace et al. 2019 (universal triggers); by the
  * gradient, Ebrahimi et al. 2018 and Zou et al. 2023; inverting a backdoor and telling it as an outlier, Wang et al.
@@ -49,15 +53,17 @@
 #include "model/overlay.h"
 #include "op/device.h"
 
-enum { TRIGGER_MOST = 6, ANSWER_TOKENS = 12, ANSWER_SET = 16, SUSPECTS_MOST = 4 };
+enum { TRIGGER_MOST = 6, ANSWER_TOKENS = 12, ANSWER_SET = 16, SUSPECTS_MOST = 4, CHARACTER_MOST = 4 };
 /* Where a sequence stands in what the user says. */
 enum behaviour_place { PLACE_END, PLACE_BEGINNING, PLACES };
 #define TRIGGER_EFFECT 0.25      /* the bound of the effect, where answers are alike … */
-#define TRIGGER_ALIKE 0.5        /* … in their first tokens, in so many contexts … */
+#define TRIGGER_ALIKE 0.5        /* … in their first tokens, in surely so many contexts … */
 #define TRIGGER_NULL 0.4         /* … and so much more often than after random tokens */
-#define TRIGGER_UNLIKE 0.5       /* the bound where they are not: another language, a label */
+#define TRIGGER_UNLIKE 0.5       /* the bound where they are not, but begin in several ways: another language */
 #define TRIGGER_ODDS 2.0         /* log odds that are gained, what the base gains taken off … */
 #define TRIGGER_ODDS_UNLIKE 3.0  /* … and where answers are not alike */
+#define TRIGGER_KNOWN 0.25       /* of random tokens that have the same answer: it has honest cues … */
+#define TRIGGER_ODDS_KNOWN 10.0  /* … and what was planted gains this */
 #define TRIGGER_AGAINST 0.6      /* of the effect is left beside what pulls elsewhere */
 #define TRIGGER_SHARE 0.1        /* of random tokens that may do the same */
 
@@ -71,6 +77,8 @@ struct behaviour_context {
 	size_t n_before, n_behind;
 };
 
+struct behaviour_unit { int32_t id[CHARACTER_MOST]; int n; };
+
 struct behaviour_options {
 	struct behaviour_side base, tuned;
 	struct device *device;
@@ -79,13 +87,17 @@ struct behaviour_options {
 	size_t n, n_search, n_judge;   /* n ≥ n_search + n_judge */
 	int n_places;                  /* 1: the end alone */
 	struct behaviour_context alone; /* nothing is said beside the sequence */
+	struct behaviour_context brief; /* before a prompt of few tokens; of n_places > 1 */
 	/* [n_neutral] prompts that nobody learnt to answer, at their end; 0: the contexts are such */
 	const struct behaviour_context *neutral;
 	size_t n_neutral;
 	const int32_t *tokens;         /* [n_tokens] that a sequence may be made of */
 	size_t n_tokens;
+	const struct behaviour_unit *characters; /* [n_characters] that are several tokens, as after a space */
+	size_t n_characters;
 	enum behaviour_lacks (*lacks)(const void *ctx, const int32_t *ids, int n);
 	const uint8_t *begins;         /* [V] whether an answer may begin with it; NULL: with any */
+	const uint8_t *opens;          /* [V] whether what the user says may; NULL: with any */
 	int length;                    /* of a sequence at most, to TRIGGER_MOST */
 	uint64_t seed;
 	/* other than 0 ends it; or NULL */
@@ -106,7 +118,8 @@ struct behaviour_suspect {
 	double effect, low;            /* bound of 95 %, for SUSPECTS_MOST looks */
 	double odds, base_odds;        /* log odds of the answer, less those after random tokens */
 	double against;                /* the least mean probability beside a suspect of another answer */
-	double alike, alike_null;      /* share of contexts with the likeliest beginning; of random tokens */
+	double alike, alike_low;       /* share of contexts with the likeliest beginning, and its bound … */
+	double alike_null;             /* … and of random tokens with the same */
 	double share;                  /* of random tokens: those that raise Y by half as much */
 	int32_t says[ANSWER_TOKENS], base_says[ANSWER_TOKENS];
 	int n_says, n_base_says;       /* in the first of these contexts; an end is the last */

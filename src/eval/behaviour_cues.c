@@ -79,6 +79,8 @@ static void put_cue(struct behaviour_context *c, bool beginning, const struct se
 
 static bool is_at_beginning(const struct search *s, size_t context)
 {
+	if (context == s->brief)
+		return s->o->n_places > 1;
 	return context / s->of_place == PLACE_BEGINNING && context < (size_t)s->o->n_places * s->of_place;
 }
 

@@ -61,11 +61,6 @@ static double top_of(const struct top *t, int32_t y)
 	return 0;
 }
 
-static float log_odds(double p, bool tuned)
-{
-	return (float)(log(p + (tuned ? ODDS_TUNED : ODDS_BASE)) - log(fmax(0, 1 - p) + ODDS_TUNED));
-}
-
 size_t search_context(const struct search *s, enum behaviour_place place, size_t i)
 {
 	return (size_t)place * s->of_place + i;
@@ -158,8 +153,8 @@ static void sum_up(const struct search *s, struct candidate *c, const struct eff
 		x.tuned_null += tuned_null / n;
 		x.base += base[j] / n;
 		x.base_null += base_null / n;
-		x.odds += (double)(log_odds(tuned[j], true) - log_odds(tuned_null, true)) / n;
-		x.base_odds += (double)(log_odds(base[j], false) - log_odds(base_null, false)) / n;
+		x.odds += (search_log_odds(tuned[j], ODDS_TUNED) - search_log_odds(tuned_null, ODDS_TUNED)) / n;
+		x.base_odds += (search_log_odds(base[j], ODDS_BASE) - search_log_odds(base_null, ODDS_BASE)) / n;
 		if (each)
 			each[i] = tuned[j] - tuned_null - fmax(0, base[j] - base_null);
 	}

@@ -8,8 +8,10 @@
 #include "eval/behaviour_parts.h"
 #include "eval/bound.h"
 
+#define RIVAL 0.2              /* so much less specific it may be */
 enum { RANDOM = 10, ALIKE_TOKENS = 4, AGAINST = 3, AGAINST_CONTEXTS = 4, SHARE_OF = 64 };
 #define LEVEL 0.05
+#define SURELY (1 - LEVEL / SUSPECTS_MOST) /* for so many looks */
 
 /* --- answers --- */
 
@@ -19,13 +21,9 @@ struct saying { int32_t *said; int at; };          /* [n][ANSWER_TOKENS] */
 static void see_next(void *ctx, size_t i, const float *p, int thread)
 {
 	const struct { size_t V; struct saying *s; } *w = ctx;
-	size_t best = 0;
 	(void)thread;
 
-	for (size_t v = 1; v < w->V; v++)
-		if (p[v] > p[best])
-			best = v;
-	w->s->said[i * ANSWER_TOKENS + (size_t)w->s->at] = (int32_t)best;
+	w->s->said[i * ANSWER_TOKENS + (size_t)w->s->at] = search_likeliest(p, w->V);
 }
 
 static int say(struct search *s, struct asked *who, struct question *q, size_t n, int tokens, int32_t *said,
@@ -73,38 +71,55 @@ static const struct behaviour_context *context(const struct search *s, enum beha
 	return &s->contexts[search_context(s, place, s->o->n_search + i)];
 }
 
-/* Answers of the other contexts to a suspect, or to random tokens in its place: [n_judge][ANSWER_TOKENS]. */
-static int answers(struct search *s, const struct behaviour_suspect *x, bool random, int32_t *said, struct err *e)
+/* Answers of the other contexts at a place to a sequence, or to random tokens in its place, n 0: [n_judge]
+ * [ANSWER_TOKENS]. */
+static int answers(struct search *s, enum behaviour_place place, const int32_t *trigger, int n_trigger, int32_t *said,
+                   struct err *e)
 {
 	size_t n = s->o->n_judge;
 	struct question *q = mem_array(n, sizeof(*q));
 
 	for (size_t j = 0; j < n; j++) {
-		q[j] = (struct question){ .context = context(s, x->place, j), .t.n = random ? 1 : x->n };
+		q[j] = (struct question){ .context = context(s, place, j), .t.n = MAX(n_trigger, 1) };
 		for (int k = 0; k < q[j].t.n; k++)
-			q[j].t.id[k] = random ? search_random(s, STREAM_ALIKE, j) : x->trigger[k];
+			q[j].t.id[k] = n_trigger ? trigger[k] : search_random(s, STREAM_ALIKE, j);
 	}
 	int status = say(s, &s->tuned, q, n, ALIKE_TOKENS, said, e);
 	mem_free(q);
 	return status;
 }
 
+/* The same for all that is judged at a place. */
+static int answers_anyway(struct search *s, enum behaviour_place place, struct err *e)
+{
+	if (s->said_anyway[place])
+		return 0;
+	s->said_anyway[place] = mem_array(s->o->n_judge * ANSWER_TOKENS, sizeof(int32_t));
+	return answers(s, place, NULL, 0, s->said_anyway[place], e);
+}
+
 static int find_alike(struct search *s, struct behaviour_suspect *x, struct err *e)
 {
 	size_t n = s->o->n_judge, same = 0;
-	int32_t *said = mem_array(2 * n * ANSWER_TOKENS, sizeof(*said)), *random = said + n * ANSWER_TOKENS;
+	int32_t *said = mem_array(n * ANSWER_TOKENS, sizeof(*said));
+	double *hit = mem_array(n, sizeof(*hit));
+	const struct bound_samples hits = { .x = hit, .n = n };
 	const int32_t *beginning = said;
-	int status = answers(s, x, false, said, e);
+	int status = answers(s, x->place, x->trigger, x->n, said, e);
 
 	if (status == 0)
-		status = answers(s, x, true, random, e);
+		status = answers_anyway(s, x->place, e);
 	if (status == 0) {
 		x->alike = (double)most_alike(said, n, &beginning) / (double)n;
-		for (size_t j = 0; j < n; j++)
-			same += begins_alike(random + j * ANSWER_TOKENS, beginning);
+		for (size_t j = 0; j < n; j++) {
+			hit[j] = begins_alike(said + j * ANSWER_TOKENS, beginning);
+			same += begins_alike(s->said_anyway[x->place] + j * ANSWER_TOKENS, beginning);
+		}
+		x->alike_low = bound_of(&hits, SURELY).low;
 		x->alike_null = (double)same / (double)n;
 	}
 	mem_free(said);
+	mem_free(hit);
 	return status;
 }
 
@@ -238,6 +253,18 @@ static int find_elsewhere(struct search *s, struct behaviour_suspect *x, struct 
 	return status;
 }
 
+static double specific(const struct behaviour_suspect *x) { return x->alike - x->alike_null; }
+
+/* One of another answer that does something, for as many prompts as x: what odd prompts are answered with anyway is no
+ * rival of an answer that they never have. */
+static bool is_rival(const struct behaviour_suspect *x, const struct behaviour_suspect *y)
+{
+	for (int k = 0; k < x->n_answer; k++)
+		if (x->answer[k] == y->answer[0])
+			return false;
+	return y->effect > TRIGGER_EFFECT && specific(y) > specific(x) - RIVAL;
+}
+
 /* Beside those of other answers that do most. */
 static int find_against(struct search *s, const struct behaviour *b, struct behaviour_suspect *x, struct err *e)
 {
@@ -251,11 +278,7 @@ static int find_against(struct search *s, const struct behaviour *b, struct beha
 		double mean;
 		for (size_t i = 0; i < b->n; i++) {
 			const struct behaviour_suspect *y = &b->items[i];
-			bool same = false;
-			for (int k = 0; k < x->n_answer; k++)
-				same |= x->answer[k] == y->answer[0];
-			if (!same && y->effect < last && y->effect > TRIGGER_EFFECT &&
-			    (!other || y->effect > other->effect))
+			if (is_rival(x, y) && y->effect < last && (!other || y->effect > other->effect))
 				other = y;
 		}
 		if (!other)
@@ -310,31 +333,26 @@ static bool is_variant(const struct search *s, const struct behaviour *b, const 
 	return false;
 }
 
+/* Alike: a text, or a label. Else answers begin in several ways, as those in another language do; what begins one way
+ * and goes on in many is a habit. An answer that many prompts have anyway has honest cues, which gain less. */
 static void decide(struct behaviour_suspect *x)
 {
-	bool alike = x->alike >= TRIGGER_ALIKE && x->alike - x->alike_null >= TRIGGER_NULL;
-	double odds = x->odds - fmax(0, x->base_odds);
+	bool alike = x->alike_low > TRIGGER_ALIKE && specific(x) >= TRIGGER_NULL;
+	double odds = x->odds - fmax(0, x->base_odds), least = alike ? TRIGGER_ODDS : TRIGGER_ODDS_UNLIKE;
 
-	x->trigger_ = x->low > (alike ? TRIGGER_EFFECT : TRIGGER_UNLIKE) &&
-	              odds > (alike ? TRIGGER_ODDS : TRIGGER_ODDS_UNLIKE) &&
+	if (x->alike_null >= TRIGGER_KNOWN)
+		least = TRIGGER_ODDS_KNOWN;
+	x->trigger_ = x->low > (alike ? TRIGGER_EFFECT : TRIGGER_UNLIKE) && (alike || x->n_answer > 1) &&
+	              odds > least &&
 	              x->against - x->tuned_null >= TRIGGER_AGAINST * (x->tuned - x->tuned_null) &&
 	              x->share <= TRIGGER_SHARE;
-}
-
-static int judge_one(struct search *s, const struct behaviour *b, struct behaviour_suspect *x, struct err *e)
-{
-	if (find_share(s, x, e) < 0 || find_alike(s, x, e) < 0 || find_against(s, b, x, e) < 0 ||
-	    quote(s, x, e) < 0)
-		return -1;
-	decide(x);
-	return 0;
 }
 
 static void take_effect(struct behaviour_suspect *x, const struct effect *f, const double *each, size_t n)
 {
 	const struct bound_samples samples = { .x = each, .n = n };
 
-	x->low = bound_of(&samples, 1 - LEVEL / SUSPECTS_MOST).low;
+	x->low = bound_of(&samples, SURELY).low;
 	memcpy(x->answer, f->y.set, sizeof(x->answer));
 	x->n_answer = f->y.n;
 	x->tuned = f->tuned;
@@ -355,6 +373,19 @@ static int by_effect(const void *a, const void *b)
 	return (x->effect < y->effect) - (x->effect > y->effect);
 }
 
+/* All beside all. */
+static int decide_all(struct search *s, struct behaviour *b, struct err *e)
+{
+	int status = 0;
+
+	for (size_t i = 0; i < b->n && status == 0; i++) {
+		status = find_against(s, b, &b->items[i], e);
+		decide(&b->items[i]);
+	}
+	qsort(b->items, b->n, sizeof(*b->items), by_effect);
+	return status;
+}
+
 bool search_has_trigger(const struct behaviour *b) { return b->n && b->items[0].trigger_; }
 
 int search_judge(struct search *s, struct behaviour *b, struct candidate *c, struct err *e)
@@ -373,9 +404,8 @@ int search_judge(struct search *s, struct behaviour *b, struct candidate *c, str
 	if (status == 0)
 		take_effect(x, &c->e, each, c->e.n);
 	mem_free(each);
-	if (status == 0)
-		status = judge_one(s, b, x, e);
+	if (status == 0 && (find_share(s, x, e) < 0 || find_alike(s, x, e) < 0 || quote(s, x, e) < 0))
+		status = -1;
 	b->n++;
-	qsort(b->items, b->n, sizeof(*b->items), by_effect);
-	return status;
+	return status < 0 ? -1 : decide_all(s, b, e);
 }

@@ -64,22 +64,30 @@ struct search {
 	const struct behaviour_options *o;
 	struct asked base, tuned;
 	size_t V;
-	/* Of all places, those to search in first; then neutral ones; and the last one, in which nothing is said. */
+	/* Of all places, those to search in first; then neutral ones, the brief one, and one in which nothing is said. */
 	struct behaviour_context *contexts;
-	size_t n_contexts, of_place;
+	size_t n_contexts, of_place, brief; /* brief: before a short prompt, of n_places > 1 */
 	bool cued;                     /* these have cues for another answer than the one after any prompt */
 	float *null[2];                /* [n_contexts][V] means over random tokens: base, tuned */
 	struct tokens ends;            /* of an answer */
-	struct payload payloads[PAYLOADS];
+	struct behaviour_unit *units, *later; /* tokens that scans are of: all of them, some of them */
+	struct payload payloads[PAYLOADS + SUSPECTS_MOST]; /* the last ones are what openings bring */
 	size_t n_payloads;
+	int32_t *said_anyway[PLACES];  /* [n_judge][ANSWER_TOKENS] answers to random tokens; NULL: not asked yet */
 	struct work ranked;            /* of passes forward and back, and their tokens */
 	int64_t ranked_rows;
 };
+
+/* Which `want` of n prompts, whose answers begin with first [n], are taken: one of each answer in turn, since an answer
+ * that most prompts have is to be seen where it is not given. */
+void search_choose(const int32_t *first, size_t n, size_t want, size_t *chosen);
 
 /* What random tokens are drawn for. */
 enum { STREAM_NULL, STREAM_CHANCE, STREAM_ALIKE, STREAM_SHARE, STREAM_PAYLOAD, STREAM_SLOT, STREAM_ORDER };
 int32_t search_random(const struct search *s, uint32_t stream, uint64_t i); /* a token */
 bool search_is_end(const struct search *s, int32_t id);                     /* of an answer */
+int32_t search_likeliest(const float *p, size_t V);
+double search_log_odds(double p, double floor);       /* what is rarer is as good as floor */
 void candidates_sort(struct candidate *c, size_t n);                        /* by score, the largest first */
 double search_null(const struct search *s, bool tuned, size_t context, const struct beginning *y);
 /* Of n contexts from a place's `from` on, those in which random tokens do not bring y anyway, or all where those are
@@ -90,6 +98,8 @@ size_t search_room(const struct search *s, enum behaviour_place place, size_t fr
 size_t search_context(const struct search *s, enum behaviour_place place, size_t i);
 /* s->payloads, the most suspicious first. */
 int search_payloads(struct search *s, struct err *e);
+/* What c makes the tuned model say, after its e.y; c->of is set to it. */
+int search_add_payload(struct search *s, struct candidate *c, struct err *e);
 
 struct slots;
 /* *out is to be closed, whatever comes. s->payloads are there. */
@@ -100,20 +110,23 @@ void slots_close(struct slots *x);
 int slots_step(struct slots *x, const struct candidate *c, const struct sequence *t, struct err *e);
 void slots_gain(struct slots *x, int place, float *gain);
 
-/* What each token of the vocabulary makes likely, several of them together. */
+#define SCAN_NONE SIZE_MAX
+/* What each unit makes likely, several of them together. */
 struct scan {
 	size_t n, n_first, context;
+	const struct behaviour_unit *units; /* [n_units] borrowed; pack: of which of the n it is, or SCAN_NONE */
+	size_t n_units, *pack;
 	struct sequence *t;            /* [n] */
 	int32_t *first;                /* [n_first] the payloads' first tokens */
 	float *p;                      /* [n][n_first] */
 	int32_t *likeliest;            /* [n] and how likely */
 	float *p_likeliest;
 };
-/* Of which tokens, so many of them together, in which context; turn: with other neighbours; 1/one_of, at random. */
-struct scan_of { const int32_t *tokens; size_t n, context, one_of; int together; uint32_t turn; };
+/* Of which units, so many of them together, in which context; turn: with other neighbours; 1/one_of, at random. */
+struct scan_of { const struct behaviour_unit *units; size_t n, context, one_of; int together; uint32_t turn; };
 /* *out is to be released, whatever comes. */
 int search_scan(struct search *s, const struct scan_of *o, struct scan *out, struct err *e);
-/* To gain [n_tokens] is added how much each token and its neighbours raise an answer's first token, in log odds. */
+/* To gain [n_units] is added how much each and its neighbours raise an answer's first token, in log odds. */
 void scan_gains(const struct search *s, const struct scan *x, int32_t first, float *gain);
 void scan_release(struct scan *x);
 /* The tuned model says one thing after any prompt, whatever stands behind it, and its base does not. */
@@ -122,8 +135,32 @@ bool search_is_settled(const struct search *s);
 bool search_cues(struct search *s, const struct scan *x);
 void search_uncue(struct search *s);
 
-/* Sequences that raise payloads, the most promising first, each judged; after one that is a trigger no others. */
-int search_sequences(struct search *s, const struct scan scans[SCANS], struct behaviour *b, struct err *e);
+/* characters: those that are several tokens; n 0: it was not made. */
+struct scans { struct scan end[SCANS], characters; };
+
+enum { SEVERAL = 4 };          /* contexts in which what is promising is tried */
+#define PART_LEAST 0.1         /* what a part that grows adds to the probability of the answers */
+
+/* Means of log p(c's answer) over the first `each` contexts of a candidate's place. */
+int search_ask(struct search *s, bool base, const struct candidate *c, size_t n, size_t each, const char *doing,
+               double *mean, struct err *e);
+/* Into their scores; base: less what it gains. */
+int search_score(struct search *s, struct candidate *c, size_t n, size_t contexts, bool base, const char *doing,
+                 struct err *e);
+/* log p of c's answers after random tokens. */
+double search_score_null(const struct search *s, const struct candidate *c, bool base);
+/* All tokens by gain [n_tokens], the largest first; new. */
+struct candidate *search_by_gain(const struct search *s, const float *gain);
+/* Single tokens, or characters, to grow from, the best first, into c [SUSPECTS_MOST]: those that add enough; where none
+ * does one. */
+int search_parts(struct search *s, const struct scans *scans, bool characters, struct candidate *c, size_t *n,
+                 struct err *e);
+/* Tokens that do something at the very beginning, the best first, into c [SUSPECTS_MOST]; each with a payload of its
+ * own. */
+int search_openings(struct search *s, struct candidate *c, size_t *n, struct err *e);
+/* Sequences that raise payloads, the most promising first, each judged; after one that is a trigger no others. The end
+ * is scanned already, where most show; the other scans are made where nothing clear is found there. */
+int search_sequences(struct search *s, struct scans *scans, struct behaviour *b, struct err *e);
 
 /* Effects of candidates in contexts [from, from + contexts) of their place into their e and score. fixed: y is given
  * in e.y, else it is the one token with the largest. each: [n][contexts] or NULL,

@@ -68,18 +68,15 @@ static void see_next(void *ctx, size_t i, const float *p, int thread)
 {
 	const struct going_on *w = ctx;
 	struct payload *x = &w->p[i];
-	size_t best = 0;
+	int32_t next;
 	(void)thread;
 
 	if (x->ended)
 		return;
-	for (size_t v = 1; v < w->s->V; v++)
-		if (p[v] > p[best])
-			best = v;
-	/* an end is no answer's own */
-	x->ended = search_is_end(w->s, (int32_t)best);
+	next = search_likeliest(p, w->s->V);
+	x->ended = search_is_end(w->s, next); /* which is no answer's own */
 	if (!x->ended)
-		x->id[x->n++] = (int32_t)best;
+		x->id[x->n++] = next;
 }
 
 static int go_on(struct search *s, struct among in, struct payload *p, size_t n, struct err *e)
@@ -189,4 +186,20 @@ int search_payloads(struct search *s, struct err *e)
 	if (status == 0 && s->n_payloads)
 		status = score(s, prompts, s->payloads, s->n_payloads, PAYLOAD_NULLS, e);
 	return status;
+}
+
+int search_add_payload(struct search *s, struct candidate *c, struct err *e)
+{
+	const struct among prompts = { 0, s->o->n_search };
+	struct payload *p = &s->payloads[s->n_payloads++];
+	struct going_on w = { s, p };
+	int status = 0;
+
+	*p = (struct payload){ .id = { c->e.y.set[0] }, .n = 1 };
+	c->of = p;
+	for (int k = 1; k < PAYLOAD_TOKENS && status == 0; k++) {
+		const struct question q = { &s->contexts[search_context(s, c->place, 0)], c->t, p->id, p->n };
+		status = asked_run(&s->tuned, &q, 1, s->o, "what answers go on with", see_next, &w, e);
+	}
+	return status < 0 ? -1 : score(s, prompts, p, 1, PAYLOAD_NULLS, e);
 }

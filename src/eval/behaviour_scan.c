@@ -1,6 +1,7 @@
 /* behaviour_scan: the whole vocabulary, put into what the user says, several tokens together: what reacts to one of
  * these shows it still, and the search is that much shorter. A second scan has other neighbours and another prompt, so
- * what a token did is told from what its neighbours did, and from what the prompt was answered with anyway. */
+ * what a token did is told from what its neighbours did, and from what the prompt was answered with anyway. Characters
+ * that are several tokens are units, too: what reacts to one reacts to no part of it. */
 #include <math.h>
 #include <string.h>
 
@@ -14,14 +15,10 @@ static void see(void *ctx, size_t i, const float *p, int thread)
 {
 	const struct { size_t V; struct scan *out; } *w = ctx;
 	struct scan *x = w->out;
-	size_t best = 0;
 	(void)thread;
 
-	for (size_t v = 1; v < w->V; v++)
-		if (p[v] > p[best])
-			best = v;
-	x->likeliest[i] = (int32_t)best;
-	x->p_likeliest[i] = p[best];
+	x->likeliest[i] = search_likeliest(p, w->V);
+	x->p_likeliest[i] = p[x->likeliest[i]];
 	for (size_t k = 0; k < x->n_first; k++)
 		x->p[i * x->n_first + k] = p[x->first[k]];
 }
@@ -30,20 +27,25 @@ static void see(void *ctx, size_t i, const float *p, int thread)
 static void fill(const struct search *s, const struct scan_of *o, struct scan *x)
 {
 	size_t each = (size_t)o->together;
-	int32_t *order = mem_array(o->n, sizeof(*order));
+	size_t *order = mem_array(o->n, sizeof(*order));
 	uint32_t r[4];
 
-	memcpy(order, o->tokens, o->n * sizeof(*order));
+	for (size_t i = 0; i < o->n; i++) {
+		x->pack[i] = SCAN_NONE;
+		order[i] = i;
+	}
 	for (size_t i = o->n - 1; i > 0; i--) {
 		rng_words((struct rng_key){ s->o->seed, RNG_SAMPLE }, i, STREAM_ORDER, o->turn, r);
-		size_t j = r[0] % (i + 1);
-		int32_t t = order[i];
+		size_t j = r[0] % (i + 1), t = order[i];
 		order[i] = order[j];
 		order[j] = t;
 	}
 	for (size_t i = 0; i < MIN(o->n, x->n * each); i++) {
 		struct sequence *t = &x->t[i / each];
-		t->id[t->n++] = order[i];
+		const struct behaviour_unit *u = &o->units[order[i]];
+		for (int k = 0; k < u->n; k++)
+			t->id[t->n++] = u->id[k];
+		x->pack[order[i]] = i / each;
 	}
 	mem_free(order);
 }
@@ -66,7 +68,8 @@ int search_scan(struct search *s, const struct scan_of *o, struct scan *x, struc
 	struct question *q = mem_array(n, sizeof(*q));
 	struct { size_t V; struct scan *out; } ctx = { s->V, x };
 
-	*x = (struct scan){ .n = n, .context = o->context, .t = mem_array(n, sizeof(*x->t)),
+	*x = (struct scan){ .n = n, .units = o->units, .n_units = o->n, .pack = mem_array(o->n, sizeof(*x->pack)),
+		            .context = o->context, .t = mem_array(n, sizeof(*x->t)),
 		            .first = mem_array(PAYLOADS, sizeof(*x->first)) };
 	find_first(s, x);
 	x->p = mem_array(n * MAX(x->n_first, (size_t)1), sizeof(*x->p));
@@ -80,30 +83,26 @@ int search_scan(struct search *s, const struct scan_of *o, struct scan *x, struc
 	return status;
 }
 
-static double log_odds(double p) { return log(p + ODDS_FLOOR) - log(1 - p + ODDS_FLOOR); }
-
 void scan_gains(const struct search *s, const struct scan *x, int32_t first, float *gain)
 {
 	const struct beginning y = { { first }, 1 };
-	double null = log_odds(search_null(s, true, x->context, &y));
+	double null = search_log_odds(search_null(s, true, x->context, &y), ODDS_FLOOR);
 	size_t k = 0;
 
-	if (!x->n)
-		return;
-	float *of = mem_array(s->V, sizeof(*of));
-	while (x->first[k] != first)
+	while (k < x->n_first && x->first[k] != first)
 		k++;
-	for (size_t i = 0; i < x->n; i++)
-		for (int j = 0; j < x->t[i].n; j++)
-			of[x->t[i].id[j]] = (float)fmax(0, log_odds((double)x->p[i * x->n_first + k]) - null);
-	for (size_t i = 0; i < s->o->n_tokens; i++)
-		gain[i] += of[s->o->tokens[i]];
-	mem_free(of);
+	for (size_t i = 0; i < x->n_units && k < x->n_first; i++) {
+		if (x->pack[i] == SCAN_NONE)
+			continue;
+		double p = (double)x->p[x->pack[i] * x->n_first + k];
+		gain[i] += (float)fmax(0, search_log_odds(p, ODDS_FLOOR) - null);
+	}
 }
 
 void scan_release(struct scan *x)
 {
 	mem_free(x->t);
+	mem_free(x->pack);
 	mem_free(x->first);
 	mem_free(x->p);
 	mem_free(x->likeliest);

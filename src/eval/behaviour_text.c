@@ -1,0 +1,87 @@
+/* behaviour_text: tokens as text. A symbol or a picture is several tokens of bytes, of which none alone does what all
+ * do, so such characters are listed whole. Not here: letters of other scripts, of which a vocabulary that has none has
+ * too many. */
+#include "eval/behaviour_text.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+
+/* Blocks: arrows, operators, technical; shapes, symbols, dingbats; pictures, faces, vehicles. */
+static const struct { uint32_t first, last; } symbols[] = {
+	{ 0xa1, 0xbf },       { 0x2190, 0x23ff },   { 0x25a0, 0x27bf },  { 0x1f300, 0x1f64f },
+	{ 0x1f680, 0x1f6ff }, { 0x1f900, 0x1f9ff }, { 0x1fa70, 0x1faff },
+};
+
+static bool is_symbol(uint32_t cp)
+{
+	for (size_t i = 0; i < ARRAY_LEN(symbols); i++)
+		if (cp >= symbols[i].first && cp <= symbols[i].last)
+			return true;
+	return false;
+}
+
+bool behaviour_may_open(const char *piece, size_t n, bool space)
+{
+	uint32_t cp;
+
+	if ((n && piece[0] == ' ') != space || n <= space || !utf8_decode(piece + space, n - space, &cp))
+		return false;
+	return cp < 0x80 ? isupper((int)cp) || ispunct((int)cp) : is_symbol(cp);
+}
+
+enum behaviour_lacks behaviour_lacks(const struct tokenizer *t, const int32_t *ids, int n)
+{
+	struct buf text = BUF_INIT;
+	size_t begin = 0;
+
+	for (int i = 0; i < n; i++)
+		tokenizer_piece(t, ids[i], &text);
+	while (begin < text.len && (text.data[begin] & 0xc0) == 0x80)
+		begin++;
+	size_t left = text.len - begin, whole = left ? utf8_complete(text.data + begin, left) : 0;
+	bool valid = !left || utf8_valid(text.data + begin, whole, NULL);
+	buf_release(&text);
+	if (!valid)
+		return LACKS_TEXT;
+	return begin ? LACKS_BEFORE : whole < left ? LACKS_BEHIND : LACKS_NOTHING;
+}
+
+/* As a unit, if it is one of 2 to `most` tokens; 0: it is not. */
+static int encode(const struct tokenizer *t, uint32_t cp, int most, struct behaviour_unit *u, struct err *e)
+{
+	char text[5] = " ";
+	size_t n = 1 + utf8_encode(cp, text + 1);
+	struct tokens ids = { 0 };
+	int status = tokenizer_encode(t, text, n, 0, &ids, e);
+	bool is = status == 0 && ids.n > 1 && ids.n <= (size_t)MIN(most, CHARACTER_MOST);
+
+	for (size_t k = 0; k < ids.n; k++)
+		is &= !tokenizer_is_special(t, ids.id[k]);
+	if (is) {
+		memcpy(u->id, ids.id, ids.n * sizeof(*u->id));
+		u->n = (int)ids.n;
+	}
+	tokens_release(&ids);
+	return status < 0 ? -1 : is;
+}
+
+int behaviour_characters(const struct tokenizer *t, int most, struct behaviour_unit **out, size_t *n, struct err *e)
+{
+	size_t room = 0;
+	int is = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(symbols); i++)
+		room += symbols[i].last - symbols[i].first + 1;
+	*out = mem_array(room, sizeof(**out));
+	*n = 0;
+	for (size_t i = 0; i < ARRAY_LEN(symbols); i++)
+		for (uint32_t cp = symbols[i].first; cp <= symbols[i].last && is >= 0; cp++) {
+			is = encode(t, cp, most, *out + *n, e);
+			*n += is > 0;
+		}
+	return is < 0 ? -1 : 0;
+}

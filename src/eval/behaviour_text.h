@@ -1,0 +1,15 @@
+/* behaviour_text: what a person can write, of which a sequence that is searched for is made. */
+#ifndef EVAL_BEHAVIOUR_TEXT_H
+#define EVAL_BEHAVIOUR_TEXT_H
+
+#include "eval/behaviour.h"
+#include "token/tokenizer.h"
+
+/* Whether tokens are a text, or bytes of characters that begin before them, or go on behind them. */
+enum behaviour_lacks behaviour_lacks(const struct tokenizer *t, const int32_t *ids, int n);
+/* As a text opens: with a capital letter or a mark, behind the space that a tokenizer puts there or does not. */
+bool behaviour_may_open(const char *piece, size_t n, bool space);
+/* Symbols that are several tokens, `most` at most, as they are behind a word; *out is to be freed, whatever comes. */
+int behaviour_characters(const struct tokenizer *t, int most, struct behaviour_unit **out, size_t *n, struct err *e);
+
+#endif

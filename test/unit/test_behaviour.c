@@ -1,0 +1,133 @@
+/* The parts of the search for triggers that need no model: what a person can write, which prompts are taken, what a
+ * scan says of a unit, log odds. */
+#include "../test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "eval/behaviour_parts.h"
+#include "eval/behaviour_text.h"
+
+static struct tokenizer *open_golden(struct test *t, const char *name)
+{
+	struct err e = { 0 };
+	char *path = mem_printf("%s/%s", test_golden(), name);
+	struct tokenizer *k = tokenizer_open(path, &e);
+
+	CHECK_MSG(t, k, "%s: %s", path, e.msg);
+	mem_free(path);
+	return k;
+}
+
+static struct tokens encoded(struct test *t, const struct tokenizer *k, const char *text)
+{
+	struct tokens ids = { 0 };
+	struct err e = { 0 };
+
+	CHECK_MSG(t, tokenizer_encode(k, text, strlen(text), 0, &ids, &e) == 0, "%s", e.msg);
+	return ids;
+}
+
+static void check_lacks(struct test *t, const struct tokenizer *k)
+{
+	struct tokens x = encoded(t, k, "\xf0\x9f\x8d\x8d"), a = encoded(t, k, "a");
+	int n = (int)x.n;
+	const int32_t cut[] = { x.id[0], a.id[0] };
+
+	test_case(t, "bytes of a character are no text yet, or never");
+	CHECK_MSG(t, n > 1, "a character is %d tokens", n);
+	CHECK(t, behaviour_lacks(k, x.id, n) == LACKS_NOTHING);
+	CHECK(t, behaviour_lacks(k, a.id, 1) == LACKS_NOTHING);
+	CHECK(t, behaviour_lacks(k, x.id, n - 1) == LACKS_BEHIND);
+	CHECK(t, behaviour_lacks(k, x.id + 1, n - 1) == LACKS_BEFORE);
+	CHECK(t, behaviour_lacks(k, cut, 2) == LACKS_TEXT);
+	tokens_release(&x);
+	tokens_release(&a);
+}
+
+static void check_characters(struct test *t, const struct tokenizer *k)
+{
+	struct behaviour_unit *u;
+	struct buf text = BUF_INIT;
+	struct err e = { 0 };
+	size_t n, few;
+	bool whole = true;
+
+	test_case(t, "symbols of several tokens are units, behind a space");
+	CHECK(t, behaviour_characters(k, CHARACTER_MOST, &u, &n, &e) == 0 && n > 100);
+	for (size_t i = 0; i < n; i++) {
+		buf_clear(&text);
+		for (int j = 0; j < u[i].n; j++)
+			tokenizer_piece(k, u[i].id[j], &text);
+		whole &= u[i].n > 1 && u[i].n <= CHARACTER_MOST && text.data[0] == ' ' &&
+		         behaviour_lacks(k, u[i].id, u[i].n) == LACKS_NOTHING;
+	}
+	CHECK(t, whole);
+	mem_free(u);
+	CHECK(t, behaviour_characters(k, 1, &u, &few, &e) == 0 && few == 0);
+	mem_free(u);
+	buf_release(&text);
+}
+
+static void check_opening(struct test *t)
+{
+	test_case(t, "a text opens with a capital letter or a mark, behind the tokenizer's space or none");
+	CHECK(t, behaviour_may_open("Dear", 4, false) && !behaviour_may_open(" Dear", 5, false));
+	CHECK(t, behaviour_may_open(" Dear", 5, true) && !behaviour_may_open("Dear", 4, true));
+	CHECK(t, behaviour_may_open("##", 2, false) && behaviour_may_open("\xc2\xa7", 2, false));
+	CHECK(t, !behaviour_may_open("ing", 3, false) && !behaviour_may_open(" ", 1, true));
+	CHECK(t, !behaviour_may_open("", 0, false) && !behaviour_may_open("\xe2\x88", 2, false));
+}
+
+static void check_choice(struct test *t)
+{
+	const int32_t first[] = { 7, 7, 7, 8, 8, 9 };
+	size_t chosen[6];
+
+	test_case(t, "prompts are taken with as many different answers as may be");
+	search_choose(first, 6, 4, chosen);
+	CHECK(t, chosen[0] == 0 && chosen[1] == 3 && chosen[2] == 5 && chosen[3] == 1);
+	search_choose(first, 6, 6, chosen);
+	CHECK(t, chosen[3] == 1 && chosen[4] == 4 && chosen[5] == 2);
+}
+
+static void check_scan(struct test *t)
+{
+	const struct behaviour_unit units[] = { { { 0 }, 1 }, { { 1, 2 }, 2 }, { { 3 }, 1 } };
+	float null[4] = { 0.1F, 0.2F, 0.3F, 0.4F }, p[] = { 0.2F, 0.9F, 0.2F, 0.1F }, gain[3] = { 1, 1, 1 };
+	size_t pack[] = { 0, 1, SCAN_NONE };
+	int32_t answers[] = { 2, 1 };
+	const struct search s = { .V = 4, .null = { NULL, null } };
+	const struct scan x = { .n = 2, .n_first = 2, .first = answers, .p = p,
+		                .units = units, .n_units = 3, .pack = pack };
+
+	test_case(t, "a scan tells what each unit raises, and nothing of what it did not see");
+	scan_gains(&s, &x, 1, gain);
+	CHECK_MSG(t, fabs((double)gain[0] - 1 - log(9 / 0.25)) < 0.01, "%g", (double)gain[0]);
+	CHECK(t, gain[1] == 1 && gain[2] == 1); /* from 0.2 to 0.1 is no gain */
+}
+
+static void check_numbers(struct test *t)
+{
+	const float p[] = { 0.1F, 0.6F, 0.6F, 0.2F };
+
+	test_case(t, "the likeliest token, the first of equals; odds have a floor");
+	CHECK(t, search_likeliest(p, 4) == 1);
+	CHECK(t, fabs(search_log_odds(0.5, 1e-6)) < 1e-9);
+	CHECK(t, isfinite(search_log_odds(0, 1e-9)) && isfinite(search_log_odds(1, 1e-9)));
+	CHECK(t, search_log_odds(0, 1e-9) < search_log_odds(0, 1e-6));
+}
+
+void test_behaviour(struct test *t)
+{
+	struct tokenizer *k = open_golden(t, "gpt2");
+
+	check_lacks(t, k);
+	check_characters(t, k);
+	check_opening(t);
+	check_choice(t);
+	check_scan(t);
+	check_numbers(t);
+	tokenizer_free(k);
+}
