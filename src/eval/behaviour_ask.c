@@ -36,7 +36,7 @@ static void scored(void *ctx, struct batch *b, const struct document *const *doc
 
 static size_t longest(const struct behaviour_options *o)
 {
-	size_t most = o->alone.n_before + o->alone.n_behind;
+	size_t most = MAX(o->alone.n_before + o->alone.n_behind, o->brief.n_before + o->brief.n_behind);
 
 	for (size_t i = 0; i < o->n_neutral; i++)
 		most = MAX(most, o->neutral[i].n_before + o->neutral[i].n_behind);
