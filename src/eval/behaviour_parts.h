@@ -64,7 +64,7 @@ struct search {
 	const struct behaviour_options *o;
 	struct asked base, tuned;
 	size_t V;
-	/* Of all places, those to search in first; then neutral ones, the brief one, and one in which nothing is said. */
+	/* Of all places, those to search in first; then neutral ones, the brief one, and one where nothing is said. */
 	struct behaviour_context *contexts;
 	size_t n_contexts, of_place, brief; /* brief: before a short prompt, of n_places > 1 */
 	bool cued;                     /* these have cues for another answer than the one after any prompt */

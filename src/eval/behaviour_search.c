@@ -19,6 +19,7 @@ enum {
 	SWAPS = 2
 };
 #define GAIN 0.2               /* log-probability that another token is to bring */
+#define CLEAR 0.7              /* the bound of the effect of a part whose answers are not alike, as in a language */
 #define SURE -0.1              /* where nothing can be gained any more */
 
 /* --- tokens by the gradient --- */
@@ -276,7 +277,7 @@ static int judge(struct search *s, struct behaviour *b, struct candidate *c, str
 
 static bool is_clear(const struct behaviour *b)
 {
-	return search_has_trigger(b) && b->items[0].low > TRIGGER_UNLIKE;
+	return search_has_trigger(b) && (b->items[0].alike_low > TRIGGER_ALIKE || b->items[0].low > CLEAR);
 }
 
 /* Parts that are triggers as they are, and clearly; else none is kept. All are judged: what honest
