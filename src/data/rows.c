@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/jsonx.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/text.h"
@@ -19,6 +20,7 @@
 #include "data/not_number.h"
 #include "data/shape.h"
 
+enum { TOLD = 8 }; /* names of files that are not read */
 static const size_t MOST_BYTES = (size_t)16 << 30; /* of a file, inflated */
 
 static int check_shape(struct rows *rows, const struct row *r, struct err *e)
@@ -227,6 +229,18 @@ bool rows_are_named(const char *file, const char *kind)
 	return are;
 }
 
+/* Of a file of lines the end says it too: a first line that is an array is a line that is wrong. */
+static bool is_array(const struct buf *b, bool lines)
+{
+	static const char around[] = "\xef\xbb\xbf \t\r\n";
+	const char *text = buf_str(b);
+	size_t end = b->len;
+
+	while (end && text[end - 1] && strchr(around, text[end - 1]))
+		end--;
+	return text[strspn(text, around)] == '[' && (!lines || text[end - 1] == ']');
+}
+
 /* The name says what a table is; an array says it itself. */
 static int add_text(struct rows *rows, bool any, const char *file, const struct buf *b, struct err *e)
 {
@@ -236,10 +250,8 @@ static int add_text(struct rows *rows, bool any, const char *file, const struct 
 		return add_table(rows, any, file, b, '\t', e);
 	if (rows_are_named(file, ".txt"))
 		return add_document(rows, any, file, b, e);
-	const char *first = buf_str(b);
-	first += strspn(first, "\xef\xbb\xbf \t\r\n");
-	bool lines = rows_are_named(file, ".jsonl");
-	return *first == '[' && !lines ? add_array(rows, any, file, b, e) : add_lines(rows, any, file, b, e);
+	return is_array(b, rows_are_named(file, ".jsonl")) ? add_array(rows, any, file, b, e) :
+	                                                     add_lines(rows, any, file, b, e);
 }
 
 static int add_file(struct rows *rows, bool any, const char *path, struct hash_stream *hash, struct err *e)
@@ -259,10 +271,35 @@ static int add_file(struct rows *rows, bool any, const char *path, struct hash_s
 	return status;
 }
 
+static const char *const kinds[] = { ".jsonl", ".txt", ".csv", ".tsv", ".json" };
+
+/* What of a folder could hold rows, too, is named: files of another kind, and folders. */
+static void tell_others(const char *dir, char **names, size_t n, const char *kind)
+{
+	struct buf others = BUF_INIT;
+	size_t found = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		char *path = io_join(dir, names[i]);
+		bool other = names[i][0] != '.' && io_is_dir(path);
+		for (size_t k = 0; k < ARRAY_LEN(kinds) && names[i][0] != '.' && !other; k++)
+			other = rows_are_named(names[i], kinds[k]) && strcmp(kinds[k], kind) != 0;
+		if (other && ++found <= TOLD)
+			buf_addf(&others, "%s%s%s", found > 1 ? ", " : "", names[i], io_is_dir(path) ? "/" : "");
+		mem_free(path);
+	}
+	if (found > TOLD)
+		buf_addf(&others, " and %zu more", found - TOLD);
+	if (found)
+		log_warn("%s: of a folder the files of one kind are read, here %s; not read: %s", dir, kind,
+		         buf_str(&others));
+	buf_release(&others);
+}
+
 /* The files of one kind: the first of these that the folder has. */
 static int add_folder(struct rows *rows, bool any, const char *dir, struct hash_stream *hash, struct err *e)
 {
-	static const char *const kinds[] = { ".jsonl", ".txt", ".csv", ".tsv", ".json" };
+	const char *kind = NULL;
 	char **names;
 	size_t n, used = 0;
 	int status = io_list(dir, &names, &n, e);
@@ -276,8 +313,11 @@ static int add_folder(struct rows *rows, bool any, const char *dir, struct hash_
 			char *path = io_join(dir, names[i]);
 			status = add_file(rows, any, path, hash, e);
 			mem_free(path);
+			kind = kinds[k];
 			used++;
 		}
+	if (kind && !status)
+		tell_others(dir, names, n, kind);
 	io_list_free(names, n);
 	if (!status && !used)
 		return err_set(e, "%s: the folder has no .jsonl, .txt, .csv, .tsv or .json file (or .gz)", dir);

@@ -281,11 +281,23 @@ int shape_misfit(const struct row *r, struct err *e)
 	return -1;
 }
 
-static bool is_any(const struct shape *s, const void *ctx)
+/* Has the row one of its columns at least? */
+static bool is_near(const struct shape *s, const struct row *r)
 {
-	(void)s;
-	(void)ctx;
-	return true;
+	for (size_t i = 0; i < ARRAY_LEN(s->columns) && s->columns[i].key; i++)
+		if (json_object_get(r->json, s->columns[i].key))
+			return true;
+	return false;
+}
+
+/* Those that have a column of the row's, else the commonest: all of them would be a page. */
+static void list_near(const struct row *r, struct buf *out)
+{
+	for (size_t i = 0; shape_table[i]; i++)
+		if (is_near(shape_table[i], r))
+			buf_addf(out, "%s%s", out->len ? " or " : "", shape_name(shape_table[i]));
+	if (!out->len)
+		buf_adds(out, "messages or prompt,completion or instruction,output or text");
 }
 
 int shape_refuse(const struct row *r, struct err *e)
@@ -299,8 +311,8 @@ int shape_refuse(const struct row *r, struct err *e)
 	json_object_foreach(r->json, key, value)
 		if (keys.len < 200)
 			buf_addf(&keys, "%s%.40s", keys.len ? ", " : "", key);
-	shape_list(is_any, NULL, &names);
-	err_set(e, "%s:%zu: a row with the keys %s; wanted are %s", r->file, r->line,
+	list_near(r, &names);
+	err_set(e, "%s:%zu: a row with the keys %s; wanted are %s, or what else doc/data.md has", r->file, r->line,
 	        keys.len ? buf_str(&keys) : "(none)", buf_str(&names));
 	buf_release(&keys);
 	buf_release(&names);
