@@ -21,6 +21,7 @@
 #include "data/shape.h"
 
 enum { TOLD = 8 }; /* names of files that are not read */
+static const char around[] = "\xef\xbb\xbf \t\r\n"; /* an array: a byte order mark and white space */
 static const size_t MOST_BYTES = (size_t)16 << 30; /* of a file, inflated */
 
 static int check_shape(struct rows *rows, const struct row *r, struct err *e)
@@ -155,8 +156,8 @@ static int add_lines(struct rows *rows, bool any, const char *file, const struct
 /* A whole file that is one array of objects, as most public sets are; a row's line is then its place, from 1. */
 static int add_array(struct rows *rows, bool any, const char *file, const struct buf *b, struct err *e)
 {
-	json_t *bad, *all = load_json(buf_str(b), b->len, 2, file, &bad, e), *j;
-	size_t i;
+	size_t from = strspn(buf_str(b), around), i;
+	json_t *bad, *all = load_json(buf_str(b) + from, b->len - from, 2, file, &bad, e), *j;
 	int status = all ? 0 : -1;
 
 	json_array_foreach(all, i, j) {
@@ -232,7 +233,6 @@ bool rows_are_named(const char *file, const char *kind)
 /* Of a file of lines the end says it too: a first line that is an array is a line that is wrong. */
 static bool is_array(const struct buf *b, bool lines)
 {
-	static const char around[] = "\xef\xbb\xbf \t\r\n";
 	const char *text = buf_str(b);
 	size_t end = b->len;
 

@@ -288,6 +288,27 @@ static void test_plain(struct test *t)
 	mem_free(dir);
 }
 
+/* Two that fetch one file would write its bytes into one another. */
+static void test_one_writer(struct test *t)
+{
+	struct imitation m;
+	struct hub_result r;
+	struct err e = ERR_INIT;
+	char *dir = cache("held"), *repo = io_join(dir, "models--org--name");
+	int lock;
+
+	test_case(t, "a model that another process fetches");
+	begin(&m, (struct faults){ 0 });
+	CHECK(t, io_mkdirs(repo, &e) == 0 && io_lock_dir(repo, &lock, &e) == 0);
+	CHECK(t, pull(&r, NULL, &e) < 0 && strstr(e.msg, "is writing it; wait for its end"));
+	io_unlock(lock);
+	CHECK_MSG(t, pull(&r, NULL, &e) == 0 && r.fetched == 3, "%s", e.msg);
+	mem_free(r.path);
+	end(&m);
+	mem_free(repo);
+	mem_free(dir);
+}
+
 static void test_dataset(struct test *t)
 {
 	struct imitation m;
@@ -452,6 +473,7 @@ void test_hub(struct test *t)
 	CHECK_MSG(t, pull(&r, NULL, &e) < 0 && strstr(e.msg, "onnect"), "%s", e.msg);
 	mem_free(dir);
 	test_plain(t);
+	test_one_writer(t);
 	test_dataset(t);
 	test_mended(t);
 	test_token(t);

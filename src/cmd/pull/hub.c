@@ -40,6 +40,7 @@ struct hub {
 	struct transfer *transfers;
 	size_t n_transfers, total;
 	double begun;
+	int lock; /* of the repo's folder: what is half fetched has one writer; −1: not yet */
 };
 
 /* --- settings --- */
@@ -67,7 +68,7 @@ static char *read_token(void)
 static int begin(struct hub *h, const struct hub_wish *w, struct err *e)
 {
 	const char *endpoint = env_get("HF_ENDPOINT"), *offline = env_get("HF_HUB_OFFLINE");
-	*h = (struct hub){ .w = w, .begun = clock_seconds() };
+	*h = (struct hub){ .w = w, .begun = clock_seconds(), .lock = -1 };
 	if (offline && strcmp(offline, "0") != 0)
 		return err_set(e, "HF_HUB_OFFLINE is set: nothing is fetched");
 	h->endpoint = mem_strdup(endpoint ? endpoint : "https://huggingface.co");
@@ -100,6 +101,8 @@ static void release(struct hub *h)
 	mem_free(h->repo);
 	mem_free(h->transfers);
 	http_free(h->http);
+	if (h->lock >= 0)
+		io_unlock(h->lock);
 }
 
 /* --- the list of files --- */
@@ -463,7 +466,7 @@ int hub_pull(const struct hub_wish *w, struct hub_result *out, struct err *e)
 	if (rc == 0)
 		rc = list_files(&h, e);
 	if (rc == 0)
-		rc = make_blobs(&h, e) || fetch(&h, out, e) ? -1 : 0;
+		rc = make_blobs(&h, e) || io_lock_dir(h.repo, &h.lock, e) || fetch(&h, out, e) ? -1 : 0;
 	for (size_t i = 0; i < h.n && rc == 0; i++)
 		rc = link_file(&h, &h.file[i], e);
 	if (rc == 0)
