@@ -35,7 +35,8 @@ struct options { const char *config, *base; double reduction; };
 static const struct opt opts[] = {
 	OPT_STRING("adapter-config", struct options, config, "double_seq_bn", "NAME",
 	           "double_seq_bn (Houlsby), seq_bn (Pfeiffer), par_bn or scaled_par_bn (parallel), and in brackets "
-	           "what is otherwise: seq_bn[ln_after=True, leave_out=[0, 1]]"),
+	           "what is otherwise: seq_bn[ln_after=True, leave_out=[0, 1]] "
+	           "(learning rates 1e-3, 5e-4, 3e-5, 1e-4)"),
 	OPT_FLOAT("reduction-factor", struct options, reduction, NULL, 0.01, 65536,
 	          "how many times fewer numbers there are in between (default: the adapter-config's, 16 or 2)"),
 	OPT_STRING("base-model-name-or-path", struct options, base, NULL, "NAME",
@@ -448,10 +449,16 @@ static uint32_t sublayer(struct graph *g, const struct overlay *o, enum sublayer
 static const struct overlay_hooks hooks = { .sublayer = sublayer };
 static const struct overlay_hooks hooks_by_row = { .sublayer = sublayer, .by_row = true, .other_order = true };
 
+static double rate(const void *options)
+{
+	return bottleneck_rate(((const struct options *)options)->config);
+}
+
 const struct adapter_type adapter_bottleneck = {
 	.name = "bottleneck",
 	.summary = "two small products behind or beside the halves of each block",
-	.learning_rate = 3e-3,
+	.learning_rate = 1e-3,
+	.rate = rate,
 	.opts = opts,
 	.options_size = sizeof(struct options),
 	.file = "adapter.safetensors",

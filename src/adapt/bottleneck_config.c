@@ -210,11 +210,12 @@ static const struct named {
 	const char *non_linearity;
 	int reduction;
 	double scaling;
+	double rate;                   /* of learning: what reads x with its few large numbers wants less */
 } names[] = {
-	{ "double_seq_bn", "houlsby", true, false, false, "swish", 16, 1 },
-	{ "seq_bn", "pfeiffer", false, true, false, "relu", 16, 1 },
-	{ "par_bn", "parallel", false, false, true, "relu", 2, 4 },
-	{ "scaled_par_bn", "scaled_parallel", false, false, true, "relu", 2, 0 },
+	{ "double_seq_bn", "houlsby", true, false, false, "swish", 16, 1, 1e-3 },
+	{ "seq_bn", "pfeiffer", false, true, false, "relu", 16, 1, 5e-4 },
+	{ "par_bn", "parallel", false, false, true, "relu", 2, 4, 3e-5 },
+	{ "scaled_par_bn", "scaled_parallel", false, false, true, "relu", 2, 0, 1e-4 },
 };
 
 /* All of BnConfig's keys. The library begins sequential ones with "bert", which changes what the model says before
@@ -311,16 +312,30 @@ static int override(json_t *config, const char *text, const char *open, struct e
 	return 0;
 }
 
-json_t *bottleneck_make(const char *text, double reduction, struct err *e)
+/* The one that the text begins with, up to a bracket; NULL: there is none. */
+static const struct named *find_named(const char *text)
 {
-	const char *open = strchr(text, '[');
-	size_t n = open ? (size_t)(open - text) : strlen(text);
-	const struct named *named = NULL;
+	size_t n = strcspn(text, "[");
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if ((strlen(names[i].name) == n && !memcmp(text, names[i].name, n)) ||
 		    (strlen(names[i].older) == n && !memcmp(text, names[i].older, n)))
-			named = &names[i];
+			return &names[i];
+	return NULL;
+}
+
+double bottleneck_rate(const char *text)
+{
+	const struct named *named = find_named(text);
+
+	return named ? named->rate : names[0].rate;
+}
+
+json_t *bottleneck_make(const char *text, double reduction, struct err *e)
+{
+	const char *open = strchr(text, '[');
+	const struct named *named = find_named(text);
+
 	if (!named || !utf8_valid(text, strlen(text), NULL)) {
 		err_set(e, "adapter-config is '%.80s'; double_seq_bn, seq_bn, par_bn or scaled_par_bn was wanted, with "
 		           "[KEY=VALUE, …] behind it or not", text);

@@ -37,5 +37,7 @@ int bottleneck_width(const struct bottleneck_config *c, int layer, int C, struct
 /* BnConfig's keys of "seq_bn" or the like, or of "seq_bn[ln_after=True, reduction_factor=8]", as the library writes
  * them; reduction: the factor, NAN: as named. New; NULL and a sentence. */
 json_t *bottleneck_make(const char *text, double reduction, struct err *e);
+/* The learning rate that is taken where nobody says one. */
+double bottleneck_rate(const char *text);
 
 #endif

@@ -144,7 +144,7 @@ static int read_hyper(struct asking *x)
 		arg(x, "save-steps", json_sprintf("%.0f", save));
 	if (isfinite(rate))
 		arg(x, "learning-rate",
-		    json_sprintf("%.9g", rate * method_learning_rate("lora") * optimizer_find("adamw")->rate *
+		    json_sprintf("%.9g", rate * method_learning_rate("lora", NULL) * optimizer_find("adamw")->rate *
 		                                 objective_find(methods[x->method].objective)->rate));
 	if (isfinite(beta))
 		arg(x, "beta", json_sprintf("%.9g", beta));

@@ -41,8 +41,11 @@ const struct adapter_type *method_adapter(const char *name)
 	return adapter_type_table[i]; /* full is where the table ends */
 }
 
-double method_learning_rate(const char *name)
+double method_learning_rate(const char *name, const void *options)
 {
 	const struct adapter_type *adapter = method_adapter(name);
+
+	if (adapter && adapter->rate && options)
+		return adapter->rate(options);
 	return adapter ? adapter->learning_rate : full_rate;
 }

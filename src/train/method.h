@@ -16,6 +16,7 @@ extern const struct opt method_full_opts[];
 /* An overlay with a parameter for each weight that is trained, not sealed. −1 and a sentence: a name that no weight
  * has; o is to be released either way. */
 int method_full_overlay(struct overlay *o, const struct model *m, const struct method_full *options, struct err *e);
-double method_learning_rate(const char *name);  /* at its peak, where nobody says another */
+/* At its peak, where nobody says another; options: the row's own, NULL: as they are by default. */
+double method_learning_rate(const char *name, const void *options);
 
 #endif

@@ -168,6 +168,11 @@ static int resolve_schedule(struct recipe *r, struct err *e)
 	return 0;
 }
 
+double recipe_method_rate(const struct recipe *r)
+{
+	return method_learning_rate(r->method, opt_row_options(method_rows, r->method_options, r->method));
+}
+
 int recipe_resolve(struct recipe *r, struct err *e)
 {
 	if (check_paths(r, e) < 0 || check_compute(r, e) < 0 || check_evaluation(r, e) < 0 ||
@@ -183,7 +188,7 @@ int recipe_resolve(struct recipe *r, struct err *e)
 	if (r->config || r->student_layers) /* it has nothing to forget */
 		r->forgetting = false;
 	if (isnan(r->learning_rate))
-		r->learning_rate = method_learning_rate(r->method) * optimizer_find(r->optim)->rate * objective->rate;
+		r->learning_rate = recipe_method_rate(r) * optimizer_find(r->optim)->rate * objective->rate;
 	if (r->micro_batch_tokens == OPT_UNSET_INT)
 		r->micro_batch_tokens =
 			MAX((int64_t)MICRO_BATCH_TOKENS, objective_n_roles(objective) * r->max_length);

@@ -309,6 +309,7 @@ extern const struct opt recipe_opts[];   /* of struct recipe itself, all of them
 
 /* Fills what depends on other fields (learning rate, micro-batch, limits) and refuses what contradicts itself. */
 int recipe_resolve(struct recipe *r, struct err *e);
+double recipe_method_rate(const struct recipe *r); /* the method's own learning rate, as its options are */
 /* What was given and nothing uses, as opt_unused says it; appends nothing where all is used. */
 void recipe_unused(const struct recipe *r, const struct opt_parse *p, struct buf *sentence);
 /* auto becomes what it is on this machine, so that a run that is resumed elsewhere keeps its arithmetic. */

@@ -60,7 +60,7 @@ char *study_trial_dir(const struct study *s, size_t trial)
 /* The rate of the method that the parse has by now, as recipe_resolve takes it. */
 static double method_scale(const struct recipe *r)
 {
-	return method_learning_rate(r->method) * optimizer_find(r->optim)->rate * objective_find(r->objective)->rate;
+	return recipe_method_rate(r) * optimizer_find(r->optim)->rate * objective_find(r->objective)->rate;
 }
 
 /* Gives a trial's parameters to its parse in their order; with p they get their places. */
