@@ -128,7 +128,7 @@ struct adapter_type {
 	const char *summary;           /* half a line, for --help */
 	bool standard;                 /* --method where nobody says another; one type is */
 	double learning_rate;          /* at its peak, where nobody says another */
-	double (*rate)(const void *options); /* the same, where its options decide; NULL: learning_rate whatever they say */
+	double (*rate)(const void *options); /* the same, where its options decide; NULL: learning_rate */
 	const struct opt *opts;        /* its own options (base/opt.h), or NULL */
 	size_t options_size;           /* of the struct that they fill */
 	/* Its whole number that its parameters grow with, for who must make it smaller; NULL: there is none. */
