@@ -1,10 +1,12 @@
 /* guarding: one guard for a command's texts. A log's line is {time, where, verdict, findings}, where a finding has the
  * SHA-256 of what was found, not its text: a short number can be found from its hash by trying, so a log is to be kept
- * as what it is about. */
+ * as what it is about, and a new one is its owner's alone. */
 #include "cmd/guarding.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "base/jsonx.h"
@@ -62,6 +64,9 @@ static int write_log(const struct guarding *x, const char *where, const struct g
 	json_object_set_new(j, "time", json_integer((json_int_t)time(NULL)));
 	json_object_set_new(j, "where", jsonx_path(where));
 	char *line = jsonx_line(j), *whole = mem_printf("%s\n", line);
+	int fd = open(x->o->log, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		close(fd);
 	int status = io_append(x->o->log, whole, strlen(whole), e);
 	mem_free(line);
 	mem_free(whole);
