@@ -191,3 +191,11 @@ const char *opt_note_of_others(const struct opt *table, const char *name)
 			return notes[i].note;
 	return NULL;
 }
+
+const char *opt_stray(const struct err *e)
+{
+	static const char begins[] = "unknown option --";
+	const char *name = e->msg + strlen(begins);
+
+	return !strncmp(e->msg, begins, strlen(begins)) && *name && !name[strcspn(name, ":, ")] ? name : NULL;
+}

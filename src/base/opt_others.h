@@ -11,5 +11,7 @@ const struct opt *opt_find_called(const struct opt *table, const char *name);
 /* What to say of a name that is not taken, such as "a quantized model is trained as it is"; NULL: nothing is known.
  * table: of the command that was given it. */
 const char *opt_note_of_others(const struct opt *table, const char *name);
+/* Of a sentence of opt_args: the name that it did not know, where it is like none of the command's; else NULL. */
+const char *opt_stray(const struct err *e);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/adapted_options.h"
 #include "cmd/eval_compare.h"
 #include "cmd/eval_live.h"
 #include "cmd/eval_tasks.h"
@@ -66,8 +67,6 @@ static const struct opt eval_opts[] = {
 	           "a reward model: its accuracy by what the rows have there (default: subset, else category)"),
 	OPT_STRING("details", struct eval, details, NULL, "FILE.jsonl", "what came of every row, a JSON line each"),
 	IN_CONTEXT_OPTS(struct eval, context, "; may be repeated: each is judged"),
-	SOURCES_OPTS(struct eval, documents),
-	CITATIONS_OPTS(struct eval, documents),
 	OPT_STRING("fewshot-out", struct eval, fewshot_out, NULL, "FILE",
 	           "keeps what stands before all rows, as bytes"),
 	OPT_LIST("label-words", struct eval, label_words, "WORDS",
@@ -79,6 +78,8 @@ static const struct opt eval_opts[] = {
 	           "choices that all rows share: without what the prompt itself makes of them (Zhao 2021, Zhou 2023)"),
 	OPT_INT("variants", struct eval, variants, NULL, 1, 10000,
 	        "judges N wordings and orders of the examples, and tells their spread"),
+	SOURCES_OPTS(struct eval, documents),
+	CITATIONS_OPTS(struct eval, documents),
 	OPT_GROUP("Answers"),
 	OPT_STRING("extract", struct eval, extract, NULL, "RULE", EXTRACT_HELP),
 	OPT_INT("max-new-tokens", struct eval, max_new_tokens, NULL, 1, 1 << 24,
@@ -448,7 +449,7 @@ static int judge(struct app *app, const struct eval *o, struct loaded *l, const 
 		.micro_batch_tokens = (int32_t)o->micro_batch_tokens, .apply_chat_template = o->apply_chat_template,
 		.progress = show_progress, .planned = plan_judging, .ctx = d,
 		.detail = o->details || o->documents.citations ? write_line : NULL,
-		.whole = context || sources_wanted(&o->documents), .prompts = context,
+		.whole = context || sources_wanted(&o->documents), .prompts = context || sources_wanted(&o->documents),
 			.calibrate = calibration_of(o->calibrate), .group_by = o->group_by,
 		.stop = &stop, .n_stop = (o->context.num || o->context.prompt) && *stop && !o->apply_chat_template,
 	};
@@ -581,6 +582,20 @@ static int probe_details(struct app *app, const struct eval *o, struct probing *
 		       &(struct evaluate_options){ .max_length = p->how.max_length });
 	evaluation_release(&v);
 	return status;
+}
+
+/* What is of a model that says tokens has no place where labels are all that is said. */
+static int refuse_of_tokens(const struct opt_parse *p, const char *dir, struct err *e)
+{
+	static const char *const of_tokens[] = { "apply-chat-template", "label-words", "query-template", "calibrate",
+		                                 "variants", "extract", "max-new-tokens", "self-consistency",
+		                                 "temperature", "stride", "group-by", "load-in-4bit" };
+
+	for (size_t i = 0; i < ARRAY_LEN(of_tokens); i++)
+		if (opt_given(p, of_tokens[i]))
+			return err_set(e, "%s says labels alone: --%s is of a model that says tokens", dir,
+			               of_tokens[i]);
+	return 0;
 }
 
 static int judge_probe(struct app *app, const struct eval *o, const char *dir, const struct rows *r, struct err *e)
@@ -855,13 +870,17 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (contradiction(o))
 		return app_usage(&cmd_eval, "%s", contradiction(o));
 	o->batch_given = opt_given(p, "micro-batch-tokens");
-	char *learner = adapted_learner(p->positional[0]), *prompt = NULL;
-	json_t *documents = NULL;
+	char *learner = adapted_learner(p->positional[0]);
+	struct sources_options unused = { 0 }; /* a cascade's answers look for its documents themselves */
+	struct adapted_options left = { 0 };
+	const struct adapted_places places = { &o->context,
+		                               cascade_is(p->positional[0]) ? &unused : &o->documents, &o->calibrate };
 	int status = rows_load(&rows, o->data, e);
-	if (status == 0 && !cascade_is(p->positional[0]))
-		status = sources_adapted(&o->documents, p->positional[0], &documents, e);
 	if (status == 0)
-		status = in_context_adapted(&o->context, p->positional[0], &prompt, &o->calibrate, e);
+		status = adapted_options_take(&left, p->positional[0], &places, e);
+	o->apply_chat_template |= left.turns && !opt_given(p, "apply-chat-template");
+	if (status == 0 && learner)
+		status = refuse_of_tokens(p, p->positional[0], e);
 	if (status == 0 && cascade_is(p->positional[0]))
 		status = judge_cascade(app, o, p->positional[0], &rows, e);
 	else if (status == 0 && learner)
@@ -869,9 +888,8 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	else if (status == 0)
 		status = open_and_judge(app, o, p->positional[0], &rows, e);
 	rows_release(&rows);
-	json_decref(documents);
+	adapted_options_release(&left);
 	mem_free(learner);
-	mem_free(prompt);
 	return status;
 }
 

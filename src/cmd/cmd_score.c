@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "cmd/adapted_options.h"
 #include "cmd/in_context.h"
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
@@ -367,8 +368,10 @@ static int score_file(struct app *app, const struct score *o, const char *model,
 
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
-	const struct score *o = options;
+	struct score *o = options;
 	struct scored s = { .added_tokens = NAN };
+	struct adapted_options left = { 0 };
+	const struct adapted_places places = { o->ids ? NULL : &o->context, NULL, NULL };
 
 	if (o->ids && in_context_wanted(&o->context))
 		return app_usage(&cmd_score, "an instruction and examples stand before a text, --ids has none");
@@ -378,8 +381,11 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return app_usage(&cmd_score, "%s", in_context_contradiction(&o->context));
 	if (!o->ids == (p->n_positional < 2))
 		return app_usage(&cmd_score, "%s", o->ids ? "--ids FILE stands instead of a file of text" : WANTED);
-	int status = score_file(app, o, p->positional[0], o->ids ? NULL : p->positional[1], &s, e);
+	int status = adapted_options_take(&left, p->positional[0], &places, e);
+	if (status == 0)
+		status = score_file(app, o, p->positional[0], o->ids ? NULL : p->positional[1], &s, e);
 
+	adapted_options_release(&left);
 	tokens_release(&s.ids);
 	mem_free(s.logprob);
 	return status;

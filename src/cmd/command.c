@@ -17,6 +17,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/opt_others.h"
 #include "base/stop.h"
 #include "base/term.h"
 #include "cmd/metering.h"
@@ -144,12 +145,23 @@ static int begin_ranks(struct app *app, const struct command *c, struct common *
 	return ranks_start(app, RANK_TIMEOUT, &common->threads, e);
 }
 
+/* What another command takes is told with its name. */
+static int wrong_option(const struct command *c, const struct err *e)
+{
+	const char *stray = opt_stray(e);
+	char *having = stray ? overview_having(stray) : NULL;
+	int status = having ? app_usage(c, "%s: it is an option of %s", e->msg, having) : app_usage(c, "%s", e->msg);
+
+	mem_free(having);
+	return status;
+}
+
 /* Options, --help, log, kernels, pool and books. 0 to go on, else the exit status + 1. */
 static int begin(struct app *app, const struct command *c, struct common *common, struct opt_parse *p, struct err *e)
 {
 	opt_begin(p, c->opts, common, e);
 	if (opt_args(p, app->argc, app->argv, e))
-		return app_usage(c, "%s", e->msg) + 1;
+		return wrong_option(c, e) + 1;
 	if (common->help || asks_by_word(app)) {
 		overview_print_help(c);
 		return EXIT_DONE + 1;

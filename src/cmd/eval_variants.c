@@ -158,6 +158,21 @@ static int judge_variant(struct eval_variants *v, size_t i, struct in_context *c
 	return status;
 }
 
+/* Each wording is judged, and no order twice. */
+static int check_number(const struct eval_variants *v, const struct in_context *c, struct err *e)
+{
+	size_t num = c ? (size_t)c->o->num : 0, wordings = v->n_instructions * v->n_words;
+	size_t orders = fewshot_orders(num, c ? (enum fewshot_order)fewshot_order_of(c->o->order) : FEWSHOT_GIVEN);
+
+	if (v->n < wordings)
+		return err_set(e, "--variants %zu: %zu wordings were given, each of which is judged", v->n, wordings);
+	if (v->n > wordings * orders)
+		return err_set(e, "--variants %zu: %zu wording%s and %zu example%s that stand in %zu order%s make %zu",
+		               v->n, wordings, wordings == 1 ? "" : "s", num, num == 1 ? "" : "s", orders,
+		               orders == 1 ? "" : "s", wordings * orders);
+	return 0;
+}
+
 int eval_variants_run(struct eval_variants *v, struct in_context *c, const struct eval_variants_options *o,
                       const struct subject *s, const struct rows *rows, const struct evaluate_options *how,
                       struct err *e)
@@ -168,6 +183,7 @@ int eval_variants_run(struct eval_variants *v, struct in_context *c, const struc
 		                     .added_tokens = NAN, .token_joules = NAN };
 	v->n = o->n == OPT_UNSET_INT ? v->n_instructions * v->n_words : (size_t)o->n;
 	v->items = mem_array(v->n, sizeof(*v->items));
+	status = check_number(v, c, e);
 	for (size_t i = 0; i < v->n && status == 0; i++) {
 		o->begun(o->ctx, i, v->n);
 		status = judge_variant(v, i, c, o, s, rows, how, e);

@@ -10,7 +10,6 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "cmd/metering.h"
-#include "ladder/adapted.h"
 
 enum {
 	VECTOR_TOKENS = 2048,       /* computed at once */
@@ -20,27 +19,6 @@ enum {
 bool in_context_wanted(const struct in_context_options *o)
 {
 	return o->instruction.n || o->num || o->examples || o->prompt;
-}
-
-int in_context_adapted(struct in_context_options *o, const char *path, char **kept, const char **calibrate,
-                       struct err *e)
-{
-	struct adapted a;
-	int status = 0;
-
-	*kept = NULL;
-	if (!adapted_is(path))
-		return 0;
-	if (adapted_open(&a, path, e) < 0)
-		return -1;
-	if (a.prompt && in_context_wanted(o))
-		status = err_set(e, "%s has an instruction or examples of its own", path);
-	else if (a.prompt)
-		o->prompt = *kept = mem_strdup(a.prompt);
-	if (calibrate && a.calibrate && !strcmp(a.calibrate, "contextual"))
-		*calibrate = "contextual";
-	adapted_close(&a);
-	return status;
 }
 
 const char *in_context_contradiction(const struct in_context_options *o)

@@ -55,10 +55,6 @@ struct in_context {
 	double began;                  /* to make vectors */
 };
 
-/* What stands before the rows of what `kungfu adapt` left, if path is that: of it, not of the options. *kept: its
- * name, mem_free. calibrate: as it was calibrated, or NULL where that is not of the command. */
-int in_context_adapted(struct in_context_options *o, const char *path, char **kept, const char **calibrate,
-                       struct err *e);
 /* Is any of it wanted? */
 bool in_context_wanted(const struct in_context_options *o);
 /* NULL, or what of the options does not go together. */

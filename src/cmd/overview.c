@@ -8,10 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/term.h"
 
-enum { COLUMNS = 80, EXAMPLE_COLUMNS = 51, BRIEF_COLUMNS = 25, NAME_COLUMNS = 18, WHOLE_GROUP = 2 };
+enum { HAVING_MOST = 4, COLUMNS = 80, EXAMPLE_COLUMNS = 51, BRIEF_COLUMNS = 25, NAME_COLUMNS = 18, WHOLE_GROUP = 2 };
 
 static const struct { int order; const char *title;
 } sections[] = {
@@ -102,6 +103,27 @@ static const struct command **sorted_commands(size_t *n)
 	memcpy(sorted, command_table, *n * sizeof(*sorted));
 	qsort(sorted, *n, sizeof(*sorted), by_order);
 	return sorted;
+}
+
+char *overview_having(const char *option)
+{
+	size_t n, found = 0;
+	const struct command **all = sorted_commands(&n);
+	struct buf out = BUF_INIT;
+
+	for (size_t i = 0; i < n && found <= HAVING_MOST; i++) {
+		struct opt_table joined;
+		opt_join(&joined, all[i]->opts);
+		if (opt_find(joined.rows, option))
+			found++ == HAVING_MOST ? buf_adds(&out, " and others") :
+			                         buf_addf(&out, "%s%s", out.len ? ", " : "", all[i]->name);
+		opt_join_release(&joined);
+	}
+	mem_free(all);
+	if (found)
+		return buf_detach(&out, NULL);
+	buf_release(&out);
+	return NULL;
 }
 
 /* Is it one of the commands of two words that begin with this one? */

@@ -10,6 +10,7 @@ bool overview_is_group(const char *word);         /* the first word of commands 
 void overview_print_group(const char *word);
 void overview_print_planned(void);                /* those that `plan` plans */
 void overview_print_help(const struct command *c);
+char *overview_having(const char *option);        /* commands with an option of that name, mem_free; NULL for none */
 const char *overview_nearest(int argc, char **argv); /* the command that was probably meant, NULL for none */
 
 #endif

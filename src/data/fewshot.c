@@ -241,7 +241,8 @@ static json_t *make_turns(struct fewshot *f, const struct making *m, struct err 
 
 	if (f->saved) {
 		if (!saved)
-			err_set(e, "what was kept is a text, and a chat template writes what it would stand before");
+			err_set(e, "what was kept is a text, and turns of a chat template would stand after it: kungfu "
+			           "generate --raw puts it before a text");
 		return json_copy(saved);
 	}
 	size_t *some = choose(f, m, e);

@@ -43,6 +43,8 @@ enum fewshot_order { FEWSHOT_GIVEN, FEWSHOT_REVERSE, FEWSHOT_SIMILAR_LAST };
 /* Of these names; −1: none. */
 int fewshot_select_of(const char *name);
 int fewshot_order_of(const char *name);
+/* In how many orders so many examples can stand, a million at most; by how near they are in one. */
+size_t fewshot_orders(size_t num, enum fewshot_order order);
 
 /* Makes vectors of texts. */
 struct fewshot_embedder {
@@ -58,7 +60,7 @@ struct fewshot_options {
 	enum fewshot_select select;
 	enum fewshot_order order;
 	uint64_t seed;
-	uint64_t shuffle;               /* 0, or another order of the examples of all rows: variants */
+	uint64_t shuffle;               /* 0, or which other order of the examples: below fewshot_orders */
 	const char *delimiter;          /* after an example as text; NULL: "\n\n" */
 	const char *target_delimiter;   /* before its answer; NULL: as above */
 	bool chat;                      /* a template writes texts too, as the user's turns */

@@ -21,6 +21,7 @@ struct fewshot_pool {
 	struct fewshot_key *keys;      /* [rows.n] */
 	size_t *fixed;                 /* [n_fixed] the order in which all rows take theirs; NULL: each has its own */
 	size_t n_fixed;
+	size_t *turned;                /* [o.num] which stands where in the order of o.shuffle; NULL: as they come */
 	struct mt19937 random;         /* of random-each */
 	struct bm25 *words;            /* where it is searched by words */
 	float *vectors;                /* [rows.n][width], or NULL */

@@ -12,6 +12,8 @@
 #include "base/stop.h"
 #include "data/fewshot_parts.h"
 
+enum { ORDERS_MOST = 1 << 20 };
+
 static const char *const selects[] = { "first",     "random",  "random-each", "bm25",
 	                               "embedding", "diverse", "balanced" };
 static const char *const orders[] = { "given", "reverse", "similar-last" };
@@ -217,6 +219,38 @@ static int make_order(struct fewshot_pool *p, struct err *e)
 	return 0;
 }
 
+size_t fewshot_orders(size_t num, enum fewshot_order order)
+{
+	size_t n = 1;
+
+	for (size_t i = 2; order != FEWSHOT_SIMILAR_LAST && i <= num && n < ORDERS_MOST; i++)
+		n *= i;
+	return MIN(n, (size_t)ORDERS_MOST);
+}
+
+/* The shuffle-th order that is not one before it, the given one first. */
+static void turn_round(struct fewshot_pool *p)
+{
+	size_t n = p->o.num, wanted = (size_t)p->o.shuffle, found = 0;
+	size_t *all = mem_array((wanted + 1) * n, sizeof(*all));
+
+	if (wanted >= fewshot_orders(n, p->o.order))
+		BUG("%zu examples have no order %zu", n, wanted);
+	for (size_t i = 0; i < n; i++)
+		all[i] = i;
+	for (uint64_t draw = 1; found < wanted; draw++) {
+		size_t *next = all + (found + 1) * n, same = 0;
+		for (size_t i = 0; i < n; i++)
+			next[i] = rng_permute((struct rng_key){ draw, RNG_SHUFFLE }, 0, n, i);
+		while (same <= found && memcmp(all + same * n, next, n * sizeof(*all)) != 0)
+			same++;
+		found += same > found;
+	}
+	p->turned = mem_array(n, sizeof(*p->turned));
+	memcpy(p->turned, all + wanted * n, n * sizeof(*all));
+	mem_free(all);
+}
+
 int fewshot_pool_begin(struct fewshot_pool *p, struct err *e)
 {
 	if (p->o.select == FEWSHOT_EMBEDDING && !p->o.embedder)
@@ -224,6 +258,8 @@ int fewshot_pool_begin(struct fewshot_pool *p, struct err *e)
 	if (p->rows->n < p->o.num)
 		return err_set(e, "--num-fewshot %zu: the examples are %zu rows", p->o.num, p->rows->n);
 	py_random_seed(&p->random, p->o.seed);
+	if (p->o.shuffle)
+		turn_round(p);
 	if (wants_words(p)) {
 		p->words = bm25_new();
 		for (size_t i = 0; i < p->rows->n; i++)
@@ -293,12 +329,11 @@ static size_t take_first(const struct fewshot_pool *p, const struct fewshot_key 
 static void arrange(const struct fewshot_pool *p, const double *score, size_t *out)
 {
 	size_t n = p->o.num;
-	const struct rng_key key = { p->o.shuffle, RNG_SHUFFLE };
 	size_t *was = mem_array(n, sizeof(*was));
 
 	memcpy(was, out, n * sizeof(*was));
-	for (size_t i = 0; i < n && p->o.shuffle; i++)
-		out[i] = was[rng_permute(key, 0, n, i)];
+	for (size_t i = 0; i < n && p->turned; i++)
+		out[i] = was[p->turned[i]];
 	memcpy(was, out, n * sizeof(*was));
 	for (size_t i = 0; i < n && p->o.order == FEWSHOT_REVERSE; i++)
 		out[i] = was[n - 1 - i];
@@ -344,6 +379,7 @@ void fewshot_pool_release(struct fewshot_pool *p)
 		fewshot_key_release(&p->keys[i]);
 	mem_free(p->keys);
 	mem_free(p->fixed);
+	mem_free(p->turned);
 	mem_free(p->vectors);
 	bm25_free(p->words);
 	*p = (struct fewshot_pool){ 0 };

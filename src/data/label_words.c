@@ -160,6 +160,36 @@ static int check_words(const struct rows *rows, const json_t *words, const json_
 	return 0;
 }
 
+/* Two labels in the same words could not be told apart. */
+static int check_apart(const json_t *choices, const json_t *words, struct err *e)
+{
+	json_t *said = say(choices, words), *x, *y;
+	size_t i, j;
+	int status = 0;
+
+	json_array_foreach(said, i, x)
+		json_array_foreach(said, j, y)
+			if (status == 0 && i < j && json_equal(x, y) &&
+			    !json_equal(json_array_get(choices, i), json_array_get(choices, j)))
+				status = err_set(e, "--label-words: %.80s and %.80s would both be said as '%.80s'",
+				                 json_string_value(json_array_get(choices, i)),
+				                 json_string_value(json_array_get(choices, j)), json_string_value(x));
+	json_decref(said);
+	return status;
+}
+
+static int check_all_apart(const struct rows *rows, const json_t *words, const json_t *classes, struct err *e)
+{
+	if (!json_object_size(words))
+		return 0;
+	if (classes)
+		return check_apart(classes, words, e);
+	for (size_t i = 0; i < rows->n; i++)
+		if (check_apart(json_object_get(rows->items[i].json, "choices"), words, e) < 0)
+			return -1;
+	return 0;
+}
+
 int label_words_rows(const struct rows *rows, const json_t *words, const json_t *classes, const char *template,
                      struct rows *out, struct err *e)
 {
@@ -169,7 +199,7 @@ int label_words_rows(const struct rows *rows, const json_t *words, const json_t 
 		               rows->items[0].file, shape_name(rows->shape));
 	if (classes && !strstr(template, "{text}"))
 		return err_set(e, "--query-template has no {text}, where a row's text would stand");
-	if (check_words(rows, words, classes, e) < 0)
+	if (check_words(rows, words, classes, e) < 0 || check_all_apart(rows, words, classes, e) < 0)
 		return -1;
 	out->items = mem_array(rows->n, sizeof(*out->items));
 	out->cap = rows->n;

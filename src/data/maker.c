@@ -122,8 +122,8 @@ struct document *maker_emit(struct maker *m, struct err *e)
 		return NULL;
 	}
 	if (m->o->whole && n > max) {
-		err_set(e, "%zu tokens with the instruction and the examples before it, there is room for %zu: fewer "
-		           "or shorter examples were wanted", n, max);
+		err_set(e, "%zu tokens with what stands before it, there is room for %zu: fewer or shorter examples or "
+		           "documents were wanted", n, max);
 		return NULL;
 	}
 	if (m->whole && n > max) {

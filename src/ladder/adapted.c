@@ -75,6 +75,7 @@ static int read_facts(struct adapted *a, const char *path, struct err *e)
 	if (json_integer_value(json_object_get(a->json, "format")) != FORMAT || !a->kind || !base || !files)
 		return err_set(e, "%s/" ADAPTED_FILE ": no artefact of format %d", path, FORMAT);
 	a->dir = io_join(path, files);
+	a->asked = text(a->json, "asked");
 	if (!strcmp(a->kind, "cascade"))
 		status = read_cascade(a, path, e);
 	else

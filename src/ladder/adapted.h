@@ -9,6 +9,8 @@
 #include "base/err.h"
 
 #define ADAPTED_FILE "artefact.json"
+#define ADAPTED_TEXTS "texts"
+#define ADAPTED_TURNS "turns"
 
 struct adapted {
 	json_t *json;
@@ -21,6 +23,8 @@ struct adapted {
 	double threshold;
 	const char *asks;      /* the column in which rows asked, or NULL */
 	const char *calibrate; /* how choices are calibrated, or NULL */
+	/* How rows were asked: as texts without a chat template, choices as turns of one; NULL: as rows are. */
+	const char *asked;
 	/* What stands before each row as it is found, or NULL: {index, num, retriever, template}. */
 	const json_t *documents;
 	char *dir; /* where the rung's files lie */

@@ -159,6 +159,8 @@ static int parse_term(struct goal *g, const char *text, size_t n, struct err *e)
 		value++, n_value--;
 	trim(&name, &n_name);
 	trim(&value, &n_value);
+	if (memchr(value, '>', n_value) || memchr(value, '<', n_value))
+		return err_set(e, "'%.*s': terms are joined by `and`", (int)n, text);
 	if (find_measure(name, n_name, &t.what, e) < 0 || read_value(&t, value, n_value, e) < 0 ||
 	    check_term(&t, e) < 0)
 		return -1;

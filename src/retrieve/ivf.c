@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
 
 static const char magic[8] = { 'k', 'f', 'i', 'v', 'f', '0', '0', '1' };
-enum { STEPS = 8, SAMPLE_A_LIST = 64, PIECE = 256, BEST = 10 };
+enum { STEPS = 8, SAMPLE_A_LIST = 64, PIECE = 256, BEST = 10, SAID_AFTER = 2 /* seconds */ };
 
 struct centres { size_t n, width; float *scale; int8_t *q; };
 
@@ -103,9 +105,17 @@ static void move_centres(struct centres *c, const struct assigning *a, float *su
 	mem_free(count);
 }
 
+/* What takes minutes where there are millions says how far it is. */
+static void show(const char *what, size_t done, size_t n, double began)
+{
+	if (clock_seconds() - began > SAID_AFTER)
+		log_live("lists of vectors: %s %zu of %zu, %.0f s", what, done, n, clock_seconds() - began);
+}
+
 static int find_centres(struct centres *c, struct assigning *a, struct pool *pool, struct err *e)
 {
 	float *sum = mem_array(c->n * c->width, sizeof(*sum)), *x = mem_array(c->width, sizeof(*x));
+	double began = clock_seconds();
 	int status = 0;
 
 	for (size_t i = 0; i < c->n; i++) {
@@ -118,6 +128,7 @@ static int find_centres(struct centres *c, struct assigning *a, struct pool *poo
 			assign(a, pool);
 		if (status == 0)
 			move_centres(c, a, sum, x);
+		show("centres, turn", (size_t)step + 1, STEPS, began);
 	}
 	mem_free(sum);
 	mem_free(x);
@@ -178,6 +189,7 @@ static int measure(const struct assigning *a, const uint8_t *dead, struct pool *
 	float *score = mem_array(a->rows, sizeof(*score));
 	uint32_t *needs = mem_array(a->centres->n, sizeof(*needs));
 	size_t asked = MIN(a->rows, (size_t)IVF_ASKED), all = 0, found = 0;
+	double began = clock_seconds();
 	int status = 0;
 
 	for (size_t i = 0; i < asked && status == 0; i++) {
@@ -185,6 +197,7 @@ static int measure(const struct assigning *a, const uint8_t *dead, struct pool *
 		status = stop_look(e, "the lists of vectors were tried");
 		if (status == 0 && !dead[row])
 			all += ask(a, row, dead, pool, score, needs);
+		show("tried with question", i + 1, asked, began);
 	}
 	head->probes = 0;
 	do
@@ -233,14 +246,17 @@ int ivf_build(const struct vectors_form *f, const struct kernels *k, const uint8
 	memcpy(head.magic, magic, sizeof(magic));
 	c.scale = mem_array(c.n, sizeof(*c.scale));
 	c.q = mem_array(c.n, c.width);
+	double began = clock_seconds();
 	int status = find_centres(&c, &sample, pool, e);
 	all.n = rows;
 	if (status == 0) {
+		show("every vector into one of", c.n, c.n, began);
 		assign(&all, pool);
 		status = measure(&all, dead, pool, &head, e);
 	}
 	if (status == 0)
 		write_lists(&all, &c, &head, out);
+	log_live_end();
 	mem_free(list);
 	mem_free(c.scale);
 	mem_free(c.q);

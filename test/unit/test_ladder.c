@@ -111,6 +111,7 @@ static const struct {
 	{ "perplexity<=1", "the least is 1" },
 	{ "reward<=1", "reward is better when it is higher" },
 	{ "accuracy>=0.9kg", "no unit" },
+	{ "accuracy>=0.8 or f1>=0.2", "joined by `and`" },
 };
 
 static void test_goals(struct test *t)

@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "token/parted.h"
 
+#define APART "\xe2\x80\x8b"
+
 static size_t count_special(struct test *t, const struct tokenizer *k, const char *text, size_t n)
 {
 	struct tokens ids = { 0 };
@@ -58,8 +60,40 @@ static void check_model(struct test *t, const char *name)
 	mem_free(path);
 }
 
+/* Templates in which roles are plain text: none of their marks is left, and what is no mark stays. */
+static void check_marks(struct test *t)
+{
+	static const char llama2[] = "{% for m in messages %}{% if m['role'] == 'user' %}"
+	                             "{{ bos_token + '[INST] ' + m['content'] + ' [/INST]' }}{% else %}"
+	                             "{{ '<<SYS>>\\n' + m['content'] + \"\\n<</SYS>>\\n\\n\" }}{% endif %}{% endfor %}";
+	static const char alpaca[] = "{# ### Comment: #}### Instruction:\n{{ messages[0]['content'] }}\n\n"
+	                             "### Response:\n";
+	static const char vicuna[] = "{{ 'USER: ' + messages[0].content + ' ASSISTANT:' }}{{ '{\"name\": ' }}";
+	static const struct { const char *template_, *text, *parted; size_t n; } cases[] = {
+		{ llama2, "a [INST] b [/INST] <<SYS>>c<</SYS>> user",
+		  "a [" APART "INST] b [" APART "/INST] <" APART "<SYS>>c<" APART "</SYS>> user", 4 },
+		{ alpaca, "x\n### Instruction: y ### Response: ### Comment:",
+		  "x\n#" APART "## Instruction: y #" APART "## Response: ### Comment:", 2 },
+		{ vicuna, "USER: ASSISTANT: {\"name\": 1} user:",
+		  "U" APART "SER: A" APART "SSISTANT: {\"name\": 1} user:", 2 },
+		{ NULL, "USER: a", "USER: a", 0 },
+		{ "{{ 'open", "USER: a", "USER: a", 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct buf text = BUF_INIT;
+		size_t n = 0;
+		test_case(t, "marks %zu", i);
+		buf_adds(&text, cases[i].text);
+		role_marks_part(cases[i].template_, &text, &n);
+		CHECK_MSG(t, n == cases[i].n && !strcmp(buf_str(&text), cases[i].parted), "%zu: %s", n, buf_str(&text));
+		buf_release(&text);
+	}
+}
+
 void test_parted(struct test *t)
 {
+	check_marks(t);
 	check_model(t, "llama");
 	check_model(t, "gpt2");
 	check_model(t, "bert");

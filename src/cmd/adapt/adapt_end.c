@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/metering.h"
+#include "data/shape.h"
 
 /* --- the test --- */
 
@@ -188,6 +189,16 @@ void adapt_verdict(struct adapt *a)
 
 /* --- what is left --- */
 
+/* Which way rows were asked, so that whoever uses it asks alike; NULL: rows say it themselves. */
+static const char *how_asked(const struct adapt *a)
+{
+	const struct row *first = &a->task.rows[0].row;
+
+	if (a->ladder.apply_chat_template && shape_templated(a->task.shape, first->json, true))
+		return shape_templated(a->task.shape, first->json, false) ? NULL : ADAPTED_TURNS;
+	return shape_templated(a->task.shape, first->json, false) ? NULL : ADAPTED_TEXTS;
+}
+
 int adapt_leave(struct adapt *a, struct err *e)
 {
 	const struct rung *r = a->ways[a->winner].rung;
@@ -195,6 +206,8 @@ int adapt_leave(struct adapt *a, struct err *e)
 	char *dir = io_join(a->dir, files);
 	adapt_stand_on(a, a->winner);
 	json_t *leaves = r->leaves(&a->ladder, dir, e);
+	if (leaves && !r->no_model && !r->learns && how_asked(a))
+		json_object_set_new(leaves, "asked", json_string(how_asked(a)));
 	int status = leaves ? adapted_write(a->dir, adapt_model_of(a, a->winner), r->name, files, leaves, e) : -1;
 
 	mem_free(rungs);
@@ -237,6 +250,12 @@ static const char *state_name(const struct adapt *a, size_t i)
 	return names[a->climb.ways[i].state];
 }
 
+/* By its seconds: looking for documents is work of the processor, as answering is. */
+static double finding_joules(const struct way *w)
+{
+	return w->look_joules * fmin(w->find_seconds / w->look_seconds, 1);
+}
+
 static void put_measured(const struct adapt *a, size_t i, json_t *j)
 {
 	const struct way *w = &a->ways[i];
@@ -254,8 +273,10 @@ static void put_measured(const struct adapt *a, size_t i, json_t *j)
 	json_object_set_new(j, "joules_make", jsonx_number(w->make_joules));
 	json_object_set_new(j, "seconds_per_use", jsonx_number(a->climb.ways[i].use_seconds));
 	json_object_set_new(j, "joules_per_use", jsonx_number(w->look_joules / (double)w->n));
-	if (w->find_seconds > 0)
+	if (w->find_seconds > 0) {
 		json_object_set_new(j, "seconds_per_use_finding", jsonx_number(w->find_seconds / (double)w->n));
+		json_object_set_new(j, "joules_per_use_finding", jsonx_number(finding_joules(w) / (double)w->n));
+	}
 	json_object_set_new(j, "latency", jsonx_number(w->latency));
 	json_object_set_new(j, "break_even_uses", break_evens(a, i));
 	adapt_put_seeds(a, i, j);
@@ -428,8 +449,11 @@ static void say_finding(const struct adapt *a, struct buf *out)
 		return;
 	predict_human(find, finding);
 	predict_human(fmax(use - find, 0), reading);
-	buf_addf(out, "Of each answer %s is for finding what the documents have, %s for reading it and answering.\n",
+	buf_addf(out, "Of each answer %s is for finding what the documents have, %s for reading it and answering",
 	         finding, reading);
+	if (w->look_joules > 0)
+		buf_addf(out, "; of its %.3g J %.3g", w->look_joules / (double)w->n, finding_joules(w) / (double)w->n);
+	buf_adds(out, ".\n");
 }
 
 static void say_runner_up(const struct adapt *a, struct buf *out)
@@ -456,6 +480,36 @@ static void say_runner_up(const struct adapt *a, struct buf *out)
 		         b.many == CHEAPER_B ? a->ways[i].name : "the winner");
 }
 
+/* What a way costs in joules, over all uses. NAN: it is not known. */
+static double joules_in_all(const struct adapt *a, size_t i)
+{
+	const struct way *w = &a->ways[i];
+
+	return w->make_joules + a->o.uses * w->look_joules / (double)w->n;
+}
+
+/* Ways are compared by seconds. Prices change that where energy is dear and another way that is as good takes less. */
+static void say_prices(const struct adapt *a, struct buf *out)
+{
+	double own = joules_in_all(a, a->winner), least = own;
+	size_t best = a->winner;
+
+	if (!(own > 0))
+		return;
+	for (size_t i = 0; i < a->climb.n; i++)
+		if (adapt_is_measured(a, i) && a->climb.ways[i].quality >= a->climb.ways[a->winner].quality &&
+		    joules_in_all(a, i) < least) {
+			least = joules_in_all(a, i);
+			best = i;
+		}
+	if (best == a->winner)
+		buf_addf(out, "; no price would: of the ways that are as good it takes the least energy too, %.3g J "
+		         "over %.0f uses", own, a->o.uses);
+	else
+		buf_addf(out, "; where energy is dear and time is not, %s would: %.3g J over %.0f uses, not %.3g",
+		         a->ways[best].name, least, a->o.uses, own);
+}
+
 static void say_what_would_change(const struct adapt *a, struct buf *out)
 {
 	struct bounds b = a->test_bounds[a->first_at];
@@ -470,9 +524,12 @@ static void say_what_would_change(const struct adapt *a, struct buf *out)
 	else
 		buf_addf(out, "What would change this: a goal %s %.4g would be shown by the same test",
 		         a->first->at_least ? "of at most" : "of at least", most);
+	say_prices(a, out);
 	if (left)
 		buf_addf(out, ", and of %zu other way%s less was promised than %s.\n", left, left == 1 ? "" : "s",
-		         a->has_goal && !strcmp(a->verdict, "shown") ? "finding out would take" : "their gas is worth");
+		         a->has_goal && !strcmp(a->verdict, "shown") ? "finding out would take" :
+		         left == 1                                         ? "its gas is worth" :
+		                                                             "their gas is worth");
 	else
 		buf_adds(out, ", and no other way is left to try.\n");
 }

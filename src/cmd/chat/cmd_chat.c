@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "cmd/adapted_options.h"
 #include "cmd/metering.h"
 #include "data/chat.h"
 #include "cmd/chat/chat_parts.h"
@@ -601,11 +602,12 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		                                .ctx = &c };
 	if (loaded_open_4bit(&c.l, app, &o->four_bit, p->positional[0], NULL, e) < 0)
 		return -1;
-	json_t *documents;
-	char *before = NULL;
-	int status = sources_adapted(&o->documents, p->positional[0], &documents, e);
-	if (status == 0)
-		status = in_context_adapted(&o->context, p->positional[0], &before, NULL, e);
+	struct adapted_options left;
+	const struct adapted_places places = { &o->context, &o->documents, NULL };
+	int status = adapted_options_take(&left, p->positional[0], &places, e);
+	if (status == 0 && left.texts && !left.prompt)
+		log_warn("%s was measured on texts without the model's chat template, and a conversation has it: "
+		         "kungfu generate asks as it was measured", p->positional[0]);
 	for (size_t i = 0; i < o->adapters.n && status == 0; i++)
 		status = new_tokens_load(&c.l.model, o->adapters.items[i], e);
 	if (status == 0)
@@ -623,8 +625,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (status == 0)
 		status = talk(&c);
 	end(&c);
-	mem_free(before);
-	json_decref(documents);
+	adapted_options_release(&left);
 	loaded_close(&c.l);
 	return status;
 }

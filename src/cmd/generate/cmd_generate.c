@@ -397,6 +397,16 @@ static int open_model(struct app *app, struct generate_command *o, struct loaded
 	return -1;
 }
 
+/* A way that was measured on texts is asked so, where nobody says otherwise. */
+static void ask_as_measured(struct generate_command *o, const struct opt_parse *p)
+{
+	if (!o->left.texts || o->system || opt_given(p, "raw"))
+		return;
+	o->raw = o->raw_unless_turns = true;
+	log_say("%s is asked as it was measured: a text, without a chat template (--no-raw: with it)",
+	        p->positional[0]);
+}
+
 static int run(struct app *app, void *options, struct opt_parse *p, struct err *e)
 {
 	struct generate_command *o = options;
@@ -405,10 +415,14 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 
 	if (sources_contradiction(&o->documents))
 		return app_usage(&cmd_generate, "%s", sources_contradiction(&o->documents));
-	if (sources_adapted(&o->documents, p->positional[0], &o->kept_documents, e) < 0)
+	const struct adapted_places places = { &o->context, &o->documents, NULL };
+	if (adapted_options_take(&o->left, p->positional[0], &places, e) < 0) {
+		adapted_options_release(&o->left);
 		return -1;
+	}
+	ask_as_measured(o, p);
 	if (contradiction(o)) {
-		json_decref(o->kept_documents);
+		adapted_options_release(&o->left);
 		return app_usage(&cmd_generate, "%s", contradiction(o));
 	}
 	if (o->system && !utf8_valid(o->system, strlen(o->system), &bad))
@@ -419,14 +433,12 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 			opt_put(p, "temperature", VOTE_TEMPERATURE);
 	}
 	if (guarding_open(&o->guarding, app, &o->guard, e) < 0) {
-		json_decref(o->kept_documents);
+		adapted_options_release(&o->left);
 		return -1;
 	}
-	char *learner = adapted_learner(p->positional[0]), *prompt = NULL, *first = NULL, *rest = NULL;
+	char *learner = adapted_learner(p->positional[0]), *first = NULL, *rest = NULL;
 	double least = 0;
 	int status = generate_adapters(&o->adapters, &o->adapter, e);
-	if (status == 0)
-		status = in_context_adapted(&o->context, p->positional[0], &prompt, NULL, e);
 	if (status == 0 && (first = adapted_first(p->positional[0], &least, &rest)) && !o->out)
 		status = generate_by_learner(app, o, p->positional[0], first, least, e);
 	bool said = first && !o->out && status == 0;
@@ -453,10 +465,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	generate_context_close(&o->placed);
 	generate_sources_close(&o->sources);
 	constraining_close(&o->constraining);
-	json_decref(o->kept_documents);
+	adapted_options_release(&o->left);
 	mem_free(o->stops);
 	mem_free(learner);
-	mem_free(prompt);
 	mem_free(first);
 	mem_free(rest);
 	named_adapters_release(&o->adapters);

@@ -6,6 +6,7 @@
 #ifndef CMD_GENERATE_PARTS_H
 #define CMD_GENERATE_PARTS_H
 
+#include "cmd/adapted_options.h"
 #include "cmd/guarding.h"
 #include "cmd/in_context.h"
 #include "cmd/metering.h"
@@ -53,6 +54,7 @@ struct generate_command {
 	struct four_bit_options four_bit;
 	const char *prompt, *prompt_file, *system, *out, *color, *compute;
 	bool raw, show_logprobs;
+	bool raw_unless_turns;         /* raw is not asked for, but how what adapt left was measured */
 	int64_t n, parallel, top_logprobs;
 	struct sampling sampling;
 	struct constraining_options constraint;
@@ -64,7 +66,7 @@ struct generate_command {
 	struct sources_options documents;
 	struct guarding_options guard;
 	struct guarding guarding;
-	json_t *kept_documents;        /* what these borrow, where kungfu adapt left them */
+	struct adapted_options left;   /* what kungfu adapt left, which these may borrow */
 	struct generate_sources sources;
 	int64_t self_consistency;
 	const char *extract;

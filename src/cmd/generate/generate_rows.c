@@ -174,7 +174,8 @@ static int place_sources(struct answering *w, struct loaded *l, struct err *e)
 
 static int encode_rows(struct answering *w, struct loaded *l, struct err *e)
 {
-	struct prompt_options how = { .system = w->o->system, .raw = w->o->raw };
+	bool turns = w->o->raw_unless_turns && w->rows.n && json_object_get(w->rows.items[0].json, "messages");
+	struct prompt_options how = { .system = w->o->system, .raw = w->o->raw && !turns };
 	size_t limit = (size_t)overlays_context(loaded_overlay(l), &l->model);
 
 	if (loaded_prompts(l, &how, e) < 0 || generate_context_open(&w->o->placed, w->app, w->o, l, &how, e) < 0)

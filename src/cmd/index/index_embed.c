@@ -45,7 +45,7 @@ int index_embedder_open(struct index_embedder *x, struct app *app, const char *m
                         int64_t micro_batch_tokens, struct err *e)
 {
 	*x = (struct index_embedder){ .app = app, .micro_batch_tokens = (int32_t)micro_batch_tokens };
-	if (loaded_open(&x->l, model, NULL, e) < 0)
+	if (loaded_open_alone(&x->l, model, e) < 0)
 		return -1;
 	x->opened = true;
 	if (source_hash(&x->l.model.source, x->hash, e) < 0 ||

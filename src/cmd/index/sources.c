@@ -14,7 +14,6 @@
 #include "cmd/metering.h"
 #include "data/asked.h"
 #include "data/chat_fit.h"
-#include "ladder/adapted.h"
 #include "token/parted.h"
 
 /* --- one question --- */
@@ -351,24 +350,6 @@ void sources_of_artefact(struct sources_options *o, const json_t *documents)
 		                       .retriever = retriever ? retriever : "auto",
 		                       .template_ = json_string_value(json_object_get(documents, "template")),
 		                       .num = MAX(json_integer_value(json_object_get(documents, "num")), 1) };
-}
-
-int sources_adapted(struct sources_options *o, const char *path, json_t **kept, struct err *e)
-{
-	struct adapted a;
-	int status = 0;
-
-	*kept = NULL;
-	if (!adapted_is(path))
-		return 0;
-	if (adapted_open(&a, path, e) < 0)
-		return -1;
-	if (a.documents && sources_wanted(o))
-		status = err_set(e, "%s has documents of its own", path);
-	else if (a.documents)
-		sources_of_artefact(o, *kept = json_incref((json_t *)a.documents));
-	adapted_close(&a);
-	return status;
 }
 
 const char *sources_contradiction(const struct sources_options *o)

@@ -56,9 +56,6 @@ struct sources {
 static inline bool sources_wanted(const struct sources_options *o) { return o->documents != NULL; }
 /* As `kungfu adapt` left it: {index, num, retriever, template}, which stays. */
 void sources_of_artefact(struct sources_options *o, const json_t *documents);
-/* The same for MODEL of the command line: nothing where it is no artefact, or one without documents. *kept is what the
- * options borrow, for json_decref. −1: options name documents too. */
-int sources_adapted(struct sources_options *o, const char *path, json_t **kept, struct err *e);
 /* What cannot be meant together, as a sentence, or NULL. */
 const char *sources_contradiction(const struct sources_options *o);
 /* tokenizer: of the model that is asked; borrowed. sources_close in any case. */

@@ -27,7 +27,11 @@ int serve_adapted_open(struct serve_adapted *x, const char *path, struct sources
 	x->open = true;
 	if (x->a.prompt && !(x->saved = jsonx_load_file(x->a.prompt, e)))
 		return -1;
-	return sources_adapted(o, path, &x->kept_documents, e) < 0 ? -1 : open_labels(x, path, d, e);
+	if (x->a.documents && sources_wanted(o))
+		return err_set(e, "%s has documents of its own", path);
+	if (x->a.documents)
+		sources_of_artefact(o, x->kept_documents = json_incref((json_t *)x->a.documents));
+	return open_labels(x, path, d, e);
 }
 
 int serve_adapted_before(struct serve_adapted *x, bool template_, struct err *e)
