@@ -194,9 +194,10 @@ static void put_program(FILE *f, const char *date)
 	      ".TP\n\\fBTMPDIR\\fR\nWhere \\fBkungfu bench\\fR and \\fBgas bench\\fR write what they measure with; /tmp where it is not set.\n"
 	      ".TP\n\\fBXDG_STATE_HOME\\fR\nWhere what is kept between runs lies, in a folder kungfu; ~/.local/state where it is not set.\n"
 	      ".TP\n\\fBXDG_CONFIG_HOME\\fR\nWhere kungfu/prices.yaml is looked for; ~/.config where it is not set.\n"
-	      ".TP\n\\fBHF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME\\fR\nThe cache of models that other tools share: the first that is set, or of HF_HOME the folder hub, of\n"
+	      ".TP\n\\fBHF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME\\fR\nThe cache of models that other tools share: the first that is set, or of HF_HOME the folder hub, of\n"
 	      "XDG_CACHE_HOME huggingface/hub; ~/.cache/huggingface/hub where none is.\n"
 	      ".TP\n\\fBHF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE\\fR\nWhere \\fBkungfu pull\\fR fetches from, as whom, and that it may not.\n"
+	      ".TP\n\\fBUSER, LOGNAME\\fR\nWho moves an alias, in the history that \\fBkungfu promote\\fR keeps.\n"
 	      ".TP\n\\fBCOLUMNS\\fR\nHow wide tables may be where standard output is no terminal.\n"
 	      ".TP\n\\fBKUNGFU_COUNTERS\\fR\nA folder under which the counters of energy are looked for, instead of /.\n"
 	      ".TP\n\\fBHOME\\fR\nThe home folder, for the places below.\n", f);
