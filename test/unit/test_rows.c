@@ -99,12 +99,15 @@ static void test_lines(struct test *t)
 	check_loads(t, "{\"text\": \"a\"}\r\n\r\n{\"text\": \"b\"}\r\n", 2, 3);
 	check_loads(t, "\xef\xbb\xbf{\"text\": \"a\"}\n{\"text\": \"b\", \"more\": [1, {}]}\n", 2, 2);
 
+	test_case(t, "an array in a file of lines");
+	check_loads(t, "[\n{\"text\": \"a\"},\n{\"text\": \"b\"}\n]\n", 2, 2);
+
 	test_case(t, "refused, with the line");
 	check_refused_text(t, "{\"text\": \"a\"}\n\n{\"text\": \"b\"\n", "3", "not JSON");
 	check_refused_text(t, "{\"text\": \"a\", \"text\": \"b\"}\n", "1", "duplicate");
 	check_refused_text(t, "{\"text\": \"a\"} {\"text\": \"b\"}\n", "1", "not JSON: column");
 	check_refused_text(t, "{\"text\": \"a\"}\n[1]\n", "2", "one JSON object a line");
-	check_refused_text(t, "[\n{\"text\": \"a\"}\n]\n", "1", "not JSON");
+	check_refused_text(t, "[\n{\"text\": \"a\"}\n", "1", "not JSON"); /* an array whose end is missing */
 	check_refused_text(t, "{\"text\": \"a\"}\n{\"text\": \"b\xff\"}\n", "2", "invalid UTF-8 at byte 12");
 	check_refused_text(t, "{\"text\": \"\\ud800\"}\n", "1", "not JSON");
 	check_refused_text(t, "{\"text\": \"a\"}\n{\"prompt\": \"a\", \"completion\": \"b\"}\n", "2",
