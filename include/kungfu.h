@@ -98,10 +98,10 @@ KF_API int kf_abi(void);               /* KF_ABI of the library that runs; compa
 KF_API void kf_free(void *p);          /* memory that a function here gave to the caller */
 
 /* --- model: a GGUF file, a Hugging Face folder, or what `kungfu adapt` left (its base, with its adapter where a call
- * has none; of a cascade the dear way; what it puts before what is asked stands before rows, in kf_ask and in kf_chat),
- * mapped: it is read as it is used, and its memory is shared with other
- * processes. One whose tokenizer is missing or not known opens all the same and is run by ids; what reads or writes
- * text (kf_encode, kf_decode, kf_chat, kf_session_generate, rows) then is KF_FAILED with the reason --- */
+ * has none; of a cascade the dear way; what it puts before what is asked, and what its documents have, stand before rows,
+ * in kf_ask and in kf_chat), mapped: it is read as it is used, and its memory is shared with other processes. One whose
+ * tokenizer is missing or not known opens all the same and is run by ids; what reads or writes text (kf_encode,
+ * kf_decode, kf_chat, kf_session_generate, rows) then is KF_FAILED with the reason --- */
 
 KF_API int kf_model_open(struct kf_model **model, const char *path, struct kf_error *error);
 KF_API void kf_model_free(struct kf_model *model);
@@ -134,13 +134,18 @@ struct kf_message {
 	const char *role, *content;    /* "system", "user", "assistant" */
 };
 /* A text as `kungfu generate -p` asks it: the user's turn in the model's own template, without one the text as it is;
- * of what `kungfu adapt` left with an instruction or examples, after these. */
+ * what `kungfu adapt` left is asked as it was measured: after its instruction and examples, with what its documents
+ * have, and without a template where its rows had none. */
 KF_API int kf_ask(const struct kf_model *model, const char *text, size_t length, int32_t **ids, size_t *n_ids,
                   struct kf_error *error);
 /* A conversation in the model's own template, up to where the assistant's answer begins, after an instruction and
  * examples as above. KF_FAILED for a model without one. */
 KF_API int kf_chat(const struct kf_model *model, const struct kf_message *messages, size_t n, int32_t **ids,
                    size_t *n_ids, struct kf_error *error);
+
+/* What its documents have for a text, as they stand before it: *found is JSON, a list of {number, id, score, title,
+ * source, text}, for kf_free; "[]" where nothing is found, and of a model without documents. */
+KF_API int kf_find(const struct kf_model *model, const char *text, size_t length, char **found, struct kf_error *error);
 
 /* --- adapter: a LoRA in PEFT's form, as kf_trainer_result and kungfu tune write them --- */
 

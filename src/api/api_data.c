@@ -6,8 +6,8 @@
 struct kf_data {
 	struct handle handle;
 	struct kf_model *model;       /* shared */
-	struct rows rows;             /* as they are read, and what the model puts before them, where it does */
-	struct rows made;
+	struct rows rows;             /* as they are read */
+	struct placed_rows placed;
 	struct documents documents;
 	struct lint lint;
 };
@@ -20,17 +20,6 @@ struct kf_document document_shown(const struct document *d)
 		                     .file = d->file,
 		                     .line = d->line,
 		                     .choice = d->choice };
-}
-
-static int put_before(struct kf_data *d, bool templated, struct err *e)
-{
-	struct fewshot *f;
-
-	if (model_before(d->model, templated, false, &f, e) < 0)
-		return -1;
-	int status = fewshot_apply(f, &d->rows, &d->made, e);
-	fewshot_free(f);
-	return status;
 }
 
 static int read_data(struct kf_data *d, const char *path, const struct kf_data_options *o, struct err *e)
@@ -47,9 +36,9 @@ static int read_data(struct kf_data *d, const char *path, const struct kf_data_o
 		return -1;
 	if (d->rows.n == 0)
 		return err_set(e, "%s holds no rows", path);
-	if (d->model->before && put_before(d, o->apply_chat_template, e) < 0)
-		return -1;
-	return lint_documents(&d->lint, &d->documents, d->model->before ? &d->made : &d->rows, &codec, &lint, e);
+	return placed_rows_make(&d->placed, d->model, o->apply_chat_template, &d->rows, e) < 0 ?
+	               -1 :
+	               lint_documents(&d->lint, &d->documents, d->placed.rows, &codec, &lint, e);
 }
 
 int kf_data_open(struct kf_data **out, struct kf_model *m, const char *path, const struct kf_data_options *options,
@@ -89,7 +78,7 @@ void kf_data_free(struct kf_data *d)
 		return;
 	lint_release(&d->lint);
 	documents_release(&d->documents);
-	rows_release(&d->made);
+	placed_rows_release(&d->placed);
 	rows_release(&d->rows);
 	kf_model_free(d->model);
 	mem_free(d);

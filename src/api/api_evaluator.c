@@ -259,12 +259,17 @@ static struct kf_evaluation evaluation_shown(const struct evaluation *v)
 static int judge(struct kf_evaluator *v, const struct rows *r, struct judging *j, struct kf_evaluation *out,
                  struct err *e)
 {
+	static const char *const next = "\n\n"; /* after an answer to a text the next example would begin */
+	const struct kf_model *m = v->model;
 	int32_t most = overlays_context(v->overlay, &v->model->model);
 	int32_t usual = r->shape->judged == JUDGED_TEXTS ? MIN(TEXT_WINDOW, most) : most;
 	struct evaluate_options o = {
 		.max_length = v->options.max_length ? MIN(v->options.max_length, most) : usual,
 		.micro_batch_tokens = v->options.micro_batch_tokens,
 		.apply_chat_template = v->options.apply_chat_template,
+		.whole = m->before || m->found,
+		.stop = &next,
+		.n_stop = m->before && !v->options.apply_chat_template,
 		.progress = pass_progress,
 		.detail = v->options.row ? pass_row : NULL,
 		.ctx = j,
@@ -279,6 +284,18 @@ static int judge(struct kf_evaluator *v, const struct rows *r, struct judging *j
 		return -1;
 	*out = evaluation_shown(&result);
 	return 0;
+}
+
+static int place_and_judge(struct kf_evaluator *v, const struct rows *r, struct judging *j, struct kf_evaluation *out,
+                           struct err *e)
+{
+	struct placed_rows p;
+	int status = placed_rows_make(&p, v->model, v->options.apply_chat_template, r, e);
+
+	if (status == 0)
+		status = judge(v, p.rows, j, out, e);
+	placed_rows_release(&p);
+	return status;
 }
 
 int kf_evaluator_rows(struct kf_evaluator *v, const char *path, struct kf_evaluation *out, struct kf_error *error)
@@ -298,7 +315,7 @@ int kf_evaluator_rows(struct kf_evaluator *v, const char *path, struct kf_evalua
 	if (status == 0)
 		status = rows_load(&rows, path, &c.err);
 	if (status == 0)
-		status = rows.n ? judge(v, &rows, &j, out, &c.err) : err_set(&c.err, "%s holds no rows", path);
+		status = rows.n ? place_and_judge(v, &rows, &j, out, &c.err) : err_set(&c.err, "%s holds no rows", path);
 	rows_release(&rows);
 	return call_end(&c, status);
 }

@@ -19,12 +19,16 @@ static int open_adapted(struct kf_model *m, const char *path, struct err *e)
 	int status = 0;
 	if (!a.model)
 		status = err_set(e, "%s answers without a model (%s): kf_labeller_open takes it", path, a.kind);
-	else if (a.documents)
-		status = err_set(e, "%s answers from documents (%s): kungfu eval and generate take it", path, a.kind);
 	else if (a.prompt && !(m->before = jsonx_load_file(a.prompt, e)))
 		status = -1;
 	if (status == 0)
 		status = model_open(&m->model, a.model, e);
+	m->texts = a.asked && !strcmp(a.asked, ADAPTED_TEXTS);
+	if (status == 0 && a.documents)
+		status = model_tokenizer(&m->model, e) < 0 ||
+		                         !(m->found = found_open(a.documents, m->model.tokenizer, e)) ?
+		                 -1 :
+		                 0;
 	if (status == 0 && a.adapter) {
 		status = adapter_classify(&m->model, a.adapter, e) < 0 ?
 		                 -1 :
@@ -66,6 +70,7 @@ void kf_model_free(struct kf_model *m)
 {
 	if (!handle_is(m, KIND_MODEL) || !handle_drop(m))
 		return;
+	found_close(m->found);
 	template_free(m->chat);
 	json_decref(m->before);
 	if (m->has_own)
@@ -228,6 +233,8 @@ static int render_chat(const struct kf_model *m, const struct kf_message *messag
 		json_t *j = message_json(&messages[i]);
 		status = j ? json_array_append_new(list, j) : err_set(e, "message %zu is not UTF-8", i);
 	}
+	if (status == 0 && m->found)
+		status = found_messages(m->found, &list, e);
 	if (status == 0)
 		status = put_before(m, &list, e);
 	if (status == 0)
@@ -258,20 +265,34 @@ int kf_chat(const struct kf_model *m, const struct kf_message *messages, size_t 
 	return give_ids(&c, render_chat(m, messages, n, &t, &c.err), &t, ids, n_ids);
 }
 
-static int encode_asked(const struct kf_model *m, const char *text, size_t n, struct tokens *t, struct err *e)
+static int encode_placed(const struct kf_model *m, const char *text, size_t n, struct tokens *t, struct err *e)
 {
 	struct text_codec codec = model_codec(m);
-	struct prompt_options o = { .raw = !m->chat || json_object_get(m->before, "text") };
+	struct prompt_options o = { .raw = !m->chat || m->texts || json_object_get(m->before, "text") };
 	struct fewshot *f;
 
-	if (model_text(m, e) < 0)
-		return -1;
 	if (!m->before)
 		return prompt_encode_text(&codec, text, n, &o, t, e);
 	if (model_before(m, !o.raw, true, &f, e) < 0)
 		return -1;
 	int status = prompt_encode_after(f, &codec, text, n, &o, t, e);
 	fewshot_free(f);
+	return status;
+}
+
+/* With what its documents have, where there are some. */
+static int encode_asked(const struct kf_model *m, const char *text, size_t n, struct tokens *t, struct err *e)
+{
+	struct buf placed = BUF_INIT;
+
+	if (model_text(m, e) < 0)
+		return -1;
+	if (!m->found)
+		return encode_placed(m, text, n, t, e);
+	int status = found_text(m->found, text, n, &placed, e);
+	if (status == 0)
+		status = encode_placed(m, buf_str(&placed), placed.len, t, e);
+	buf_release(&placed);
 	return status;
 }
 

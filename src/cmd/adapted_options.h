@@ -4,7 +4,7 @@
 #define CMD_ADAPTED_OPTIONS_H
 
 #include "cmd/in_context.h"
-#include "cmd/index/sources.h"
+#include "cmd/index/sources_options.h"
 
 struct adapted_options {
 	char *prompt;                  /* what the options borrow */

@@ -136,6 +136,7 @@ struct details {                   /* the file of --details, beside its name unt
 	size_t variant, n_variants;
 	/* of --documents, else NULL: */
 	struct sources *sources;
+	const struct sources_options *documents;
 	const struct rows *rows, *sourced;
 	json_t **found;                /* [rows->n] what each row's sources are */
 	double *supported;             /* [rows->n] of --citations: 1 where an answer rests on a source */
@@ -147,7 +148,6 @@ struct details {                   /* the file of --details, beside its name unt
 static int cite(struct details *d, json_t *line, struct err *e)
 {
 	const struct loaded *l = d->loaded;
-	const struct sources_options *o = d->sources->o;
 	const json_t *answer = json_object_get(line, "answer");
 	size_t row = d->n_cited++, n = sources_kept(d->sources, row);
 	const struct citations_how how = { .shape = d->rows->shape };
@@ -166,7 +166,7 @@ static int cite(struct details *d, json_t *line, struct err *e)
 		status = citations_measure(&g, (struct model *)(uintptr_t)&l->model, loaded_overlay(l), d->app->device,
 		                           prompts, n, &said, e);
 	if (status == 0)
-		citations_put(&g, o, d->found[row], line);
+		citations_put(&g, d->documents, d->found[row], line);
 	d->supported[row] = json_is_true(json_object_get(line, "supported"));
 	answer_gas_add(&d->gas, PART_CITATIONS, &span);
 	for (size_t i = 0; i <= n; i++)
@@ -183,7 +183,7 @@ static void write_line(void *ctx, json_t *line)
 
 	if (d->n_variants > 1)
 		json_object_set_new(line, "variant", json_integer((json_int_t)d->variant));
-	if (d->sources && d->sources->o->citations && !d->failed)
+	if (d->sources && d->documents->citations && !d->failed)
 		d->failed = cite(d, line, &d->e) < 0;
 	if (!d->file.path)
 		return;
@@ -494,7 +494,7 @@ static int judge_with_sources(struct app *app, const struct eval *o, struct load
 {
 	struct sources s = { 0 };
 	struct rows made = { 0 };
-	struct details d = { .sources = &s, .rows = r, .sourced = &made };
+	struct details d = { .sources = &s, .documents = &o->documents, .rows = r, .sourced = &made };
 	struct meter_span span;
 
 	if (!sources_wanted(&o->documents))
@@ -509,7 +509,8 @@ static int judge_with_sources(struct app *app, const struct eval *o, struct load
 	                                       l->model.source.path) :
 	                               loaded_text(l, e);
 	if (status == 0)
-		status = sources_open(&s, &o->documents, app, l->model.tokenizer, e);
+		status = sources_open(&s, &o->documents, app, l->model.tokenizer, false, e);
+	metering_phase("retrieve");
 	if (status == 0)
 		status = sources_rows(&s, r, &made, d.found, e);
 	answer_gas_add(&d.gas, PART_RETRIEVAL, &span);

@@ -89,6 +89,8 @@ int index_tidy(struct index *x, struct pool *pool, struct err *e);
 
 enum retriever { RETRIEVER_BM25, RETRIEVER_DENSE, RETRIEVER_HYBRID, RETRIEVERS };
 extern const char *const retriever_names[RETRIEVERS];
+/* What --retriever asks for: auto is hybrid where there are vectors. −1: there are none. */
+int retriever_of(const char *name, const struct index *x, enum retriever *out, struct err *e);
 
 struct index_query {
 	const char *text;              /* its words, for BM25 */

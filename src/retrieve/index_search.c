@@ -227,6 +227,20 @@ size_t index_search(struct index *x, const struct index_query *q, struct pool *p
 	return n;
 }
 
+int retriever_of(const char *name, const struct index *x, enum retriever *out, struct err *e)
+{
+	bool vectors = index_settings(x)->width > 0;
+
+	*out = !strcmp(name, "auto") ? (vectors ? RETRIEVER_HYBRID : RETRIEVER_BM25) : RETRIEVER_BM25;
+	for (int i = 0; i < RETRIEVERS; i++)
+		if (!strcmp(name, retriever_names[i]))
+			*out = (enum retriever)i;
+	if (*out != RETRIEVER_BM25 && !vectors)
+		return err_set(e, "--retriever %s: the index has words alone; kungfu index build --embedder makes "
+		               "vectors too", name);
+	return 0;
+}
+
 int index_filter(struct index *x, const char *field, const char *value, uint8_t *allowed, struct err *e)
 {
 	sqlite3_stmt *s = index_prepare(x,

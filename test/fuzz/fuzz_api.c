@@ -123,6 +123,8 @@ static void use_text(struct world *w, struct input *in)
 		kf_free(text);
 	} else if (which & 128) {
 		ids_back(w, kf_ask(m, source, KF_WHOLE, &ids, &n, &w->error), &ids);
+		check(w, kf_find(m, source, KF_WHOLE, &text, &w->error));
+		kf_free(text);
 	} else {
 		struct kf_message messages[2] = { { odd_text(in), source }, { "user", odd_text(in) } };
 		ids_back(w, kf_chat(m, messages, byte(in) % 3, &ids, &n, &w->error), &ids);

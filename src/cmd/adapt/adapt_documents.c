@@ -14,6 +14,7 @@ static int find(void *ctx, const struct tokenizer *t, const struct rows *rows, s
 
 	d->sources.tokenizer = t;
 	d->sources.seconds = 0;
+	metering_phase("retrieve");
 	int status = sources_rows(&d->sources, rows, out, NULL, e);
 	*seconds += d->sources.seconds;
 	metering_phase(d->phase);
@@ -33,7 +34,7 @@ int adapt_documents_open(struct adapt_documents *d, struct app *app, const struc
                          struct err *e)
 {
 	*d = (struct adapt_documents){ .o = *o, .phase = "ways", .open = true };
-	if (sources_open(&d->sources, &d->o, app, NULL, e) < 0)
+	if (sources_open(&d->sources, &d->o, app, NULL, false, e) < 0)
 		return -1;
 	d->mark = mark_of(d->sources.index);
 	d->how = json_pack("{s:o, s:I, s:s, s:s}", "index", jsonx_path(o->documents), "num", (json_int_t)o->num,

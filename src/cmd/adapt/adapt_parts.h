@@ -4,7 +4,8 @@
 
 #include "cmd/adapt/adapt.h"
 #include "base/log.h"
-#include "cmd/index/sources.h"
+#include "cmd/index/sources_options.h"
+#include "cmd/model_common.h"
 #include "gas/curve.h"
 #include "gas/meter.h"
 #include "ladder/adapted.h"

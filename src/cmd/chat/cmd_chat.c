@@ -487,7 +487,7 @@ static int begin(struct chat *c, struct err *e)
 	c->messages = json_array();
 	chat_reset(c);
 	if (sources_wanted(&o->documents) &&
-	    sources_open(&c->sources, &o->documents, c->app, c->l.model.tokenizer, e) < 0)
+	    sources_open(&c->sources, &o->documents, c->app, c->l.model.tokenizer, false, e) < 0)
 		return -1;
 	return in_context_wanted(&o->context) ? begin_context(c, e) : 0;
 }

@@ -155,7 +155,8 @@ static int place_sources(struct answering *w, struct loaded *l, struct err *e)
 	struct meter_span span;
 
 	metering_open_span(&span);
-	int status = sources_open(&w->sources, &w->o->documents, w->app, l->model.tokenizer, e);
+	int status = sources_open(&w->sources, &w->o->documents, w->app, l->model.tokenizer, false, e);
+	metering_phase("retrieve");
 	if (status == 0)
 		status = sources_rows(&w->sources, &w->rows, &w->sourced, found, e);
 	answer_gas_add(&w->gas, PART_RETRIEVAL, &span);

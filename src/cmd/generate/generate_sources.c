@@ -31,7 +31,7 @@ int generate_sources_open(struct generate_sources *g, struct app *app, const str
 	struct meter_span span;
 	metering_phase("retrieve");
 	metering_open_span(&span);
-	int status = loaded_text(l, e) < 0 ? -1 : sources_open(&s, &o->documents, app, l->model.tokenizer, e);
+	int status = loaded_text(l, e) < 0 ? -1 : sources_open(&s, &o->documents, app, l->model.tokenizer, false, e);
 	if (status == 0)
 		status = make_texts(g, &s, question, o->documents.citations, e);
 	answer_gas_add(&g->gas, PART_RETRIEVAL, &span);

@@ -3,7 +3,7 @@
 #ifndef CMD_INDEX_CITATIONS_H
 #define CMD_INDEX_CITATIONS_H
 
-#include "cmd/index/sources.h"
+#include "cmd/index/sources_options.h"
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
 #include "eval/grounding.h"

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/index/index_adding.h"
+#include "cmd/index/index_embedder.h"
 #include "cmd/metering.h"
 
 struct add {

@@ -10,6 +10,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/index/index_embedder.h"
 #include "cmd/index/index_queries.h"
 #include "cmd/metering.h"
 #include "cmd/text_table.h"

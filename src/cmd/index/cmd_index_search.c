@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/term.h"
+#include "cmd/index/index_embedder.h"
 #include "cmd/index/index_queries.h"
 #include "cmd/metering.h"
 

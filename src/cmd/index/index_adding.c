@@ -143,7 +143,7 @@ static int keep_document(struct adding_batch *b, const struct input_document *d,
 	struct index_span *spans;
 	size_t n;
 
-	if (index_chunks(d->text, d->n, b->a->embedder ? b->a->embedder->l.model.tokenizer : NULL, s->chunk_tokens,
+	if (index_chunks(d->text, d->n, b->a->embedder ? b->a->embedder->model->tokenizer : NULL, s->chunk_tokens,
 	                 s->overlap, &b->mem, &spans, &n, e) < 0)
 		return err_prefix(e, "%s", d->id);
 	if (b->n == b->cap) {

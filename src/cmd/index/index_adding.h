@@ -3,7 +3,7 @@
 #define CMD_INDEX_ADDING_H
 
 #include "cmd/guarding.h"
-#include "cmd/index/index_embed.h"
+#include "infer/index_embed.h"
 #include "cmd/index/index_survey.h"
 #include "retrieve/index.h"
 

@@ -5,7 +5,7 @@
 #define CMD_INDEX_CHUNKS_H
 
 #include "base/arena.h"
-#include "cmd/index/index_embed.h"
+#include "infer/index_embed.h"
 #include "token/tokenizer.h"
 
 /* The pieces, which point into the text: *out in mem; size 0: all is one. −1: the tokenizer's sentence. */

@@ -69,17 +69,3 @@ void queries_release(struct queries *q)
 	arena_release(&q->mem);
 	*q = (struct queries){ 0 };
 }
-
-int retriever_of(const char *name, const struct index *x, enum retriever *out, struct err *e)
-{
-	bool vectors = index_settings(x)->width > 0;
-
-	*out = !strcmp(name, "auto") ? (vectors ? RETRIEVER_HYBRID : RETRIEVER_BM25) : RETRIEVER_BM25;
-	for (int i = 0; i < RETRIEVERS; i++)
-		if (!strcmp(name, retriever_names[i]))
-			*out = (enum retriever)i;
-	if (*out != RETRIEVER_BM25 && !vectors)
-		return err_set(e, "--retriever %s: the index has words alone; kungfu index build --embedder makes "
-		               "vectors too", name);
-	return 0;
-}

@@ -3,7 +3,7 @@
 #ifndef CMD_INDEX_QUERIES_H
 #define CMD_INDEX_QUERIES_H
 
-#include "cmd/index/index_embed.h"
+#include "infer/index_embed.h"
 #include "retrieve/index.h"
 
 struct query { const char *id, *text; size_t n; };
@@ -23,8 +23,5 @@ void queries_release(struct queries *q);
 
 /* Said where --embedder would be of no use. */
 #define QUERIES_WANT_NO_EMBEDDER "--embedder makes vectors of queries, and these are searched by words alone"
-
-/* What --retriever asks for: auto is hybrid where there are vectors. −1: there are none. */
-int retriever_of(const char *name, const struct index *x, enum retriever *out, struct err *e);
 
 #endif

@@ -150,7 +150,7 @@ static int tokenize(struct looking *l, const struct pieces *of, size_t all, stru
 static int cut_sample(struct looking *l, struct err *e)
 {
 	struct pieces *of = arena_array(&l->mem, l->n + 1, sizeof(*of));
-	const struct tokenizer *t = l->a->embedder ? l->a->embedder->l.model.tokenizer : NULL;
+	const struct tokenizer *t = l->a->embedder ? l->a->embedder->model->tokenizer : NULL;
 	size_t all = 0;
 	double bytes = 0, pieces = 0;
 	int status = 0;
@@ -197,7 +197,7 @@ static double waiting_bytes(const struct looking *l)
 static int predict_embedding(struct looking *l, struct predicted *p, struct err *e)
 {
 	struct index_embedder *x = l->a->embedder;
-	uint8_t *token = mem_array((size_t)x->l.model.config.V, 1);
+	uint8_t *token = mem_array((size_t)x->model->config.V, 1);
 	struct model_reads reads = { .token = token, .no_head = true };
 	struct scorer_forecast f = { .touch_rate = TIMING_SLOW_RATE };
 	double by = l->doc_tokens ? l->s->tokens / (double)l->doc_tokens : 0;
@@ -209,7 +209,7 @@ static int predict_embedding(struct looking *l, struct predicted *p, struct err 
 			token[l->docs[i].ids[k]] = 1;
 	p->loose_seconds = (double)f.bytes / TIMING_SLOW_RATE;
 	predict_phase(p, "start", (double)f.bytes / f.touch_rate +
-	                                  loaded_predict(&x->l, p, &reads, f.bytes, 0, "activations"));
+	                                  loaded_predict(x->holder, p, &reads, f.bytes, 0, "activations"));
 	predict_phase(p, "embed", f.seconds * by);
 	predict_operations(p, f.flops * by, f.int_ops * by);
 	mem_free(token);
@@ -254,7 +254,7 @@ static int predict(struct looking *l, struct predicted *p, struct err *e)
 	const struct index_survey *s = l->s;
 
 	if (l->a->embedder)
-		predict_begin(p, "index %s", compute_name(l->a->embedder->l.model.compute));
+		predict_begin(p, "index %s", compute_name(l->a->embedder->model->compute));
 	else
 		predict_begin(p, "index words");
 	if (l->a->embedder && predict_embedding(l, p, e) < 0)

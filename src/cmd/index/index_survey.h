@@ -6,7 +6,7 @@
 #ifndef CMD_INDEX_SURVEY_H
 #define CMD_INDEX_SURVEY_H
 
-#include "cmd/index/index_embed.h"
+#include "infer/index_embed.h"
 #include "retrieve/index.h"
 
 struct index_survey {

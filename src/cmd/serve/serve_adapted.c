@@ -3,7 +3,10 @@
  * tokens the calls could tell, so it is refused by its name. */
 #include "cmd/serve/serve_adapted.h"
 
+#include <string.h>
+
 #include "base/jsonx.h"
+#include "base/log.h"
 
 static int open_labels(struct serve_adapted *x, const char *path, struct device *d, struct err *e)
 {
@@ -38,7 +41,11 @@ int serve_adapted_before(struct serve_adapted *x, bool template_, struct err *e)
 {
 	struct fewshot_options how = { .template_ = template_, .asks = true };
 
-	x->raw = !template_ || json_object_get(x->saved, "text");
+	bool texts = x->open && x->a.asked && !strcmp(x->a.asked, ADAPTED_TEXTS);
+
+	x->raw = !template_ || texts || json_object_get(x->saved, "text");
+	if (texts && template_ && !x->labels_alone)
+		log_say("%s is asked as it was measured: one question, a text, without a chat template", x->model);
 	how.chat = !x->raw;
 	if (x->saved && fewshot_load(&x->before, x->saved, &how, e) < 0)
 		return err_prefix(e, "%s", x->a.prompt);

@@ -3,7 +3,7 @@
 #ifndef CMD_SERVE_ADAPTED_H
 #define CMD_SERVE_ADAPTED_H
 
-#include "cmd/index/sources.h"
+#include "cmd/index/sources_options.h"
 #include "data/fewshot.h"
 #include "ladder/adapted.h"
 #include "ladder/sayer.h"

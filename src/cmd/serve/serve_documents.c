@@ -2,6 +2,8 @@
  * the next question sees what was added. */
 #include "cmd/serve/serve_documents.h"
 
+#include "model/resident.h"
+
 static int place(void *ctx, const json_t *messages, size_t num, json_t **made, json_t **found, struct err *e)
 {
 	return sources_messages(ctx, messages, num, made, found, e);
@@ -11,7 +13,7 @@ int serve_documents_open(struct serve_documents *d, const struct sources_options
                          const struct tokenizer *tokenizer, struct err *e)
 {
 	*d = (struct serve_documents){ .open = true };
-	if (sources_open_watched(&d->sources, o, app, tokenizer, e) < 0)
+	if (sources_open(&d->sources, o, app, tokenizer, true, e) < 0)
 		return -1;
 	d->how = (struct openai_documents){ .place = place,
 		                            .ctx = &d->sources,
@@ -27,8 +29,8 @@ size_t serve_documents_bytes(const struct serve_documents *d)
 	struct model_reads reads = { 0 };
 	size_t owned = 0;
 
-	return d->open && d->sources.embedder.opened ?
-	               model_read_bytes(&d->sources.embedder.l.model, &reads, &owned) + owned : 0;
+	return d->open && d->sources.embedder.model ?
+	               model_read_bytes(d->sources.embedder.model, &reads, &owned) + owned : 0;
 }
 
 void serve_documents_close(struct serve_documents *d)

@@ -1,9 +1,9 @@
 /* serve_documents: an index that is asked before each question of a conversation, as `generate --documents` does
- * (cmd/index/sources.h), for the server's calls. */
+ * (cmd/index/sources_options.h), for the server's calls. */
 #ifndef CMD_SERVE_DOCUMENTS_H
 #define CMD_SERVE_DOCUMENTS_H
 
-#include "cmd/index/sources.h"
+#include "cmd/index/sources_options.h"
 #include "serve/openai.h"
 
 struct serve_documents {

@@ -1,7 +1,7 @@
-/* sources: see sources.h. */
-#include "cmd/index/sources.h"
+/* sources: a question is searched, what was found is fetched and written in the template's place. Of rows it is done
+ * for each in turn, and what was found is kept, so that one source can be left out later. See sources.h. */
+#include "infer/sources.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -9,9 +9,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
-#include "cmd/in_context.h"
-#include "cmd/index/index_queries.h"
-#include "cmd/metering.h"
 #include "data/asked.h"
 #include "data/chat_fit.h"
 #include "token/parted.h"
@@ -29,7 +26,7 @@ static int retrieve(struct sources *s, const char *text, size_t n, struct err *e
 	int status = vector ? index_embed(&s->embedder, &(struct index_span){ text, n }, 1, true, vector, e) : 0;
 
 	q.vector = vector;
-	s->n_hits = status == 0 ? index_search(s->index, &q, s->app->pool, s->hits) : 0;
+	s->n_hits = status == 0 ? index_search(s->index, &q, s->pool, s->hits) : 0;
 	s->seconds += clock_seconds() - began;
 	s->asked++;
 	mem_free(vector);
@@ -217,11 +214,20 @@ static int place_row(struct sources *s, const struct row *r, json_t **out, json_
 	return err_set(e, "no query, prompt, messages or instruction, before which sources could stand");
 }
 
+static void forget_kept(struct sources *s)
+{
+	for (size_t i = 0; i < s->n_kept; i++)
+		mem_free(s->kept[i].hits);
+	mem_free(s->kept);
+	s->kept = NULL;
+	s->n_kept = 0;
+}
+
 int sources_rows(struct sources *s, const struct rows *rows, struct rows *out, json_t **found, struct err *e)
 {
 	int status = 0;
 
-	metering_phase("retrieve");
+	forget_kept(s);
 	*out = (struct rows){ .items = mem_array(rows->n + 1, sizeof(*out->items)), .cap = rows->n,
 		              .shape = rows->shape };
 	memcpy(out->hash, rows->hash, sizeof(out->hash));
@@ -273,38 +279,27 @@ void sources_show(const json_t *found)
 
 /* --- opening --- */
 
-static int open_sources(struct sources *s, struct err *e)
+int sources_begin(struct sources *s, const struct sources_how *how, struct pool *pool,
+                  const struct tokenizer *tokenizer, struct err *e)
 {
-	const struct sources_options *o = s->o;
-
-	s->num = (size_t)o->num;
-	s->form = in_context_text("documents-template", o->template_ ? o->template_ : SOURCES_TEMPLATE, e);
-	if (!s->form)
+	*s = (struct sources){ .path = mem_strdup(how->index), .pool = pool, .tokenizer = tokenizer,
+		               .form = mem_strdup(how->form ? how->form : SOURCES_TEMPLATE), .num = how->num,
+		               .watched = how->watched, .texts = how->watched };
+	if ((s->watched ? index_open_watched(&s->index, s->path, e) : index_open(&s->index, s->path, false, e)) < 0 ||
+	    retriever_of(how->retriever, s->index, &s->retriever, e) < 0)
 		return -1;
-	if (!strstr(s->form, "{documents}") || !strstr(s->form, "{question}"))
-		return err_set(e, "--documents-template: {documents} and {question} were wanted in it");
-	if ((s->watched ? index_open_watched(&s->index, o->documents, e) :
-	                  index_open(&s->index, o->documents, false, e)) < 0 ||
-	    retriever_of(o->retriever, s->index, &s->retriever, e) < 0)
-		return -1;
-	metering_in("documents", o->documents, NULL);
 	s->hits = mem_array(MAX(s->num, (size_t)SOURCES_MOST), sizeof(*s->hits));
-	return s->retriever != RETRIEVER_BM25 &&
-	       index_embedder_of(&s->embedder, s->app, s->index, NULL, "f32", 2048, e) < 0 ? -1 : 0;
+	return 0;
 }
 
-int sources_open(struct sources *s, const struct sources_options *o, struct app *app,
-                 const struct tokenizer *tokenizer, struct err *e)
+void sources_how_of(struct sources_how *how, const json_t *documents)
 {
-	*s = (struct sources){ .o = o, .app = app, .tokenizer = tokenizer };
-	return open_sources(s, e);
-}
+	const char *retriever = json_string_value(json_object_get(documents, "retriever"));
 
-int sources_open_watched(struct sources *s, const struct sources_options *o, struct app *app,
-                         const struct tokenizer *tokenizer, struct err *e)
-{
-	*s = (struct sources){ .o = o, .app = app, .tokenizer = tokenizer, .watched = true, .texts = true };
-	return open_sources(s, e);
+	*how = (struct sources_how){ .index = json_string_value(json_object_get(documents, "index")),
+		                     .retriever = retriever ? retriever : "auto",
+		                     .form = json_string_value(json_object_get(documents, "template")),
+		                     .num = (size_t)MAX(json_integer_value(json_object_get(documents, "num")), 1) };
 }
 
 /* Do both want a question's vector by the same model? */
@@ -322,11 +317,11 @@ static int look_again(struct sources *s, struct err *e)
 
 	if (!index_changed(s->index))
 		return 0;
-	if (index_open_watched(&now, s->o->documents, e) < 0)
+	if (index_open_watched(&now, s->path, e) < 0)
 		return -1;
 	if (!same_embedder(s->index, now)) {
 		index_close(now);
-		return err_set(e, "%s has another embedder now", s->o->documents);
+		return err_set(e, "%s has another embedder now", s->path);
 	}
 	index_close(s->index);
 	s->index = now;
@@ -342,37 +337,13 @@ int sources_messages(struct sources *s, const json_t *messages, size_t num, json
 	return look_again(s, e) < 0 ? -1 : place_in(s, *made, *found, e);
 }
 
-void sources_of_artefact(struct sources_options *o, const json_t *documents)
-{
-	const char *retriever = json_string_value(json_object_get(documents, "retriever"));
-
-	*o = (struct sources_options){ .documents = json_string_value(json_object_get(documents, "index")),
-		                       .retriever = retriever ? retriever : "auto",
-		                       .template_ = json_string_value(json_object_get(documents, "template")),
-		                       .num = MAX(json_integer_value(json_object_get(documents, "num")), 1) };
-}
-
-const char *sources_contradiction(const struct sources_options *o)
-{
-	if (sources_wanted(o))
-		return NULL;
-	if (o->num != strtol(SOURCES_NUM, NULL, 10))
-		return "--num-documents is of --documents";
-	if (strcmp(o->retriever, "auto") != 0)
-		return "--retriever is of --documents";
-	if (o->citations)
-		return "--citations are of --documents";
-	return o->template_ ? "--documents-template is of --documents" : NULL;
-}
-
 void sources_close(struct sources *s)
 {
 	index_embedder_close(&s->embedder);
 	index_close(s->index);
-	for (size_t i = 0; i < s->n_kept; i++)
-		mem_free(s->kept[i].hits);
-	mem_free(s->kept);
+	forget_kept(s);
 	mem_free(s->hits);
 	mem_free(s->form);
+	mem_free(s->path);
 	*s = (struct sources){ 0 };
 }

@@ -1,11 +1,10 @@
 /* index_embed: an embedder as `embed` has one, with the prompts that its files name for queries and for documents. See
  * index_embed.h. */
-#include "cmd/index/index_embed.h"
+#include "infer/index_embed.h"
 
 #include <string.h>
 
 #include "base/mem.h"
-#include "cmd/metering.h"
 #include "retrieve/index.h"
 
 /* The prompt of the first of these names that the model's files have, else the usual one. */
@@ -17,13 +16,14 @@ static const char *prompt_of(const struct sentence *s, const char *const *names,
 	return sentence_prompt(s, NULL, e);
 }
 
-static int settle(struct index_embedder *x, struct err *e)
+int index_embedder_begin(struct index_embedder *x, struct device *d, int32_t micro_batch_tokens, struct err *e)
 {
 	static const char *const documents[] = { "document", "passage", "corpus", NULL }, *const queries[] = { "query",
 	                                                                                                       NULL };
 	struct sentence *s = &x->how;
 
-	if (sentence_read(s, &x->l.model, e) < 0)
+	if (source_hash(&x->model->source, x->hash, e) < 0 || model_tokenizer_whole(x->model, e) < 0 ||
+	    sentence_read(s, x->model, e) < 0)
 		return -1;
 	x->document_prompt = prompt_of(s, documents, e);
 	x->query_prompt = prompt_of(s, queries, e);
@@ -33,42 +33,22 @@ static int settle(struct index_embedder *x, struct err *e)
 		return err_set(e,
 		               "the model's pooling leaves a prompt's tokens out (include_prompt false), which is not "
 		                  "computed");
-	struct embed_options eo = { .max_tokens = x->micro_batch_tokens, .max_length = s->max_length,
+	struct embed_options eo = { .max_tokens = micro_batch_tokens, .max_length = s->max_length,
 		                    .pooling = s->pooling, .normalize = true };
-	if (embedder_new(&x->embedder, &x->l.model, NULL, x->app->device, &eo, e) < 0)
+	if (embedder_new(&x->embedder, x->model, NULL, d, &eo, e) < 0)
 		return -1;
 	x->width = embedder_width(x->embedder);
 	return 0;
 }
 
-int index_embedder_open(struct index_embedder *x, struct app *app, const char *model, const char *compute,
-                        int64_t micro_batch_tokens, struct err *e)
-{
-	*x = (struct index_embedder){ .app = app, .micro_batch_tokens = (int32_t)micro_batch_tokens };
-	if (loaded_open_alone(&x->l, model, e) < 0)
-		return -1;
-	x->opened = true;
-	if (source_hash(&x->l.model.source, x->hash, e) < 0 ||
-	    model_compute(app, &x->l.model, compute, PREPARE_SCORE, e) < 0 || model_tokenizer_whole(&x->l.model, e) < 0)
-		return -1;
-	return settle(x, e);
-}
-
-int index_embedder_of(struct index_embedder *x, struct app *app, const struct index *of, const char *path,
-                      const char *compute, int64_t micro_batch_tokens, struct err *e)
+int index_embedder_is_of(const struct index_embedder *x, const struct index *of, const char *path, struct err *e)
 {
 	const struct index_settings *s = index_settings(of);
 
-	*x = (struct index_embedder){ 0 };
-	if (!s->embedder)
-		return !path ? 0 :
-		       err_set(e, "--embedder: the index has no vectors; kungfu index build --embedder makes them");
-	if (index_embedder_open(x, app, path ? path : s->embedder, compute, micro_batch_tokens, e) < 0)
-		return path ? -1 : err_prefix(e, "the index's embedder (--embedder says where it is now)");
-	if ((int)x->width != s->width || (s->embedder_hash && strcmp(x->hash, s->embedder_hash) != 0))
-		return err_set(e, "%s is another model than the index was built with (%s): its vectors mean something "
-		               "else", path ? path : s->embedder, s->embedder);
-	return 1;
+	return (int)x->width == s->width && (!s->embedder_hash || !strcmp(x->hash, s->embedder_hash)) ?
+	               0 :
+	               err_set(e, "%s is another model than the index was built with (%s): its vectors mean something "
+	                          "else", path, s->embedder);
 }
 
 int index_encode(struct index_embedder *x, struct index_span text, bool query, struct arena *mem, struct document *d,
@@ -79,7 +59,7 @@ int index_encode(struct index_embedder *x, struct index_span text, bool query, s
 
 	*d = (struct document){ .file = "text", .choice = -1, .adapter = -1 };
 	sentence_text(&x->how, prompt, text.text, text.n, &whole);
-	int status = embed_document(d, mem, x->l.model.tokenizer, buf_str(&whole), whole.len, x->how.max_length, cut,
+	int status = embed_document(d, mem, x->model->tokenizer, buf_str(&whole), whole.len, x->how.max_length, cut,
 	                            e);
 	buf_release(&whole);
 	return status;
@@ -99,7 +79,7 @@ static int embedded(void *ctx, size_t done, size_t n)
 
 	while (at->seen < done)
 		x->tokens += at->docs[at->seen++]->n;
-	return x->progress ? x->progress(x->ctx) : metering_over();
+	return x->progress ? x->progress(x->ctx) : 0;
 }
 
 int index_embed(struct index_embedder *x, const struct index_span *texts, size_t n, bool queries, float *out,
@@ -128,7 +108,7 @@ void index_embedder_close(struct index_embedder *x)
 {
 	embedder_free(x->embedder);
 	sentence_release(&x->how);
-	if (x->opened)
-		loaded_close(&x->l);
+	if (x->holder)
+		x->release(x->holder);
 	*x = (struct index_embedder){ 0 };
 }

@@ -1,46 +1,27 @@
 /* sources: documents of an index before what is asked (retrieval-augmented generation): of each row, or prompt, the
  * chunks that its question finds, numbered, in a template's place. What is retrieved is data: where a special token's
  * text stands in it, a zero-width space parts it, so that it cannot end a turn or open another. */
-#ifndef CMD_INDEX_SOURCES_H
-#define CMD_INDEX_SOURCES_H
+#ifndef INFER_SOURCES_H
+#define INFER_SOURCES_H
 
-#include "base/opt.h"
-#include "cmd/index/index_embed.h"
 #include "data/rows.h"
+#include "infer/index_embed.h"
 #include "retrieve/index.h"
 
-struct sources_options {
-	const char *documents, *retriever, *template_;
-	int64_t num;
-	bool citations;                /* of generate and chat (citations.h) */
-	double citation_threshold;
-};
-
-#define SOURCES_GROUP "Documents"
-#define SOURCES_NUM "4"
 enum { SOURCES_MOST = 1000 };
 #define SOURCES_TEMPLATE \
 	"Answer the question from these sources, and name those that you used by their numbers, as [1].\n\n" \
 	"{documents}\n\n{question}"
-#define SOURCES_OPTS(s, f) \
-	OPT_GROUP(SOURCES_GROUP), \
-		OPT_STRING("documents", s, f.documents, NULL, "docs.db", \
-	                   "an index (kungfu index build): what it finds stands before what is asked, numbered"), \
-		OPT_INT("num-documents", s, f.num, SOURCES_NUM, 1, SOURCES_MOST, "so many chunks"), \
-		OPT_CHOICE("retriever", s, f.retriever, "auto", "auto|bm25|dense|hybrid", \
-	                   "words, vectors, or both (auto: both where the index has vectors)"), \
-		OPT_STRING("documents-template", s, f.template_, NULL, "TEXT", \
-	                   "how they stand, with {documents} and {question} in it; @FILE: the file's bytes")
 
 struct sources {
-	const struct sources_options *o;
-	struct app *app;
+	char *path;                    /* of the index */
+	struct pool *pool;
 	const struct tokenizer *tokenizer;
 	struct index *index;
 	struct index_embedder embedder;
 	enum retriever retriever;
 	char *form;                    /* the template */
-	size_t num;                    /* chunks a question; options' */
+	size_t num;                    /* chunks a question */
 	bool watched;                  /* the index is */
 	bool texts;                    /* what was found is told with its number, title, source and text */
 	struct index_hit *hits;        /* [MAX(num, SOURCES_MOST)] of the last question */
@@ -53,18 +34,21 @@ struct sources {
 	size_t but;
 };
 
-static inline bool sources_wanted(const struct sources_options *o) { return o->documents != NULL; }
-/* As `kungfu adapt` left it: {index, num, retriever, template}, which stays. */
-void sources_of_artefact(struct sources_options *o, const json_t *documents);
-/* What cannot be meant together, as a sentence, or NULL. */
-const char *sources_contradiction(const struct sources_options *o);
-/* tokenizer: of the model that is asked; borrowed. sources_close in any case. */
-int sources_open(struct sources *s, const struct sources_options *o, struct app *app,
-                 const struct tokenizer *tokenizer, struct err *e);
-/* The same for who stays: what is committed to the index meanwhile is seen by the next question of sources_messages,
- * which tells sources with their texts. */
-int sources_open_watched(struct sources *s, const struct sources_options *o, struct app *app,
-                         const struct tokenizer *tokenizer, struct err *e);
+/* How documents are found and stand, as options or an artefact of `kungfu adapt` say it. */
+struct sources_how {
+	const char *index, *retriever; /* the retriever's name, or "auto" */
+	const char *form;              /* the template; NULL: SOURCES_TEMPLATE */
+	size_t num;
+	/* What is committed to the index meanwhile is seen by the next question of sources_messages; sources are told
+	 * with their texts. */
+	bool watched;
+};
+/* As an artefact has it: {index, num, retriever, template}, which stays. */
+void sources_how_of(struct sources_how *how, const json_t *documents);
+/* By the pool, which stays, as the tokenizer does, that of the model that is asked. Where s->retriever is not BM25 the
+ * caller then gives s->embedder. sources_close in any case. */
+int sources_begin(struct sources *s, const struct sources_how *how, struct pool *pool,
+                  const struct tokenizer *tokenizer, struct err *e);
 /* Messages with what the last user's turn finds (num chunks) in that turn; made and found: new. 1: there is no turn of
  * a user's that is a text. −1: the index cannot be read now. */
 int sources_messages(struct sources *s, const json_t *messages, size_t num, json_t **made, json_t **found,
