@@ -98,9 +98,9 @@ KF_API int kf_abi(void);               /* KF_ABI of the library that runs; compa
 KF_API void kf_free(void *p);          /* memory that a function here gave to the caller */
 
 /* --- model: a GGUF file, a Hugging Face folder, or what `kungfu adapt` left (its base, with its adapter where a call
- * has none; of a cascade the dear way; what it puts before what is asked, and what its documents have, stand before rows,
- * in kf_ask and in kf_chat), mapped: it is read as it is used, and its memory is shared with other processes. One whose
- * tokenizer is missing or not known opens all the same and is run by ids; what reads or writes text (kf_encode,
+ * has none; of a cascade the dear way; what it puts before what is asked, and what its documents have, stand before
+ * rows and in kf_ask and kf_chat), mapped: it is read as it is used, and its memory is shared with other processes. One
+ * whose tokenizer is missing or not known opens all the same and is run by ids; what reads or writes text (kf_encode,
  * kf_decode, kf_chat, kf_session_generate, rows) then is KF_FAILED with the reason --- */
 
 KF_API int kf_model_open(struct kf_model **model, const char *path, struct kf_error *error);

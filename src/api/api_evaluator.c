@@ -315,7 +315,8 @@ int kf_evaluator_rows(struct kf_evaluator *v, const char *path, struct kf_evalua
 	if (status == 0)
 		status = rows_load(&rows, path, &c.err);
 	if (status == 0)
-		status = rows.n ? place_and_judge(v, &rows, &j, out, &c.err) : err_set(&c.err, "%s holds no rows", path);
+		status = rows.n ? place_and_judge(v, &rows, &j, out, &c.err) :
+		                  err_set(&c.err, "%s holds no rows", path);
 	rows_release(&rows);
 	return call_end(&c, status);
 }

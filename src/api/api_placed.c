@@ -1,5 +1,5 @@
 /* api_placed: what `kungfu adapt` left puts before what is asked: what its documents have, and its prompt. The index
- * with its embedder is asked by any thread, one at a time; they have no threads of their own, as a question is one short
+ * with its embedder is asked by any thread, one at a time; they have no threads of their own, as a question is a short
  * text. */
 #include <string.h>
 
