@@ -10,7 +10,6 @@ static const struct config_field fields[] = {
 	CONFIG_LAYERS("layer_types", "full_attention sliding_attention", "e", struct gemma, slides),
 	CONFIG_REAL("rope_theta", "1000000", "rope.freq_base", "1000000", struct config, rope_theta),
 	CONFIG_REAL("rope_local_base_freq", "10000", "rope.freq_base_swa", "10000", struct gemma, local_theta),
-	CONFIG_REAL_OR_NONE("attn_logit_softcapping", "0", NULL, "0", struct gemma, score_cap),
 	CONFIG_REAL_OR_NONE("final_logit_softcapping", "0", "final_logit_softcapping", "0", struct gemma, logit_cap),
 	{ 0 },
 };
@@ -31,12 +30,13 @@ static const struct weight_spec weights[] = {
 static int gemma3_config(struct config *c, const struct config_source *s, struct err *e)
 {
 	struct gemma *own = c->own;
+	const struct rope_layers full = { "full_attention", true }, sliding = { "sliding_attention", false };
 
-	if (decoder_rope(c, s, "full_attention", &c->rope_theta, &c->rope_scaling, &c->rope, e) < 0)
+	if (decoder_rope(c, s, &full, &c->rope_theta, &c->rope_scaling, &c->rope, e) < 0)
 		return -1;
 	gemma_query(c, s, 62);
-	if (!s->gguf && json_object_get(json_object_get(s->json, "rope_parameters"), "sliding_attention"))
-		return decoder_rope(c, s, "sliding_attention", &own->local_theta, &own->local_scaling, &own->local, e);
+	if (!s->gguf)
+		return decoder_rope(c, s, &sliding, &own->local_theta, &own->local_scaling, &own->local, e);
 	rope_make(&own->local, &own->local_scaling, own->local_theta, c->D, c->n_ctx);
 	return 0;
 }

@@ -86,7 +86,7 @@ static int gpt_oss_config(struct config *c, const struct config_source *s, struc
 	if (decoder_config(c, s, e) < 0)
 		return -1;
 	if (!s->gguf && !json_is_object(json_object_get(s->json, "rope_parameters")) &&
-	    !json_is_object(json_object_get(s->json, "rope_scaling")))
+	    !json_object_size(json_object_get(s->json, "rope_scaling")))
 		c->rope_scaling =
 			(struct rope_scaling){ ROPE_YARN, .factor = 32, .original = 4096, .fast = 32, .slow = 1 };
 	else if (!s->gguf || c->rope_scaling.kind != ROPE_YARN)

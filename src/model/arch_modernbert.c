@@ -68,6 +68,7 @@ static const struct config_field fields[] = {
 	CONFIG_HARMLESS("classifier_pooling", NULL, "it is read beside: cls or mean"),
 	CONFIG_HARMLESS("layer_norm_eps", NULL, "norm_eps is used"),
 	CONFIG_HARMLESS("position_embedding_type", NULL, "positions turn whatever it says"),
+	CONFIG_HARMLESS("sliding_window", NULL, "it is read beside: half of local_attention"),
 	CONFIG_HARMLESS("cls_token_id", NULL, "the tokenizer's is used"),
 	CONFIG_HARMLESS("embedding_dropout", NULL, "of training"),
 	CONFIG_HARMLESS("attention_dropout", NULL, "of training"),
@@ -124,15 +125,20 @@ static int read_pooling(struct modernbert *own, const struct config_source *s, s
 static int modernbert_config(struct config *c, const struct config_source *s, struct err *e)
 {
 	struct modernbert *own = c->own;
+	const struct rope_layers full = { "full_attention", true }, sliding = { "sliding_attention", true };
+	const json_t *window = json_object_get(s->json, "sliding_window");
 
+	if (window && !json_is_null(window) && json_integer_value(window) != own->window / 2)
+		return err_set(e, "%s: sliding_window is beside local_attention, of which half was wanted: %d",
+		               s->where, own->window / 2);
 	for (int i = 0; i < c->n_layers && i < CONFIG_LAYERS_MAX; i++)
 		if (!json_is_array(json_object_get(s->json, "layer_types")))
 			own->slides[i] = i % own->every != 0;
 	if (read_pooling(own, s, e) < 0 ||
-	    decoder_rope(c, s, "full_attention", &c->rope_theta, &c->rope_scaling, &c->rope, e) < 0)
+	    decoder_rope(c, s, &full, &c->rope_theta, &c->rope_scaling, &c->rope, e) < 0)
 		return -1;
-	if (!s->gguf && json_object_get(json_object_get(s->json, "rope_parameters"), "sliding_attention"))
-		return decoder_rope(c, s, "sliding_attention", &own->local_theta, &own->local_scaling, &own->local, e);
+	if (!s->gguf)
+		return decoder_rope(c, s, &sliding, &own->local_theta, &own->local_scaling, &own->local, e);
 	rope_make(&own->local, &own->local_scaling, own->local_theta, c->D, c->n_ctx);
 	return 0;
 }

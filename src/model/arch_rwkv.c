@@ -174,6 +174,13 @@ static uint32_t rwkv_block(struct graph *g, int layer, uint32_t x)
 	return nn_sublayer(g, SUBLAYER_FEED_FORWARD, y, h, op_act(g->tape, ACT_SIGMOID, r, down));
 }
 
+static int rwkv_config(struct config *c, const struct config_source *s, struct err *e)
+{
+	return c->norm_eps == 1e-5 ? 0 :
+	                             err_set(e, "%s: layer_norm_epsilon is %g, this architecture is computed with 1e-5, "
+	                                        "which its last norm has whatever that says", s->where, c->norm_eps);
+}
+
 static uint32_t rwkv_norm(struct graph *g, uint32_t x)
 {
 	return nn_layernorm(g, x, "rwkv.ln_out.weight", "rwkv.ln_out.bias");
@@ -185,6 +192,7 @@ const struct arch arch_rwkv = {
 	.hf_class = "RwkvForCausalLM",
 	.hf_classifier = "",
 	.fields = (const struct config_field *const[]){ fields, NULL },
+	.config = rwkv_config,
 	.weights = weights,
 	.init = init,
 	.prefix = "rwkv.",

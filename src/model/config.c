@@ -110,8 +110,7 @@ int64_t config_value(const struct config *c, const char *expression, size_t n)
 
 static bool none_is_meant(const struct config_field *f, const json_t *value)
 {
-	return f->maybe && (json_is_null(value) || (f->kind == CONFIG_KIND_REAL && json_is_number(value) &&
-	                                            json_number_value(value) == 0));
+	return f->maybe && (json_is_null(value) || (f->zero && json_is_number(value) && json_number_value(value) == 0));
 }
 
 /* The name by which the file's reader knows a quotient's side. */
@@ -360,6 +359,9 @@ static int read_hf_real(struct config *c, const struct config_field *f, const st
 		*at = 0;
 		return 0;
 	}
+	if (f->maybe && json_is_number(json_object_get(s->json, f->hf)) &&
+	    json_number_value(json_object_get(s->json, f->hf)) == 0) /* transformers divides by it, or clamps to it */
+		return err_set(e, "%s: %s is 0, wanted a number above 0, or null for none", s->where, f->hf);
 	return config_real(s->json, f->hf, init, at, s->where, e);
 }
 

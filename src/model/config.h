@@ -48,6 +48,7 @@ struct config_field {
 	const char *gguf, *gguf_init;   /* key after "<architecture>." */
 	const char *every;              /* of layers: an expression */
 	bool maybe;                     /* null, and 0 in GGUF, is a value: none, which is 0 */
+	bool zero;                      /* 0 in config.json is a value too */
 	bool own;                       /* of the architecture's own struct, else of struct config */
 	bool unsaid;                    /* of training, or of a head that GGUF's files are without: not compared */
 	size_t at;

@@ -41,6 +41,7 @@ const struct setting config_known[] = {
 	{ "sliding_window attention_chunk_size", IS, "empty", "attention to all tokens" },
 	{ "layer_types", IS, "full_attention attention", NULL },
 	{ "no_rope_layers", IS, "empty", NULL },
+	{ "attn_logit_softcapping", IS, "empty", "scores without a cap" },
 	{ "rope_scaling rope_parameters partial_rotary_factor original_max_position_embeddings", USED,
 	  "the architecture's positions, if they are rotary", NULL },
 	/* what transformers since 5 reads from generation_config.json alone */

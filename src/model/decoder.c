@@ -4,6 +4,7 @@
 #include "model/decoder.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/jsonx.h"
 #include "base/mem.h"
@@ -41,32 +42,92 @@ static int judge_rope(const json_t *rope, const char *name, const char *where, s
 	return status;
 }
 
-/* What config.json says of the positions of one kind of layer, or of all: transformers since 5 writes rope_parameters,
- * before it rope_theta and rope_scaling. It reads all three: rope_scaling before rope_parameters, and rope_theta beside
- * them where the one that it takes has none. */
-static int find_rope(const struct config_source *s, const char *layers, const json_t **out, struct err *e)
+/* The object of a key, NULL where it is null or not there. */
+static int rope_object(const struct config_source *s, const char *name, const json_t **out, struct err *e)
+{
+	const json_t *rope = json_object_get(s->json, name);
+
+	*out = json_is_object(rope) ? rope : NULL;
+	return rope && !*out && !json_is_null(rope) ? err_set(e, "%s: %s is no object", s->where, name) : 0;
+}
+
+/* Of models whose layers are all alike; transformers since 5 writes rope_parameters, before it rope_theta and
+ * rope_scaling. It reads all three: rope_scaling before rope_parameters, and rope_theta beside them where the one that
+ * it takes has none. */
+static int find_rope(const struct config_source *s, json_t **out, struct err *e)
 {
 	static const char *const names[] = { "rope_scaling", "rope_parameters" };
 	const char *key;
+	const json_t *rope;
 	json_t *value;
 
 	*out = NULL;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		const json_t *rope = json_object_get(s->json, names[i]);
-		if (rope && !json_is_null(rope) && !json_is_object(rope))
-			return err_set(e, "%s: %s is no object", s->where, names[i]);
-		const json_t *own = layers ? json_object_get(rope, layers) : NULL;
-		rope = json_is_object(own) ? own : rope;
+		if (rope_object(s, names[i], &rope, e) < 0)
+			return -1;
 		json_object_foreach((json_t *)(uintptr_t)rope, key, value)
-			if (json_is_object(value) && !layers)
+			if (json_is_object(value))
 				return err_set(e, "%s: %s has parameters of its own for %s, one kind of positions is "
 				                  "computed",
 				               s->where, names[i], key);
-		if (judge_rope(rope, names[i], s->where, e) < 0)
+		if (rope && judge_rope(rope, names[i], s->where, e) < 0)
 			return -1;
-		*out = !*out && json_object_size(rope) ? rope : *out;
+		*out = !*out && json_object_size(rope) ? (json_t *)(uintptr_t)rope : *out;
 	}
+	json_incref(*out);
 	return 0;
+}
+
+/* transformers takes parameters of kinds of layers from these two alone, and leaves what stands beside them. */
+static int check_layers_rope(const json_t *rope, const char *where, struct err *e)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)rope, key, value)
+		if (strcmp(key, "full_attention") != 0 && strcmp(key, "sliding_attention") != 0)
+			return err_set(e, "%s: rope_parameters has %s, parameters of full_attention and "
+			                  "sliding_attention were wanted",
+			               where, key);
+		else if (!json_is_object(value) && !json_is_null(value))
+			return err_set(e, "%s: rope_parameters: %s is no object", where, key);
+	return 0;
+}
+
+/* rope_scaling in a file of such a model: what its rope_parameters say, or of which it is plain, with this in its
+ * place, key by key. So a kind that it calls by the old name, `type`, would never count. */
+static int check_added_rope(const json_t *rope, const char *where, struct err *e)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)rope, key, value)
+		if (json_is_object(value))
+			return err_set(e, "%s: rope_scaling has parameters of its own for %s, which stand in "
+			                  "rope_parameters",
+			               where, key);
+	if (json_object_get(rope, "type") && !json_object_get(rope, "rope_type"))
+		return err_set(e, "%s: rope_scaling has its kind as type, rope_type was wanted", where);
+	return 0;
+}
+
+/* Of models whose layers turn by parameters of their own, which transformers reads otherwise. */
+static int find_layers_rope(const struct config_source *s, const struct rope_layers *layers, json_t **out,
+                            struct err *e)
+{
+	const json_t *all, *added, *own;
+
+	*out = NULL;
+	if (rope_object(s, "rope_parameters", &all, e) < 0 || rope_object(s, "rope_scaling", &added, e) < 0 ||
+	    check_layers_rope(all, s->where, e) < 0 || check_added_rope(added, s->where, e) < 0)
+		return -1;
+	if ((own = json_object_get(all, layers->name)) && !json_is_null(own))
+		*out = json_copy((json_t *)(uintptr_t)own);
+	else
+		*out = json_pack("{s:s}", "rope_type", "default");
+	if (layers->scaled)
+		json_object_update(*out, (json_t *)(uintptr_t)added);
+	return judge_rope(*out, "rope_parameters", s->where, e);
 }
 
 /* Does a share of a head's numbers turn where the file says so? In the others transformers lets all of them turn. */
@@ -79,17 +140,20 @@ static bool turns_a_share(const struct arch *a)
 	return false;
 }
 
-static int read_rope_json(struct config *c, const struct config_source *s, const char *layers, double *theta,
-                          struct rope_scaling *scaling, struct err *e)
+static int read_rope_json(struct config *c, const struct config_source *s, const struct rope_layers *layers,
+                          double *theta, struct rope_scaling *scaling, struct err *e)
 {
-	const json_t *rope;
+	json_t *rope;
 	long long original;
 
 	if (!turns_a_share(c->arch) &&
 	    config_real(s->json, "partial_rotary_factor", 1, &c->rotary, s->where, e) < 0)
 		return -1;
-	if (find_rope(s, layers, &rope, e) < 0 ||
-	    rope_scaling_json(scaling, rope, theta, &c->rotary, c->D, s->where, e) < 0)
+	int status = layers ? find_layers_rope(s, layers, &rope, e) : find_rope(s, &rope, e);
+	if (!status)
+		status = rope_scaling_json(scaling, rope, theta, &c->rotary, c->D, s->where, e);
+	json_decref(rope);
+	if (status < 0)
 		return -1;
 	if (c->rotary != 1 && !turns_a_share(c->arch))
 		return err_set(e, "%s: partial_rotary_factor is %g, this architecture is computed with 1", s->where,
@@ -115,7 +179,7 @@ static int read_rope_gguf(struct config *c, const struct config_source *s, struc
 	return rope_scaling_gguf(scaling, s->gguf, c->arch->gguf, (int)dims / 2, e);
 }
 
-int decoder_rope(struct config *c, const struct config_source *s, const char *layers, double *theta,
+int decoder_rope(struct config *c, const struct config_source *s, const struct rope_layers *layers, double *theta,
                  struct rope_scaling *scaling, struct rope *out, struct err *e)
 {
 	if ((s->gguf ? read_rope_gguf(c, s, scaling, e) : read_rope_json(c, s, layers, theta, scaling, e)) < 0)

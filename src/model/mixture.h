@@ -55,7 +55,7 @@ extern const struct weight_fused mixture_gate_in, mixture_up_in, mixture_down_in
 	{ .kind = CONFIG_KIND_FLAG, .hf = "output_router_logits", .hf_init = "false", .gguf_init = "false", \
 	  .unsaid = true, .at = offsetof(struct config, balances) }, \
 	{ .kind = CONFIG_KIND_REAL, .hf = "router_aux_loss_coef", .hf_init = coef, .gguf_init = coef, .maybe = true, \
-	  .unsaid = true, .at = offsetof(struct config, balance) }
+	  .zero = true, .unsaid = true, .at = offsetof(struct config, balance) }
 
 /* x + that of its norm */
 uint32_t mixture_feed_forward(struct graph *g, uint32_t x, const struct mixture *m);

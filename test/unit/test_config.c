@@ -9,6 +9,7 @@
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "model/config.h"
+#include "model/gemma.h"
 #include "model/weights.h"
 
 struct own {
@@ -122,24 +123,98 @@ static const struct arch *find_arch(const char *name)
 	return arch_table[i];
 }
 
+/* A file of two layers that says this too. */
+static int read_arch(struct config *c, const char *arch, const char *more, struct err *e)
+{
+	const struct arch *a = find_arch(arch);
+	char *text = mem_printf("{\"num_hidden_layers\": 2, \"hidden_size\": 8, \"num_attention_heads\": 2, "
+	                        "\"num_key_value_heads\": 2, \"head_dim\": 4, "
+	                        "\"intermediate_size\": 8, \"vocab_size\": 8, %s}", more);
+
+	*c = (struct config){ .arch = a, .own = mem_alloc(a->own_bytes + 1) };
+	memset(c->own, 0, a->own_bytes + 1);
+	json_t *j = jsonx_load(text, strlen(text), "config.json", e);
+	int status = config_read(c, &(struct config_source){ .json = j, .where = "config.json" }, e);
+	json_decref(j);
+	mem_free(text);
+	return status;
+}
+
+static void arch_refuses(struct test *t, const char *arch, const char *more, const char *words)
+{
+	struct config c;
+	struct err e = ERR_INIT;
+	int status = read_arch(&c, arch, more, &e);
+
+	CHECK_MSG(t, status < 0 && strstr(e.msg, words), "%s, %s: '%s' was wanted, '%s' was said", arch, more, words,
+	          e.msg);
+	mem_free(c.own);
+}
+
 /* The base that is read, −1: refused, with these words. */
 static void check_rope(struct test *t, const char *rope, double theta, const char *words)
 {
-	const struct arch *a = find_arch("llama");
-	struct config c = { .arch = a, .own = mem_alloc(a->own_bytes) };
+	struct config c;
 	struct err e = ERR_INIT;
-	char *text = mem_printf("{\"num_hidden_layers\": 1, \"hidden_size\": 8, \"num_attention_heads\": 2, "
-	                        "\"intermediate_size\": 8, \"vocab_size\": 8, %s}", rope);
-	json_t *j = jsonx_load(text, strlen(text), "config.json", &e);
-	int status = config_read(&c, &(struct config_source){ .json = j, .where = "config.json" }, &e);
+	int status = read_arch(&c, "llama", rope, &e);
 
 	if (theta > 0)
 		CHECK_MSG(t, status == 0 && c.rope_theta == theta, "%s: %g, %s", rope, c.rope_theta, e.msg);
 	else
 		CHECK_MSG(t, status < 0 && strstr(e.msg, words), "%s: '%s' was wanted, '%s' was said", rope, words,
 		          e.msg);
-	json_decref(j);
-	mem_free(text);
+	mem_free(c.own);
+}
+
+/* What Gemma 3's two kinds of layers turn by: bases, and the factor of those that see all. */
+static void check_layers_rope(struct test *t, const char *rope, double theta, double local, double factor)
+{
+	struct config c;
+	struct err e = ERR_INIT;
+	int status = read_arch(&c, "gemma3", rope, &e);
+	const struct gemma *own = c.own;
+
+	CHECK_MSG(t, status == 0 && c.rope_theta == theta && own->local_theta == local &&
+	                     c.rope_scaling.factor == factor && own->local_scaling.kind == ROPE_PLAIN,
+	          "%s: %g and %g, factor %g, %s", rope, c.rope_theta, own->local_theta, c.rope_scaling.factor, e.msg);
+	mem_free(c.own);
+}
+
+static void test_layers_rope(struct test *t)
+{
+#define LINEAR "\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 8.0"
+#define FULL "\"rope_parameters\": {\"full_attention\": {\"rope_type\": \"default\", \"rope_theta\": 7}"
+	test_case(t, "two kinds of layers: rope_scaling is said of those that see all, over what rope_parameters says");
+	check_layers_rope(t, "\"x\": 0", 1e6, 1e4, 0);
+	check_layers_rope(t, "\"rope_theta\": 5, \"rope_local_base_freq\": 3", 5, 3, 0);
+	check_layers_rope(t, LINEAR "}", 1e6, 1e4, 8);
+	check_layers_rope(t, LINEAR "}, \"rope_theta\": 5, \"rope_local_base_freq\": 3", 5, 3, 8);
+	check_layers_rope(t, FULL "}, \"rope_theta\": 5", 7, 1e4, 0);
+	check_layers_rope(t, FULL "}, " LINEAR "}", 7, 1e4, 8);
+	check_layers_rope(t, FULL "}, " LINEAR ", \"rope_theta\": 9}", 9, 1e4, 8);
+	check_layers_rope(t, FULL ", \"sliding_attention\": {\"rope_theta\": 2}}", 7, 2, 0);
+	test_case(t, "and what transformers leaves unread there is refused by name");
+	arch_refuses(t, "gemma3", "\"rope_parameters\": {\"rope_theta\": 7}", "rope_parameters has rope_theta");
+	arch_refuses(t, "gemma3", "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 8.0}", "its kind as type");
+	arch_refuses(t, "gemma3", "\"rope_scaling\": {\"full_attention\": {\"rope_theta\": 7}}", "of its own");
+	arch_refuses(t, "gemma3", "\"rope_parameters\": {\"full_attention\": 7}", "full_attention is no object");
+	arch_refuses(t, "modernbert", "\"sliding_window\": 0", "half was wanted: 64");
+#undef LINEAR
+#undef FULL
+}
+
+static void test_none(struct test *t)
+{
+	struct config c;
+	struct err e = ERR_INIT;
+
+	test_case(t, "what a model may be without is null in config.json: transformers computes with a 0");
+	arch_refuses(t, "gemma2", "\"final_logit_softcapping\": 0.0", "final_logit_softcapping is 0, wanted");
+	arch_refuses(t, "gemma2", "\"attn_logit_softcapping\": 0", "or null for none");
+	arch_refuses(t, "olmoe", "\"num_experts\": 2, \"clip_qkv\": 0.0", "clip_qkv is 0");
+	arch_refuses(t, "gemma3", "\"attn_logit_softcapping\": 50.0", "attn_logit_softcapping is 50.0");
+	arch_refuses(t, "rwkv", "\"layer_norm_epsilon\": 1e-6", "computed with 1e-5");
+	CHECK_MSG(t, read_arch(&c, "mixtral", "\"router_aux_loss_coef\": 0.0", &e) == 0, "%s", e.msg);
 	mem_free(c.own);
 }
 
@@ -221,5 +296,7 @@ void test_config(struct test *t)
 	test_values(t);
 	test_refusals(t);
 	test_rope(t);
+	test_layers_rope(t);
+	test_none(t);
 	test_tables(t);
 }
