@@ -176,9 +176,11 @@ static uint32_t rwkv_block(struct graph *g, int layer, uint32_t x)
 
 static int rwkv_config(struct config *c, const struct config_source *s, struct err *e)
 {
-	return c->norm_eps == 1e-5 ? 0 :
-	                             err_set(e, "%s: layer_norm_epsilon is %g, this architecture is computed with 1e-5, "
-	                                        "which its last norm has whatever that says", s->where, c->norm_eps);
+	if (c->norm_eps == 1e-5)
+		return 0;
+	return err_set(e, "%s: layer_norm_epsilon is %g, this architecture is computed with 1e-5, which its last norm "
+	                  "has whatever that says",
+	               s->where, c->norm_eps);
 }
 
 static uint32_t rwkv_norm(struct graph *g, uint32_t x)

@@ -26,8 +26,8 @@ struct rope_layers {
 	const char *name;      /* "full_attention" or "sliding_attention", in rope_parameters */
 	bool scaled;           /* rope_scaling is said of them too */
 };
-/* The same of one kind of layers; NULL: there is one kind. *theta is the base that holds where none is said; c->rotary is that share as well and is read
- * too, and c->n_ctx is cut to what longrope's short factors are for. */
+/* The same of one kind of layers; NULL: there is one kind. *theta is the base that holds where none is said; c->rotary
+ * is that share as well and is read too, and c->n_ctx is cut to what longrope's short factors are for. */
 int decoder_rope(struct config *c, const struct config_source *s, const struct rope_layers *layers, double *theta,
                  struct rope_scaling *scaling, struct rope *out, struct err *e);
 
