@@ -33,7 +33,7 @@
 #include "kernel/gemm_block.h"
 #include "kernel/parts.h"
 
-enum { ROWS = 272, COLUMNS = 256, STRIPS_LEAST = 4, PACKING = 16, PACKING_PARTS = 32 };
+enum { ROWS = GEMM_ROWS, COLUMNS = 256, STRIPS_LEAST = 4, PACKING = 16, PACKING_PARTS = 32 };
 /* the same where A is packed */
 enum { ROWS_PACKED = 384, PACKING_PACKED = 40 };
 /* largest slice of K, also where A is transposed, is packed, is few rows; slices begin at runs of blocks */

@@ -16,7 +16,8 @@
 #include "base/pool.h"
 #include "kernel/kernels.h"
 
-enum { GEMM_TERMS = 6, GEMM_TOGETHER = 16, GEMM_SLICE = 576 /* most k of a panel */ };
+enum { GEMM_TERMS = 6, GEMM_TOGETHER = 16, GEMM_SLICE = 576 /* most k of a panel */,
+       GEMM_ROWS = 272 /* most rows that one packing of a panel is for */ };
 enum { GEMM_TAG = 2, GEMM_BESIDE = 16 }; /* of parted rows: numbers before them, numbers to be read behind B */
 
 struct matrix {                 /* row-major [rows][cols] */

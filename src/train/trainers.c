@@ -13,13 +13,15 @@
 #include "base/io.h"
 #include "base/human.h"
 #include "base/mem.h"
+#include "kernel/gemm.h"
 #include "model/resident.h"
 #include "train/trainer_parts.h"
 
-/* Up to so many rows of a micro-batch on average, passes go together: reading and unpacking a matrix costs as much as
- * some rows, and each pass then has activations of its own: at 75 rows four LoRAs of SmolLM2 took 1.14 of the time of
- * each alone when they went together, 0.97 one after another within a step (AVX2). */
-enum { FEW_ROWS = 16 };
+/* Rows of passes that go together: so many as one unpacking of a matrix is for. More would be cut into several anew,
+ * and their activations would not stay in the caches: of eight LoRAs of SmolLM2 with 75 rows each, the steps of all took
+ * 0.91 of the time of each alone in threes, 1.03 in fours (AVX-512; 0.93 and 1.02 by AVX2's kernels there). A pass joins
+ * where two have room. */
+enum { TOGETHER_ROWS = GEMM_ROWS, FEW_ROWS = TOGETHER_ROWS / 2 };
 
 /* of the heap while they run, of each: logs, metrics, the ledger's pages */
 enum { LATER_BYTES = 96 << 10 };
@@ -37,12 +39,15 @@ struct one {
 	struct trainers_share share;
 	size_t data_bytes;                 /* what opening it has taken */
 	bool joins;                        /* its micro-batches are small: its pass goes with those of others */
+	size_t place;                      /* then the memory that it works in */
 	bool waits;                        /* in a round: its micro-batch is filled and has not run */
 };
 
 struct trainers {
 	struct device *device;
-	struct run_memory memory;          /* of steps and evaluations, one after the other */
+	/* of steps and evaluations, one after the other; those beside it are of passes that go with the first's */
+	struct run_memory memory[GEMM_TOGETHER];
+	size_t places;
 	struct one *items;
 	size_t n;
 	struct below *belows;
@@ -56,7 +61,9 @@ struct trainers *trainers_new(struct device *d)
 {
 	struct trainers *s = mem_alloc(sizeof(*s));
 
-	*s = (struct trainers){ .device = d, .memory.device = d, .opened = clock_seconds() };
+	*s = (struct trainers){ .device = d, .opened = clock_seconds(), .places = 1 };
+	for (size_t i = 0; i < GEMM_TOGETHER; i++)
+		s->memory[i].device = d;
 	return s;
 }
 
@@ -69,16 +76,16 @@ int trainers_add(struct trainers *s, const struct recipe *r, long first, struct 
 {
 	struct recipe own = *r;
 	struct trainer *t, *beside = s->n ? s->items[0].trainer : NULL;
-	size_t before = mem_rss(), shared = s->memory.arena_bytes + s->memory.scratch_bytes;
+	size_t before = mem_rss(), shared = s->memory->arena_bytes + s->memory->scratch_bytes;
 
 	if (s->started || s->n == TRAINERS_MOST)
 		BUG("%zu recipes together, at most %d", s->n + 1, TRAINERS_MOST);
 	own.memory = 0;
-	if (trainer_open_among(&t, &own, first, beside, &s->memory, s->device, e) < 0)
+	if (trainer_open_among(&t, &own, first, beside, s->memory, s->device, e) < 0)
 		return -1;
 	s->items = mem_grow(s->items, s->n + 1, sizeof(*s->items));
 	s->items[s->n++] = (struct one){ .trainer = t };
-	shared = s->memory.arena_bytes + s->memory.scratch_bytes - shared;
+	shared = s->memory->arena_bytes + s->memory->scratch_bytes - shared;
 	s->items[s->n - 1].data_bytes = beside && mem_rss() > before + shared ? mem_rss() - before - shared : 0;
 	return 0;
 }
@@ -210,11 +217,11 @@ static void add_times(struct trainers *s, const struct one *o)
 	all->planned_int_ops += p->planned_int_ops - below.int_ops * saved;
 }
 
-/* The parts that each has, and those that are the largest of all. */
+/* The parts that each has, and of each place the largest of those that work there. */
 static void add_memory(struct trainers *s)
 {
 	struct trainers_plan *all = &s->plan;
-	size_t arena = s->memory.arena_bytes, scratch = s->memory.scratch_bytes;
+	size_t arena[GEMM_TOGETHER] = { s->memory->arena_bytes }, scratch[GEMM_TOGETHER] = { s->memory->scratch_bytes };
 
 	for (size_t i = 0; i < s->n; i++) {
 		struct one *o = &s->items[i];
@@ -224,11 +231,11 @@ static void add_memory(struct trainers *s)
 		all->state_bytes += state;
 		all->batch_bytes += batch;
 		size_t own = pages(t->net.pass.plan.arena_bytes), threads = scratch_of(s, &t->net.pass);
-		o->share.bytes = state + batch + o->data_bytes + (o->joins ? own + threads : 0);
-		all->arena_bytes += o->joins ? own : 0;
-		all->scratch_bytes += o->joins ? threads : 0;
-		arena = MAX(arena, o->joins ? 0 : own);
-		scratch = MAX(scratch, o->joins ? 0 : threads);
+		o->share.bytes = state + batch + o->data_bytes;
+		if (o->place && !arena[o->place])
+			o->share.bytes += own + threads;
+		arena[o->place] = MAX(arena[o->place], own);
+		scratch[o->place] = MAX(scratch[o->place], threads);
 	}
 	for (size_t i = 0; i < s->n_belows; i++) {
 		const struct pass *p = &s->belows[i].net.pass;
@@ -236,14 +243,16 @@ static void add_memory(struct trainers *s)
 		all->scratch_bytes += scratch_of(s, p);
 		all->batch_bytes += pages(batch_bytes(&p->plan.cap));
 	}
-	all->arena_bytes += arena;
-	all->scratch_bytes += scratch;
+	for (size_t i = 0; i < s->places; i++) {
+		all->arena_bytes += arena[i];
+		all->scratch_bytes += scratch[i];
+	}
 }
 
 /* What is there already, but what the parts count. */
 static size_t base_bytes(const struct trainers *s)
 {
-	size_t counted = s->memory.arena_bytes + s->memory.scratch_bytes, begin = 0, owned = 0;
+	size_t counted = s->memory->arena_bytes + s->memory->scratch_bytes, begin = 0, owned = 0;
 
 	model_forget(s->items[0].trainer->model);
 	for (size_t i = 0; i < s->n; i++) {
@@ -272,7 +281,7 @@ static size_t most_beside_steps(const struct trainers *s)
 	}
 	for (size_t i = 0; i < s->n; i++) {
 		const struct trainer *t = s->items[i].trainer;
-		size_t start = t->reference_bytes + s->memory.arena_bytes + s->memory.scratch_bytes,
+		size_t start = t->reference_bytes + s->memory->arena_bytes + s->memory->scratch_bytes,
 		       end = t->forgetting.n ? optim + t->forgetting.bytes : 0;
 		most = MAX(most, MAX(start, end));
 	}
@@ -299,10 +308,23 @@ static void make_plan(struct trainers *s)
 	                     p->forgetting_seconds;
 }
 
+/* As many places as passes of their mean have room for. */
 static void find_small(struct trainers *s)
 {
-	for (size_t i = 0; i < s->n; i++)
-		s->items[i].joins = s->n > 1 && dry_run_mean(&s->items[i].trainer->dry).rows <= FEW_ROWS;
+	double rows = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		double mean = dry_run_mean(&s->items[i].trainer->dry).rows;
+		s->items[i].joins = s->n > 1 && mean <= FEW_ROWS;
+		s->items[i].place = 0;
+		rows += s->items[i].joins ? mean : 0;
+		n += s->items[i].joins;
+	}
+	s->places = n ? (size_t)MIN((double)TOGETHER_ROWS * (double)n / rows, (double)MIN(n, (size_t)GEMM_TOGETHER)) : 1;
+	for (size_t i = 0, k = 0; i < s->n; i++)
+		if (s->items[i].joins)
+			s->items[i].place = k++ % s->places;
 }
 
 int trainers_settle(struct trainers *s, struct err *e)
@@ -344,7 +366,7 @@ int trainers_start(struct trainers *s, struct err *e)
 			return -1;
 	for (size_t i = 0; i < s->n; i++) {
 		struct trainer *t = s->items[i].trainer;
-		t->net.pass.shared = s->items[i].joins ? NULL : &s->memory;
+		t->net.pass.shared = &s->memory[s->items[i].place];
 		if (trainer_take(t, e) < 0)
 			return -1;
 	}
@@ -369,32 +391,52 @@ static bool alike(const struct batch *a, const struct batch *b)
 	return !memcmp(a->ids, b->ids, n * sizeof(*a->ids)) && !memcmp(a->type, b->type, n * sizeof(*a->type));
 }
 
+/* The small passes from `first` on that are `in`, as many as there is room for; *next: the first that had none. */
+static int run_small(struct trainers *s, const bool *in, size_t first, size_t *next)
+{
+	struct run *runs[GEMM_TOGETHER];
+	const struct batch *batches[GEMM_TOGETHER];
+	bool taken[GEMM_TOGETHER] = { false };
+	size_t n = 0, rows = 0, i;
+
+	for (i = first; i < s->n; i++) {
+		struct one *o = &s->items[i];
+		struct pass *p = &o->trainer->net.pass;
+		if (!in[i] || !o->joins)
+			continue;
+		rows += (size_t)p->batch.n_rows;
+		if (taken[o->place] || (n && rows > TOGETHER_ROWS))
+			break;
+		taken[o->place] = true;
+		runs[n] = &p->run;
+		batches[n++] = &p->batch;
+	}
+	*next = i;
+	if (n && run_step_all(runs, batches, n) < 0)
+		return -1;
+	for (i = first; i < *next; i++)
+		if (in[i] && s->items[i].joins)
+			step_add(s->items[i].trainer); /* before another's pass takes its memory */
+	return 0;
+}
+
 /* The passes of those that are `in`: the small ones together. */
 static int run_passes(struct trainers *s, const bool *in)
 {
-	struct run *runs[TRAINERS_MOST];
-	const struct batch *batches[TRAINERS_MOST];
-	size_t n = 0;
-
 	for (size_t i = 0; i < s->n; i++) {
-		struct pass *p = &s->items[i].trainer->net.pass;
+		struct one *o = &s->items[i];
 		if (!in[i])
 			continue;
-		s->items[i].waits = false;
-		if (s->items[i].joins) {
-			runs[n] = &p->run;
-			batches[n++] = &p->batch;
-		} else if (pass_step(p) < 0) {
+		o->waits = false;
+		if (o->joins)
+			continue;
+		if (pass_step(&o->trainer->net.pass) < 0)
 			return -1;
-		} else {
-			step_add(s->items[i].trainer); /* before another's pass takes its memory */
-		}
+		step_add(o->trainer);
 	}
-	if (n && run_step_all(runs, batches, n) < 0)
-		return -1;
-	for (size_t i = 0; i < s->n; i++)
-		if (in[i] && s->items[i].joins)
-			step_add(s->items[i].trainer);
+	for (size_t i = 0; i < s->n; )
+		if (run_small(s, in, i, &i) < 0)
+			return -1;
 	return 0;
 }
 
@@ -512,13 +554,19 @@ int trainers_step(struct trainers *s, const bool *which, struct step_metrics *m,
 
 /* --- the end --- */
 
+static void release_memory(struct trainers *s)
+{
+	for (size_t i = 0; i < GEMM_TOGETHER; i++)
+		run_memory_release(&s->memory[i]);
+}
+
 void trainers_rest(struct trainers *s)
 {
 	for (size_t i = 0; i < s->n; i++)
 		pass_stop(&s->items[i].trainer->net.pass);
 	for (size_t i = 0; i < s->n_belows; i++)
 		pass_stop(&s->belows[i].net.pass);
-	run_memory_release(&s->memory);
+	release_memory(s);
 }
 
 void trainers_free(struct trainers *s)
@@ -528,7 +576,7 @@ void trainers_free(struct trainers *s)
 	release_belows(s);
 	while (s->n)
 		trainer_close(s->items[--s->n].trainer);
-	run_memory_release(&s->memory);
+	release_memory(s);
 	mem_free(s->items);
 	mem_free(s);
 	mem_trim(); /* what comes next is planned by what is resident */

@@ -151,14 +151,16 @@ static void test_mixed(struct test *t, const char *model, const char *data)
 		eval,
 		COMMON "max-steps=3 learning-rate=1e-3 lora-r=2 seed=7 lora-dropout=0.2",
 		COMMON "max-steps=6 use-dora=true gradient-accumulation-steps=2 max-length=60",
-		COMMON "max-steps=4 method=ia3", COMMON "max-steps=4 method=vera micro-batch-tokens=110",
-		COMMON "max-steps=4 method=prompt_tuning num-virtual-tokens=5",
+		COMMON "max-steps=4 method=ia3 micro-batch-tokens=400",
+		COMMON "max-steps=4 method=vera micro-batch-tokens=110",
+		COMMON "max-steps=4 method=prompt_tuning num-virtual-tokens=5 per-device-train-batch-size=1",
 		COMMON "max-steps=4 method=prefix_tuning num-virtual-tokens=3",
-		COMMON "max-steps=4 method=bottleneck", COMMON "max-steps=4 method=ln_tuning optim=muon",
+		COMMON "max-steps=4 method=bottleneck per-device-train-batch-size=1",
+		COMMON "max-steps=4 method=ln_tuning optim=muon micro-batch-tokens=400",
 		COMMON "max-steps=4 method=loha kl-to-base=0.5", COMMON "max-steps=4 init-lora-weights=pissa",
 	};
 
-	test_case(t, "%s: eleven recipes together, each as alone", model);
+	test_case(t, "%s: eleven recipes together, of small micro-batches and of large, each as alone", model);
 	compare(t, model, data, options, ARRAY_LEN(options), 0);
 }
 
@@ -169,6 +171,8 @@ static void test_blocks(struct test *t, const char *model, const char *data, siz
 		COMMON "max-steps=6 learning-rate=1e-3 layers-to-transform=1 lora-r=3 lora-dropout=0.1",
 		COMMON "max-steps=5 learning-rate=3e-3 layers-to-transform=1 seed=9",
 		COMMON "max-steps=4 method=bottleneck", COMMON "max-steps=5 method=loha layers-to-transform=1",
+		COMMON "max-steps=5 learning-rate=3e-3 layers-to-transform=1 micro-batch-tokens=400",
+		COMMON "max-steps=5 learning-rate=1e-3 layers-to-transform=1 micro-batch-tokens=400",
 	};
 
 	test_case(t, "%s: blocks below the lowest that is adapted are computed once, where micro-batches are alike",
@@ -260,8 +264,8 @@ void test_trainers(struct test *t)
 
 	log_set(LOG_QUIET);
 	test_mixed(t, "llama", data);
-	test_blocks(t, "llama", data, 4);
-	test_blocks(t, "gpt2", data, 4);
+	test_blocks(t, "llama", data, 6);
+	test_blocks(t, "gpt2", data, 6);
 	test_given_up(t, data);
 	test_broken(t, data);
 	test_apart(t, data);
