@@ -18,9 +18,9 @@
 #include "train/trainer_parts.h"
 
 /* Rows of passes that go together: so many as one unpacking of a matrix is for. More would be cut into several anew,
- * and their activations would not stay in the caches: of eight LoRAs of SmolLM2 with 75 rows each, the steps of all took
- * 0.91 of the time of each alone in threes, 1.03 in fours (AVX-512; 0.93 and 1.02 by AVX2's kernels there). A pass joins
- * where two have room. */
+ * and their activations would not stay in the caches: of eight LoRAs of SmolLM2 with 75 rows each, the steps of all
+ * took 0.91 of the time of each alone in threes, 1.03 in fours (AVX-512; 0.93 and 1.02 by AVX2's kernels there). A pass
+ * joins where two have room. */
 enum { TOGETHER_ROWS = GEMM_ROWS, FEW_ROWS = TOGETHER_ROWS / 2 };
 
 /* of the heap while they run, of each: logs, metrics, the ledger's pages */
@@ -321,7 +321,8 @@ static void find_small(struct trainers *s)
 		rows += s->items[i].joins ? mean : 0;
 		n += s->items[i].joins;
 	}
-	s->places = n ? (size_t)MIN((double)TOGETHER_ROWS * (double)n / rows, (double)MIN(n, (size_t)GEMM_TOGETHER)) : 1;
+	double most = (double)MIN(n, (size_t)GEMM_TOGETHER);
+	s->places = n ? (size_t)MIN(TOGETHER_ROWS * (double)n / rows, most) : 1;
 	for (size_t i = 0, k = 0; i < s->n; i++)
 		if (s->items[i].joins)
 			s->items[i].place = k++ % s->places;
