@@ -68,9 +68,20 @@ static const struct wish {
 	{ NULL, "penalty_last_n", "repeat-last-n", -1, -1, false },
 };
 
+/* The file that says how answers are made: where it is not there, transformers looks into config.json, where older
+ * models have it. */
+static const json_t *wanted_of(const struct model *m, const char **name)
+{
+	bool own = m->source.generation_config != NULL;
+
+	*name = own ? "/generation_config.json" : "/config.json";
+	return own ? m->source.generation_config : m->source.config;
+}
+
 static double wish_of(const struct model *m, const struct wish *w, bool draws)
 {
-	const json_t *config = m->source.generation_config, *value = w->json ? json_object_get(config, w->json) : NULL;
+	const char *file;
+	const json_t *value = w->json ? json_object_get(wanted_of(m, &file), w->json) : NULL;
 	char key[80];
 	int64_t whole;
 	double real;
@@ -86,7 +97,8 @@ static double wish_of(const struct model *m, const struct wish *w, bool draws)
 
 void generate_asks(const struct model *m, const struct generate_given *given, struct buf *out)
 {
-	bool draws = json_is_true(json_object_get(m->source.generation_config, "do_sample"));
+	const char *file;
+	bool draws = json_is_true(json_object_get(wanted_of(m, &file), "do_sample"));
 
 	for (size_t i = 0; i < ARRAY_LEN(wishes); i++) {
 		const struct wish *w = &wishes[i];
@@ -98,12 +110,27 @@ void generate_asks(const struct model *m, const struct generate_given *given, st
 	}
 }
 
+/* Of config.json what is said of answers: the rest is the model's. */
+static int judge_config(const json_t *config, struct settings *s, struct err *e)
+{
+	const char *key;
+	json_t *value;
+	int status = 0;
+
+	json_object_foreach((json_t *)(uintptr_t)config, key, value)
+		if (!status && setting_find(generate_known, key))
+			status = settings_judge(s, key, value, e);
+	return status;
+}
+
 static int judge(const struct model *m, struct settings *s, struct err *e)
 {
 	int status = 0;
 
-	if (!m->source.is_gguf)
+	if (!m->source.is_gguf && m->source.generation_config)
 		return settings_judge_all(s, m->source.generation_config, e);
+	if (!m->source.is_gguf)
+		return judge_config(m->source.config, s, e);
 	for (size_t i = 0; i < m->source.gguf.n_kv && status == 0; i++) {
 		const char *key = m->source.gguf.kv[i].key;
 		if (!setting_find(generate_gguf_known, key))
@@ -160,10 +187,12 @@ static int generate_tell_ends(const struct model *m, struct err *e)
 int generate_tell(const struct model *m, const struct generate_given *given, struct err *e)
 {
 	char where[512];
+	const char *file;
 	struct buf asks = BUF_INIT;
 	struct settings s = { .where = where, .table = m->source.is_gguf ? generate_gguf_known : generate_known };
 
-	snprintf(where, sizeof(where), "%s%s", m->source.path, m->source.is_gguf ? "" : "/generation_config.json");
+	wanted_of(m, &file);
+	snprintf(where, sizeof(where), "%s%s", m->source.path, m->source.is_gguf ? "" : file);
 	int status = judge(m, &s, e);
 	settings_tell(&s);
 	if (status == 0)

@@ -44,14 +44,14 @@ const struct setting config_known[] = {
 	{ "attn_logit_softcapping", IS, "empty", "scores without a cap" },
 	{ "rope_scaling rope_parameters partial_rotary_factor original_max_position_embeddings", USED,
 	  "the architecture's positions, if they are rotary", NULL },
-	/* what transformers since 5 reads from generation_config.json alone */
+	/* of answers: read by generate where there is no generation_config.json (infer/generate_known.c) */
 	{ "max_length max_new_tokens min_length min_new_tokens early_stopping max_time stop_strings do_sample "
 	  "num_beams cache_implementation temperature top_k top_p min_p typical_p epsilon_cutoff eta_cutoff "
 	  "repetition_penalty encoder_repetition_penalty length_penalty no_repeat_ngram_size "
 	  "encoder_no_repeat_ngram_size bad_words_ids renormalize_logits forced_bos_token_id forced_eos_token_id "
 	  "remove_invalid_values exponential_decay_length_penalty suppress_tokens begin_suppress_tokens "
 	  "sequence_bias token_healing guidance_scale num_return_sequences return_dict_in_generate diversity_penalty "
-	  "num_beam_groups", HARMLESS, "of generating: generation_config.json's are used", NULL },
+	  "num_beam_groups", HARMLESS, "of generating", NULL },
 	{ 0 },
 };
 
