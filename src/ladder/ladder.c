@@ -533,14 +533,90 @@ static double steps_of(const struct ladder *l, const struct training *t, double 
 	return l->part ? fmin(noted, own) : noted;
 }
 
+static char *rows_path(const struct ladder *l, const char *name)
+{
+	return mem_printf("%s/data/%s.jsonl", l->dir, name);
+}
+
+/* Of the rows that a training learns from, with documents or without. */
+static char *train_path(const struct ladder *l, bool found)
+{
+	return mem_printf("%s/data/%s%s.jsonl", l->dir, l->part ? l->part : "train", found ? "-with-documents" : "");
+}
+
+static int write_lines(const char *path, const struct rows *rows, struct err *e)
+{
+	struct io_writer w;
+	int status = io_writer_open(&w, path, e);
+
+	if (status)
+		return -1;
+	for (size_t i = 0; i < rows->n && status == 0; i++) {
+		char *line = jsonx_line(rows->items[i].json);
+		if (io_writer_add(&w, line, strlen(line), e) < 0 || io_writer_add(&w, "\n", 1, e) < 0)
+			status = -1;
+		mem_free(line);
+	}
+	return io_writer_end(&w, status, e);
+}
+
+/* How long the longest of them is as a document, of which nothing may be cut. */
+static int longest_of(const struct ladder *l, const struct rows *rows, int32_t *longest, struct err *e)
+{
+	struct text_codec codec = { l->base.tokenizer, l->chat };
+	struct document_options o = { .max_length = l->base.config.n_ctx,
+		                      .apply_chat_template = l->apply_chat_template,
+		                      .whole = true };
+	struct documents d = { 0 };
+	int status = documents_make(&d, rows, &codec, &o, e);
+
+	*longest = 0;
+	for (size_t i = 0; status == 0 && i < d.n; i++)
+		*longest = MAX(*longest, d.items[i].n);
+	documents_release(&d);
+	return status;
+}
+
+/* Those that are there already stay. */
+static int write_found(struct ladder *l, struct err *e)
+{
+	struct rows rows = { 0 }, found = { 0 };
+	char *from = train_path(l, false), *to = train_path(l, true);
+	int status = 0;
+
+	if (l->found.on != l->on || l->found.part != l->part) {
+		l->found.on = NULL;
+		status = ladder_open_model(l, e) < 0 ? -1 : rows_load(&rows, from, e);
+		if (status == 0)
+			status = l->find(l->find_ctx, l->base.tokenizer, &rows, &found, &l->find_seconds, e);
+		if (status == 0)
+			status = longest_of(l, &found, &l->found.longest, e);
+		if (status == 0)
+			status = write_lines(to, &found, e);
+		if (status == 0)
+			l->found.on = l->on;
+		l->found.part = l->part;
+	}
+	rows_release(&found);
+	rows_release(&rows);
+	mem_free(from);
+	mem_free(to);
+	return status;
+}
+
 static int making_begin(struct ladder *l, struct making *m, const struct training *t, const char *dir, struct err *e)
 {
-	*m = (struct making){ .data = mem_printf("%s/data/%s.jsonl", l->dir, l->part ? l->part : "train"),
-		              .out = mem_strdup(dir) };
+	*m = (struct making){ .data = NULL };
+	if (t->sources && write_found(l, e) < 0)
+		return -1;
+	ladder_close(l);
+	*m = (struct making){ .data = train_path(l, t->sources), .out = mem_strdup(dir) };
 	int status = opt_begin(&m->parse, recipe_opts, &m->recipe, e);
 	if (status == 0)
 		status = set_all(l, m, t, e);
 	const json_t *note = json_object_get(json_object_get(l->on->notes, t->rung), "max_steps");
+	if (status == 0 && t->sources && l->found.longest > l->max_length)
+		status = set_number(m, "max-length", l->found.longest, e);
 	if (status == 0 && note)
 		status = set_number(m, "max-steps", steps_of(l, t, json_number_value(note)), e);
 	if (status == 0)
@@ -556,7 +632,6 @@ int ladder_train(struct ladder *l, const struct training *t, const char *dir, st
 {
 	struct making m;
 
-	ladder_close(l);
 	if (making_begin(l, &m, t, dir, e) < 0)
 		return -1;
 	int status = l->train(l->ctx, &m.recipe, e);
@@ -602,9 +677,9 @@ int ladder_price_training(struct ladder *l, const struct training *t, struct run
 	double share = 1;
 
 	/* a head that classifies reads a row's text; what else is trained answers as the bare model does */
-	if ((l->task->kind == TASK_LABELS ? learnt_price_reading : ladder_price_model)(l, p, e) < 0)
+	if (t->sources ? ladder_forecast(l, &(struct model_way){ .sources = true }, p, e) < 0 :
+	                 (l->task->kind == TASK_LABELS ? learnt_price_reading : ladder_price_model)(l, p, e) < 0)
 		return -1;
-	ladder_close(l);
 	if (making_begin(l, &m, t, l->dir, e) < 0)
 		return -1;
 	m.recipe.speeds = l->speeds;
@@ -627,22 +702,16 @@ int ladder_price_training(struct ladder *l, const struct training *t, struct run
 
 static int write_some(const struct ladder *l, const bool *in, const char *name, struct err *e)
 {
-	char *path = mem_printf("%s/data/%s.jsonl", l->dir, name);
-	struct io_writer w;
-	int status = io_writer_open(&w, path, e);
+	char *path = rows_path(l, name);
+	struct rows some = { .items = mem_array(l->task->n + 1, sizeof(*some.items)) };
 
+	for (size_t i = 0; i < l->task->n; i++)
+		if (in[i])
+			some.items[some.n++] = l->task->rows[i].row;
+	int status = write_lines(path, &some, e);
+	mem_free(some.items);
 	mem_free(path);
-	if (status)
-		return -1;
-	for (size_t i = 0; i < l->task->n && status == 0; i++) {
-		if (!in[i])
-			continue;
-		char *line = jsonx_line(l->task->rows[i].row.json);
-		if (io_writer_add(&w, line, strlen(line), e) < 0 || io_writer_add(&w, "\n", 1, e) < 0)
-			status = -1;
-		mem_free(line);
-	}
-	return io_writer_end(&w, status, e);
+	return status;
 }
 
 static int write_side(const struct ladder *l, enum side side, const char *name, struct err *e)

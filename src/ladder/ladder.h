@@ -53,8 +53,9 @@ struct rung {
 	 * to nothing once it is made; else NULL. outcome_none: of a part nothing can be learnt. */
 	int (*fewer)(struct ladder *l, const char *dir, const struct rung_part *parts, size_t n_parts, const size_t *at,
 	             size_t n, struct outcome *out, struct err *e);
-	/* The rung whose measured score says most of what this one's will be; NULL: none. */
-	const char *near;
+	/* The rungs whose measured score says most of what this one's will be, of two the better one's once both
+	 * are measured; NULL: none. */
+	const char *near, *near_too;
 	bool trains, no_model; /* it trains; it answers without the model */
 	bool learns;           /* it is fitted, and says how sure it is */
 	bool reads;            /* documents, which must be given */
@@ -115,6 +116,14 @@ struct ladder {
 	const json_t *documents; /* where they lie and how they are found, for what is left */
 	double find_seconds;     /* that all of it took */
 
+	/* Rows to learn from with what documents have, as dir/data/train-with-documents.jsonl, of a part as
+	 * PART-with-documents.jsonl: */
+	struct {
+		const struct base_model *on; /* of which model; NULL: there are none */
+		const char *part;
+		int32_t longest; /* of these documents, in tokens */
+	} found;
+
 	/* what is open */
 	struct model base;
 	struct template *chat;
@@ -161,6 +170,7 @@ int ladder_price_model(struct ladder *l, struct rung_price *p, struct err *e);
 struct training {
 	const char *rung; /* whose rate, rank and epochs the priors have */
 	const char *const *options;
+	bool sources; /* what documents have stands before each row that is learnt from */
 };
 int ladder_train(struct ladder *l, const struct training *t, const char *dir, struct err *e);
 int ladder_price_training(struct ladder *l, const struct training *t, struct rung_price *p, struct err *e);

@@ -440,12 +440,21 @@ double adapt_rows_gain(const struct adapt *a, size_t i, double more, double halv
 	return gain_of_rows(a, i, a->climb.ways[i].quality, n, n + more, halves);
 }
 
+/* The measured way that a rung of this model is judged by; NULL: there is none. */
+static const struct climb_way *near_way(const struct adapt *a, size_t i)
+{
+	const struct climb_way *x = measured_way(a, a->ways[i].rung->near, a->ways[i].on),
+			       *y = measured_way(a, a->ways[i].rung->near_too, a->ways[i].on);
+
+	return x && y ? (x->quality < y->quality ? y : x) : a->ways[i].rung->near_too ? NULL : x;
+}
+
 void adapt_believe(struct adapt *a)
 {
 	for (size_t i = 0; i < a->climb.n; i++) {
 		struct climb_way *c = &a->climb.ways[i];
 		const struct rung_prior *p = priors_of(&a->priors, a->ways[i].rung->name);
-		const struct climb_way *near = measured_way(a, a->ways[i].rung->near, a->ways[i].on);
+		const struct climb_way *near = near_way(a, i);
 		if (c->state != CLIMB_WAITS)
 			continue;
 		c->learnt = near != NULL || a->ways[i].earlier.n;
