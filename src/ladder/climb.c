@@ -190,14 +190,15 @@ static size_t after_shown(const struct climb *c, size_t shown, struct climb_step
 	if (best < c->n) {
 		s->chance = chance(c, &c->ways[best]);
 		snprintf(s->why, sizeof(s->why),
-		         "%s, but over %.0f uses this would save %.3g s where it does too (chance "
+		         "%s, but over %.0f use%s this would save %.3g s where it does too (chance "
 		         "%.0f %%), more than the %.3g s to find out",
-		         reached, c->uses, c->uses * (have->use_seconds - c->ways[best].use_seconds), 100 * s->chance,
+		         reached, c->uses, c->uses == 1 ? "" : "s",
+		         c->uses * (have->use_seconds - c->ways[best].use_seconds), 100 * s->chance,
 		         c->ways[best].try_seconds);
 	} else {
 		snprintf(s->why, sizeof(s->why),
-		         "%s, and no other way is expected to save more over %.0f uses than finding out would take",
-		         reached, c->uses);
+		         "%s, and no other way is expected to save more over %.0f use%s than finding out would take",
+		         reached, c->uses, c->uses == 1 ? "" : "s");
 	}
 	return best;
 }

@@ -20,6 +20,7 @@
 struct ladder;
 
 #define CASCADE_FILE "cascade.json"
+#define KEPT_FILE "kept.json"
 
 struct rung_price {
 	struct span make;     /* seconds, before a row is answered */
@@ -61,6 +62,7 @@ struct rung {
 	bool reads;            /* documents, which must be given */
 	bool combines;         /* it is put together of others that were measured */
 	bool stays;            /* more rows to learn from change nothing of it */
+	bool earlier;          /* it is what was chosen before more rows came */
 	int order;             /* place in tables: about that of its price */
 };
 
@@ -123,6 +125,8 @@ struct ladder {
 		const char *part;
 		int32_t longest; /* of these documents, in tokens */
 	} found;
+
+	const struct rung_price *kept; /* of what was chosen before more rows came; NULL: there is none */
 
 	/* what is open */
 	struct model base;

@@ -12,6 +12,7 @@
 #include "data/chat.h"
 #include "data/shape.h"
 #include "learn/answers.h"
+#include "ladder/known_states.h"
 #include "learn/frozen.h"
 #include "model/resident.h"
 
@@ -92,10 +93,35 @@ static int states_of(struct ladder *l, const struct rows *r, const int *layers, 
 	return status;
 }
 
-/* Of the rows to learn from, once. */
+/* Those of rows that no file has; the others' from it. */
+static int read_rest(struct ladder *l, const struct rows *r, struct known_states *k, struct err *e)
+{
+	struct base_model *b = l->on;
+	size_t each = b->n_layers * (size_t)l->base.config.C, n = 0;
+	size_t *place = mem_array(r->n + 1, sizeof(*place));
+	struct rows rest = { .items = mem_array(r->n + 1, sizeof(*rest.items)), .shape = r->shape };
+	float *read = NULL;
+
+	b->features = mem_array(r->n * each + 1, sizeof(*b->features));
+	for (size_t i = 0; i < r->n; i++)
+		if (!known_states_take(k, r->items[i].json, b->features + i * each)) {
+			place[n++] = i;
+			rest.items[rest.n++] = r->items[i];
+		}
+	int status = n ? states_of(l, &rest, b->layers, b->n_layers, &read, e) : 0;
+	for (size_t i = 0; i < n && status == 0; i++)
+		memcpy(b->features + place[i] * each, read + i * each, each * sizeof(*read));
+	mem_free(rest.items);
+	mem_free(place);
+	mem_free(read);
+	return status;
+}
+
+/* Of the rows to learn from, once; what was read before, by this run or before more rows came, is in a file. */
 static int learn_states(struct ladder *l, const struct rows *r, struct err *e)
 {
 	struct base_model *b = l->on;
+	struct known_states k;
 
 	if (b->features)
 		return 0;
@@ -103,10 +129,32 @@ static int learn_states(struct ladder *l, const struct rows *r, struct err *e)
 		return -1;
 	b->layers = mem_array((size_t)features_layers(&l->base), sizeof(*b->layers));
 	b->n_layers = frozen_layers(&l->base, r->n, mem_available() / 4, b->layers);
-	if (states_of(l, r, b->layers, b->n_layers, &b->features, e) == 0)
-		return 0;
-	learnt_release(b);
-	return -1;
+	known_states_open(&k, l->dir, b->path, b->layers, b->n_layers, (size_t)l->base.config.C);
+	int status = read_rest(l, r, &k, e);
+	if (status == 0 && k.missed)
+		known_states_save(&k, r, b->features);
+	known_states_close(&k);
+	if (status < 0)
+		learnt_release(b);
+	return status;
+}
+
+/* How many of the rows to learn from must still be read. */
+static double rows_to_read(const struct ladder *l)
+{
+	struct base_model *b = l->on;
+	size_t n, *at = task_side(l->task, SIDE_TRAIN, &n), found = 0;
+	int *layers = mem_array((size_t)features_layers(&l->base), sizeof(*layers));
+	size_t n_layers = frozen_layers(&l->base, n, mem_available() / 4, layers);
+	struct known_states k;
+
+	known_states_open(&k, l->dir, b->path, layers, n_layers, (size_t)l->base.config.C);
+	for (size_t i = 0; i < n; i++)
+		found += known_states_take(&k, l->task->rows[at[i]].row.json, NULL);
+	known_states_close(&k);
+	mem_free(layers);
+	mem_free(at);
+	return b->features ? 0 : (double)(n - found);
 }
 
 void learnt_release(struct base_model *b)
@@ -230,7 +278,7 @@ int learnt_state_price(struct ladder *l, double share, struct rung_price *p, str
 {
 	if (learnt_price_reading(l, p, e) < 0 || ladder_open_states(l, e) < 0)
 		return -1;
-	double reading = l->on->features ? 0 : p->answer * (double)l->task->side_n[SIDE_TRAIN];
+	double reading = p->answer * rows_to_read(l);
 	double mid = reading + share * state_seconds(l);
 	p->make = (struct span){ mid, mid / 2, mid * 2 };
 	return 0;

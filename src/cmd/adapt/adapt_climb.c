@@ -142,8 +142,8 @@ static void say_what_can_be_shown(const struct adapt *a)
 		log_say("  with %zu test rows %g cannot be shown even if all are right: %.0f would be the fewest",
 		        a->n_test, goal, ceil(goal * z * z / (1 - goal)));
 	else
-		log_say("  with %zu test rows %g can be shown only if %zu are right (%.3f)", a->n_test, goal, needed,
-		        (double)needed / n);
+		log_say("  with %zu test rows %g can be shown only if %zu %s right (%.3f)", a->n_test, goal, needed,
+		        needed == 1 ? "is" : "are", (double)needed / n);
 	if (goal + 0.03 < 1)
 		log_say("  a way that is truly right in %.3g of all would want about %.0f test rows for that",
 		        goal + 0.03, ceil(bound_rows(goal + 0.03, goal, a->test_alpha)));
@@ -449,6 +449,22 @@ static const struct climb_way *near_way(const struct adapt *a, size_t i)
 	return x && y ? (x->quality < y->quality ? y : x) : a->ways[i].rung->near_too ? NULL : x;
 }
 
+/* Of a way that was measured before, an answer takes what it took, not what was planned; where what was chosen before
+ * is of its kind and is measured again, as much as that does. */
+static void use_as_before(struct adapt *a, size_t i)
+{
+	const struct earlier *x = &a->ways[i].earlier;
+	struct climb_way *c = &a->climb.ways[i];
+
+	if (!x->n)
+		return;
+	c->use_seconds = x->look_seconds / (double)x->n;
+	for (size_t k = 0; k < a->climb.n; k++)
+		if (a->ways[k].rung->earlier && adapt_is_measured(a, k) && a->ways[k].on == a->ways[i].on &&
+		    rung_of_way(a->ways[k].earlier.way) == a->ways[i].rung)
+			c->use_seconds = a->climb.ways[k].use_seconds;
+}
+
 void adapt_believe(struct adapt *a)
 {
 	for (size_t i = 0; i < a->climb.n; i++) {
@@ -458,6 +474,7 @@ void adapt_believe(struct adapt *a)
 		if (c->state != CLIMB_WAITS)
 			continue;
 		c->learnt = near != NULL || a->ways[i].earlier.n;
+		use_as_before(a, i);
 		if (a->ways[i].earlier.n) {
 			believe_by_earlier(a, i);
 		} else if (near) {
@@ -566,7 +583,7 @@ static int make_way(struct adapt *a, size_t i, const char *dir, struct err *e)
 	double began = clock_seconds(), seconds, joules;
 
 	a->doing = "making";
-	if (!w->rung->make)
+	if (!w->rung->make && !w->rung->earlier)
 		return 0;
 	metering_open_span(&span);
 	int status = adapt_stays(a, i) ? adapt_take_over(a, i, dir, e) : w->rung->make(&a->ladder, dir, e);
@@ -685,7 +702,7 @@ static int try_way(struct adapt *a, size_t i, struct err *e)
 	adapt_stand_on(a, i);
 	w->out = w->out ? w->out : mem_array(a->n_choose, sizeof(*w->out));
 	w->make_seconds = w->make_joules = 0;
-	int status = w->rung->trains || !w->rung->make ? 0 : io_mkdirs(dir, &why);
+	int status = w->rung->trains || !(w->rung->make || w->rung->earlier) ? 0 : io_mkdirs(dir, &why);
 	if (status == 0)
 		status = make_way(a, i, dir, &why);
 	if (status == 0)

@@ -172,7 +172,7 @@ static bool is_way(const struct adapt *a, const char *name)
 {
 	const struct rung *r = rung_of_way(name);
 	const char *label = strchr(name, '@');
-	bool known = r && !label;
+	bool known = r && !r->earlier && !label;
 
 	for (size_t i = 0; r && label && !r->no_model && !r->combines && i < a->n_models; i++)
 		known |= a->n_models > 1 && !strcmp(a->models[i].label, label + 1);
@@ -184,7 +184,8 @@ static void refuse_way(const struct adapt *a, const char *name, struct err *e)
 	struct buf all = BUF_INIT;
 
 	for (size_t i = 0; rung_table[i]; i++)
-		buf_addf(&all, "%s%s", i ? ", " : "", rung_table[i]->name);
+		if (!rung_table[i]->earlier)
+			buf_addf(&all, "%s%s", all.len ? ", " : "", rung_table[i]->name);
 	if (a->n_models > 1)
 		buf_addf(&all, ", of all models or of one, as lora@%s", a->models[0].label);
 	err_set(e, "--rungs: there is no way '%.60s'; there are %s", name, buf_str(&all));
@@ -223,18 +224,42 @@ static size_t sorted_rungs(const struct rung *out[RUNGS_MOST])
 	return n;
 }
 
+static void put_way(struct adapt *a, const struct rung *r, struct given *on, char *name)
+{
+	a->ways[a->climb.n] = (struct way){ .rung = r, .name = name, .on = on };
+	a->climb.ways[a->climb.n++] = (struct climb_way){ .name = name, .costs_met = true, .apart = r->combines };
+	a->name_width = MAX(a->name_width, (int)strlen(name));
+	a->at_work = a->winner = a->climb.n;
+}
+
+static char *way_name(const struct adapt *a, const struct rung *r, const struct given *on)
+{
+	return on && a->n_models > 1 ? mem_printf("%s@%s", r->name, on->label) : mem_strdup(r->name);
+}
+
 static void add_way(struct adapt *a, const struct rung *r, struct given *on)
 {
-	char *name = on && a->n_models > 1 ? mem_printf("%s@%s", r->name, on->label) : mem_strdup(r->name);
+	char *name = way_name(a, r, on);
 
 	bool listed = is_listed(a->o.rungs, r->name) || is_listed(a->o.rungs, name);
 	if (a->o.rungs ? !listed : r->reads && !sources_wanted(&a->o.documents)) {
 		mem_free(name);
 		return;
 	}
-	a->ways[a->climb.n] = (struct way){ .rung = r, .name = name, .on = on };
-	a->climb.ways[a->climb.n++] = (struct climb_way){ .name = name, .costs_met = true, .apart = r->combines };
-	a->name_width = MAX(a->name_width, (int)strlen(name));
+	put_way(a, r, on, name);
+}
+
+size_t adapt_add_kept(struct adapt *a, const char *way)
+{
+	const struct rung *r = rung_find("kept");
+	const char *label = strchr(way, '@');
+	struct given *on = &a->models[0];
+
+	for (size_t i = 0; label && i < a->n_models; i++)
+		if (!strcmp(a->models[i].label, label + 1))
+			on = &a->models[i];
+	put_way(a, r, on, way_name(a, r, on));
+	return a->climb.n - 1;
 }
 
 /* Those without a model, then model by model, then what is put together of others. */
@@ -251,12 +276,11 @@ void adapt_make_ways(struct adapt *a)
 			add_way(a, sorted[i], NULL);
 	for (size_t k = 0; k < a->n_models; k++)
 		for (size_t i = 0; i < n; i++)
-			if (!sorted[i]->no_model && !sorted[i]->combines)
+			if (!sorted[i]->no_model && !sorted[i]->combines && !sorted[i]->earlier)
 				add_way(a, sorted[i], &a->models[k]);
 	for (size_t i = 0; i < n; i++)
 		if (sorted[i]->combines)
 			add_way(a, sorted[i], NULL);
-	a->at_work = a->winner = a->climb.n;
 	a->climb.uses = a->o.uses;
 	a->climb.least_gain = 0.01;
 }

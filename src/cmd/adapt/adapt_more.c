@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/human.h"
@@ -269,6 +270,12 @@ void adapt_say_test(const struct adapt *a)
 
 /* --- what was measured is what is believed --- */
 
+static double kept(const json_t *j, const char *key)
+{
+	const json_t *x = json_object_get(j, key);
+	return json_is_number(x) ? json_number_value(x) : NAN;
+}
+
 /* Rows to learn from in an earlier round. */
 static size_t rows_then(const struct adapt *a, int round)
 {
@@ -305,10 +312,11 @@ static size_t outcomes_then(const struct adapt *a, int round, const char *way, s
 	return n;
 }
 
-static void recall_earlier(struct adapt *a, size_t i, int round, const struct outcome *out, size_t n)
+static void recall_earlier(struct adapt *a, size_t i, int round, const char *way, const struct outcome *out, size_t n)
 {
 	struct earlier *x = &a->ways[i].earlier;
-	const json_t *j = json_object_get(json_object_get(round_at(a, round), "ways"), a->ways[i].name);
+	const json_t *j = json_object_get(json_object_get(round_at(a, round), "ways"), way);
+	const char *folder = json_string_value(json_object_get(j, "folder"));
 	enum measure m = a->first->what;
 	struct estimate score = task_score(&a->task, m, a->choose, out, n);
 	struct bounds b = task_sequence(m, &score, 2 * alpha);
@@ -317,6 +325,8 @@ static void recall_earlier(struct adapt *a, size_t i, int round, const struct ou
 		return;
 	double low = adapt_quality(m, b.low), high = adapt_quality(m, b.high);
 	*x = (struct earlier){ .round = round,
+		               .way = way,
+		               .folder = folder ? folder : way,
 		               .n = n,
 		               .rows_train = rows_then(a, round),
 		               .score = score.mean,
@@ -349,6 +359,25 @@ static void recall_before(struct adapt *a)
 	b->use_seconds = n > 0 ? json_number_value(json_object_get(way, "look_seconds")) / n : 0;
 }
 
+/* What was chosen before is a way as it is, where making it anew takes a training. */
+static void recall_kept(struct adapt *a, struct outcome *out)
+{
+	int round = last_tested(a);
+	const json_t *r = round_at(a, round);
+	const char *winner = json_string_value(json_object_get(json_object_get(r, "results"), "winner"));
+	const struct rung *was = winner ? rung_of_way(winner) : NULL;
+	size_t n = was && (was->trains || was->earlier) ? outcomes_then(a, round, winner, out) : 0;
+
+	if (!n)
+		return;
+	const json_t *j = json_object_get(json_object_get(r, "ways"), winner);
+	a->kept = (struct rung_price){ .answer = kept(j, "answer"),
+		                       .spare = kept(j, "spare"),
+		                       .bytes = kept(j, "bytes") };
+	a->ladder.kept = &a->kept;
+	recall_earlier(a, adapt_add_kept(a, winner), round, winner, out, n);
+}
+
 void adapt_more_recall(struct adapt *a)
 {
 	struct outcome *out = mem_array(a->n_choose + 1, sizeof(*out));
@@ -357,21 +386,25 @@ void adapt_more_recall(struct adapt *a)
 		for (int r = adapt_round(a) - 1; r > 0 && !a->ways[i].earlier.n; r--) {
 			size_t n = outcomes_then(a, r, a->ways[i].name, out);
 			if (n)
-				recall_earlier(a, i, r, out, n);
+				recall_earlier(a, i, r, a->ways[i].name, out, n);
 		}
+	recall_kept(a, out);
 	mem_free(out);
 	recall_before(a);
 }
 
 size_t adapt_stays(const struct adapt *a, size_t i) { return a->ways[i].rung->stays ? a->ways[i].earlier.n : 0; }
 
+/* Files are written beside and renamed, so a second name does as well as a copy. */
 static int copy_file(const char *from, const char *to, const char *name, struct err *e)
 {
 	char *x = io_join(from, name), *y = io_join(to, name);
 	struct buf text = BUF_INIT;
-	int status = io_read(&text, x, e);
+	unlink(y);
+	bool done = io_is_dir(x) || link(x, y) == 0;
+	int status = done ? 0 : io_read(&text, x, e);
 
-	if (status == 0)
+	if (status == 0 && !done)
 		status = io_write(y, buf_str(&text), text.len, e);
 	buf_release(&text);
 	mem_free(x);
@@ -379,10 +412,22 @@ static int copy_file(const char *from, const char *to, const char *name, struct 
 	return status;
 }
 
+/* Says of what was chosen before which rung it was, where it does not say so yet. */
+static int name_kept(const struct way *w, const char *dir, struct err *e)
+{
+	char *path = io_join(dir, KEPT_FILE);
+	json_t *j = json_pack("{s:s}", "rung", rung_of_way(w->earlier.way)->name);
+	int status = io_exists(path) ? 0 : jsonx_write_file(path, j, e);
+
+	json_decref(j);
+	mem_free(path);
+	return status;
+}
+
 int adapt_take_over(struct adapt *a, size_t i, const char *dir, struct err *e)
 {
 	struct way *w = &a->ways[i];
-	char *from = dir_in(a, w->earlier.round, w->name), **names = NULL;
+	char *from = dir_in(a, w->earlier.round, w->earlier.folder), **names = NULL;
 	size_t n = 0;
 	int status = io_list(from, &names, &n, e);
 
@@ -390,13 +435,15 @@ int adapt_take_over(struct adapt *a, size_t i, const char *dir, struct err *e)
 		status = copy_file(from, dir, names[k], e);
 	if (status == 0)
 		io_list_free(names, n);
+	if (status == 0 && w->rung->earlier)
+		status = name_kept(w, dir, e);
 	mem_free(from);
 	return status;
 }
 
 size_t adapt_take_outcomes(const struct adapt *a, size_t i, struct outcome *out)
 {
-	return adapt_stays(a, i) ? outcomes_then(a, a->ways[i].earlier.round, a->ways[i].name, out) : 0;
+	return adapt_stays(a, i) ? outcomes_then(a, a->ways[i].earlier.round, a->ways[i].earlier.way, out) : 0;
 }
 
 void adapt_say_more(const struct adapt *a)
@@ -448,12 +495,6 @@ static struct bounds gain_bounds(const struct before *b)
 	return (struct bounds){ b->gain.mean - half, b->gain.mean + half };
 }
 
-static double kept(const json_t *j, const char *key)
-{
-	const json_t *x = json_object_get(j, key);
-	return json_is_number(x) ? json_number_value(x) : NAN;
-}
-
 static json_t *before_json(const struct adapt *a)
 {
 	const struct before *b = &a->before;
@@ -503,6 +544,14 @@ void adapt_say_bought(const struct adapt *a, struct buf *out)
 		return;
 	struct bounds x = gain_bounds(b);
 	adapt_round_gas(a, &g);
+	if (a->ways[a->winner].rung->earlier) {
+		buf_addf(out,
+		         "Before the %zu new rows %s was chosen, of %zu rows to learn from, and had %.4g on the test "
+		         "then; it stays, and has %.4g on the rows of this test.\n",
+		         a->all.n - a->more.begins[a->more.n - 1], a->ways[b->way].name, b->rows_train,
+		         kept(b->results, "score_test"), b->score.mean);
+		return;
+	}
 	buf_addf(out,
 	         "Before the %zu new rows %s was chosen, of %zu rows to learn from, and had %.4g on the test then; on "
 	         "the rows of this test it has %.4g and what is left now %.4g, better by %.3g (%.3g to %.3g)%s",

@@ -61,6 +61,7 @@ struct given {
 /* What a way came to in an earlier round (adapt_more.c). */
 struct earlier {
 	int round;
+	const char *way, *folder; /* its name then, and where its files lie; borrowed of the state, or the way's */
 	size_t n, rows_train; /* rows that it answered; 0: it was not measured. Rows that it learnt from */
 	double score, quality, low, high;
 	double look_seconds, look_joules, find_seconds;
@@ -136,6 +137,7 @@ struct adapt {
 	struct rows all; /* of --data, and those that came later; borrowed but for the list */
 	struct more more;
 	struct before before;
+	struct rung_price kept; /* of what was chosen before */
 	struct task task;
 	struct known known;
 	struct priors priors;
@@ -201,6 +203,8 @@ void adapt_read_notes(struct adapt *a); /* of the state, for the run and for eac
 /* Refuses perplexities that cannot be compared. */
 int adapt_compare_tokens(struct adapt *a, struct err *e);
 void adapt_make_ways(struct adapt *a);
+/* After them: what was chosen before, by the name of its way. Its place. */
+size_t adapt_add_kept(struct adapt *a, const char *way);
 void adapt_free_ways(struct adapt *a);
 void adapt_list_rungs(void);
 

@@ -391,8 +391,10 @@ void adapt_say_worth(const struct adapt *a, struct buf *out)
 	double unit = nats ? 1 : 100;
 
 	if (learns_nothing(a)) {
-		buf_addf(out, "The next %d rows would change nothing of %s, which does not learn from them.\n", NEXT,
-		         a->ways[a->winner].name);
+		buf_addf(out, "The next %d rows would change nothing of %s, which %s.\n", NEXT,
+		         a->ways[a->winner].name, a->ways[a->winner].rung->earlier ?
+		         "was learnt before they came; what is learnt anew of all rows is another way" :
+		         "does not learn from them");
 		return;
 	}
 	if (a->first->what == MEASURE_REWARD) {
