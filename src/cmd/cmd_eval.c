@@ -386,6 +386,24 @@ static enum calibration calibration_of(const char *name)
 	return !strcmp(name, "batch") ? CALIBRATE_BATCH : CALIBRATE_NONE;
 }
 
+/* What the first wording's rows were read and written with; right answers were scored beside, which is no answer's. */
+static void part_answers(struct details *d, const struct eval_variants *all, const struct meter_span *span,
+                         const struct answer_gas *before)
+{
+	const struct evaluation *v = &all->items[0];
+	double sum = 0, writes = v->reading_seconds + v->writing_seconds;
+	struct gas used;
+
+	for (size_t i = 0; i < all->n; i++)
+		sum += all->items[i].seconds;
+	metering_read_span(span, &used);
+	if (writes > 0)
+		answer_gas_share(&d->gas, &used, v->reading_seconds / sum, v->writing_seconds / sum);
+	else
+		answer_gas_share(&d->gas, &used, v->seconds / sum, 0);
+	answer_gas_less(&d->gas, before);
+}
+
 static int judge_all(struct app *app, const struct eval *o, struct loaded *l, const struct rows *r, struct details *d,
                      struct in_context *c, const struct eval_words *words, const struct evaluate_options *eo,
                      struct err *e)
@@ -395,7 +413,12 @@ static int judge_all(struct app *app, const struct eval *o, struct loaded *l, co
 		                                  next_variant, d };
 	struct subject s = { &l->model, loaded_overlay(l), l->chat, app->device };
 	metering_phase("evaluate");
+	struct meter_span span;
+	struct answer_gas before = d->gas;
+	metering_open_span(&span);
 	int status = eval_variants_run(&all, c, &vo, &s, r, eo, e);
+	if (status == 0 && d->sources)
+		part_answers(d, &all, &span, &before);
 	if (status == 0 && d->failed)
 		status = err_set(e, "%s", d->e.msg);
 	if (status == 0 && o->details)

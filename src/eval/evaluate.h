@@ -48,6 +48,7 @@ struct evaluate_options {
 	size_t samples;                    /* above 1, with extract: so many are drawn, and the most of them count */
 	double temperature;
 	uint64_t seed;
+	bool no_scores;                    /* answers: the right one gets no log-probability: there is no perplexity */
 	bool whole;                        /* rows with examples before them: none is cut */
 	bool prompts;                      /* `detail` has what is asked, as the model reads it */
 	/* Choice rows that all have the same choices. contextual: by these rows, which ask nothing. */
@@ -109,6 +110,7 @@ struct evaluation {
 	size_t n_truncated;                /* documents cut at max_length */
 	double flops, int_ops, seconds;    /* all operations; of them, those in int8 */
 	double score_seconds;              /* of the seconds, those of scoring */
+	double reading_seconds, writing_seconds; /* of those of answering, parted as each answer's own are */
 };
 
 /* Rows that cannot be judged are refused with file and line. The caller releases what came of it. */

@@ -35,6 +35,7 @@ struct answering {
 	size_t n_put, n_done;           /* rows that were told; that were answered */
 	int64_t tokens;
 	double began;
+	double reading, writing;        /* seconds of each answer, beside others */
 };
 
 /* Where the last run of learnt tokens is. */
@@ -88,6 +89,14 @@ static void put_text(json_t *line, const char *key, const struct buf *text)
 	json_object_set_new(line, key, json_stringn(buf_str(text), text->len));
 }
 
+static void put_score(const struct evaluating *v, json_t *line, const struct document *d, double sum)
+{
+	if (v->options->no_scores)
+		return;
+	json_object_set_new(line, "logprob", json_real(sum));
+	json_object_set_new(line, "tokens", json_integer(d->n_learn));
+}
+
 static json_t *line_of(const struct answering *a, size_t i, const struct generation *g, const struct buf *wanted)
 {
 	const struct document *d = &a->docs->items[i];
@@ -101,8 +110,7 @@ static json_t *line_of(const struct answering *a, size_t i, const struct generat
 	json_object_set_new(line, "exact_match", json_integer(a->match[i] > 0));
 	if (a->samples == 1)
 		json_object_set_new(line, "finish_reason", json_string(finish_name(g->finish)));
-	json_object_set_new(line, "logprob", json_real(a->sum[i]));
-	json_object_set_new(line, "tokens", json_integer(d->n_learn));
+	put_score(a->v, line, d, a->sum[i]);
 	return line;
 }
 
@@ -192,6 +200,8 @@ static int take(void *ctx, int64_t ticket, struct generation *g, struct err *e)
 		evaluate_put(a->v, a->lines[a->n_put]);
 		a->lines[a->n_put] = NULL;
 	}
+	a->reading += g->prompt_seconds;
+	a->writing += g->seconds;
 	result->new_tokens += (int64_t)g->ids.n;
 	result->read_tokens += begin - (int64_t)g->kept;
 	result->flops += g->flops + g->int_ops;
@@ -239,6 +249,9 @@ static int answer_all(struct answering *a, struct session *s, struct err *e)
 	int status = add_all(a, b, &r, e);
 	while (status == 0 && batcher_busy(b))
 		status = batcher_step(b, e);
+	double took = clock_seconds() - a->began, both = a->reading + a->writing;
+	a->v->result->reading_seconds = both > 0 ? took * a->reading / both : took;
+	a->v->result->writing_seconds = took - a->v->result->reading_seconds;
 	batcher_free(b);
 	sampler_choice_release(&choice);
 	tokens_release(&r.generate.end);
@@ -364,20 +377,34 @@ static int forecast_answers(struct evaluating *v, const struct documents *docs, 
 	return status;
 }
 
+/* What answering will take, where that is all that is done. */
+static int plan_answers(struct evaluating *v, const struct documents *docs, struct evaluate_forecast *f, struct err *e)
+{
+	if (!v->options->planned)
+		return 0;
+	f->items = docs->items;
+	f->n = docs->n;
+	return v->options->planned(v->options->ctx, f, e);
+}
+
 static int judge(struct evaluating *v, const struct documents *docs, struct err *e)
 {
+	const struct evaluate_options *o = v->options;
+
 	double *sum = mem_array(docs->n, sizeof(*sum));
 	const struct document **pointers = mem_array(docs->n, sizeof(*pointers));
 	struct evaluate_forecast f = { 0 };
 	int status = forecast_answers(v, docs, &f, e);
 
 	if (status == 0)
-		status = evaluate_planned(v, docs->items, docs->n, &f, e);
-	if (status == 0)
+		status = o->no_scores ? plan_answers(v, docs, &f, e) :
+		                        evaluate_planned(v, docs->items, docs->n, &f, e);
+	if (status == 0 && !o->no_scores)
 		status = evaluate_score(v, docs->items, docs->n, sum, NULL, e);
 	for (size_t i = 0; i < docs->n; i++)
 		pointers[i] = &docs->items[i];
-	v->result->perplexity = evaluate_perplexity(pointers, sum, docs->n);
+	if (!o->no_scores)
+		v->result->perplexity = evaluate_perplexity(pointers, sum, docs->n);
 	if (status == 0)
 		status = judge_all(v, docs, sum, e);
 	mem_free(pointers);

@@ -25,6 +25,12 @@ void answer_gas_divide(struct answer_gas *g, const struct gas *used, double read
 	add(g, PART_WRITING, used, 1 - share);
 }
 
+void answer_gas_share(struct answer_gas *g, const struct gas *used, double reading, double writing)
+{
+	add(g, PART_READING, used, reading);
+	add(g, PART_WRITING, used, writing);
+}
+
 void answer_gas_less(struct answer_gas *g, const struct answer_gas *before)
 {
 	double seconds = g->seconds[PART_CITATIONS] - before->seconds[PART_CITATIONS],

@@ -198,7 +198,7 @@ static void take_answer(const struct task *t, const json_t *line, struct outcome
 	size_t n = strlen(at);
 
 	o->exact = o->hit = field(line, "exact_match");
-	o->f1 = answer && wanted ? task_token_f1(answer, wanted) : 0;
+	o->f1 = !answer ? NAN : wanted ? task_token_f1(answer, wanted) : 0;
 	o->logprob = field(line, "logprob");
 	o->tokens = field(line, "tokens");
 	while (n && strchr(" \t\r\n", at[n - 1]))
@@ -243,10 +243,11 @@ static int tell(void *ctx, const struct evaluate_progress *p)
 static int take_forecast(void *ctx, const struct evaluate_forecast *f, struct err *e)
 {
 	struct answering *a = ctx;
-	double n = (double)a->rows;
+	double n = (double)a->rows, scoring = a->l->task->kind == TASK_ANSWERS ? f->score_seconds : 0;
 
 	*a->price = (struct rung_price){ .make = { 0, 0, 0 },
-		                         .answer = (f->score_seconds + f->answer_seconds) / n,
+		                         .answer = (f->score_seconds - scoring + f->answer_seconds) / n,
+		                         .scoring = scoring / n,
 		                         .spare = f->spare_seconds / n,
 		                         .bytes = (double)f->bytes,
 		                         .operations = 0 };
@@ -351,6 +352,7 @@ static int evaluate_asked(struct answering *a, const struct subject *s, const st
 	struct evaluate_options o = { .micro_batch_tokens = micro_batch(a),
 		                      .max_length = t->kind == TASK_TEXTS ? MIN(most, TEXT_WINDOW) : most,
 		                      .apply_chat_template = a->l->apply_chat_template,
+		                      .no_scores = a->l->no_scores,
 		                      .whole = r->has_made || r->has_found,
 		                      .stop = &stop,
 		                      .max_new_tokens = a->l->max_new_tokens,
@@ -369,6 +371,9 @@ static int evaluate_asked(struct answering *a, const struct subject *s, const st
 	int status = evaluate(&v, s, asked_as(r), &o, e);
 	if (status == 0 && a->n != a->rows)
 		BUG("%zu of %zu rows were told", a->n, a->rows);
+	a->l->write_seconds += v.writing_seconds;
+	if (t->kind == TASK_ANSWERS)
+		a->l->score_seconds += v.score_seconds;
 	evaluation_release(&v);
 	return status;
 }

@@ -26,6 +26,7 @@ struct rung_price {
 	struct span make;     /* seconds, before a row is answered */
 	double answer, spare; /* seconds a row; of them, those that come only where answers are long */
 	double find;          /* of them, those in which documents are looked for */
+	double scoring;       /* beside them, where an answer is written: of scoring the right one, which no use has */
 	double bytes;         /* of memory while answering */
 	double make_bytes;    /* of the process while it is made, at its peak; 0: no more than while answering */
 	double operations;    /* of making */
@@ -112,11 +113,14 @@ struct ladder {
 	int (*reward)(void *reward_ctx, const struct task *t, const size_t *at, const char *const *answers, size_t n,
 	              double *out, struct err *e);
 	void *reward_ctx;
+	bool no_scores;          /* rows with answers: as evaluate_options has it */
 	bool unjudged;           /* rewards are not asked for now */
 	double reward_seconds;   /* that all of them took */
 	int32_t max_new_tokens;  /* of an answer; 0: as many as the one that is right, and a few */
 	const json_t *documents; /* where they lie and how they are found, for what is left */
 	double find_seconds;     /* that all of it took */
+	double write_seconds;    /* that writing all answers took */
+	double score_seconds;    /* that scoring right answers beside those that are written took, which no use has */
 
 	/* Rows to learn from with what documents have, as dir/data/train-with-documents.jsonl, of a part as
 	 * PART-with-documents.jsonl: */

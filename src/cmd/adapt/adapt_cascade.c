@@ -86,6 +86,7 @@ static int take(struct adapt *a, size_t i, const struct cascade_part *parts, con
 	w->look_seconds = x->look_seconds + rest * y->look_seconds;
 	w->look_joules = x->look_joules + rest * y->look_joules;
 	w->find_seconds = x->find_seconds + rest * y->find_seconds;
+	w->write_seconds = x->write_seconds + rest * y->write_seconds;
 	w->latency = x->latency + rest * y->latency;
 	w->price.bytes = fmax(x->price.bytes, y->price.bytes);
 	a->climb.ways[i].state = CLIMB_MEASURED;

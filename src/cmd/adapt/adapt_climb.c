@@ -63,7 +63,9 @@ double adapt_watts(const struct adapt *a)
 /* The test, should the way win, and of what was left before; a little more, since nothing may be missing at the end. */
 static double test_seconds(const struct adapt *a, size_t i)
 {
-	return 1.3 * (a->climb.ways[i].use_seconds + a->before.use_seconds) * (double)a->n_test;
+	double use = a->climb.ways[i].use_seconds + a->ways[i].price.scoring;
+
+	return 1.3 * (use + a->before.use_seconds) * (double)a->n_test;
 }
 
 double adapt_reserve(const struct adapt *a)
@@ -211,7 +213,7 @@ static double seconds_of_trying(const struct adapt *a, size_t i)
 	const struct rung_price *p = &a->ways[i].price;
 	size_t stays = adapt_stays(a, i);
 
-	return (stays ? 0 : p->make.mid) + (double)(a->n_choose - stays) * (p->answer - p->spare / 2);
+	return (stays ? 0 : p->make.mid) + (double)(a->n_choose - stays) * (p->answer + p->scoring - p->spare / 2);
 }
 
 static const char *why_not(const struct adapt *a, size_t i)
@@ -248,7 +250,8 @@ static double room_for_training(const struct adapt *a)
 	double answers = 0;
 
 	for (size_t k = 0; k < a->n_models; k++)
-		answers = fmax(answers, a->models[k].base.bare.answer * (double)(a->n_choose + a->n_test));
+		answers = fmax(answers, (a->models[k].base.bare.answer + a->models[k].base.bare.scoring) *
+		                                (double)(a->n_choose + a->n_test));
 	return fmax(0, 0.7 * (adapt_left(a) - 1.3 * answers));
 }
 
@@ -595,10 +598,10 @@ static int make_way(struct adapt *a, size_t i, const char *dir, struct err *e)
 	return status;
 }
 
-/* What judging the answers took is the search's, not the way's. */
-static void leave_out_rewards(const struct adapt *a, struct way *w)
+/* What judging the answers took, by rewards or beside them, is the search's, not the way's. */
+static void leave_out_judging(const struct adapt *a, struct way *w)
 {
-	double share = fmin(a->ladder.reward_seconds / w->look_seconds, 1);
+	double share = fmin((a->ladder.reward_seconds + a->ladder.score_seconds) / w->look_seconds, 1);
 
 	if (!(share > 0))
 		return;
@@ -620,7 +623,7 @@ static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e
 
 	a->doing = "answering";
 	w->n = adapt_take_outcomes(a, i, w->out);
-	a->ladder.find_seconds = a->ladder.reward_seconds = 0;
+	a->ladder.find_seconds = a->ladder.write_seconds = a->ladder.score_seconds = a->ladder.reward_seconds = 0;
 	metering_open_span(&span);
 	while (status == 0 && w->n < a->n_choose) {
 		if (end <= w->n) {
@@ -638,12 +641,14 @@ static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e
 		end = MIN(2 * end, a->n_choose);
 	}
 	read_span(&span, began, &w->look_seconds, &w->look_joules);
-	leave_out_rewards(a, w);
+	leave_out_judging(a, w);
 	w->find_seconds = a->ladder.find_seconds;
+	w->write_seconds = a->ladder.write_seconds;
 	if (adapt_stays(a, i)) {
 		w->look_seconds += w->earlier.look_seconds;
 		w->look_joules += w->earlier.look_joules;
 		w->find_seconds += w->earlier.find_seconds;
+		w->write_seconds += w->earlier.write_seconds;
 	}
 	log_lend(lent);
 	return status;
@@ -657,10 +662,10 @@ static int time_answers(struct adapt *a, size_t i, const char *dir, struct err *
 
 	a->ladder.unjudged = true;
 	for (size_t k = 0; k < n; k++) {
-		double began = clock_seconds();
+		double began = clock_seconds(), scored = a->ladder.score_seconds;
 		if (a->ways[i].rung->answer(&a->ladder, dir, a->choose + k, 1, &unused, e) < 0)
 			return -1;
-		least = fmin(least, clock_seconds() - began);
+		least = fmin(least, clock_seconds() - began - (a->ladder.score_seconds - scored));
 	}
 	a->ladder.unjudged = false;
 	a->ways[i].latency = least;

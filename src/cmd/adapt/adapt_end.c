@@ -250,10 +250,41 @@ static const char *state_name(const struct adapt *a, size_t i)
 	return names[a->climb.ways[i].state];
 }
 
-/* By its seconds: looking for documents is work of the processor, as answering is. */
-static double finding_joules(const struct way *w)
+/* What an answer is made of. */
+enum { FINDING, READING, WRITING, DOINGS };
+static const char *const doings[DOINGS] = { "finding", "reading", "writing" };
+
+/* Seconds of each in an answer; joules are in the same shares, as all of it is work of the processor. Is there more
+ * than reading? */
+static bool parts_of(const struct way *w, double seconds[DOINGS])
 {
-	return w->look_joules * fmin(w->find_seconds / w->look_seconds, 1);
+	double n = (double)w->n;
+
+	seconds[FINDING] = w->find_seconds / n;
+	seconds[WRITING] = w->write_seconds / n;
+	seconds[READING] = fmax(0, w->look_seconds / n - seconds[FINDING] - seconds[WRITING]);
+	return w->find_seconds > 0 || w->write_seconds > 0;
+}
+
+/* Of an answer's share of what all looks took. */
+static double joules_of(const struct way *w, double seconds)
+{
+	return w->look_joules * fmin(seconds / w->look_seconds, 1);
+}
+
+static void put_parts(const struct way *w, json_t *j)
+{
+	double seconds[DOINGS];
+
+	if (!parts_of(w, seconds))
+		return;
+	for (int k = 0; k < DOINGS; k++) {
+		char *s = mem_printf("seconds_per_use_%s", doings[k]), *g = mem_printf("joules_per_use_%s", doings[k]);
+		json_object_set_new(j, s, jsonx_number(seconds[k]));
+		json_object_set_new(j, g, jsonx_number(joules_of(w, seconds[k])));
+		mem_free(s);
+		mem_free(g);
+	}
 }
 
 static void put_measured(const struct adapt *a, size_t i, json_t *j)
@@ -273,10 +304,7 @@ static void put_measured(const struct adapt *a, size_t i, json_t *j)
 	json_object_set_new(j, "joules_make", jsonx_number(w->make_joules));
 	json_object_set_new(j, "seconds_per_use", jsonx_number(a->climb.ways[i].use_seconds));
 	json_object_set_new(j, "joules_per_use", jsonx_number(w->look_joules / (double)w->n));
-	if (w->find_seconds > 0) {
-		json_object_set_new(j, "seconds_per_use_finding", jsonx_number(w->find_seconds / (double)w->n));
-		json_object_set_new(j, "joules_per_use_finding", jsonx_number(finding_joules(w) / (double)w->n));
-	}
+	put_parts(w, j);
 	json_object_set_new(j, "latency", jsonx_number(w->latency));
 	json_object_set_new(j, "break_even_uses", break_evens(a, i));
 	adapt_put_seeds(a, i, j);
@@ -438,21 +466,29 @@ static void say_others(const struct adapt *a, struct buf *out)
 	}
 }
 
-/* Of an answer's gas, what is for finding documents. */
-static void say_finding(const struct adapt *a, struct buf *out)
+/* An answer's gas, part by part. */
+static void say_parts(const struct adapt *a, struct buf *out)
 {
+	static const char *const what[DOINGS] = { "for finding what the documents have", "for reading", "for writing" };
 	const struct way *w = &a->ways[a->winner];
-	double find = w->find_seconds / (double)w->n, use = a->climb.ways[a->winner].use_seconds;
-	char finding[32], reading[32];
+	double seconds[DOINGS];
+	char time[32], joules[32];
+	bool said = false;
 
-	if (!(find > 0))
+	if (!parts_of(w, seconds))
 		return;
-	predict_human(find, finding);
-	predict_human(fmax(use - find, 0), reading);
-	buf_addf(out, "Of each answer %s is for finding what the documents have, %s for reading it and answering",
-	         finding, reading);
+	buf_addf(out, "Of each answer's %s", predict_human(w->look_seconds / (double)w->n, time));
 	if (w->look_joules > 0)
-		buf_addf(out, "; of its %.3g J %.3g", w->look_joules / (double)w->n, finding_joules(w) / (double)w->n);
+		buf_addf(out, " and %s", gas_joules(w->look_joules / (double)w->n, joules));
+	for (int k = 0; k < DOINGS; k++) {
+		if (!(seconds[k] > 0))
+			continue;
+		buf_addf(out, "%s %s", said ? "," : "", predict_human(seconds[k], time));
+		if (w->look_joules > 0)
+			buf_addf(out, " and %s", gas_joules(joules_of(w, seconds[k]), joules));
+		buf_addf(out, "%s %s", said ? "" : " are", what[k]);
+		said = true;
+	}
 	buf_adds(out, ".\n");
 }
 
@@ -538,7 +574,7 @@ void adapt_sentences(const struct adapt *a, struct buf *out)
 {
 	say_result(a, out);
 	say_others(a, out);
-	say_finding(a, out);
+	say_parts(a, out);
 	adapt_say_seeds(a, out);
 	adapt_say_bought(a, out);
 	say_runner_up(a, out);

@@ -335,7 +335,8 @@ static void recall_earlier(struct adapt *a, size_t i, int round, const char *way
 		               .high = fmax(low, high),
 		               .look_seconds = json_number_value(json_object_get(j, "look_seconds")),
 		               .look_joules = json_number_value(json_object_get(j, "look_joules")),
-		               .find_seconds = json_number_value(json_object_get(j, "find_seconds")) };
+		               .find_seconds = json_number_value(json_object_get(j, "find_seconds")),
+		               .write_seconds = json_number_value(json_object_get(j, "write_seconds")) };
 }
 
 static void recall_before(struct adapt *a)
@@ -373,6 +374,7 @@ static void recall_kept(struct adapt *a, struct outcome *out)
 	const json_t *j = json_object_get(json_object_get(r, "ways"), winner);
 	a->kept = (struct rung_price){ .answer = kept(j, "answer"),
 		                       .spare = kept(j, "spare"),
+		                       .scoring = kept(j, "scoring"),
 		                       .bytes = kept(j, "bytes") };
 	a->ladder.kept = &a->kept;
 	recall_earlier(a, adapt_add_kept(a, winner), round, winner, out, n);

@@ -64,7 +64,7 @@ struct earlier {
 	const char *way, *folder; /* its name then, and where its files lie; borrowed of the state, or the way's */
 	size_t n, rows_train; /* rows that it answered; 0: it was not measured. Rows that it learnt from */
 	double score, quality, low, high;
-	double look_seconds, look_joules, find_seconds;
+	double look_seconds, look_joules, find_seconds, write_seconds;
 };
 
 enum { SEEDS_MOST = 10, FOLDER = 400 };
@@ -88,6 +88,7 @@ struct way {
 	size_t n;
 	double make_seconds, make_joules, look_seconds, look_joules, latency;
 	double find_seconds;               /* of look_seconds, in which documents were looked for */
+	double write_seconds;              /* and in which answers were written */
 	struct estimate score[GOAL_TERMS]; /* of the goal's scores, by their place in it */
 	struct bounds promised;            /* of the first score: holds for all ways at all looks together, 95 % */
 	struct bounds looked;              /* of the first score: at all looks, 90 % */

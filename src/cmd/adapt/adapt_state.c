@@ -187,6 +187,7 @@ void adapt_keep_way(struct adapt *a, size_t i)
 	json_object_set_new(j, "make", span_json(w->price.make));
 	json_object_set_new(j, "answer", jsonx_number(w->price.answer));
 	json_object_set_new(j, "spare", jsonx_number(w->price.spare));
+	json_object_set_new(j, "scoring", jsonx_number(w->price.scoring));
 	json_object_set_new(j, "bytes", jsonx_number(w->price.bytes));
 	json_object_set_new(j, "operations", jsonx_number(w->price.operations));
 	json_object_set_new(j, "make_bytes", jsonx_number(w->price.make_bytes));
@@ -197,6 +198,7 @@ void adapt_keep_way(struct adapt *a, size_t i)
 		json_object_set_new(j, "look_seconds", jsonx_number(w->look_seconds));
 		json_object_set_new(j, "look_joules", jsonx_number(w->look_joules));
 		json_object_set_new(j, "find_seconds", jsonx_number(w->find_seconds));
+		json_object_set_new(j, "write_seconds", jsonx_number(w->write_seconds));
 		json_object_set_new(j, "latency", jsonx_number(w->latency));
 		if (adapt_has_seeds(a, i))
 			adapt_keep_seeds(a, i, j);
@@ -224,6 +226,7 @@ static void recall_measured(struct adapt *a, size_t i, const json_t *j)
 	w->look_seconds = number(j, "look_seconds");
 	w->look_joules = number(j, "look_joules");
 	w->find_seconds = fmax(0, number(j, "find_seconds"));
+	w->write_seconds = fmax(0, number(j, "write_seconds"));
 	w->latency = number(j, "latency");
 	if (adapt_has_seeds(a, i))
 		adapt_recall_seeds(a, i, j);
@@ -251,6 +254,7 @@ int adapt_recall(struct adapt *a, struct err *e)
 		w->price = (struct rung_price){ .make = span_from(json_object_get(j, "make")),
 			                        .answer = number(j, "answer"),
 			                        .spare = number(j, "spare"),
+			                        .scoring = fmax(0, number(j, "scoring")),
 			                        .bytes = number(j, "bytes"),
 			                        .make_bytes = number(j, "make_bytes"),
 			                        .operations = number(j, "operations") };

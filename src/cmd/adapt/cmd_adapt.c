@@ -297,6 +297,10 @@ static void open_ladder(struct adapt *a)
 		                     .train = train,
 		                     .progress = show_answering,
 		                     .ctx = a };
+	bool perplexity = false;
+	for (size_t i = 0; i < a->goal.n; i++)
+		perplexity |= a->goal.term[i].what == MEASURE_PERPLEXITY;
+	a->ladder.no_scores = !perplexity;
 }
 
 static int open_all(struct adapt *a, struct err *e)
