@@ -21,7 +21,8 @@
 #include "base/pool.h"
 #include "base/rng.h"
 #include "kernel/kernels.h"
-#include "model/model_pass.h"
+#include "model/graph.h"
+#include "model/past_keys.h"
 
 struct options {
 	struct soft_prompt_options prompt;
@@ -65,100 +66,11 @@ static int check_options(const struct options *o, struct err *e)
 	return 0;
 }
 
-/* --- keys and values of real tokens --- */
-
-/* What each layer's attention is given. */
-struct seen { uint32_t *k, *v; int n; };
-
-static void look(struct graph *g, const struct overlay *o, uint32_t *k, uint32_t *v)
-{
-	struct seen *seen = (struct seen *)(uintptr_t)o->ctx;
-
-	seen->k[seen->n] = *k;
-	seen->v[seen->n++] = *v;
-	tape_keep(g->tape, *k);
-	tape_keep(g->tape, *v);
-}
-
-/* One document of n tokens. */
-static void put_document(struct batch *b, const int32_t *ids, int32_t n)
-{
-	for (int32_t i = 0; i < n; i++) {
-		b->ids[i] = ids[i];
-		b->pos[i] = b->key[i] = b->key_pos[i] = i;
-		b->vis_end[i] = n;
-		b->vis_from[i] = b->type[i] = 0;
-	}
-	b->segments[0] = (struct segment){ .len = n, .parent = -1, .end = n, .adapter = -1 };
-	b->n_rows = b->n_keys = b->tree[1] = n;
-	b->n_segments = b->n_docs = b->n_trees = 1;
-	b->tree[0] = 0;
-	batch_see(b, 1, n);
-}
-
-static void copy_layer(const struct run *r, uint32_t x, float *rows, size_t n, size_t stride)
-{
-	const float *from = run_f32(r, x);
-	size_t width = run_tensor(r, x)->dim[1];
-
-	for (size_t i = 0; i < n; i++)
-		memcpy(rows + i * stride, from + i * width, width * sizeof(*rows));
-}
-
-static int run_tokens(struct model_pass *p, const struct seen *seen, const int32_t *ids, int32_t n, float *rows,
-                      struct err *e)
-{
-	size_t stride = soft_prompt_width(p->graph.model, PROMPT_KEYS), width = stride / 2 / (size_t)seen->n;
-
-	if (pass_plan(&p->pass, NULL, e) < 0 || model_pass_start(p, NULL, e) < 0)
-		return -1;
-	put_document(&p->pass.batch, ids, n);
-	if (pass_step(&p->pass) < 0)
-		return err_set(e, "interrupted while the prefix was begun");
-	for (int l = 0; l < seen->n; l++) {
-		copy_layer(&p->pass.run, seen->k[l], rows + 2 * (size_t)l * width, (size_t)n, stride);
-		copy_layer(&p->pass.run, seen->v[l], rows + (2 * (size_t)l + 1) * width, (size_t)n, stride);
-	}
-	return 0;
-}
-
-/* rows [n, width]: what the model keeps of these tokens. rows NULL: nothing is computed. How many layers have
- * attention, −1 and a sentence. */
-static int real_keys(const struct model *m, const int32_t *ids, int32_t n, float *rows, struct err *e)
-{
-	static const struct overlay_hooks hooks = { .attention = look };
-	size_t layers = (size_t)m->config.n_layers;
-	struct seen seen = { mem_array(layers, sizeof(uint32_t)), mem_array(layers, sizeof(uint32_t)), 0 };
-	struct batch_cap cap = { n, 1, 1, 1, 1, n, NULL, 0 };
-	const struct kernels *k = kernels_get(NULL, e);
-	struct pool *pool = pool_new(rows ? 0 : 1);
-	struct device d = device_cpu(k, pool);
-	struct model_pass p;
-	struct overlay o;
-	int status = k ? 0 : -1;
-
-	overlay_init(&o, m);
-	o.hooks = &hooks;
-	o.ctx = &seen;
-	if (status == 0) {
-		model_pass_begin(&p, &d, &cap, m, &o, false);
-		p.result = graph_hidden(&p.graph);
-		if (rows && seen.n == (int)layers)
-			status = run_tokens(&p, &seen, ids, n, rows, e);
-		model_pass_release(&p);
-	}
-	overlay_release(&o);
-	pool_free(pool);
-	mem_free(seen.k);
-	mem_free(seen.v);
-	return status < 0 ? -1 : seen.n;
-}
-
 /* --- building --- */
 
 static int check_layers(const struct model *m, struct err *e)
 {
-	int n = real_keys(m, NULL, 1, NULL, e);
+	int n = past_keys_layers(m, e);
 
 	if (n < 0 || n == m->config.n_layers)
 		return MIN(n, 0);
@@ -166,17 +78,24 @@ static int check_layers(const struct model *m, struct err *e)
 	               m->config.n_layers, n);
 }
 
+/* w [n, width]: what the model keeps of real tokens. */
 static int begin_real(const struct model *m, const struct options *o, uint64_t seed, float *w, size_t n, struct err *e)
 {
+	size_t width = soft_prompt_width(m, PROMPT_KEYS);
+	struct past_keys to = { (int32_t)n, w, width / 2 / (size_t)m->config.n_layers, width };
+	const struct kernels *k = kernels_get(NULL, e);
 	int32_t *ids = mem_array(n, sizeof(*ids));
-	int status = 0;
+	struct pool *pool = pool_new(0);
+	struct device d = device_cpu(k, pool);
+	int status = k ? 0 : -1;
 
-	if (o->text)
+	if (o->text && status == 0)
 		status = soft_prompt_text(m, o->text, "--prefix-init-text", ids, n, e);
 	else
 		soft_prompt_draw(m, seed, ids, n);
 	if (status == 0)
-		status = MIN(real_keys(m, ids, (int32_t)n, w, e), 0);
+		status = past_keys_make(&to, m, NULL, &d, ids, false, e);
+	pool_free(pool);
 	mem_free(ids);
 	return status;
 }

@@ -65,6 +65,8 @@ json_t *trial_plan_facts(const struct trainer_plan *p)
 		json_object_set_new(j, "kl_to_base_tokens", json_integer(p->kl_tokens));
 	if (p->virtual_tokens)
 		json_object_set_new(j, "virtual_tokens", json_integer(p->virtual_tokens));
+	if (p->past_tokens)
+		json_object_set_new(j, "past_tokens", json_integer(p->past_tokens));
 	if (p->products)
 		json_object_set_new(j, "adapter_flops_per_token", json_real(p->product_flops));
 	return j;
@@ -97,6 +99,9 @@ static void show_plan(const void *ctx, say_fn *say)
 	    p->documents == 1 ? "" : "s", p->micro_batches, p->micro_batches == 1 ? "" : "es");
 	say("  %s tokens as written, %s computed, %s supervised", human_count((double)p->tokens, a),
 	    human_count((double)p->computed_tokens, b), human_count((double)p->supervised_tokens, c));
+	if (p->past_tokens)
+		say("  all documents begin with the same %d tokens, which the adapter leaves alone: computed once for the run",
+		    p->past_tokens);
 	say("  %s trainable parameters of %s; %s of disk", human_count((double)p->trainable, a),
 	    human_count((double)p->parameters, b), human_bytes(p->disk_bytes, d));
 	if (p->products)

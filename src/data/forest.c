@@ -18,7 +18,7 @@
  * a sort.
  *
  * With virtual tokens the root is a segment of them, on which all others stand; nodes and depths count the documents'
- * own tokens.
+ * own tokens. With a past, documents are put into the tree from the first token behind it on.
  *
  * What this does not do: choose which documents come together (the shuffle does), or cut one that is too long. */
 #include "data/forest.h"
@@ -53,6 +53,7 @@ struct trie {
 	const struct document *const *docs;
 	bool share;
 	int32_t lead;             /* virtual tokens */
+	int32_t past;
 	struct node *nodes;       /* nodes[0]: the root, with an empty edge */
 	int32_t n_nodes, n_docs;
 	int32_t *chain;           /* [n_docs] the next document that ends at the same node, −1 */
@@ -63,7 +64,9 @@ struct trie {
 
 static struct trie trie_of(const struct document *const *docs, const struct forest_options *o)
 {
-	return (struct trie){ .docs = docs, .share = o->share, .lead = o->virtual_tokens, .o = o };
+	if (o->past && o->virtual_tokens)
+		BUG("a past of %d tokens behind %d virtual ones", o->past, o->virtual_tokens);
+	return (struct trie){ .docs = docs, .share = o->share, .lead = o->virtual_tokens, .past = o->past, .o = o };
 }
 
 /* --- the radix tree --- */
@@ -126,7 +129,7 @@ static int32_t trie_segments(const struct trie *t) { return (t->lead > 0) + t->n
 static void trie_init(struct trie *t)
 {
 	t->n_nodes = t->n_docs = 0;
-	trie_node(t, -1, 0, 0, 0);
+	trie_node(t, -1, 0, t->past, 0);
 }
 
 static int32_t edge_first(const struct trie *t, int32_t v)
@@ -199,7 +202,7 @@ static int32_t common_length(const struct trie *t, int32_t e, int32_t d, int32_t
 static int32_t trie_descend(struct trie *t, int32_t d)
 {
 	const struct document *doc = t->docs[d];
-	int32_t v = 0, depth = 0;
+	int32_t v = 0, depth = t->past;
 	while (depth < doc->n) {
 		int32_t *link = trie_link(t, v, d, depth), c = *link;
 		if (c < 0 || edge_order(t, c, d, depth) != 0) {
@@ -220,8 +223,8 @@ static void trie_add(struct trie *t)
 {
 	int32_t d = t->n_docs++;
 	const struct document *doc = t->docs[d];
-	if (doc->n < 1)
-		BUG("an empty document");
+	if (doc->n <= t->past)
+		BUG("a document of %d tokens behind a past of %d", doc->n, t->past);
 	t->invoked[d] = t->o->invoked ? t->o->invoked(t->o->ctx, doc->adapter, doc->ids, doc->n) : 0;
 	int32_t v = trie_descend(t, d);
 	t->chain[d] = t->nodes[v].ends;
@@ -276,7 +279,7 @@ static int32_t trie_lay(struct trie *t, struct segment *s)
 	if (t->lead)
 		s[0] = (struct segment){ .len = t->lead, .parent = -1, .end = t->lead, .adapter = t->docs[0]->adapter };
 	t->nodes[0].segment = t->lead ? 0 : -1;
-	t->nodes[0].depth = 0;
+	t->nodes[0].depth = t->past;
 	for (int32_t v = trie_next(t, 0); v >= 0; v = trie_next(t, v))
 		node_lay(t, &t->nodes[v], &l);
 	for (int32_t i = l.n - 1; i >= 0; i--) {
@@ -363,22 +366,28 @@ static void targets_place(struct batch *b, int32_t *count)
 	}
 }
 
-static void rows_place(struct batch *b)
+static void rows_place(struct batch *b, int32_t past)
 {
 	b->n_trees = 0;
 	b->visible = 0;
 	memset(b->beyond, 0, sizeof(b->beyond));
+	b->n_keys = past + b->n_rows;
+	for (int32_t j = 0; j < past; j++) {
+		b->key_pos[j] = j;
+		b->vis_end[j] = b->n_keys;
+		b->vis_from[j] = 0;
+	}
 	for (int32_t g = 0; g < b->n_segments; g++) {
 		const struct segment *s = &b->segments[g];
 		if (s->parent < 0)
 			b->tree[b->n_trees++] = s->start;
 		batch_see(b, s->pos0 + 1, s->len);
 		for (int32_t i = 0; i < s->len; i++) {
-			int32_t row = s->start + i;
-			b->pos[row] = b->key_pos[row] = s->pos0 + i;
-			b->key[row] = row;
-			b->vis_end[row] = s->end;
-			b->vis_from[row] = s->start;
+			int32_t row = s->start + i, key = past + row;
+			b->pos[row] = b->key_pos[key] = s->pos0 + i;
+			b->key[row] = key;
+			b->vis_end[key] = past + s->end;
+			b->vis_from[key] = past + s->start;
 		}
 	}
 	b->tree[b->n_trees] = b->n_rows;
@@ -410,7 +419,7 @@ static bool cap_holds(const struct batch_cap *cap, const struct batch_cap *need)
 static struct batch_cap trie_need(const struct trie *t, const int32_t *count, int32_t n_rows)
 {
 	struct batch_cap need = {
-		.rows = n_rows, .keys = n_rows, .docs = t->n_docs, .segments = trie_segments(t)
+		.rows = n_rows, .keys = t->past + n_rows, .docs = t->n_docs, .segments = trie_segments(t)
 	};
 	for (int32_t row = 0; row < n_rows; row++) {
 		need.targets += count[row] > 0;
@@ -548,7 +557,7 @@ void forest_fill(struct batch *b, const struct document *const *docs, size_t n, 
 		    b->cap.rows, b->cap.segments);
 	b->n_docs = t.n_docs;
 	b->n_segments = trie_segments(&t);
-	b->n_rows = b->n_keys = trie_lay(&t, b->segments);
+	b->n_rows = trie_lay(&t, b->segments);
 	documents_count(&t, b->segments, b->n_segments);
 	int32_t *count = b->work;
 	memset(count, 0, (size_t)b->n_rows * sizeof(*count));
@@ -559,7 +568,7 @@ void forest_fill(struct batch *b, const struct document *const *docs, size_t n, 
 		    b->cap.targets);
 	targets_place(b, count);
 	pairs_place(b, &t, o, count);
-	rows_place(b);
+	rows_place(b, t.past);
 	groups_place(b, docs);
 }
 

@@ -6,7 +6,10 @@
  * FOREST_MIN_SHARE rows. Prefixes are of ids, never of text; documents share what goes through one adapter, or none.
  *
  * Virtual tokens stand before every document and are in none: one root segment of a micro-batch, whatever else is
- * shared. Positions count them; nobody predicts them, and the last of them predicts nothing. */
+ * shared. Positions count them; nobody predicts them, and the last of them predicts nothing.
+ *
+ * Where all documents begin with the same tokens whose keys and values are there already (a past), those are no rows:
+ * the batch has keys of them, before those of its rows, and all rows see them. */
 #ifndef DATA_FOREST_H
 #define DATA_FOREST_H
 
@@ -27,6 +30,9 @@ struct forest_options {
 	bool own_rows;              /* a row predicts its own token (masked models), not the one after it */
 	/* of an adapter (overlay.virtual_tokens): how many, and the first one's id */
 	int32_t virtual_tokens, first_virtual;
+	/* How many tokens, of each document the same, are its past: fewer than it has, and the one after them is not
+	 * predicted. 0: none. Not beside virtual tokens. */
+	int32_t past;
 	/* From which of its n tokens on a text goes through its adapter (overlays_invoked), 0: all do, n: none does;
 	 * what comes before is shared with texts of any other. NULL: all do. */
 	int32_t (*invoked)(const void *ctx, int adapter, const int32_t *ids, int32_t n);
@@ -41,7 +47,8 @@ size_t forest_take(const struct document *const *docs, size_t n, const struct fo
  * more than the next micro-batch can take. */
 size_t forest_count(const struct document *const *docs, size_t n, const struct forest_options *o, int32_t *work,
                     int32_t room);
-/* Rows that n documents take in one micro-batch, their shared beginnings once, virtual tokens not counted. */
+/* Rows that n documents take in one micro-batch, their shared beginnings once, virtual tokens not counted, without a
+ * past. */
 int32_t forest_rows(const struct document *const *docs, size_t n, bool share);
 /* Fills b (whose capacities suffice) with docs[0..n); label_doc counts documents in the given order; weights 1 a
  * document. Every (row, token, document) is a pair of its own, never merged. Columns are left as they are. */

@@ -98,6 +98,7 @@ void graph_init(struct graph *g, struct tape *t, const struct model *m, const st
 	lay(g, o);
 	g->weight_tensor = mem_array(m->n_weights, sizeof(*g->weight_tensor));
 	g->transposed_tensor = mem_array(m->n_weights, sizeof(*g->transposed_tensor));
+	g->past_tensor = mem_array(2 * (size_t)m->config.n_layers, sizeof(*g->past_tensor));
 }
 
 void graph_release(struct graph *g)
@@ -109,6 +110,7 @@ void graph_release(struct graph *g)
 	mem_free(g->laid);
 	mem_free(g->weight_tensor);
 	mem_free(g->transposed_tensor);
+	mem_free(g->past_tensor);
 	for (int i = 0; i < g->n_ropes; i++)
 		mem_free(g->rope[i].table);
 	if (g->other)
@@ -637,6 +639,22 @@ uint32_t nn_rope(struct graph *g, uint32_t x, int heads, const struct rope *r)
 	return op_rope(g->tape, x, rope_tensor(g, r), heads, g->model->config.rope_interleaved);
 }
 
+/* Of this layer; half 0: keys, 1: values. */
+static uint32_t past_half(struct graph *g, int half)
+{
+	size_t dim[2] = { (size_t)g->past->n, g->past->row };
+	uint32_t x = tape_weight(g->tape, half ? "past_values" : "past_keys", DTYPE_F32, 2, dim);
+
+	return g->past_tensor[2 * g->layer + half] = x;
+}
+
+static void bind_past(const struct graph *g, struct run *r)
+{
+	for (size_t i = 0; i < 2 * (size_t)g->model->config.n_layers; i++)
+		if (g->past_tensor[i])
+			run_bind_host(r, g->past_tensor[i], g->past->at + i * g->past->half);
+}
+
 uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v, struct attention_spec a)
 {
 	const struct config *c = &g->model->config;
@@ -645,6 +663,10 @@ uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v, struc
 		const struct overlay *o = g->laid[i].overlay;
 		if (asked(g, i) && o->hooks && o->hooks->attention)
 			o->hooks->attention(g, o, &k, &v);
+	}
+	if (g->past) {
+		k = op_past_keys(g->tape, past_half(g, 0), k);
+		v = op_past_keys(g->tape, past_half(g, 1), v);
 	}
 	if (g->caches) {
 		struct kv_tensors kept = g->caches(g->caches_ctx, a.window);
@@ -980,6 +1002,8 @@ void graph_bind(const struct graph *g, struct run *r, float *grads)
 	}
 	if (g->base_head)
 		run_bind_host(r, g->base_head, g->model->weights[model_head(g->model)].data);
+	if (g->past)
+		bind_past(g, r);
 	for (int k = 0; k < g->n_laid; k++)
 		bind_overlay(g, &g->laid[k], r, grads);
 	for (int i = 0; i < g->n_ropes; i++)

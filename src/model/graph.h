@@ -4,6 +4,7 @@
 #define MODEL_GRAPH_H
 
 #include "model/overlay.h"
+#include "model/past_keys.h"
 
 struct kv_tensors { uint32_t k, v; };   /* cache of one layer: [keys, G·D] */
 
@@ -40,6 +41,10 @@ struct graph {
 	/* In sessions: a layer's caches, whose rows see `window` tokens, themselves included (0: all). NULL: keys are
 	 * this batch's rows. */
 	struct kv_tensors (*caches)(void *ctx, int window);
+	/* Set before graph_hidden, or NULL: keys and values of tokens that stand before all documents and are no rows
+	 * (forest_options.past), layer by layer (past_keys_at); borrowed, and read at each step. */
+	const struct past_keys *past;
+	uint32_t *past_tensor;             /* [n_layers][2] */
 	/* A recurrent state of `numbers` that the layer has for itself: [places, numbers], see op/state.h. */
 	uint32_t (*states)(void *ctx, size_t numbers);
 	void *caches_ctx;

@@ -10,7 +10,9 @@
  * five products a tile. The sums over i run over all rows that see j, which is how the gradients of all children of a
  * shared prefix come together in it. A work item is a tree of the forest with one query head, sequential inside: key
  * tiles outside, row tiles inside. With H > G every query head has dk, dv of its own, which are then added up in the
- * order of the heads. So nothing depends on threads. Keys are this batch's rows: a cache passes no gradient back. */
+ * order of the heads. So nothing depends on threads. Keys are this batch's rows, and before them those of `past` tokens
+ * that are none (op_past_keys.c): all rows see them, and dk, dv of theirs are not written. A cache passes no gradient
+ * back. */
 #include "op/attention.h"
 
 #include <string.h>
@@ -29,9 +31,12 @@ struct back {
 	size_t N, D, q_ld, kv_ld;
 	const float *q, *k, *v, *lse, *out, *d_o;
 	float *dq, *dk, *dv;          /* NULL: not wanted */
-	float *partial_k, *partial_v; /* [H][N at capacity][D], or NULL: heads write into dk and dv themselves */
+	float *partial_k, *partial_v; /* [H][keys at capacity][D], or NULL: heads write into dk and dv themselves */
+	size_t past;                  /* keys before those of the rows */
 	size_t partial_head;
 };
+
+static size_t keys_most(const struct batch_cap *cap) { return (size_t)MAX(cap->rows, cap->keys); }
 
 static struct rows rows_of(const float *x, size_t ld)
 {
@@ -124,6 +129,20 @@ static void pack_keys(const struct back *a, const struct backward_scratch *f, si
 		pack_across(k, rows_of(a->v, a->kv_ld), j0, c, keys, D, f->v_across);
 }
 
+/* Keys j0 … j1−1 with the rows from i0 on. */
+static void backward_keys(const struct back *a, const struct backward_scratch *f, size_t h, size_t i0, size_t end,
+                          size_t j0, size_t j1, struct head_grad dk, struct head_grad dv)
+{
+	uint64_t word[TILE] = { 0 };
+
+	pack_keys(a, f, h, j0, j1 - j0);
+	for (; i0 < end; i0 += TILE) {
+		size_t i1 = MIN(i0 + TILE, end);
+		if (tile_mask(a->attr, a->b, i0, i1, j0, j1, word) != MASK_NONE)
+			backward_tile(a, f, h, i0, i1 - i0, j0, j1 - j0, word, dk, dv);
+	}
+}
+
 /* One tree, one query head. */
 static void backward_item(void *ctx, size_t item, int thread)
 {
@@ -131,8 +150,9 @@ static void backward_item(void *ctx, size_t item, int thread)
 	size_t H = a->attr->H, D = a->D, h = item % H;
 	size_t begin = (size_t)a->b->tree[item / H], end = (size_t)a->b->tree[item / H + 1];
 	struct head_grad dk = head_grad(a, a->partial_k, a->dk, h), dv = head_grad(a, a->partial_v, a->dv, h);
+	size_t first = a->past + begin, last = a->past + end;
+	struct head_grad none = { NULL, 0 };
 	struct backward_scratch f;
-	uint64_t word[TILE] = { 0 };
 
 	backward_scratch_at(&f, run_scratch(a->r, thread), a->attr, a->kernels, (size_t)a->r->plan->cap.rows);
 	for (size_t i = begin; i < end; i++)
@@ -140,28 +160,24 @@ static void backward_item(void *ctx, size_t item, int thread)
 	if (a->dq && !a->attr->add_q)
 		zero_rows(a->dq + h * D, a->q_ld, begin, end, D);
 	if (dk.x && (a->partial_k || !a->attr->add_k))
-		zero_rows(dk.x, dk.ld, begin, end, D);
+		zero_rows(dk.x, dk.ld, first, last, D);
 	if (dv.x && (a->partial_v || !a->attr->add_v))
-		zero_rows(dv.x, dv.ld, begin, end, D);
-	for (size_t j0 = begin; j0 < end; j0 += TILE) {
-		size_t j1 = MIN(j0 + TILE, end);
-		pack_keys(a, &f, h, j0, j1 - j0);
-		for (size_t i0 = a->attr->both_ways ? begin : j0; i0 < end; i0 += TILE) {
-			size_t i1 = MIN(i0 + TILE, end);
-			if (tile_mask(a->attr, a->b, i0, i1, j0, j1, word) != MASK_NONE)
-				backward_tile(a, &f, h, i0, i1 - i0, j0, j1 - j0, word, dk, dv);
-		}
-	}
+		zero_rows(dv.x, dv.ld, first, last, D);
+	for (size_t j0 = 0; j0 < a->past && a->dq; j0 += TILE)
+		backward_keys(a, &f, h, begin, end, j0, MIN(j0 + TILE, a->past), none, none);
+	for (size_t j0 = first; j0 < last; j0 += TILE)
+		backward_keys(a, &f, h, a->attr->both_ways ? begin : j0 - a->past, end, j0, MIN(j0 + TILE, last), dk,
+		              dv);
 }
 
 /* d[i][g] (+)= Σ over the heads of group g, in order. */
 static void sum_heads(const struct back *a, const float *partial, float *d, bool accumulate, size_t i, size_t g)
 {
-	size_t D = a->D, group = a->attr->H / a->attr->G;
-	float *y = d + i * a->kv_ld + g * D;
+	size_t D = a->D, group = a->attr->H / a->attr->G, key = a->past + i;
+	float *y = d + key * a->kv_ld + g * D;
 
 	for (size_t h = g * group; h < (g + 1) * group; h++, accumulate = true) {
-		const float *x = partial + h * a->partial_head + i * D;
+		const float *x = partial + h * a->partial_head + key * D;
 		if (accumulate)
 			a->kernels->add(y, y, x, D);
 		else
@@ -196,8 +212,9 @@ static void attention_back_forward(struct run *r, const struct node *n)
 	a.q = run_f32(r, n->in[0]);
 	a.k = run_f32(r, n->in[1]);
 	a.v = run_f32(r, n->in[2]);
-	if (a.b->n_keys != a.b->n_rows || (a.N && (size_t)a.b->key[a.N - 1] != a.N - 1))
-		BUG("the gradient of attention wants the batch's own rows as keys: %d rows, %d keys", a.b->n_rows,
+	a.past = (size_t)(a.b->n_keys - a.b->n_rows);
+	if (a.b->n_keys < a.b->n_rows || (a.N && (size_t)a.b->key[a.N - 1] != a.past + a.N - 1))
+		BUG("the gradient of attention wants the batch's own rows as the last keys: %d rows, %d keys", a.b->n_rows,
 		    a.b->n_keys);
 	a.out = run_f32(r, n->in[3]);
 	a.lse = run_f32(r, n->in[4]);
@@ -206,7 +223,7 @@ static void attention_back_forward(struct run *r, const struct node *n)
 	a.dk = run_f32(r, n->out[1]);
 	a.dv = run_f32(r, n->out[2]);
 	if (n->out[3]) {
-		a.partial_head = (size_t)r->plan->cap.rows * a.D;
+		a.partial_head = keys_most(&r->plan->cap) * a.D;
 		a.partial_k = run_f32(r, n->out[3]);
 		a.partial_v = a.partial_k + (a.dk ? a.attr->H * a.partial_head : 0);
 	}
@@ -307,6 +324,6 @@ void attention_backward(struct tape *t, uint32_t i)
 			out[j] = tape_grad_target(t, n.in[j], add[j]);
 	size_t sums = attr.H == attr.G ? 0 : (out[1] != TENSOR_NONE) + (size_t)(out[2] != TENSOR_NONE);
 	if (sums)
-		out[3] = tape_scratch(t, &made, 3, "head_sums", sums * attr.H * (size_t)t->cap.rows * attr.D);
+		out[3] = tape_scratch(t, &made, 3, "head_sums", sums * attr.H * keys_most(&t->cap) * attr.D);
 	tape_emit(t, &attention_back, in, 6, out, 4, &attr, sizeof(attr));
 }

@@ -17,6 +17,8 @@ enum { EXPERTS_MOST = 1024 };      /* of a layer; as many as topk.h takes */
 uint32_t op_embed(struct tape *t, uint32_t table /* V,C any dtype */, enum embed_source source);          /* N,C */
 /* x, but of each token first + i with 0 ≤ i < n columns [column, column + C) of row i of p. */
 uint32_t op_virtual_rows(struct tape *t, uint32_t x /* N,C */, uint32_t p /* n,P */, int32_t first, size_t column);
+/* P+N,W: keys or values of tokens that are no rows (never trained), before those of the rows; batch.n_keys counts. */
+uint32_t op_past_keys(struct tape *t, uint32_t past /* P,W f32 */, uint32_t x /* N,W */);
 /* op_embed where slot (V) is 0, or none; elsewhere row slot − 1 of rows (K,C). There may be `spare` numbers beyond
  * the table's: their rows are zeros. */
 uint32_t op_embed_some(struct tape *t, uint32_t table, uint32_t slot, uint32_t rows, enum embed_source source,

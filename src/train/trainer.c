@@ -438,6 +438,7 @@ static void make_forest(struct trainer *t)
 		.invoked = overlays_invocations(t->overlay) ? overlays_invoked : NULL,
 		.ctx = t->overlay,
 	};
+	past_open(t);
 }
 
 static int open_parts(struct trainer *t, struct trainer_base *beside, struct err *e)
@@ -583,7 +584,7 @@ int trainer_begin(struct trainer *t, struct err *e)
 	if (t->started)
 		BUG("a trainer started twice");
 	if ((t->has_adapter && !t->goes_on && adapter_start(&t->adapter, t->model, t->pool, e) < 0) ||
-	    trainer_draw_own_texts(t, e) < 0 || (!t->has_adapter && copy_weights(t, e) < 0) || qat_begin(t, e) < 0 ||
+	    past_begin(t, e) < 0 || trainer_draw_own_texts(t, e) < 0 || (!t->has_adapter && copy_weights(t, e) < 0) || qat_begin(t, e) < 0 ||
 	    synced_start(&t->synced, e) < 0 || trainer_make_reference(t, e) < 0)
 		return -1;
 	return t->objective.row->begin ? t->objective.row->begin(&t->objective, e) : 0;
@@ -959,6 +960,7 @@ void trainer_close(struct trainer *t)
 	mem_free(t->label_at);
 	if (t->has_adapter)
 		adapter_release(&t->adapter);
+	past_release(t);
 	overlay_release(&t->full);
 	overlay_release(&t->objective.own);
 	params_release(&t->joined);

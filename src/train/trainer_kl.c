@@ -128,6 +128,7 @@ int kl_plan(struct trainer *t, struct err *e)
 	make_prompts(t, &t->train, &k->train);
 	make_prompts(t, &t->replay, &k->replay);
 	k->forest = k->base_forest = t->forest;
+	k->forest.past = k->base_forest.past = 0;
 	k->base_forest.virtual_tokens = 0;
 	if (order_walk(t, &k->forest, to_prompts, &k->dry, e) < 0)
 		return -1;

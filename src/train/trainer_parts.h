@@ -261,6 +261,7 @@ struct trainer {
 	bool sequential;                   /* in the order of the file */
 	int32_t max_length;                /* of a document, virtual tokens not counted */
 	struct forest_options forest;
+	struct past_keys past;             /* trainer_past.c: n 0: there is none */
 	struct dry_run dry;
 	struct trainer_plan totals;
 
@@ -414,6 +415,13 @@ int trainer_check_invoked(const struct trainer *t, struct err *e); /* that an ad
 void dataset_release(struct dataset *d);
 /* trainer_windows.c: rows of token shards: opens them, and what of them is held out; room for a step's; their
  * documents from a position on; what a run would take. */
+/* trainer_past.c: what all documents begin with, where the base alone reads it: once the forest's options are there; its
+ * numbers, before the first step; bytes; whether two runs have the same. */
+void past_open(struct trainer *t);
+int past_begin(struct trainer *t, struct err *e);
+size_t past_bytes(const struct trainer *t);
+bool past_same(const struct trainer *a, const struct trainer *b);
+void past_release(struct trainer *t);
 /* trainer_instruction.c: rows among windows: how many groups of them come before a step; makes those groups, before
  * they are found; what they change of a plan of windows. */
 uint64_t instruction_before(const struct trainer *t, long step);

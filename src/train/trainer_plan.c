@@ -45,6 +45,7 @@ static uint32_t hidden(struct trainer *t, const struct batch_cap *cap, struct gr
 static int record(struct trainer *t, const struct batch_cap *cap, struct model_pass *p, struct err *e)
 {
 	model_pass_begin(p, t->device, cap, t->model, t->overlay, true);
+	p->graph.past = t->past.n ? &t->past : NULL;
 	balance_begin(t, &p->graph);
 	z_loss_begin(t, &p->graph);
 	p->result = t->objective.row->record(&t->objective, &p->graph, hidden(t, cap, &p->graph));
@@ -185,7 +186,7 @@ size_t trainer_state_bytes(const struct trainer *t)
 		gradients = t->zero3.others_bytes;
 	return pages(weight_bytes(t)) + pages(gradients) + pages(t->optim.taken_bytes) +
 	       pages(penalty_bytes(t)) + pages(moved_bytes(t)) + pages(t->adapter.kept.n * sizeof(float)) +
-	       pages(share_bytes(t)) + pages(qat_bytes(t)) + pages(synced_bytes(&t->synced));
+	       pages(share_bytes(t)) + pages(qat_bytes(t)) + pages(synced_bytes(&t->synced)) + pages(past_bytes(t));
 }
 
 /* Everything but the arena, as far as it does not depend on what is recomputed. */
@@ -217,7 +218,7 @@ static void measure_memory(struct trainer *t, const struct plan *plan)
 		mem_touch(t->overlay->fixed.w, t->overlay->fixed.n * sizeof(float));
 	model_forget(t->model);
 	t->owned_bytes = owned;
-	resident = owned + p->eval_bytes + t->making_resident +
+	resident = owned + p->eval_bytes + t->making_resident + pages(past_bytes(t)) +
 	           (t->has_adapter ? pages(t->params->n * sizeof(float)) : 0);
 	p->weights_bytes += owned;
 	p->base_bytes = mem_rss() - MIN(resident, mem_rss()) + LATER_BYTES + LATER_CODE + begin_bytes(t) +
@@ -445,6 +446,7 @@ static void count(struct trainer *t)
 	for (size_t i = 0; i < t->replay.documents.n; i++)
 		p->longest = MAX(p->longest, (int64_t)t->replay.documents.items[i].n);
 	p->virtual_tokens = overlays_virtual(t->overlay);
+	p->past_tokens = t->past.n;
 	p->products = t->has_adapter ? adapter_products(&t->adapter, &p->product_flops) : 0;
 	p->longest = MAX(p->longest, (int64_t)t->maxima.tokens) + p->virtual_tokens;
 	p->gradient_buffers = grad_tree_buffers(trainer_leaves(t));

@@ -109,41 +109,49 @@ void trainers_drop(struct trainers *s)
 
 /* --- what is alike --- */
 
-static int record_below(struct trainers *s, struct below *b, const struct batch_cap *cap, struct err *e)
+static int record_below(struct trainers *s, struct below *b, const struct batch_cap *cap, const struct past_keys *past,
+                        struct err *e)
 {
 	struct model_pass *p = &b->net;
 	struct batch_cap own = *cap;
 
 	own.columns = NULL;
 	model_pass_begin(p, s->device, &own, s->items[0].trainer->model, NULL, false);
+	p->graph.past = past->n ? past : NULL;
 	p->graph.as_trained = true;
 	p->result = graph_hidden_before(&p->graph, b->block);
 	return pass_plan(&p->pass, NULL, e);
 }
 
-/* Those of the same lowest block, where it is above 0 and there are two. */
-static int make_below(struct trainers *s, int block, const int *lowest, struct err *e)
+static bool go_together(const struct trainers *s, const int *lowest, size_t i, size_t j)
+{
+	return lowest[i] == lowest[j] && past_same(s->items[i].trainer, s->items[j].trainer);
+}
+
+/* Those of the same lowest block as `first`, and of the same past, where it is above 0 and there are two. */
+static int make_below(struct trainers *s, size_t first, const int *lowest, struct err *e)
 {
 	struct below *b = &s->belows[s->n_belows];
 	struct batch_cap cap = { 0 };
+	int block = lowest[first];
 	size_t users = 0;
 
 	for (size_t i = 0; i < s->n; i++)
-		users += lowest[i] == block;
+		users += go_together(s, lowest, first, i);
 	if (users < 2 || block < 1)
 		return 0;
 	*b = (struct below){ .block = block, .users = users };
 	s->n_belows++;
 	for (size_t i = 0; i < s->n; i++) {
 		struct trainer *t = s->items[i].trainer;
-		if (lowest[i] != block)
+		if (!go_together(s, lowest, first, i))
 			continue;
 		batch_cap_max(&cap, &t->dry.cap);
 		s->items[i].below = b;
 		if (t->first_block != block && trainer_record_from(t, block, e) < 0)
 			return -1;
 	}
-	return record_below(s, b, &cap, e);
+	return record_below(s, b, &cap, &s->items[first].trainer->past, e);
 }
 
 static int find_alike(struct trainers *s, struct err *e)
@@ -157,9 +165,9 @@ static int find_alike(struct trainers *s, struct err *e)
 	for (size_t i = 0; i < s->n && !status; i++) {
 		bool seen = false;
 		for (size_t j = 0; j < i; j++)
-			seen |= lowest[j] == lowest[i];
+			seen |= go_together(s, lowest, i, j);
 		if (!seen)
-			status = make_below(s, lowest[i], lowest, e);
+			status = make_below(s, i, lowest, e);
 	}
 	for (size_t i = 0; i < s->n && !status; i++) {
 		struct trainer *t = s->items[i].trainer;

@@ -32,5 +32,7 @@ void training_run(struct test *t, const char *model, const char *data, const cha
                   char hex[33], struct trainer_plan *plan);
 /* n rows of prompt and completion, of many lengths, some of which begin alike: the file's path. */
 char *write_rows(struct test *t, size_t n);
+/* Rows whose prompts begin with one sentence, differ, and end with "::", which calls an adapter. */
+char *write_calls(struct test *t);
 
 #endif

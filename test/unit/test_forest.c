@@ -216,6 +216,76 @@ static void test_random(struct test *t)
 	}
 }
 
+enum { PAST = 17 };
+
+/* The same documents behind tokens that all begin with. */
+static void put_past(const struct sample *from, struct sample *to)
+{
+	to->n = from->n;
+	for (int k = 0; k < from->n; k++) {
+		const struct document *x = from->list[k];
+		struct document *d = &to->docs[k];
+		int32_t n = MIN(x->n, MAX_LEN - PAST);
+		*d = (struct document){ .ids = to->ids[k], .learn = to->learn[k], .n = PAST + n, .choice = -1 };
+		for (int32_t i = 0; i < PAST; i++)
+			d->ids[i] = 7 + i;
+		memset(d->learn, 0, PAST);
+		memcpy(d->ids + PAST, x->ids, (size_t)n * sizeof(*x->ids));
+		memcpy(d->learn + PAST, x->learn, (size_t)n);
+		to->list[k] = d;
+	}
+}
+
+/* b, with a past, and a, of the documents without it: the same rows and pairs, further back, and keys before them. */
+static void check_behind(struct test *t, const struct batch *a, const struct batch *b)
+{
+	CHECK(t, a->n_rows == b->n_rows && a->n_labels == b->n_labels && a->n_segments == b->n_segments &&
+	                 b->n_keys == a->n_keys + PAST && a->n_trees == b->n_trees);
+	for (int32_t i = 0; i < a->n_rows; i++) {
+		int32_t j = i + PAST;
+		CHECK(t, b->ids[i] == a->ids[i] && b->pos[i] == a->pos[i] + PAST && b->key[i] == j &&
+		                 b->key_pos[j] == b->pos[i] && b->vis_end[j] == a->vis_end[i] + PAST &&
+		                 b->vis_from[j] == a->vis_from[i] + PAST);
+	}
+	for (int32_t j = 0; j < PAST; j++)
+		CHECK(t, b->key_pos[j] == j && b->vis_end[j] == b->n_keys && b->vis_from[j] == 0);
+	for (int32_t p = 0; p < a->n_labels; p++)
+		CHECK(t, b->label_token[p] == a->label_token[p] && b->label_doc[p] == a->label_doc[p] &&
+		                 b->target_row[b->label_target[p]] == a->target_row[a->label_target[p]]);
+	CHECK(t, b->visible == a->visible + (double)PAST * a->n_rows);
+}
+
+static void test_past(struct test *t)
+{
+	static struct sample whole, s, behind;
+	struct rng_stream rng = { 9 };
+
+	test_case(t, "behind a past lie the rows that the documents would have without it");
+	for (int round = 0; round < 20; round++) {
+		struct forest_options o = { .max_tokens = 400, .share = round % 4 != 3 }, past = o;
+		struct batch_cap need, more;
+		struct live live;
+		struct batch a, b;
+		int64_t tokens;
+		sample_make(&whole, &rng, 1 + (int)rng_below(&rng, 40), round % 3 == 0 ? 2 : 50);
+		s.n = 0;
+		for (int k = 0; k < whole.n; k++)
+			sample_add(&s, whole.ids[k], MIN(whole.docs[k].n, MAX_LEN - PAST), &rng);
+		put_past(&s, &behind);
+		past.past = PAST;
+		size_t n = forest_take(s.list, (size_t)s.n, &o, &need, &live, &tokens);
+		CHECK(t, forest_take(behind.list, (size_t)s.n, &past, &more, &live, &tokens) == n &&
+		                 more.rows == need.rows && more.keys == need.rows + PAST && live.rows == need.rows);
+		batch_init(&a, &need);
+		batch_init(&b, &more);
+		forest_fill(&a, s.list, n, &o);
+		forest_fill(&b, behind.list, n, &past);
+		check_behind(t, &a, &b);
+		batch_release(&a);
+		batch_release(&b);
+	}
+}
+
 /* The rule as text: a subtree's rows by plain recursion over the documents, sorted. */
 static int compare_documents(const void *pa, const void *pb)
 {
@@ -444,6 +514,7 @@ void test_forest(struct test *t)
 	test_case(t, "random documents against the definition");
 	test_random(t);
 	test_case(t, "rows against the rule by recursion");
+	test_past(t);
 	test_rule(t);
 	test_case(t, "groups stay together; columns");
 	test_groups(t);

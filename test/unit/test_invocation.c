@@ -4,12 +4,15 @@
  * though it was computed otherwise; a sequence whose logits depend on how it came about; a file of a sequence that goes
  * on with other bits; documents that share rows which go through different adapters. */
 #include "fixture_bench.h"
+#include "fixture_training.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "adapt/adapter.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "data/forest.h"
 #include "infer/scorer.h"
@@ -204,6 +207,54 @@ static void test_documents(struct calls *c)
 		CHECK(c->b.t, bench_difference(shared[i], alone[i], WHOLE) < 1e-4);
 }
 
+/* --- in training --- */
+
+enum { STEPS = 4 };
+
+/* The run's losses; how many tokens of a past it has, how many it computes. */
+static void train(struct test *t, const struct job *j, const struct objective *o, double *losses, int *past,
+                  int64_t *computed)
+{
+	struct training s;
+
+	if (training_begin_with(t, &s, j, o, 2)) {
+		*past = trainer_plan(s.trainer)->past_tokens;
+		*computed = trainer_plan(s.trainer)->computed_tokens;
+		training_steps(t, &s, STEPS, losses);
+	}
+	training_end(&s);
+}
+
+/* Of another objective of the same numbers each micro-batch computes its own beginning. Keys are cut into other tiles,
+ * so sums are rounded otherwise. */
+static void test_constant(struct test *t, const char *model, const char *data, const char *options)
+{
+	struct objective other = *objective_find("sft");
+	double once[STEPS] = { 0 }, each[STEPS] = { 0 };
+	int64_t computed[2] = { 0 };
+	int past[2] = { 0 };
+	struct job j;
+	char all[300];
+
+	test_case(t, "%s: what all documents begin with is computed once for the run%s", model, options);
+	other.open = NULL;
+	other.close = NULL;
+	other.rewrites = NULL;
+	other.documents = NULL;
+	snprintf(all, sizeof(all), "alora-invocation-tokens=:: max-steps=%d learning-rate=1e-2 "
+	         "per-device-train-batch-size=3%s", STEPS, options);
+	job_init(t, &j, model, data, all);
+	train(t, &j, NULL, once, &past[0], &computed[0]);
+	train(t, &j, &other, each, &past[1], &computed[1]);
+	CHECK_MSG(t, past[0] >= 8 && !past[1], "%d and %d tokens", past[0], past[1]);
+	CHECK_MSG(t, computed[1] - computed[0] == (int64_t)past[0] * STEPS, "%lld rows less, of %d steps with %d tokens",
+	          (long long)(computed[1] - computed[0]), STEPS, past[0]);
+	for (int i = 0; i < STEPS; i++)
+		CHECK_MSG(t, once[i] > 0 && fabs(once[i] - each[i]) <= 2e-5 * each[i], "step %d: %.8f, not %.8f", i, once[i],
+		          each[i]);
+	job_release(&j);
+}
+
 void test_invocation(struct test *t)
 {
 	struct calls c;
@@ -222,5 +273,13 @@ void test_invocation(struct test *t)
 		adapter_release(&c.a);
 	}
 	bench_close(&c.b);
+	mem_free(path);
+	log_set(LOG_QUIET);
+	path = write_calls(t);
+	test_constant(t, "llama", path, "");
+	test_constant(t, "llama", path, " layers-to-transform=1");
+	test_constant(t, "gpt2", path, "");
+	test_constant(t, "gemma3", path, "");
+	test_constant(t, "gpt_oss", path, "");
 	mem_free(path);
 }

@@ -180,6 +180,21 @@ static void test_blocks(struct test *t, const char *model, const char *data, siz
 	compare(t, model, data, options, ARRAY_LEN(options), shared);
 }
 
+/* What the rows begin with is a constant of each run: of those above, and of the blocks that are shared. */
+static void test_past(struct test *t, const char *model, const char *data)
+{
+	const char *const options[] = {
+		COMMON "max-steps=5 alora-invocation-tokens=::",
+		COMMON "max-steps=4 alora-invocation-tokens=:: lora-r=2 per-device-train-batch-size=1",
+		COMMON "max-steps=5 alora-invocation-tokens=:: layers-to-transform=1 lora-r=2",
+		COMMON "max-steps=5 alora-invocation-tokens=:: layers-to-transform=1 learning-rate=1e-3",
+		COMMON "max-steps=5 layers-to-transform=1", COMMON "max-steps=5 layers-to-transform=1 lora-r=2",
+	};
+
+	test_case(t, "%s: adapters that are invoked behind a beginning of all rows, and others, each as alone", model);
+	compare(t, model, data, options, ARRAY_LEN(options), 4);
+}
+
 static void test_given_up(struct test *t, const char *data)
 {
 	const char *const options[] = { COMMON "max-steps=4", COMMON "max-steps=4 lora-r=2 seed=1" };
@@ -269,5 +284,9 @@ void test_trainers(struct test *t)
 	test_given_up(t, data);
 	test_broken(t, data);
 	test_apart(t, data);
+	mem_free(data);
+	data = write_calls(t);
+	test_past(t, "llama", data);
+	test_past(t, "gpt2", data);
 	mem_free(data);
 }
