@@ -74,6 +74,7 @@ static const struct overlay_hooks hooks = { .virtual_rows = virtual_rows, .by_ro
 const struct adapter_type adapter_p_tuning = {
 	.name = "p_tuning",
 	.summary = "prompt tuning whose rows an MLP or LSTM makes",
+	.f32 = true,
 	.learning_rate = 1e-3,
 	.opts = opts,
 	.options_size = sizeof(struct options),

@@ -99,6 +99,8 @@ static void show_plan(const void *ctx, say_fn *say)
 	    p->documents == 1 ? "" : "s", p->micro_batches, p->micro_batches == 1 ? "" : "es");
 	say("  %s tokens as written, %s computed, %s supervised", human_count((double)p->tokens, a),
 	    human_count((double)p->computed_tokens, b), human_count((double)p->supervised_tokens, c));
+	if (p->f32)
+		say("  computed in float32: this method learns worse in int8, which --compute int8 gives all the same");
 	if (p->past_tokens)
 		say("  all documents begin with the same %d tokens, which the adapter leaves alone: computed once for the run",
 		    p->past_tokens);

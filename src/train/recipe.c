@@ -143,6 +143,10 @@ static int check_paths(const struct recipe *r, struct err *e)
 
 void recipe_settle(struct recipe *r, const struct kernels *k)
 {
+	const struct adapter_type *type = method_adapter(r->method);
+
+	if (!strcmp(r->compute, "auto") && type && type->f32)
+		r->compute = "f32";
 	r->compute = compute_name(compute_from_name(r->compute, k));
 }
 

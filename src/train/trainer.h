@@ -52,6 +52,7 @@ struct trainer_plan {               /* the dry run: what the job needs */
 	int64_t kl_tokens;              /* of prompts, that --kl-to-base compares in all steps */
 	int64_t longest;                /* tokens of the longest document, an adapter's virtual ones included */
 	int virtual_tokens;             /* which stand before every document */
+	bool f32;                       /* in float32, because of the method alone: this machine is faster in int8 */
 	int past_tokens;                /* that every document begins with, and that are computed once for the run */
 	size_t products;                /* of the adapter beside the model, for each token (adapter_products) */
 	double product_flops;

@@ -415,8 +415,8 @@ int trainer_check_invoked(const struct trainer *t, struct err *e); /* that an ad
 void dataset_release(struct dataset *d);
 /* trainer_windows.c: rows of token shards: opens them, and what of them is held out; room for a step's; their
  * documents from a position on; what a run would take. */
-/* trainer_past.c: what all documents begin with, where the base alone reads it: once the forest's options are there; its
- * numbers, before the first step; bytes; whether two runs have the same. */
+/* trainer_past.c: what all documents begin with, where the base alone reads it: once the forest's options are there;
+ * its numbers, before the first step; bytes; whether two runs have the same. */
 void past_open(struct trainer *t);
 int past_begin(struct trainer *t, struct err *e);
 size_t past_bytes(const struct trainer *t);

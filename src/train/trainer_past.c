@@ -62,9 +62,9 @@ size_t past_bytes(const struct trainer *t)
 
 int past_begin(struct trainer *t, struct err *e)
 {
-	if (!t->past.n)
-		return 0;
-	return past_keys_make(&t->past, t->model, trainer_under(t), t->device, t->train.documents.items[0].ids, true, e);
+	const int32_t *ids = t->past.n ? t->train.documents.items[0].ids : NULL;
+
+	return ids ? past_keys_make(&t->past, t->model, trainer_under(t), t->device, ids, true, e) : 0;
 }
 
 bool past_same(const struct trainer *a, const struct trainer *b)

@@ -447,6 +447,8 @@ static void count(struct trainer *t)
 		p->longest = MAX(p->longest, (int64_t)t->replay.documents.items[i].n);
 	p->virtual_tokens = overlays_virtual(t->overlay);
 	p->past_tokens = t->past.n;
+	p->f32 = t->has_adapter && t->adapter.type->f32 && t->model->compute == COMPUTE_F32 &&
+	         kernels_fast_int8(t->kernels);
 	p->products = t->has_adapter ? adapter_products(&t->adapter, &p->product_flops) : 0;
 	p->longest = MAX(p->longest, (int64_t)t->maxima.tokens) + p->virtual_tokens;
 	p->gradient_buffers = grad_tree_buffers(trainer_leaves(t));

@@ -145,8 +145,8 @@ char *write_calls(struct test *t)
 	char *path = io_join(test_tmp(), "calls.jsonl");
 
 	for (size_t i = 0; i < 24; i++)
-		buf_addf(&text, "{\"prompt\": \"All of these rows begin with one long sentence. Then a %s of the %s::\", "
-		                "\"completion\": \" %s\"}\n", words[i % 5], words[i / 5], words[i % 3]);
+		buf_addf(&text, "{\"prompt\": \"All of these rows begin with one long sentence. Then a %s of the "
+		                "%s::\", \"completion\": \" %s\"}\n", words[i % 5], words[i / 5], words[i % 3]);
 	CHECK_MSG(t, io_write(path, text.data, text.len, &e) == 0, "%s", e.msg);
 	buf_release(&text);
 	return path;

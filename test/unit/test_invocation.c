@@ -247,11 +247,11 @@ static void test_constant(struct test *t, const char *model, const char *data, c
 	train(t, &j, NULL, once, &past[0], &computed[0]);
 	train(t, &j, &other, each, &past[1], &computed[1]);
 	CHECK_MSG(t, past[0] >= 8 && !past[1], "%d and %d tokens", past[0], past[1]);
-	CHECK_MSG(t, computed[1] - computed[0] == (int64_t)past[0] * STEPS, "%lld rows less, of %d steps with %d tokens",
+	CHECK_MSG(t, computed[1] - computed[0] == (int64_t)past[0] * STEPS, "%lld rows less, %d steps of %d tokens",
 	          (long long)(computed[1] - computed[0]), STEPS, past[0]);
 	for (int i = 0; i < STEPS; i++)
-		CHECK_MSG(t, once[i] > 0 && fabs(once[i] - each[i]) <= 2e-5 * each[i], "step %d: %.8f, not %.8f", i, once[i],
-		          each[i]);
+		CHECK_MSG(t, once[i] > 0 && fabs(once[i] - each[i]) <= 2e-5 * each[i], "step %d: %.8f, not %.8f", i,
+		          once[i], each[i]);
 	job_release(&j);
 }
 
