@@ -102,7 +102,7 @@ static void show_plan(const void *ctx, say_fn *say)
 	if (p->f32)
 		say("  computed in float32: this method learns worse in int8, which --compute int8 gives all the same");
 	if (p->past_tokens)
-		say("  all documents begin with the same %d tokens, which the adapter leaves alone: computed once for the run",
+		say("  all documents begin with the same %d tokens, which are the base's: computed once for the run",
 		    p->past_tokens);
 	say("  %s trainable parameters of %s; %s of disk", human_count((double)p->trainable, a),
 	    human_count((double)p->parameters, b), human_bytes(p->disk_bytes, d));

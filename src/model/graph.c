@@ -639,22 +639,6 @@ uint32_t nn_rope(struct graph *g, uint32_t x, int heads, const struct rope *r)
 	return op_rope(g->tape, x, rope_tensor(g, r), heads, g->model->config.rope_interleaved);
 }
 
-/* Of this layer; half 0: keys, 1: values. */
-static uint32_t past_half(struct graph *g, int half)
-{
-	size_t dim[2] = { (size_t)g->past->n, g->past->row };
-	uint32_t x = tape_weight(g->tape, half ? "past_values" : "past_keys", DTYPE_F32, 2, dim);
-
-	return g->past_tensor[2 * g->layer + half] = x;
-}
-
-static void bind_past(const struct graph *g, struct run *r)
-{
-	for (size_t i = 0; i < 2 * (size_t)g->model->config.n_layers; i++)
-		if (g->past_tensor[i])
-			run_bind_host(r, g->past_tensor[i], g->past->at + i * g->past->half);
-}
-
 uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v, struct attention_spec a)
 {
 	const struct config *c = &g->model->config;
@@ -664,10 +648,7 @@ uint32_t nn_attention(struct graph *g, uint32_t q, uint32_t k, uint32_t v, struc
 		if (asked(g, i) && o->hooks && o->hooks->attention)
 			o->hooks->attention(g, o, &k, &v);
 	}
-	if (g->past) {
-		k = op_past_keys(g->tape, past_half(g, 0), k);
-		v = op_past_keys(g->tape, past_half(g, 1), v);
-	}
+	past_keys_record(g, &k, &v);
 	if (g->caches) {
 		struct kv_tensors kept = g->caches(g->caches_ctx, a.window);
 		k = op_put_keys(g->tape, k, kept.k, c->G);
@@ -1002,8 +983,7 @@ void graph_bind(const struct graph *g, struct run *r, float *grads)
 	}
 	if (g->base_head)
 		run_bind_host(r, g->base_head, g->model->weights[model_head(g->model)].data);
-	if (g->past)
-		bind_past(g, r);
+	past_keys_bind(g, r);
 	for (int k = 0; k < g->n_laid; k++)
 		bind_overlay(g, &g->laid[k], r, grads);
 	for (int i = 0; i < g->n_ropes; i++)

@@ -121,3 +121,29 @@ int past_keys_make(const struct past_keys *to, const struct model *m, const stru
 		BUG("keys of %d of %d layers", n, m->config.n_layers);
 	return MIN(n, 0);
 }
+
+/* --- in a graph --- */
+
+static uint32_t before(struct graph *g, int half, uint32_t x)
+{
+	size_t dim[2] = { (size_t)g->past->n, g->past->row };
+	uint32_t past = tape_weight(g->tape, half ? "past_values" : "past_keys", DTYPE_F32, 2, dim);
+
+	g->past_tensor[2 * g->layer + half] = past;
+	return op_past_keys(g->tape, past, x);
+}
+
+void past_keys_record(struct graph *g, uint32_t *k, uint32_t *v)
+{
+	if (!g->past)
+		return;
+	*k = before(g, 0, *k);
+	*v = before(g, 1, *v);
+}
+
+void past_keys_bind(const struct graph *g, struct run *r)
+{
+	for (size_t i = 0; g->past && i < 2 * (size_t)g->model->config.n_layers; i++)
+		if (g->past_tensor[i])
+			run_bind_host(r, g->past_tensor[i], g->past->at + i * g->past->half);
+}

@@ -214,8 +214,8 @@ static void attention_back_forward(struct run *r, const struct node *n)
 	a.v = run_f32(r, n->in[2]);
 	a.past = (size_t)(a.b->n_keys - a.b->n_rows);
 	if (a.b->n_keys < a.b->n_rows || (a.N && (size_t)a.b->key[a.N - 1] != a.past + a.N - 1))
-		BUG("the gradient of attention wants the batch's own rows as the last keys: %d rows, %d keys", a.b->n_rows,
-		    a.b->n_keys);
+		BUG("the gradient of attention wants the batch's own rows as the last keys: %d rows, %d keys",
+		    a.b->n_rows, a.b->n_keys);
 	a.out = run_f32(r, n->in[3]);
 	a.lse = run_f32(r, n->in[4]);
 	a.d_o = run_f32(r, n->in[5]);

@@ -312,7 +312,8 @@ int recipe_resolve(struct recipe *r, struct err *e);
 double recipe_method_rate(const struct recipe *r); /* the method's own learning rate, as its options are */
 /* What was given and nothing uses, as opt_unused says it; appends nothing where all is used. */
 void recipe_unused(const struct recipe *r, const struct opt_parse *p, struct buf *sentence);
-/* auto becomes what it is on this machine and of this method, so that a run that is resumed elsewhere keeps its arithmetic. */
+/* auto becomes what it is on this machine and of this method, so that a run that is resumed elsewhere keeps its
+ * arithmetic. */
 void recipe_settle(struct recipe *r, const struct kernels *k);
 /* The whole recipe as JSON; recipe_load reads it back (strings live in p until opt_release). */
 json_t *recipe_record(const struct recipe *r);

@@ -584,7 +584,8 @@ int trainer_begin(struct trainer *t, struct err *e)
 	if (t->started)
 		BUG("a trainer started twice");
 	if ((t->has_adapter && !t->goes_on && adapter_start(&t->adapter, t->model, t->pool, e) < 0) ||
-	    past_begin(t, e) < 0 || trainer_draw_own_texts(t, e) < 0 || (!t->has_adapter && copy_weights(t, e) < 0) || qat_begin(t, e) < 0 ||
+	    past_begin(t, e) < 0 || trainer_draw_own_texts(t, e) < 0 ||
+	    (!t->has_adapter && copy_weights(t, e) < 0) || qat_begin(t, e) < 0 ||
 	    synced_start(&t->synced, e) < 0 || trainer_make_reference(t, e) < 0)
 		return -1;
 	return t->objective.row->begin ? t->objective.row->begin(&t->objective, e) : 0;
