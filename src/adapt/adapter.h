@@ -127,7 +127,7 @@ struct adapter_type {
 	const char *name;              /* "lora" */
 	const char *summary;           /* half a line, for --help */
 	bool standard;                 /* --method where nobody says another; one type is */
-	bool f32;                      /* it learns worse over a base in int8 (doc/methods.md): that is to be asked for */
+	bool f32;                      /* learns worse over a base in int8 (doc/methods.md): that is to be asked for */
 	double learning_rate;          /* at its peak, where nobody says another */
 	double (*rate)(const void *options); /* the same, where its options decide; NULL: learning_rate */
 	const struct opt *opts;        /* its own options (base/opt.h), or NULL */
