@@ -48,7 +48,9 @@ struct chat {
 	struct in_context context;
 	struct fewshot *fewshot;
 	json_t *before;
-	double added_tokens;
+	bool chooses;                  /* examples, for each question; `before` is then of the last one */
+	size_t chosen;                 /* questions that had theirs */
+	double added_tokens;           /* of those in the mean; before the first, as they may be */
 	struct sources sources;        /* of --documents */
 	json_t *found;                 /* of the last question; NULL: there is no index */
 	struct buf question;           /* that it was */
@@ -76,6 +78,10 @@ int chat_push_question(struct chat *c, const char *text, struct err *e);
 void chat_reset(struct chat *c);
 /* The speaker of an adapter, loaded when it is new; *index. */
 int chat_voice(struct chat *c, const char *adapter, size_t *index, struct err *e);
+
+/* chat_context.c: what stands before the conversation; its examples for a question, where they are chosen by it. */
+int chat_context_begin(struct chat *c, struct err *e);
+int chat_context_choose(struct chat *c, const char *text, struct err *e);
 
 /* A line that begins with a slash. */
 int chat_command(struct chat *c, const char *line, struct err *e);

@@ -302,6 +302,8 @@ int chat_push_question(struct chat *c, const char *text, struct err *e)
 {
 	struct buf with = BUF_INIT;
 
+	if (chat_context_choose(c, text, e) < 0)
+		return -1;
 	if (!c->sources.index) {
 		chat_push(c, "user", text, strlen(text));
 		return 0;
@@ -405,7 +407,7 @@ static void put_summary(const struct chat *c)
 	                      (json_int_t)c->new_tokens, "messages", (json_int_t)json_array_size(c->messages),
 	                      "peak_rss_bytes", (json_int_t)mem_rss_peak());
 	metering_count((int64_t)c->read_tokens, (int64_t)c->new_tokens, -1, c->operations, c->int_ops);
-	if (c->before) {
+	if (c->fewshot) {
 		json_object_set_new(j, "num_fewshot", json_integer(c->o->context.num));
 		json_object_set_new(j, "added_tokens", jsonx_number(c->added_tokens));
 	}
@@ -413,43 +415,6 @@ static void put_summary(const struct chat *c)
 }
 
 static char *history_path(void) { return env_state_file("chat_history"); }
-
-/* Tokens of a short question after the conversation so far, and after what stands before it where that is wanted. */
-static int count_question(const struct chat *c, bool before, double *tokens, struct err *e)
-{
-	const struct text_codec codec = { c->l.model.tokenizer, c->l.chat };
-	json_t *own = json_copy(c->messages), *all;
-	struct tokens ids = { 0 };
-	struct buf text = BUF_INIT;
-
-	json_array_append_new(own, json_pack("{s:s, s:s}", "role", "user", "content", "a"));
-	all = before ? fewshot_join(c->fewshot, c->before, own) : json_incref(own);
-	int status = chat_prompt(&codec, &(struct conversation){ .messages = all }, &ids, &text, e);
-	*tokens = (double)ids.n;
-	json_decref(own);
-	json_decref(all);
-	tokens_release(&ids);
-	buf_release(&text);
-	return status;
-}
-
-static int begin_context(struct chat *c, struct err *e)
-{
-	double with, without;
-
-	if (in_context_open(&c->context, &c->o->context, c->app, &c->l, true, true, e) < 0 ||
-	    in_context_make(&c->context, 0, 0, NULL, &c->fewshot, e) < 0 ||
-	    !(c->before = fewshot_turns(c->fewshot, NULL, e)))
-		return -1;
-	if (count_question(c, true, &with, e) < 0 || count_question(c, false, &without, e) < 0)
-		return -1;
-	c->added_tokens = with - without;
-	if (with >= (double)c->size.n_ctx)
-		return err_set(e, "what stands before the conversation has %.0f tokens, the context holds %d",
-		               c->added_tokens, c->size.n_ctx);
-	log_say("what stands before the conversation adds %.0f tokens to it, which are read once", c->added_tokens);
-	return 0;
-}
 
 static int begin(struct chat *c, struct err *e)
 {
@@ -489,7 +454,7 @@ static int begin(struct chat *c, struct err *e)
 	if (sources_wanted(&o->documents) &&
 	    sources_open(&c->sources, &o->documents, c->app, c->l.model.tokenizer, false, e) < 0)
 		return -1;
-	return in_context_wanted(&o->context) ? begin_context(c, e) : 0;
+	return in_context_wanted(&o->context) ? chat_context_begin(c, e) : 0;
 }
 
 static void end(struct chat *c)
