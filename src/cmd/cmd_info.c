@@ -7,9 +7,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "cmd/adapt/adapt.h"
 #include "cmd/info_graph.h"
 #include "cmd/token_view.h"
 #include "infer/sentence.h"
+#include "ladder/adapted.h"
 #include "model/labels.h"
 #include "token/tokenizer.h"
 #include "train/model_memory.h"
@@ -17,7 +19,7 @@
 extern const struct command cmd_info;
 
 #define TOKEN_SECONDS 2e-8             /* a look at whether it is a special one */
-enum { TEMPLATE_LINES = 3, LINE_WIDTH = 76, SPECIALS_SHOWN = 6 };
+enum { TEMPLATE_LINES = 3, LINE_WIDTH = 76, SPECIALS_SHOWN = 6, LABELS_TOLD = 1 };
 
 struct info {
 	struct common common;
@@ -242,7 +244,7 @@ static json_t *memory_json(const struct model_memory *x)
 	return j;
 }
 
-static void put_info(const struct app *app, const struct loaded *l, const struct model_memory *x)
+static void put_info(const struct app *app, const struct loaded *l, const struct model_memory *x, const json_t *left)
 {
 	const struct model *m = &l->model;
 	char *format = format_name(&m->source);
@@ -268,6 +270,8 @@ static void put_info(const struct app *app, const struct loaded *l, const struct
 		                              (json_int_t)params_count(&l->adapter.overlay.params), "virtual_tokens",
 		                              overlays_virtual(loaded_overlay(l)), "context",
 		                              overlays_context(loaded_overlay(l), m)));
+	if (left)
+		json_object_set(j, "adapt", (json_t *)left);
 	app_summary(app, j);
 	mem_free(format);
 }
@@ -373,16 +377,38 @@ static int plan_info(struct app *app, const struct loaded *l, struct err *e)
 	return planned(app, &p, NULL, e);
 }
 
-static int run_info(struct app *app, struct loaded *l, struct err *e)
+/* left: what the model is in, where that is what `kungfu adapt` left; or NULL. */
+static int run_info(struct app *app, struct loaded *l, const json_t *left, struct err *e)
 {
 	struct model_memory memory;
 
 	if (model_memory(&memory, &l->model, adapter_standard(), app->device, e) < 0 || plan_info(app, l, e) < 0)
 		return -1;
+	if (!app->json && left)
+		adapt_facts_show(left);
 	if (!app->json)
 		show(l, &memory);
-	put_info(app, l, &memory);
+	put_info(app, l, &memory, left);
 	return 0;
+}
+
+/* Of what answers by a label alone, all that there is: LABELS_TOLD; 0: a model answers. */
+static int info_of_labels(struct app *app, const char *path, const json_t *left, struct err *e)
+{
+	struct adapted a;
+
+	if (adapted_open(&a, path, e) < 0)
+		return -1;
+	bool labels = !a.model;
+	adapted_close(&a);
+	if (!labels)
+		return 0;
+	if (!app->json)
+		adapt_facts_show(left);
+	json_t *j = json_object();
+	json_object_set(j, "adapt", (json_t *)left);
+	app_summary(app, j);
+	return LABELS_TOLD;
 }
 
 static int run_graph(struct app *app, struct loaded *l, const struct info *o, struct err *e)
@@ -407,13 +433,24 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	if (unused.len)
 		log_warn("%s", buf_str(&unused));
 	buf_release(&unused);
-	if (loaded_open(&l, p->positional[0], o->adapter, e) < 0)
+	const char *path = p->positional[0];
+	json_t *left = NULL;
+	if (adapt_is(path) && !adapted_is(path))
+		return err_set(e, "%s has a run of kungfu adapt that is not at its end: kungfu resume %s goes on", path,
+		               path);
+	if (adapted_is(path) && !(left = adapt_facts(path, e)))
 		return -1;
-	int status = !o->graph.graph && loaded_has_text(&l) ? loaded_text(&l, e) : 0;
-	if (status == 0)
-		status = o->graph.graph ? run_graph(app, &l, o, e) : run_info(app, &l, e);
-	loaded_close(&l);
-	return status;
+	int status = left && !o->graph.graph && !o->adapter ? info_of_labels(app, path, left, e) : 0;
+	if (status == 0 && loaded_open(&l, path, o->adapter, e) == 0) {
+		status = !o->graph.graph && loaded_has_text(&l) ? loaded_text(&l, e) : 0;
+		if (status == 0)
+			status = o->graph.graph ? run_graph(app, &l, o, e) : run_info(app, &l, left, e);
+		loaded_close(&l);
+	} else if (status == 0) {
+		status = -1;
+	}
+	json_decref(left);
+	return status == LABELS_TOLD ? 0 : status;
 }
 
 const struct command cmd_info = {

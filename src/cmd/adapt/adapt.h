@@ -16,6 +16,10 @@ int adapt_resume(struct app *app, const struct common *common, const char *dir, 
 struct curve_point;
 int adapt_curve(const char *dir, struct curve_point *p, size_t most, size_t *n, bool *no_floor, struct err *e);
 
+/* What a folder that it left is, new; NULL and a sentence. And for eyes. */
+json_t *adapt_facts(const char *dir, struct err *e);
+void adapt_facts_show(const json_t *facts);
+
 /* Did it leave two ways, one after the other? Rows judged by them, for `kungfu eval`. */
 bool cascade_is(const char *path);
 struct rows;

@@ -87,8 +87,11 @@ static size_t floor_way(const struct adapt *a)
 static double floor_score(const struct adapt *a)
 {
 	size_t i = floor_way(a);
+	bool shares = a->first->what == MEASURE_ACCURACY || a->first->what == MEASURE_EXACT_MATCH;
 
-	return i < a->climb.n ? a->ways[i].score[a->first_at].mean : NAN;
+	if (i < a->climb.n)
+		return a->ways[i].score[a->first_at].mean;
+	return shares ? a->known.majority : NAN; /* it is counted, where classes are there, and need not be tried */
 }
 
 static double goal_of(const struct adapt *a, size_t k)
@@ -161,7 +164,10 @@ static void say_missed(struct adapt *a, size_t k)
 		snprintf(a->why_verdict, sizeof(a->why_verdict), "on %zu test rows %s is %s, which does not show %s",
 		         a->n_test, measure_names[t->what],
 		         adapt_score_text(x->mean, a->test_bounds[k].low, a->test_bounds[k].high),
-		         a->has_goal ? goal_term_text(t) : "that it is better than the floor");
+		         a->has_goal              ? goal_term_text(t) :
+		         isnan(goal_of(a, k)) ? "that it is better than the floor, as neither the most frequent answer "
+		                                "nor the bare model was measured" :
+		                                "that it is better than the floor");
 }
 
 void adapt_verdict(struct adapt *a)
