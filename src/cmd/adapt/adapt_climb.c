@@ -18,6 +18,7 @@
 enum { BLOCKS_FROM = 80, LATENCY_ROWS = 3, WIDTHS = 5 /* deviations that a sequence at 2·alpha is wide */ };
 static const double alpha = 0.05;
 static const double held_back = 0.02; /* of --max-gas, for what is written at the end */
+#define KEPT_MOST 0.9                 /* so that what begins may come to something */
 
 /* --- small things --- */
 
@@ -91,6 +92,27 @@ double adapt_left(const struct adapt *a)
 	if (!isnan(a->limit.money) && g.money.total > 0)
 		left = fmin(left, (a->limit.money * (1 - held_back) / g.money.total - 1) * g.seconds);
 	return left;
+}
+
+/* Of the limit what earlier processes took is gone, and what stays for the end is not for what comes now. */
+void adapt_keep_back(const struct adapt *a, double seconds)
+{
+	json_t *now = metering_so_far();
+	struct gas all, mine;
+	double share = 0;
+
+	adapt_round_gas(a, &all);
+	gas_none(&mine);
+	gas_add_kept(&mine, now);
+	json_decref(now);
+	double by = all.seconds > 0 ? seconds / all.seconds : 0; /* in what all took so far */
+	if (!isnan(a->limit.seconds))
+		share = (all.seconds - mine.seconds + seconds) / a->limit.seconds;
+	if (!isnan(a->limit.joules) && all.energy.joules > 0)
+		share = fmax(share, (all.energy.joules * (1 + by) - mine.energy.joules) / a->limit.joules);
+	if (!isnan(a->limit.money) && all.money.total > 0)
+		share = fmax(share, (all.money.total * (1 + by) - mine.money.total) / a->limit.money);
+	metering_keep_back(fmin(fmax(share, 0), KEPT_MOST));
 }
 
 static void cannot(struct adapt *a, size_t i, const char *why)
@@ -704,6 +726,7 @@ static int try_way(struct adapt *a, size_t i, struct err *e)
 	struct err why = ERR_INIT;
 
 	a->at_work = i;
+	adapt_keep_back(a, adapt_reserve(a));
 	adapt_stand_on(a, i);
 	w->out = w->out ? w->out : mem_array(a->n_choose, sizeof(*w->out));
 	w->make_seconds = w->make_joules = 0;
@@ -720,8 +743,10 @@ static int try_way(struct adapt *a, size_t i, struct err *e)
 		return err_set(e, "%s", why.msg);
 	if (status < 0) {
 		log_live_end();
-		log_say("  %-*s cannot be: %s", a->name_width, w->name, why.msg);
-		cannot(a, i, metering_over() ? "--max-gas was used up" : why.msg);
+		const char *said = metering_over() ? "it took longer than planned, and --max-gas had no room for that" :
+		                                     why.msg;
+		log_say("  %-*s cannot be: %s", a->name_width, w->name, said);
+		cannot(a, i, said);
 		return 0;
 	}
 	a->climb.ways[i].state = CLIMB_MEASURED;

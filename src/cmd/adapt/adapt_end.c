@@ -35,7 +35,11 @@ static void judge_test(struct adapt *a)
 	}
 }
 
-/* What was tested is kept, and never tested anew. */
+enum { TEST_PARTS = 8, PART_LEAST = 8 };
+
+/* What was tested is kept, and never tested anew. Under a limit it is tested in parts: their order is one of chance,
+ * and where the limit ends it is no matter of what they came to, so those that were answered are a test, of fewer
+ * rows. */
 static int answer_test(struct adapt *a, struct err *e)
 {
 	const struct rung *r = a->ways[a->winner].rung;
@@ -44,7 +48,19 @@ static int answer_test(struct adapt *a, struct err *e)
 	if (adapt_load_outcomes(a, adapt_round(a), "test", a->tested, a->n_test) == a->n_test)
 		return 0;
 	dir = adapt_way_dir(a, adapt_folder(a, a->winner));
-	int status = r->answer(&a->ladder, dir, a->test, a->n_test, a->tested, e);
+	size_t part = isfinite(adapt_left(a)) ? MAX(a->n_test / TEST_PARTS, (size_t)PART_LEAST) : a->n_test;
+	int status = 0;
+	for (size_t n = 0, k; n < a->n_test && status == 0; n += k) {
+		k = MIN(part, a->n_test - n);
+		status = r->answer(&a->ladder, dir, a->test + n, k, a->tested + n, e);
+		if (status < 0 && n && metering_over() && !app_signalled()) {
+			log_warn("the test is of %zu of %zu rows, drawn by chance, which --max-gas had room for", n,
+			         a->n_test);
+			a->n_test = n;
+			status = 0;
+			break;
+		}
+	}
 	mem_free(dir);
 	return status < 0 ? -1 : adapt_save_outcomes(a, "test", a->tested, a->n_test, e);
 }
@@ -55,7 +71,7 @@ int adapt_test(struct adapt *a, struct err *e)
 	if (a->winner == a->climb.n)
 		return err_set(e, "no way could be measured: %s", a->climb.n ? a->ways[0].why : "there is none");
 	a->tested = mem_array(a->n_test, sizeof(*a->tested));
-	metering_keep_back(0);
+	adapt_keep_back(a, 0);
 	metering_phase(a->documents.phase = "test");
 	a->at_work = a->winner;
 	a->doing = "testing";
@@ -483,16 +499,16 @@ static void say_parts(const struct adapt *a, struct buf *out)
 
 	if (!parts_of(w, seconds))
 		return;
-	buf_addf(out, "Of each answer's %s", predict_human(w->look_seconds / (double)w->n, time));
+	buf_addf(out, "An answer takes %s", predict_human(w->look_seconds / (double)w->n, time));
 	if (w->look_joules > 0)
 		buf_addf(out, " and %s", gas_joules(w->look_joules / (double)w->n, joules));
 	for (int k = 0; k < DOINGS; k++) {
 		if (!(seconds[k] > 0))
 			continue;
-		buf_addf(out, "%s %s", said ? "," : "", predict_human(seconds[k], time));
+		buf_addf(out, "%s %s", said ? "," : ":", predict_human(seconds[k], time));
 		if (w->look_joules > 0)
 			buf_addf(out, " and %s", gas_joules(joules_of(w, seconds[k]), joules));
-		buf_addf(out, "%s %s", said ? "" : " are", what[k]);
+		buf_addf(out, " %s", what[k]);
 		said = true;
 	}
 	buf_adds(out, ".\n");

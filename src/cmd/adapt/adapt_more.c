@@ -236,6 +236,18 @@ int adapt_more_begin(struct adapt *a, struct err *e)
 
 /* --- the test --- */
 
+/* So that the first of them are a sample. */
+static void shuffle(size_t *at, size_t n, uint64_t seed)
+{
+	size_t *was = mem_array(n + 1, sizeof(*was));
+	struct rng_key key = { seed, RNG_SHUFFLE };
+
+	memcpy(was, at, n * sizeof(*was));
+	for (size_t i = 0; i < n; i++)
+		at[i] = was[rng_permute(key, (uint64_t)SIDE_TEST, n, i)];
+	mem_free(was);
+}
+
 void adapt_choose_test(struct adapt *a)
 {
 	int tested = last_tested(a), looks = 0;
@@ -255,6 +267,7 @@ void adapt_choose_test(struct adapt *a)
 	a->test_look = fresh ? 1 : 1 + looks;
 	a->test_alpha = alpha / exp2(a->test_look - 1);
 	mem_free(all);
+	shuffle(a->test, a->n_test, (uint64_t)a->o.seed);
 }
 
 void adapt_say_test(const struct adapt *a)
@@ -482,6 +495,10 @@ int adapt_test_before(struct adapt *a, struct err *e)
 		adapt_stand_on(a, b->way);
 		int status = a->ways[b->way].rung->answer(&a->ladder, dir, a->test, a->n_test, b->tested, e);
 		mem_free(dir);
+		if (status < 0 && metering_over() && !app_signalled()) { /* then nothing is said of it */
+			b->round = 0;
+			return 0;
+		}
 		if (status < 0 || adapt_save_outcomes(a, "before", b->tested, a->n_test, e) < 0)
 			return -1;
 	}

@@ -190,6 +190,8 @@ double adapt_watts(const struct adapt *a); /* joules a second so far; NAN: not k
 /* Seconds that may still be spent before the test. */
 double adapt_left(const struct adapt *a);
 double adapt_reserve(const struct adapt *a);
+/* So many seconds of it are kept back from what begins now. */
+void adapt_keep_back(const struct adapt *a, double seconds);
 
 /* The ladder stands on the model of a way; and the path of that, for who must name one. */
 void adapt_stand_on(struct adapt *a, size_t i);

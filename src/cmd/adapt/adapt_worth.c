@@ -20,6 +20,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/metering.h"
 #include "base/rng.h"
 
 enum { NEXT = 100, SIZES = 3, DRAWS = 2, PARTS = SIZES * DRAWS, LEAST = 8, CURVE_SEED = 42 };
@@ -326,6 +327,10 @@ static int measure(struct adapt *a, struct err *e)
 	else if (fitted < a->climb.n)
 		status = measure_fitted(a, fitted, e);
 	a->at_work = a->climb.n;
+	if (status < 0 && metering_over() && !app_signalled()) { /* then it is not measured */
+		w->n = 0;
+		return 0;
+	}
 	if (status == 0 && w->n) {
 		keep_points(a);
 		status = adapt_state_save(a, "running", e);
