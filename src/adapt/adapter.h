@@ -139,6 +139,7 @@ struct adapter_type {
 	 * safetensors and as torch.save writes it. NULL: PEFT's. */
 	bool (*is)(const json_t *config);
 	const char *file, *old_file;
+	bool head_apart;               /* and a head that classifies is in files of its own (adapt/head_file.h) */
 	const char *gguf_type;         /* adapter.type of llama.cpp's files of this type, or NULL; wants pairs */
 	bool plain;                    /* in files its tensors have the model's own names, without PEFT's prefix */
 	/* New, with its parameters added, sealed and initialized. options: the type's own struct. */

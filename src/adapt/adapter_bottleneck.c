@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/utf8.h"
+#include "model/classifier.h"
 #include "model/graph.h"
 #include "model/weights.h"
 
@@ -244,17 +245,29 @@ static void init_site(const struct adapter *a, const struct site *s, uint64_t se
 
 /* --- making, reading --- */
 
+/* All of a head that classifies, which the library trains with an adapter. */
+static int add_head(struct adapter *a, const struct model *m, struct err *e)
+{
+	json_t *modules = peft_head_modules(m);
+	int status = adapter_add_saved(a, m, modules, e);
+
+	json_decref(modules);
+	return status;
+}
+
 /* What the library writes beside BnConfig's keys. */
 static json_t *file_config(struct adapter *a, const struct model *m, const char *base, json_t *config)
 {
 	const struct arch *arch = m->config.arch;
 	const char *called = base ? base : peft_base(&a->mem, m), *type = arch->hf_types[0];
+	char *class = m->labels ? classifier_class(m) : NULL;
 	json_t *j = json_pack("{s:o, s:i, s:s?, s:s?, s:s, s:s, s:s}", "config", config, "hidden_size", m->config.C,
-	                      "model_class", arch->hf_class, "model_name", called, "model_type",
+	                      "model_class", class ? class : arch->hf_class, "model_name", called, "model_type",
 	                      type ? type : arch->name, "name", NAME, "version", VERSION);
 
 	if (!j)
 		BUG("a config that cannot be packed");
+	mem_free(class);
 	return j;
 }
 
@@ -265,17 +278,12 @@ static int attach(struct adapter *a, const struct model *m, const void *options,
 
 	if (!config)
 		return -1;
-	if (m->labels) {
-		json_decref(config);
-		return err_set(e, "a head that classifies is a file of its own in the `adapters` library, which is not "
-		                  "written here; other methods train one");
-	}
 	if (asked->base && !utf8_valid(asked->base, strlen(asked->base), NULL)) {
 		json_decref(config);
 		return err_set(e, "base_model_name_or_path: the name is not UTF-8");
 	}
 	a->config = file_config(a, m, asked->base, config);
-	if (build(a, m, e) < 0 || adapter_seal(a, m, e) < 0)
+	if (build(a, m, e) < 0 || add_head(a, m, e) < 0 || adapter_seal(a, m, e) < 0)
 		return -1;
 	const struct bottleneck *o = a->own;
 	for (int i = 0; i < m->config.n_layers; i++)
@@ -340,7 +348,7 @@ static const char *name_of(struct arena *mem, const struct model *m, const char 
 		if (at)
 			name = arena_printf(mem, "%.*s.adapters.%s", (int)(at - name), name, at + strlen(older[i]));
 	}
-	if (!strncmp(name, prefix, strlen(prefix)))
+	if (!strncmp(name, prefix, strlen(prefix)) || model_weight_by_name(m, name) >= 0)
 		return name;
 	return arena_printf(mem, "%s%s", prefix, name);
 }
@@ -367,9 +375,12 @@ static int load_tensors(struct adapter *a, const struct model *m, const struct s
 static int load(struct adapter *a, const struct model *m, const json_t *config, const struct safetensors *s,
                 const char *dir, struct err *e)
 {
+	bool head = json_object_get(config, "task_type"); /* head_file_read has found one */
+
 	a->config = json_deep_copy(config);
+	json_object_del(a->config, "task_type");
 	rename_activation(a->config);
-	if (check_file(a->config, m, e) < 0 || build(a, m, e) < 0)
+	if (check_file(a->config, m, e) < 0 || build(a, m, e) < 0 || (head && add_head(a, m, e) < 0))
 		return err_prefix(e, "%s/adapter_config.json", dir);
 	return load_tensors(a, m, s, e);
 }
@@ -463,6 +474,8 @@ const struct adapter_type adapter_bottleneck = {
 	.options_size = sizeof(struct options),
 	.file = "adapter.safetensors",
 	.old_file = "pytorch_adapter.bin",
+	.head_apart = true,
+	.plain = true,
 	.is = is_ours,
 	.attach = attach,
 	.hooks = &hooks,

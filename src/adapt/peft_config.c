@@ -315,6 +315,14 @@ static void add_head(json_t *whole, const struct model *m)
 	arena_release(&mem);
 }
 
+json_t *peft_head_modules(const struct model *m)
+{
+	json_t *list = json_array();
+
+	add_head(list, m);
+	return list;
+}
+
 /* PEFT's name of what the model is for; it has none of a head of masked tokens: NULL. */
 static const char *peft_task(const struct model *m)
 {

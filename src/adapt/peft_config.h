@@ -60,6 +60,9 @@ int peft_load(struct adapter *a, const struct model *m, const json_t *config, co
 /* A new config for types that work on no modules; base: --base-model-name-or-path or NULL. */
 void peft_begin_prompt(struct adapter *a, const struct model *m, const char *base, json_t *own);
 
+/* The modules of a head that classifies, which an adapter saves whole; new, empty where the model has none. */
+json_t *peft_head_modules(const struct model *m);
+
 /* Adds what a type has at one module; w is the weight, `weight` its number (n_weights: a tied model's head). */
 typedef int peft_site(struct adapter *a, const struct model *m, int weight, const struct weight *w, const char *module,
                       void *ctx, struct err *e);

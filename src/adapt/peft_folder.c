@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adapt/head_file.h"
 #include "adapt/peft_config.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
@@ -19,7 +20,8 @@
 static const char PREFIX[] = PEFT_PREFIX, CONFIG[] = "adapter_config.json", WEIGHTS[] = "adapter_model.safetensors";
 
 const char *const adapter_files[] = { "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin",
-	                              "adapter.safetensors", "pytorch_adapter.bin", NULL };
+	                              "adapter.safetensors", "pytorch_adapter.bin", "model_head.safetensors",
+	                              "pytorch_model_head.bin", "head_config.json", NULL };
 
 /* Keys are rotated, and so lie as the rows of the weights that make them. */
 static bool has_permuted_keys(const struct model *m, struct file_layout place)
@@ -365,25 +367,40 @@ static void describe_fixed(struct st_tensor *t, const struct adapter *a, size_t 
 	memcpy(t->dim, p->dim, sizeof(t->dim));
 }
 
-static int save_weights(const struct adapter *a, const struct model *m, const char *path, struct err *e)
+/* All but a head that is apart, or that alone. */
+static int save_weights(const struct adapter *a, const struct model *m, const char *path, bool head, struct err *e)
 {
 	struct st_meta meta[4] = { { "format", "pt" } };
 	struct arena mem = ARENA_INIT;
-	size_t n = a->overlay.params.n_items + (a->tied_name != NULL);
-	struct st_tensor *t = arena_array(&mem, n + a->fixed_in_files, sizeof(*t));
-	int *param = arena_array(&mem, n, sizeof(*param));
-	struct writing x = { .a = a, .m = m, .param = param, .n = n };
-	for (size_t i = 0; i < n; i++) {
+	size_t all = a->overlay.params.n_items + (a->tied_name != NULL), n = 0, fixed = head ? 0 : a->fixed_in_files;
+	struct st_tensor *t = arena_array(&mem, all + fixed, sizeof(*t));
+	int *param = arena_array(&mem, all, sizeof(*param));
+	struct writing x = { .a = a, .m = m, .param = param };
+	for (size_t i = 0; i < all; i++) {
 		bool second = i == a->overlay.params.n_items;
-		param[i] = second ? a->tied : (int)i;
-		describe(&t[i], &x, second ? a->tied_name : a->overlay.params.items[i].name, param[i]);
+		int p = second ? a->tied : (int)i;
+		if (head_file_owns(a, m, &a->overlay.params.items[p]) != head)
+			continue;
+		param[n] = p;
+		describe(&t[n++], &x, second ? a->tied_name : a->overlay.params.items[i].name, p);
 	}
-	for (size_t i = 0; i < a->fixed_in_files; i++)
+	x.n = n;
+	for (size_t i = 0; i < fixed; i++)
 		describe_fixed(&t[n + i], a, i);
-	size_t n_meta = 1 + (m->labels ? describe_labels(&meta[1], &mem, m->labels) : 0);
+	bool labels = m->labels && head == a->type->head_apart;
+	size_t n_meta = 1 + (labels ? describe_labels(&meta[1], &mem, m->labels) : 0);
 	n_meta += describe_base(&meta[n_meta], &mem, m);
-	int status = st_write(path, t, n + a->fixed_in_files, meta, n_meta, write_param, &x, e);
+	int status = st_write(path, t, n + fixed, meta, n_meta, write_param, &x, e);
 	arena_release(&mem);
+	return status;
+}
+
+static int save_head(const struct adapter *a, const struct model *m, const char *dir, struct err *e)
+{
+	char *weights = io_join(dir, head_file);
+	int status = head_file_save_config(a, m, dir, e) < 0 ? -1 : save_weights(a, m, weights, true, e);
+
+	mem_free(weights);
 	return status;
 }
 
@@ -394,8 +411,10 @@ static int save_folder(const struct adapter *a, const struct model *m, const cha
 	int status = io_mkdirs(dir, e);
 	if (status == 0)
 		status = jsonx_write_file(config, a->config, e);
+	if (status == 0 && m->labels && a->type->head_apart)
+		status = save_head(a, m, dir, e);
 	if (status == 0)
-		status = save_weights(a, m, weights, e);
+		status = save_weights(a, m, weights, false, e);
 	mem_free(config);
 	mem_free(weights);
 	return status;
@@ -419,7 +438,7 @@ int adapter_save(const struct adapter *a, const struct model *m, const char *dir
 }
 
 /* The weights beside a config: of its type's name, safetensors before torch.save's. */
-static int open_weights(struct safetensors *s, const json_t *config, const char *dir, struct err *e)
+static int open_weights(struct safetensors *s, json_t *config, const char *dir, struct err *e)
 {
 	const struct adapter_type *type = adapter_type_of(config);
 	bool own = type && type->file;
@@ -427,6 +446,8 @@ static int open_weights(struct safetensors *s, const json_t *config, const char 
 	char *bin = io_join(dir, own ? type->old_file : "adapter_model.bin");
 	int status = !io_exists(weights) && io_exists(bin) ? pytorch_open(s, bin, e) : st_open(s, weights, e);
 
+	if (status == 0 && type && type->head_apart)
+		status = head_file_read(s, config, dir, e);
 	mem_free(weights);
 	mem_free(bin);
 	return status;

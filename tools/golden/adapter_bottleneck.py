@@ -3,8 +3,9 @@
     python tools/golden/adapter_bottleneck.py
 
 It pins a transformers of its own, so it wants an environment of its own too: adapters, peft, gguf. The numbers in its
-files are moved a little, so that every gradient is there. One folder is saved by torch.save, the others in
-safetensors.
+files are moved a little, so that every gradient is there. Some folders are saved by torch.save, the others in
+safetensors. Those of models that classify have the head's files too, and probabilities.jsonl: of each row of classes.jsonl
+the probability of each label.
 """
 import copy
 import json
@@ -19,7 +20,8 @@ import make_golden as golden
 import tiny
 import torch
 from adapters import DoubleSeqBnConfig, ParBnConfig, SeqBnConfig
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 RATE, NAME = 3e-3, "neck"
 
@@ -61,6 +63,38 @@ def check_reload(model, path, m, docs, safe):
     again.load_adapter(path, set_active=True, use_safetensors=safe)
     with torch.no_grad():
         golden.close("adapter read back", exact.logits_of(again.eval(), docs[0]), exact.logits_of(m, docs[0]), 1e-6)
+
+
+def classes():
+    """The head is saved beside the adapter, as the library does by itself."""
+    names = ["order", "question", "statement"]
+    with open(f"{GOLDEN}/classes.jsonl") as f:
+        texts = [json.loads(line)["text"] for line in f]
+    for base, safe in (("gpt2", False), ("distilbert", True)):
+        c = AutoConfig.from_pretrained(f"{GOLDEN}/{base}", num_labels=3, id2label=dict(enumerate(names)), label2id={n: i for i, n in enumerate(names)})
+        c.pad_token_id = c.pad_token_id or 0
+        torch.manual_seed(5)
+        m = AutoModelForSequenceClassification.from_pretrained(f"{GOLDEN}/{base}", config=c, dtype=torch.float32, attn_implementation="eager")
+        m = ready(m.eval())
+        m.add_adapter(NAME, config=DoubleSeqBnConfig(reduction_factor=4))
+        m.set_active_adapters(NAME)
+        with torch.no_grad():
+            for n, p in m.named_parameters():
+                if ".adapters." in n or not n.startswith(m.base_model_prefix):
+                    p.add_(torch.randn(p.shape) * 0.2)
+        path = f"{GOLDEN}/{base}-bn-classes"
+        m.save_adapter(path, NAME, with_head=True, use_safetensors=safe)
+        for name in ("adapter_config.json", "head_config.json"):
+            with open(f"{path}/{name}") as f:
+                config = json.load(f) | {"model_name": None}
+            with open(f"{path}/{name}", "w") as f:
+                json.dump(config, f, indent=2, sort_keys=True)
+                f.write("\n")
+        tokenizer = Tokenizer.from_file(f"{GOLDEN}/{base}/tokenizer.json")
+        with open(f"{path}/probabilities.jsonl", "w") as f:
+            for text in texts:
+                p = m(input_ids=torch.tensor([tokenizer.encode(text).ids])).logits[0].softmax(-1).tolist()
+                f.write(json.dumps(dict(zip(names, p))) + "\n")
 
 
 def named(values):
@@ -106,6 +140,8 @@ def main():
             values.update(golden.gradient_values(m, docs[:6], learn[:6]))
             values.update(golden.train_values(m, golden.batches_of(docs, learn), RATE, 0.01, True))
         golden.save(name, named(values), model=model_name, adapter=name, learning_rate=str(RATE))
+    if only in "bn-classes":
+        classes()
     golden.readable()
 
 
