@@ -12,7 +12,8 @@
 #include "model/labels.h"
 
 const char head_file[] = "model_head.safetensors";
-static const char OLD[] = "pytorch_model_head.bin", CONFIG[] = "head_config.json", CLASS[] = "ForSequenceClassification";
+static const char OLD[] = "pytorch_model_head.bin", CONFIG[] = "head_config.json",
+                  CLASS[] = "ForSequenceClassification";
 
 bool head_file_owns(const struct adapter *a, const struct model *m, const struct param *p)
 {
@@ -29,8 +30,8 @@ int head_file_save_config(const struct adapter *a, const struct model *m, const 
 	json_t *j = json_pack("{s:n, s:O, s:O, s:O, s:O, s:O, s:n, s:i, s:O}", "config", "hidden_size",
 	                      json_object_get(of, "hidden_size"), "label2id", json_object_get(labels, "label2id"),
 	                      "model_class", json_object_get(of, "model_class"), "model_name",
-	                      json_object_get(of, "model_name"), "model_type", json_object_get(of, "model_type"), "name",
-	                      "num_labels", m->labels->n, "version", json_object_get(of, "version"));
+	                      json_object_get(of, "model_name"), "model_type", json_object_get(of, "model_type"),
+	                      "name", "num_labels", m->labels->n, "version", json_object_get(of, "version"));
 
 	if (!j)
 		BUG("a head's config that cannot be packed");
