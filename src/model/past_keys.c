@@ -60,7 +60,7 @@ static void copy_half(const struct run *r, uint32_t x, const struct past_keys *t
 static int run_tokens(struct model_pass *p, const struct seen *seen, const struct past_keys *to, const int32_t *ids,
                       struct err *e)
 {
-	if (pass_plan(&p->pass, NULL, e) < 0 || model_pass_start(p, NULL, e) < 0)
+	if (model_pass_start(p, NULL, e) < 0)
 		return -1;
 	put_document(&p->pass.batch, ids, to->n);
 	if (pass_step(&p->pass) < 0)
@@ -72,15 +72,14 @@ static int run_tokens(struct model_pass *p, const struct seen *seen, const struc
 	return 0;
 }
 
-/* to NULL: they are counted alone. How many layers, or −1. */
+/* ids NULL: layers are counted alone, and bytes what the pass would take. How many layers, or −1. */
 static int look_at(const struct past_keys *to, const struct model *m, const struct overlay *under, struct device *d,
-                   const int32_t *ids, bool as_trained, struct err *e)
+                   const int32_t *ids, bool as_trained, size_t *bytes, struct err *e)
 {
 	static const struct overlay_hooks hooks = { .attention = look };
 	size_t layers = (size_t)m->config.n_layers;
 	struct seen seen = { mem_array(layers, sizeof(uint32_t)), mem_array(layers, sizeof(uint32_t)), 0 };
-	int32_t n = to ? to->n : 1;
-	struct batch_cap cap = { n, 1, 1, 1, 1, n, NULL, 0 };
+	struct batch_cap cap = { to->n, 1, 1, 1, 1, to->n, NULL, 0 };
 	struct model_pass p;
 	struct overlay o;
 	int status = 0;
@@ -92,7 +91,11 @@ static int look_at(const struct past_keys *to, const struct model *m, const stru
 	model_pass_begin(&p, d, &cap, m, &o, false);
 	p.graph.as_trained = as_trained;
 	p.result = graph_hidden(&p.graph);
-	if (to && seen.n == (int)layers)
+	if (seen.n == (int)layers)
+		status = pass_plan(&p.pass, NULL, e);
+	if (seen.n == (int)layers && status == 0)
+		*bytes = pass_bytes(&p.pass);
+	if (seen.n == (int)layers && status == 0 && ids)
 		status = run_tokens(&p, &seen, to, ids, e);
 	model_pass_release(&p);
 	overlay_release(&o);
@@ -103,10 +106,12 @@ static int look_at(const struct past_keys *to, const struct model *m, const stru
 
 int past_keys_layers(const struct model *m, struct err *e)
 {
+	struct past_keys one = { .n = 1 };
+	size_t bytes;
 	const struct kernels *k = kernels_get(NULL, e);
 	struct pool *pool = k ? pool_new(1) : NULL;
 	struct device d = device_cpu(k, pool);
-	int n = k ? look_at(NULL, m, NULL, &d, NULL, false, e) : -1;
+	int n = k ? look_at(&one, m, NULL, &d, NULL, false, &bytes, e) : -1;
 
 	pool_free(pool);
 	return n;
@@ -115,11 +120,20 @@ int past_keys_layers(const struct model *m, struct err *e)
 int past_keys_make(const struct past_keys *to, const struct model *m, const struct overlay *under, struct device *d,
                    const int32_t *ids, bool as_trained, struct err *e)
 {
-	int n = look_at(to, m, under, d, ids, as_trained, e);
+	size_t bytes;
+	int n = look_at(to, m, under, d, ids, as_trained, &bytes, e);
 
 	if (n >= 0 && n != m->config.n_layers)
 		BUG("keys of %d of %d layers", n, m->config.n_layers);
 	return MIN(n, 0);
+}
+
+size_t past_keys_bytes(const struct past_keys *to, const struct model *m, const struct overlay *under, struct device *d)
+{
+	struct err ignored = ERR_INIT;
+	size_t bytes = 0;
+
+	return look_at(to, m, under, d, NULL, true, &bytes, &ignored) < 0 ? 0 : bytes;
 }
 
 /* --- in a graph --- */

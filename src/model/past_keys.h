@@ -29,6 +29,9 @@ int past_keys_layers(const struct model *m, struct err *e);
  * of training. Memory is taken and given back. −1 and a sentence: also when a stop was asked for. */
 int past_keys_make(const struct past_keys *to, const struct model *m, const struct overlay *under, struct device *d,
                    const int32_t *ids, bool as_trained, struct err *e);
+/* What that takes of memory while it runs, as_trained. */
+size_t past_keys_bytes(const struct past_keys *to, const struct model *m, const struct overlay *under,
+                       struct device *d);
 
 /* For graph.c: g->past, where there is one, before the keys and values of a layer's rows; and its numbers. */
 void past_keys_record(struct graph *g, uint32_t *k, uint32_t *v);

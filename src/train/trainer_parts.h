@@ -262,6 +262,7 @@ struct trainer {
 	int32_t max_length;                /* of a document, virtual tokens not counted */
 	struct forest_options forest;
 	struct past_keys past;             /* trainer_past.c: n 0: there is none */
+	size_t past_start_bytes;           /* while they are computed */
 	struct dry_run dry;
 	struct trainer_plan totals;
 

@@ -53,6 +53,7 @@ void past_open(struct trainer *t)
 	t->past = past_keys_at(t->model, n, mem_array(numbers, sizeof(*t->past.at)));
 	mem_touch(t->past.at, numbers * sizeof(*t->past.at));
 	t->forest.past = n;
+	t->past_start_bytes = past_keys_bytes(&t->past, t->model, trainer_under(t), t->device);
 }
 
 size_t past_bytes(const struct trainer *t)

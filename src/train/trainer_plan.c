@@ -269,7 +269,8 @@ static void add_up(struct trainer *t, size_t arena_bytes)
 	size_t sum = fixed_bytes(p) + arena_bytes;
 	/* A reference is made before the memory of the steps is taken. */
 	size_t start = p->weights_bytes + p->eval_bytes + p->made_bytes + p->base_bytes +
-	               pages(weight_bytes(t)) + pages(qat_bytes(t)) + t->reference_bytes;
+	               pages(weight_bytes(t)) + pages(qat_bytes(t)) + pages(past_bytes(t)) +
+	               MAX(t->reference_bytes, t->past_start_bytes);
 	size_t measured = forgetting_bytes(t);
 	/* Reading the data may have taken more than the steps will: then that was the peak. */
 	p->past_bytes = MAX(MAX(sum, result_bytes(t)), MAX(MAX(start, measured), mem_rss_peak())) - sum;

@@ -282,14 +282,15 @@ static size_t most_beside_steps(const struct trainers *s)
 
 	for (size_t i = 0; i < s->n; i++) {
 		const struct trainer *t = s->items[i].trainer;
-		flat += pages(t->params->n * sizeof(float));
+		flat += pages(t->params->n * sizeof(float)) + pages(past_bytes(t));
 		optim += pages(t->optim.bytes) + pages(penalty_bytes(t));
 		if (t->forgetting.n)
 			weights = MAX(weights, t->forgetting.weights_bytes);
 	}
 	for (size_t i = 0; i < s->n; i++) {
 		const struct trainer *t = s->items[i].trainer;
-		size_t start = t->reference_bytes + s->memory->arena_bytes + s->memory->scratch_bytes,
+		size_t start = MAX(t->reference_bytes, t->past_start_bytes) + s->memory->arena_bytes +
+		               s->memory->scratch_bytes,
 		       end = t->forgetting.n ? optim + t->forgetting.bytes : 0;
 		most = MAX(most, MAX(start, end));
 	}
