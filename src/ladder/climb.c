@@ -37,6 +37,12 @@ static double chance(const struct climb *c, const struct climb_way *w)
 	return w->learnt ? p : fmax(p, doubt);
 }
 
+/* Is that more than the priors say? */
+static bool is_doubted(const struct climb *c, const struct climb_way *w)
+{
+	return !w->learnt && upper_tail((c->show - w->mean) / w->sd) < doubt;
+}
+
 /* E[max(0, X − best)] of X ~ N(mean, sd²). */
 static double expected_gain(const struct climb_way *w, double best)
 {
@@ -49,15 +55,25 @@ static bool waits(const struct climb_way *w) { return w->state == CLIMB_WAITS &&
 
 static bool is_measured(const struct climb_way *w) { return w->state == CLIMB_MEASURED; }
 
-/* With the test after it, of itself or of the dearest way that was measured. */
-static bool has_room(const struct climb *c, const struct climb_way *w, double seconds)
+/* What is missing for it, with the test after it, of itself or of the dearest way that was measured. */
+static double missing(const struct climb *c, const struct climb_way *w, double seconds)
 {
 	double test = w->test_seconds;
 
 	for (size_t i = 0; i < c->n; i++)
 		if (is_measured(&c->ways[i]))
 			test = fmax(test, c->ways[i].test_seconds);
-	return seconds + test <= c->left;
+	return fmax(0, seconds + test - c->left);
+}
+
+static bool has_room(const struct climb *c, const struct climb_way *w, double seconds)
+{
+	return !(missing(c, w, seconds) > 0);
+}
+
+double climb_missing(const struct climb *c, const struct climb_way *w)
+{
+	return waits(w) ? missing(c, w, w->try_seconds) : 0;
 }
 
 static bool can_be_paid(const struct climb *c, const struct climb_way *w) { return has_room(c, w, w->try_seconds); }
@@ -154,9 +170,10 @@ static size_t until_shown(const struct climb *c, struct climb_step *s)
 	if (best < c->n) {
 		s->chance = chance(c, &c->ways[best]);
 		snprintf(s->why, sizeof(s->why),
-		         "its chance to reach the goal is %.0f %%, and of %zu way%s it has the most chance for its "
+		         "its chance to reach the goal is %s%.0f %%, and of %zu way%s it has the most chance for its "
 		         "gas (%.3g s)",
-		         100 * s->chance, n, n == 1 ? "" : "s", c->ways[best].try_seconds);
+		         is_doubted(c, &c->ways[best]) ? "taken as " : "", 100 * s->chance, n, n == 1 ? "" : "s",
+		         c->ways[best].try_seconds);
 	}
 	return best;
 }

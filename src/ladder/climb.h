@@ -53,6 +53,8 @@ struct climb_step {
 
 /* Leaves ways that cannot pay (their state becomes CLIMB_LEFT) and says what is next. */
 void climb_next(struct climb *c, struct climb_step *s);
+/* Of a way that waits: seconds that are missing to make it, look at it and test it; 0: there is room for it. */
+double climb_missing(const struct climb *c, const struct climb_way *w);
 /* The best of those measured, or c->n where none is. */
 size_t climb_winner(const struct climb *c);
 /* What a way costs: making it, and all uses. */

@@ -1,8 +1,9 @@
 /* known_states: DIR/data/states-HASH.safetensors, HASH of the model's path: `rows` (hashes of 64 bits of the rows as
  * JSON, ascending, each as two numbers of 32), `layers`, `states`, and in its metadata the model's size and time, by
- * which another model under the same name is told from it. See known_states.h. */
+ * which another model under the same name is told from it, and what reading took. See known_states.h. */
 #include "ladder/known_states.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -48,12 +49,19 @@ static int64_t key_of(const json_t *row)
 	return key;
 }
 
-static bool is_of(const struct known_states *k, const char *mark)
+static const char *meta_of(const struct known_states *k, const char *key)
 {
 	for (size_t i = 0; i < k->file.n_meta; i++)
-		if (!strcmp(k->file.meta[i].key, "model"))
-			return !strcmp(k->file.meta[i].value, mark);
-	return false;
+		if (!strcmp(k->file.meta[i].key, key))
+			return k->file.meta[i].value;
+	return NULL;
+}
+
+static bool is_of(const struct known_states *k, const char *mark)
+{
+	const char *model = meta_of(k, "model");
+
+	return model && !strcmp(model, mark);
 }
 
 static void take_tensors(struct known_states *k)
@@ -71,6 +79,8 @@ static void take_tensors(struct known_states *k)
 	size_t n = fits ? rows->bytes / sizeof(int64_t) : 0;
 	if (!fits || states->bytes != n * k->n_layers * k->width * sizeof(float))
 		return;
+	const char *seconds = meta_of(k, "seconds");
+	k->seconds = seconds ? fmax(strtod(seconds, NULL), 0) : 0;
 	k->n = n;
 	k->key = rows->data;
 	k->state = states->data;
@@ -115,7 +125,7 @@ struct place { int64_t key; size_t row; };
 
 static int by_key(const void *a, const void *b) { return by_value(a, b); }
 
-void known_states_save(const struct known_states *k, const struct rows *r, const float *states)
+void known_states_save(const struct known_states *k, const struct rows *r, const float *states, double seconds)
 {
 	size_t each = k->n_layers * k->width, n = r->n;
 	struct err ignored = ERR_INIT;
@@ -135,7 +145,8 @@ void known_states_save(const struct known_states *k, const struct rows *r, const
 	}
 	for (size_t i = 0; i < k->n_layers; i++)
 		layers[i] = k->layers[i];
-	char *mark = mark_of(k->model);
+	char *mark = mark_of(k->model), *took = mem_printf("%.9g", seconds);
+	const struct st_meta meta[] = { { "model", mark }, { "seconds", took } };
 	const struct st_tensor tensors[] = {
 		{ .name = "rows", .dtype = DTYPE_I32, .n_dims = 2, .dim = { n, 2 }, .data = keys,
 		  .bytes = n * sizeof(*keys) },
@@ -144,7 +155,8 @@ void known_states_save(const struct known_states *k, const struct rows *r, const
 		{ .name = "states", .dtype = DTYPE_F32, .n_dims = 3, .dim = { n, k->n_layers, k->width },
 		  .data = sorted, .bytes = n * each * sizeof(*sorted) },
 	};
-	st_write(k->path, tensors, ARRAY_LEN(tensors), &(struct st_meta){ "model", mark }, 1, NULL, NULL, &ignored);
+	st_write(k->path, tensors, ARRAY_LEN(tensors), meta, ARRAY_LEN(meta), NULL, NULL, &ignored);
+	mem_free(took);
 	mem_free(mark);
 	mem_free(sorted);
 	mem_free(layers);

@@ -14,7 +14,8 @@ struct known_states {
 	const float *state; /* [n][n_layers][width]; NULL: there are none of these layers */
 	struct safetensors file;
 	bool open;
-	size_t missed; /* rows that were asked for and are not there */
+	size_t missed;  /* rows that were asked for and are not there */
+	double seconds; /* that reading those that are there took */
 };
 
 /* Of a run's folder; a file that is not there, or is not of this model and these layers, has none. */
@@ -24,7 +25,7 @@ void known_states_open(struct known_states *k, const char *dir, const char *mode
 bool known_states_take(struct known_states *k, const json_t *row, float *out);
 /* These rows' take the file's place, where they are not too large for it. What goes wrong is no matter: they are read
  * again. */
-void known_states_save(const struct known_states *k, const struct rows *r, const float *states);
+void known_states_save(const struct known_states *k, const struct rows *r, const float *states, double seconds);
 void known_states_close(struct known_states *k);
 
 #endif

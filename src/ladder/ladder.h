@@ -81,6 +81,7 @@ struct base_model {
 	float *features;
 	int *layers;
 	size_t n_layers;
+	double read_seconds; /* that reading them took, by whichever way came first */
 };
 
 /* What a ladder stands on; all borrowed. */
@@ -119,6 +120,7 @@ struct ladder {
 	int32_t max_new_tokens;  /* of an answer; 0: as many as the one that is right, and a few */
 	const json_t *documents; /* where they lie and how they are found, for what is left */
 	double find_seconds;     /* that all of it took */
+	double shared_seconds;   /* that other ways took for what was made use of */
 	double write_seconds;    /* that writing all answers took */
 	double score_seconds;    /* that scoring right answers beside those that are written took, which no use has */
 

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
 #include "base/stop.h"
@@ -122,17 +123,22 @@ static int learn_states(struct ladder *l, const struct rows *r, struct err *e)
 {
 	struct base_model *b = l->on;
 	struct known_states k;
+	double began = clock_seconds();
 
-	if (b->features)
+	if (b->features) {
+		l->shared_seconds += b->read_seconds;
 		return 0;
+	}
 	if (ladder_open_states(l, e) < 0)
 		return -1;
 	b->layers = mem_array((size_t)features_layers(&l->base), sizeof(*b->layers));
 	b->n_layers = frozen_layers(&l->base, r->n, mem_available() / 4, b->layers);
 	known_states_open(&k, l->dir, b->path, b->layers, b->n_layers, (size_t)l->base.config.C);
 	int status = read_rest(l, r, &k, e);
+	l->shared_seconds += k.seconds;
+	b->read_seconds = k.seconds + clock_seconds() - began;
 	if (status == 0 && k.missed)
-		known_states_save(&k, r, b->features);
+		known_states_save(&k, r, b->features, b->read_seconds);
 	known_states_close(&k);
 	if (status < 0)
 		learnt_release(b);

@@ -43,10 +43,13 @@ void test_known_states(struct test *t)
 		states[i] = (float)i;
 	CHECK(t, found(dir, model, layers, &all, out) == 0);
 	known_states_open(&k, dir, model, layers, LAYERS, WIDTH);
-	known_states_save(&k, &some, states + EACH);
+	known_states_save(&k, &some, states + EACH, 2.5);
 	path = mem_strdup(k.path);
 	known_states_close(&k);
 	CHECK(t, found(dir, model, layers, &all, out) == ROWS - 2);
+	known_states_open(&k, dir, model, layers, LAYERS, WIDTH);
+	CHECK(t, k.seconds == 2.5);
+	known_states_close(&k);
 	CHECK(t, !memcmp(out + EACH, states + EACH, sizeof(*states) * EACH * (ROWS - 2)) && out[0] == 0);
 	CHECK(t, found(dir, model, others, &all, out) == 0);
 	CHECK(t, io_write(model, "mm", 2, &e) == 0 && found(dir, model, layers, &all, out) == 0);

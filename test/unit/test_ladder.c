@@ -452,6 +452,21 @@ static void test_priors(struct test *t)
 	priors_release(&p);
 }
 
+/* What is missing for a way, its test and that of what was measured in it. */
+static void room(struct test *t)
+{
+	struct climb_way ways[] = {
+		{ .name = "measured", .state = CLIMB_MEASURED, .test_seconds = 6, .try_seconds = 90 },
+		{ .name = "dear", .try_seconds = 8, .test_seconds = 5 },
+		{ .name = "cheap", .try_seconds = 3, .test_seconds = 1 },
+	};
+	struct climb c = { .ways = ways, .n = ARRAY_LEN(ways), .left = 10 };
+
+	test_case(t, "what is missing to try a way, with the test after it");
+	CHECK(t, climb_missing(&c, &ways[1]) == 4 && climb_missing(&c, &ways[2]) == 0);
+	CHECK(t, climb_missing(&c, &ways[0]) == 0);
+}
+
 void test_ladder(struct test *t)
 {
 	test_bounds(t);
@@ -464,4 +479,5 @@ void test_ladder(struct test *t)
 	test_cascade(t);
 	test_words(t);
 	test_priors(t);
+	room(t);
 }

@@ -97,18 +97,18 @@ static int take(struct adapt *a, size_t i, const struct cascade_part *parts, con
 
 static int note(struct adapt *a, const struct cascade *c, struct err *e)
 {
-	char why[400];
+	char is[300], why[400];
 
-	snprintf(why, sizeof(why),
-	         "%s answers %.0f %% of the rows, where its confidence is %.3f or more, and %s the rest: %s %.4g, "
-	         "%.3g s a use",
-	         a->ways[c->first].name, 100 * c->share, c->threshold, a->ways[c->second].name,
-	         measure_names[a->first->what], c->score.mean, c->use_seconds);
+	snprintf(is, sizeof(is),
+	         "%s answers %.0f %% of the rows, where its confidence is %.3f or more, and %s the rest",
+	         a->ways[c->first].name, 100 * c->share, c->threshold, a->ways[c->second].name);
+	snprintf(why, sizeof(why), "%s: %s %.4g, %.3g s a use", is, measure_names[a->first->what], c->score.mean,
+	         c->use_seconds);
 	log_say("cascade: %s", why);
 	json_t *all = adapt_decisions(a);
-	json_t *j = json_pack("{s:I, s:s, s:s, s:s, s:o, s:f}", "decision", (json_int_t)json_array_size(all) + 1, "act",
-	                      "combine", "way", "cascade", "why", why, "expected", jsonx_number(c->score.mean),
-	                      "seconds", 0.0);
+	json_t *j = json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:f}", "decision", (json_int_t)json_array_size(all) + 1,
+	                      "act", "combine", "way", "cascade", "is", is, "why", why, "expected",
+	                      jsonx_number(c->score.mean), "seconds", 0.0);
 	if (a->app->json)
 		app_json(j);
 	json_array_append_new(all, j);

@@ -610,12 +610,14 @@ static int make_way(struct adapt *a, size_t i, const char *dir, struct err *e)
 	a->doing = "making";
 	if (!w->rung->make && !w->rung->earlier)
 		return 0;
+	a->ladder.shared_seconds = 0;
 	metering_open_span(&span);
 	int status = adapt_stays(a, i) ? adapt_take_over(a, i, dir, e) : w->rung->make(&a->ladder, dir, e);
 	read_span(&span, began, &seconds, &joules);
 	if (!w->rung->trains) {
-		w->make_seconds = seconds;
-		w->make_joules = joules;
+		double watts = seconds > 0 ? joules / seconds : 0;
+		w->make_seconds = seconds + a->ladder.shared_seconds;
+		w->make_joules = joules + watts * a->ladder.shared_seconds;
 	}
 	return status;
 }

@@ -163,6 +163,27 @@ static bool is_unreachable(struct adapt *a)
 	return true;
 }
 
+/* A goal of which it can be said how many rows must be right. */
+static bool is_counted(const struct adapt *a, size_t k)
+{
+	const struct goal_term *t = &a->goal.term[k];
+	double right = a->test_score[k].mean * (double)a->n_test;
+
+	return a->has_goal && t->at_least && measure_is_share(t->what) && t->what != MEASURE_F1 &&
+	       fabs(right - round(right)) < 1e-6;
+}
+
+static const char *wanted_text(size_t needed, size_t n)
+{
+	static char out[80];
+
+	if (needed > n)
+		snprintf(out, sizeof(out), "and of so few all would not show it");
+	else
+		snprintf(out, sizeof(out), "%zu would have shown it", needed);
+	return out;
+}
+
 /* Term k, by what it was missed. */
 static void say_missed(struct adapt *a, size_t k)
 {
@@ -176,6 +197,12 @@ static void say_missed(struct adapt *a, size_t k)
 	else if (!x->n)
 		snprintf(a->why_verdict, sizeof(a->why_verdict), "%s of %s cannot be measured", measure_names[t->what],
 		         a->ways[a->winner].name);
+	else if (is_counted(a, k))
+		snprintf(a->why_verdict, sizeof(a->why_verdict), "%.0f of %zu test rows are right, %s; %s is %s",
+		         x->mean * (double)a->n_test, a->n_test,
+		         wanted_text(bound_needed(a->n_test, t->value, a->test_alpha), a->n_test),
+		         measure_names[t->what],
+		         adapt_score_text(x->mean, a->test_bounds[k].low, a->test_bounds[k].high));
 	else
 		snprintf(a->why_verdict, sizeof(a->why_verdict), "on %zu test rows %s is %s, which does not show %s",
 		         a->n_test, measure_names[t->what],
@@ -444,6 +471,21 @@ static size_t runner_up(const struct adapt *a)
 	return best;
 }
 
+/* Of what is put together the parts, as they were when it was; of others what they are. */
+static const char *what_it_is(const struct adapt *a)
+{
+	const json_t *all = json_object_get(a->state, "decisions");
+
+	for (size_t i = json_array_size(all); a->ways[a->winner].rung->combines && i-- > 0;) {
+		const json_t *d = json_array_get(all, i);
+		const char *act = json_string_value(json_object_get(d, "act")),
+		           *is = json_string_value(json_object_get(d, "is"));
+		if (act && is && !strcmp(act, "combine"))
+			return is;
+	}
+	return a->ways[a->winner].rung->summary;
+}
+
 static void say_result(const struct adapt *a, struct buf *out)
 {
 	const struct way *w = &a->ways[a->winner];
@@ -452,7 +494,7 @@ static void say_result(const struct adapt *a, struct buf *out)
 	buf_addf(out,
 	         "%s (%s) was chosen: %s %.4g on the %zu rows that it was chosen by, %s on %zu test rows that no "
 	         "choice had seen",
-	         w->name, w->rung->summary, measure_names[a->first->what], w->score[a->first_at].mean, w->n,
+	         w->name, what_it_is(a), measure_names[a->first->what], w->score[a->first_at].mean, w->n,
 	         adapt_score_text(a->test_score[a->first_at].mean, b.low, b.high), a->n_test);
 	if (a->n_opened)
 		buf_addf(out, ", of which %zu were opened before: look %d, judged with %.4g %%", a->n_opened,
@@ -528,8 +570,9 @@ static void say_runner_up(const struct adapt *a, struct buf *out)
 	predict_human(w->make_seconds, own);
 	struct cost_line x = cost_line_of(a, a->winner), y = cost_line_of(a, i);
 	struct break_even b = break_even(&x, &y);
-	buf_addf(out, "Next to it %s reached %.4g, and took %s to make where the winner took %s", a->ways[i].name,
-	         a->ways[i].score[a->first_at].mean, make, own);
+	buf_addf(out, "The next best, %s, reached %.4g and took %s to make, the winner %s", a->ways[i].name,
+	         a->ways[i].score[a->first_at].mean, a->ways[i].make_seconds > 0 ? make : "nothing",
+	         w->make_seconds > 0 ? own : "nothing");
 	if (b.crosses)
 		buf_addf(out, "; over %s than %.0f uses %s costs less in all.\n",
 		         b.many == CHEAPER_B ? "more" : "fewer", b.uses.mid, a->ways[i].name);
@@ -561,20 +604,45 @@ static void say_prices(const struct adapt *a, struct buf *out)
 			best = i;
 		}
 	if (best == a->winner)
-		buf_addf(out, "; no price would: of the ways that are as good it takes the least energy too, %.3g J "
+		buf_addf(out, "; no price of energy would: of the ways that are as good it takes the least, %.3g J "
 		         "over %.0f uses", own, a->o.uses);
 	else
 		buf_addf(out, "; where energy is dear and time is not, %s would: %.3g J over %.0f uses, not %.3g",
 		         a->ways[best].name, least, a->o.uses, own);
 }
 
+/* Ways that were not tried: for want of gas, or as they promised too little. */
+static void say_left(const struct adapt *a, struct buf *out)
+{
+	size_t left = 0, dear = 0, first = a->climb.n;
+	char text[32];
+
+	for (size_t i = 0; i < a->climb.n; i++) {
+		const struct climb_way *c = &a->climb.ways[i];
+		double missing = climb_missing(&a->climb, c);
+		left += !c->apart && (c->state == CLIMB_LEFT || c->state == CLIMB_WAITS) && !(missing > 0);
+		dear += missing > 0;
+		if (missing > 0 && (first == a->climb.n || missing < climb_missing(&a->climb, &a->climb.ways[first])))
+			first = i;
+	}
+	if (dear)
+		buf_addf(out, "For %zu way%s --max-gas had no room: with %s more %s could have been tried.\n", dear,
+		         dear == 1 ? "" : "s", predict_human(climb_missing(&a->climb, &a->climb.ways[first]), text),
+		         a->ways[first].name);
+	if (left)
+		buf_addf(out, "%zu %s not tried, as less was promised of %s than %s.\n", left,
+		         left == 1 ? "way was" : "ways were", left == 1 ? "it" : "them",
+		         a->has_goal && !strcmp(a->verdict, "shown") ? "finding out would take" :
+		         left == 1                                         ? "its gas is worth" :
+		                                                             "their gas is worth");
+	if (!dear && !left)
+		buf_adds(out, "No other way is left to try.\n");
+}
+
 static void say_what_would_change(const struct adapt *a, struct buf *out)
 {
 	struct bounds b = a->test_bounds[a->first_at];
-	size_t left = 0;
 
-	for (size_t i = 0; i < a->climb.n; i++)
-		left += !adapt_is_measured(a, i) && a->climb.ways[i].state != CLIMB_CANNOT;
 	adapt_say_worth(a, out);
 	double most = a->first->at_least ? b.low : b.high;
 	if (measure_is_share(a->first->what) && !(most > 0))
@@ -583,13 +651,8 @@ static void say_what_would_change(const struct adapt *a, struct buf *out)
 		buf_addf(out, "What would change this: a goal %s %.4g would be shown by the same test",
 		         a->first->at_least ? "of at most" : "of at least", most);
 	say_prices(a, out);
-	if (left)
-		buf_addf(out, ", and of %zu other way%s less was promised than %s.\n", left, left == 1 ? "" : "s",
-		         a->has_goal && !strcmp(a->verdict, "shown") ? "finding out would take" :
-		         left == 1                                         ? "its gas is worth" :
-		                                                             "their gas is worth");
-	else
-		buf_adds(out, ", and no other way is left to try.\n");
+	buf_adds(out, ".\n");
+	say_left(a, out);
 }
 
 void adapt_sentences(const struct adapt *a, struct buf *out)

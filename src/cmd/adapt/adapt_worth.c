@@ -223,7 +223,8 @@ static bool may_train_half(const struct adapt *a)
 static bool is_free(const struct adapt *a, size_t i)
 {
 	const struct way *w = &a->ways[i];
-	double price = 2 * w->make_seconds + w->look_seconds;
+	double read = w->on ? w->on->base.read_seconds : 0; /* the states are there */
+	double price = 2 * fmax(w->make_seconds - read, 0) + w->look_seconds;
 	struct gas g;
 
 	adapt_round_gas(a, &g);
