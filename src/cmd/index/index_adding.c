@@ -151,6 +151,7 @@ static int keep_document(struct adding_batch *b, const struct input_document *d,
 		b->items = mem_grow(b->items, b->cap, sizeof(*b->items));
 		b->first = mem_grow(b->first, b->cap, sizeof(*b->first));
 	}
+	b->a->empty += !n;
 	b->first[b->n] = b->n_chunks;
 	for (size_t i = 0; i < n; i++)
 		keep_chunk(b, d->title, spans[i]);
@@ -199,7 +200,6 @@ static int take_looked(struct adding_batch *b, const struct input_document *d, s
 	b->a->seen++;
 	if (metering_over())
 		return err_set(e, "interrupted after %zu documents", b->a->seen - 1);
-	b->a->empty += !d->n && !d->title;
 	input_hash(d, hash);
 	if (index_knows(b->a->index, d->id, hash, &known, e) < 0)
 		return -1;
@@ -261,16 +261,22 @@ int index_add_paths(struct index_adding *a, const char *const *paths, size_t n, 
 	if (status < 0 && last == 0 && a->added + a->replaced)
 		log_warn("%zu documents that were read before are kept", a->added + a->replaced);
 	if (b.in.skipped)
-		log_warn("%zu files of folders were left out, %s among them: their endings name no kind of text",
-		         b.in.skipped,
-		         b.in.first_skipped);
+		log_warn("%zu file%s of folders %s left out, %s%s: %s no kind of text", b.in.skipped,
+		         b.in.skipped == 1 ? "" : "s", b.in.skipped == 1 ? "was" : "were", b.in.first_skipped,
+		         b.in.skipped == 1 ? "" : " among them",
+		         b.in.skipped == 1 ? "its ending names" : "their endings name");
 	if (b.in.unread)
-		log_warn("%zu files of folders could not be read and were left out: %s", b.in.unread,
-		         b.in.first_unread);
+		log_warn("%zu file%s of folders could not be read and %s left out: %s", b.in.unread,
+		         b.in.unread == 1 ? "" : "s", b.in.unread == 1 ? "was" : "were", b.in.first_unread);
 	if (a->refused)
 		log_warn("%zu documents were left out: the guard refuses them", a->refused);
 	if (a->empty)
-		log_warn("%zu documents have no text: no word finds them", a->empty);
+		log_warn("%zu document%s no text: no word finds %s", a->empty, a->empty == 1 ? " has" : "s have",
+		         a->empty == 1 ? "it" : "them");
+	if (b.in.repaired)
+		log_warn("%zu document%s bytes that are no UTF-8, which became U+FFFD: %s%s", b.in.repaired,
+		         b.in.repaired == 1 ? " had" : "s had", b.in.first_repaired,
+		         b.in.repaired == 1 ? "" : " among them");
 	if (a->embedder && a->embedder->cut)
 		log_warn("%lld chunks are longer than the embedder reads (%d tokens): vectors are of their beginnings",
 		         (long long)a->embedder->cut, a->embedder->how.max_length);

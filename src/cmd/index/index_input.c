@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <iconv.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@
 #include "base/stop.h"
 #include "base/text.h"
 #include "base/utf8.h"
+
+enum { FRONT = 1024 /* in which a page says its encoding, a PDF that it is one */, NAME_MOST = 40, ODD_SHARE = 10 };
 
 /* --- HTML --- */
 
@@ -160,7 +163,6 @@ static int read_all(int fd, struct buf *out, const char *path, struct err *e)
 /* Why pdftotext has not read it, as far as the file tells. */
 static int pdf_fault(const char *path, int state, struct err *e)
 {
-	enum { FRONT = 1024 };
 	struct mapping m;
 
 	if (io_map(&m, path, e) < 0)
@@ -340,12 +342,42 @@ static bool put_utf16(const unsigned char *s, size_t n, struct buf *out)
 	return true;
 }
 
+/* Bytes that no text has: of zero, and those that are no UTF-8, which `whole` has as U+FFFD. */
+static size_t count_odd(const struct buf *text, const struct buf *whole, size_t *replaced)
+{
+	static const char mark[] = "\xEF\xBF\xBD";
+	size_t zeros = 0, before = 0, after = 0;
+
+	for (const char *at = text->data, *end = at + text->len; at && (at = memchr(at, 0, (size_t)(end - at))); at++)
+		zeros++;
+	for (const char *at = text->data, *end = at + text->len;
+	     at && (at = memmem(at, (size_t)(end - at), mark, 3)); at += 3)
+		before++;
+	for (const char *at = whole->data, *end = at + whole->len;
+	     at && (at = memmem(at, (size_t)(end - at), mark, 3)); at += 3)
+		after++;
+	*replaced = after - MIN(before, after);
+	return zeros + *replaced;
+}
+
 /* A byte of zero, which no text has, becomes a space. */
 static int give(struct input *in, const char *path, const char *title, struct err *e)
 {
 	struct buf whole = BUF_INIT;
 
+	size_t replaced, odd;
 	utf8_repair(&whole, buf_str(&in->text), in->text.len);
+	odd = count_odd(&in->text, &whole, &replaced);
+	if (odd * ODD_SHARE > in->text.len) {
+		in->no_file = true;
+		buf_release(&whole);
+		return err_set(e, "%s: it is no text in UTF-8 or UTF-16: %zu of its %zu bytes are none", path, odd,
+		               in->text.len);
+	}
+	if (replaced) {
+		in->repaired++;
+		in->first_repaired = in->first_repaired ? in->first_repaired : mem_strdup(path);
+	}
 	for (size_t i = 0; i < whole.len; i++)
 		whole.data[i] = whole.data[i] ? whole.data[i] : ' ';
 	const struct input_document d = { .id = path, .source = path, .title = title && *title ? title : NULL,
@@ -409,6 +441,74 @@ static void widen(struct input *in)
 	buf_release(&out);
 }
 
+/* The encoding that a page declares, in a <meta> or as XML: its name in `name`; false: none, or UTF-8. */
+static bool declared(const struct buf *page, char name[NAME_MOST])
+{
+	static const char *const keys[] = { "charset=", "encoding=" };
+	size_t front = MIN(page->len, (size_t)FRONT), n = 0;
+
+	for (size_t k = 0; k < ARRAY_LEN(keys); k++)
+		for (size_t at = 0; at + strlen(keys[k]) < front; at++) {
+			if (strncasecmp(page->data + at, keys[k], strlen(keys[k])) != 0)
+				continue;
+			at += strlen(keys[k]);
+			at += at < front && (page->data[at] == '"' || page->data[at] == '\'');
+			while (at < front && n + 1 < NAME_MOST &&
+			       (isalnum((unsigned char)page->data[at]) || strchr("-_.:", page->data[at])) &&
+			       page->data[at])
+				name[n++] = page->data[at++];
+			name[n] = 0;
+			return n && strcasecmp(name, "utf-8") && strcasecmp(name, "utf8");
+		}
+	return false;
+}
+
+/* As browsers take the name: who says Latin 1 or ASCII means Windows' set. */
+static iconv_t open_encoding(const char *name)
+{
+	static const char *const latin[] = { "iso-8859-1", "latin1", "latin-1", "us-ascii", "ascii", "iso8859-1" };
+
+	for (size_t i = 0; i < ARRAY_LEN(latin); i++)
+		if (!strcasecmp(name, latin[i]))
+			return iconv_open("UTF-8", "WINDOWS-1252");
+	return iconv_open("UTF-8", name);
+}
+
+static void convert(iconv_t how, const struct buf *in, struct buf *out)
+{
+	char *from = in->data, piece[4096];
+	size_t left = in->len;
+
+	while (left) {
+		char *to = piece;
+		size_t room = sizeof(piece), n = iconv(how, &from, &left, &to, &room);
+		buf_add(out, piece, (size_t)(to - piece));
+		if (n != (size_t)-1 || errno == E2BIG || !left)
+			continue;
+		buf_adds(out, "\xEF\xBF\xBD");
+		from++;
+		left--;
+	}
+}
+
+/* A page in another encoding, as UTF-8. One that this system does not know stays as it is. */
+static void decode_page(struct input *in)
+{
+	char name[NAME_MOST];
+	struct buf out = BUF_INIT;
+	iconv_t how;
+
+	if (!in->bytes.len || utf8_valid(in->bytes.data, in->bytes.len, NULL) || !declared(&in->bytes, name) ||
+	    (how = open_encoding(name)) == (iconv_t)-1)
+		return;
+	out.max = in->bytes.max;
+	convert(how, &in->bytes, &out);
+	iconv_close(how);
+	struct buf old = in->bytes;
+	in->bytes = out;
+	buf_release(&old);
+}
+
 static int read_file(struct input *in, const char *path, enum kind kind, struct err *e)
 {
 	if (stop_look(e, "documents were read") < 0)
@@ -421,6 +521,8 @@ static int read_file(struct input *in, const char *path, enum kind kind, struct 
 	if (in->no_file)
 		return -1;
 	widen(in);
+	if (kind == KIND_HTML)
+		decode_page(in);
 	if (kind == KIND_ROWS)
 		return read_rows(in, path, e);
 	int status = read_text(in, path, kind, e);
@@ -506,6 +608,7 @@ void input_release(struct input *in)
 {
 	mem_free(in->first_skipped);
 	mem_free(in->first_unread);
+	mem_free(in->first_repaired);
 	buf_release(&in->bytes);
 	buf_release(&in->text);
 }

@@ -3,12 +3,13 @@
  *     .jsonl .ndjson (.gz)   a document a row: id `_id`, `id` or `doc_id`, `title`, `text` (or `contents`); other
  *                            columns that are texts or numbers, and those of `metadata`, are fields that filters look
  *                            at
- *     .html .htm             without tags; the title is <title>
+ *     .html .htm             without tags; the title is <title>; in the encoding that it declares
  *     .pdf                   by poppler's pdftotext, where it is installed
  *     .txt .md .rst and others without an ending of theirs: as they are; of .md the title is the first heading
  *
  * A file's id is its path. Of a folder, whose hidden files are left out, these endings are taken; what else is there is
- * counted, and so are files that cannot be read. What is no UTF-8 becomes U+FFFD. */
+ * counted, and so are files that cannot be read. What is no UTF-8 becomes U+FFFD; where that is more than a tenth, the
+ * file is no text. */
 #ifndef CMD_INDEX_INPUT_H
 #define CMD_INDEX_INPUT_H
 
@@ -33,6 +34,8 @@ struct input {
 	char *first_skipped;               /* mem_free */
 	size_t unread;                     /* files of folders that could not be read, and why not the first */
 	char *first_unread;                /* mem_free */
+	size_t repaired;                   /* documents in which some bytes were no UTF-8, and the first */
+	char *first_repaired;              /* mem_free */
 	bool no_file;                      /* what went wrong last is that a file could not be read */
 	struct buf bytes, text;
 };
