@@ -11,6 +11,33 @@
 #include "cmd/text_classifier.h"
 #include "data/chat.h"
 
+/* Who is asked once all answers are there is opened before the first of them is made, so that nothing is lost. */
+static int check_judge(const struct eval_suite *x, struct err *e)
+{
+	struct loaded l;
+
+	if (loaded_open(&l, x->o->judge, NULL, e) < 0)
+		return -1;
+	int status = model_want_causal(&l.model, e);
+	loaded_close(&l);
+	return status;
+}
+
+static int check_others(const struct eval_suite *x, struct err *e)
+{
+	const struct text_classifier c = { x->o->toxicity, x->o->toxicity_label, x->compute };
+	struct text_judge *toxic;
+
+	if (x->o->judge && check_judge(x, e) < 0)
+		return err_prefix(e, "--judge");
+	if (!x->o->toxicity)
+		return 0;
+	if (text_judge_open(&toxic, x->app, &c, NULL, e) < 0)
+		return err_prefix(e, "--toxicity");
+	text_judge_close(toxic);
+	return 0;
+}
+
 int eval_suite_open(struct eval_suite *x, const struct suite_source *from, struct err *e)
 {
 	struct suite_source all = *from;
@@ -21,7 +48,7 @@ int eval_suite_open(struct eval_suite *x, const struct suite_source *from, struc
 	all.training_data = x->o->training_data;
 	all.judged = x->o->judge != NULL;
 	all.toxic = x->o->toxicity != NULL;
-	return suite_open(&x->suite, &all, e);
+	return check_others(x, e) < 0 ? -1 : suite_open(&x->suite, &all, e);
 }
 
 /* --- a classifier --- */
