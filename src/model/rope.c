@@ -170,7 +170,7 @@ static int read_type(struct rope_scaling *s, const struct gguf *g, const char *a
 	snprintf(name, sizeof(name), "%s.rope.scaling.type", arch);
 	if (gguf_str(g, name, false, &word, e) < 0)
 		return -1;
-	s->kind = s->factor > 1 && !word ? ROPE_LINEAR : ROPE_PLAIN; /* as llama.cpp takes it */
+	s->kind = s->factor > 0 && s->factor != 1 && !word ? ROPE_LINEAR : ROPE_PLAIN; /* as llama.cpp takes it */
 	if (!word || !strcmp(word, "none"))
 		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
@@ -179,6 +179,20 @@ static int read_type(struct rope_scaling *s, const struct gguf *g, const char *a
 			return 0;
 		}
 	return err_set(e, "%s: %s is \"%.80s\", known are none, linear, yarn and longrope", g->path, name, word);
+}
+
+/* What llama.cpp computes with whatever the kind, and we do for some. */
+static int check_beside(const struct rope_scaling *s, const struct gguf *g, const char *arch, struct err *e)
+{
+	bool scales = s->kind == ROPE_YARN || s->kind == ROPE_LONG;
+
+	if (!scales && s->attention > 0 && s->attention != 1)
+		return err_set(e, "%s: %s.rope.scaling.attn_factor is %g, which is computed for yarn and longrope",
+		               g->path, arch, s->attention);
+	if (s->kind == ROPE_LONG && s->factor > 0 && s->factor != 1)
+		return err_set(e, "%s: %s.rope.scaling.factor is %g beside divisors of every pair, wanted 1", g->path,
+		               arch, s->factor);
+	return 0;
 }
 
 int rope_scaling_gguf(struct rope_scaling *s, const struct gguf *g, const char *arch, int pairs, struct err *e)
@@ -204,7 +218,7 @@ int rope_scaling_gguf(struct rope_scaling *s, const struct gguf *g, const char *
 	if (multiplier != 0)
 		return err_set(e, "%s: %s.rope.scaling.yarn_log_multiplier is %g, which is not computed", g->path, arch,
 		               multiplier);
-	if (read_factors(s, g, pairs, e) < 0)
+	if (read_factors(s, g, pairs, e) < 0 || check_beside(s, g, arch, e) < 0)
 		return -1;
 	return check_said(s, g->path, e);
 }

@@ -8,6 +8,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "fixture_gguf.h"
 #include "model/config.h"
 #include "model/gemma.h"
 #include "model/weights.h"
@@ -246,6 +247,48 @@ static void test_rope(struct test *t)
 	check_rope(t, "\"rope_parameters\": 3", -1, "rope_parameters is no object");
 }
 
+/* The scaling of a file that says these two: its kind, or -1 and words. */
+static void check_gguf_rope(struct test *t, const char *type, float factor, float attention, int kind, const char *words)
+{
+	struct gguf_fixture f = { 0 };
+	struct buf out = BUF_INIT;
+	struct gguf g;
+	struct rope_scaling s;
+	struct err e = ERR_INIT;
+
+	fixture_str(&f, "general.architecture", "llama");
+	fixture_f32(&f, "llama.rope.scaling.factor", factor);
+	if (type)
+		fixture_str(&f, "llama.rope.scaling.type", type);
+	if (attention > 0)
+		fixture_f32(&f, "llama.rope.scaling.attn_factor", attention);
+	fixture_finish(&f, &out);
+	int status = gguf_parse(&g, (const uint8_t *)buf_str(&out), out.len, "x.gguf", &e);
+	CHECK_MSG(t, status == 0, "%s", e.msg);
+	status = status ? status : rope_scaling_gguf(&s, &g, "llama", 4, &e);
+	if (kind >= 0)
+		CHECK_MSG(t, status == 0 && (int)s.kind == kind && s.factor == (double)factor, "%s %g: %s",
+		          type ? type : "no type", (double)factor, e.msg);
+	else
+		CHECK_MSG(t, status < 0 && strstr(e.msg, words), "'%s' was wanted, '%s' was said", words, e.msg);
+	gguf_close(&g);
+	buf_release(&out);
+}
+
+static void test_gguf_rope(struct test *t)
+{
+	test_case(t, "GGUF: a factor without a type is linear, below 1 too, as llama.cpp takes it");
+	check_gguf_rope(t, NULL, 4, 0, ROPE_LINEAR, NULL);
+	check_gguf_rope(t, NULL, 0.5F, 0, ROPE_LINEAR, NULL);
+	check_gguf_rope(t, NULL, 1, 0, ROPE_PLAIN, NULL);
+	check_gguf_rope(t, "none", 4, 0, ROPE_PLAIN, NULL);
+	test_case(t, "GGUF: what llama.cpp scales cosines by whatever the kind is refused where it is not computed");
+	check_gguf_rope(t, "linear", 4, 0.5F, -1, "attn_factor is 0.5");
+	check_gguf_rope(t, "none", 1, 2, -1, "attn_factor is 2");
+	check_gguf_rope(t, NULL, 1, 1, ROPE_PLAIN, NULL);
+	check_gguf_rope(t, "yarn", 4, 0.5F, ROPE_YARN, NULL);
+}
+
 /* --- every architecture --- */
 
 /* A letter is one fact, whichever table's row says it. */
@@ -298,5 +341,6 @@ void test_config(struct test *t)
 	test_rope(t);
 	test_layers_rope(t);
 	test_none(t);
+	test_gguf_rope(t);
 	test_tables(t);
 }
