@@ -44,6 +44,17 @@ static int open_read(const char *path, struct err *e)
 	return fd < 0 ? io_error(e, "open", path) : fd;
 }
 
+/* A device that is neither a terminal nor /dev/null: /dev/zero never ends. */
+static int check_ends(int fd, const char *path, struct err *e)
+{
+	struct stat st, null;
+
+	if (fstat(fd, &st) || !S_ISCHR(st.st_mode) || isatty(fd) ||
+	    (stat("/dev/null", &null) == 0 && null.st_rdev == st.st_rdev))
+		return 0;
+	return err_set(e, "cannot read %s: it is a device, which need not end; a file or a pipe was wanted", path);
+}
+
 /* Names of what is mapped, for io_mapped_at, which a signal's handler calls: a slot is taken while `data` is not NULL,
  * and whole once `ready`. More maps than slots have no names. */
 enum { NAMED_MAPS = 64, NAME_BYTES = 200 };
@@ -183,31 +194,37 @@ static int too_large(const char *path, const char *is, const struct buf *b, size
 }
 
 /* Everything that fd still has, appended to out in pieces. */
-static int read_all(int fd, struct buf *out, const char *path, struct err *e)
+static int read_all(int fd, struct buf *out, const char *path, const struct io_look *watch, struct err *e)
 {
 	char *piece = mem_alloc(PIECE);
 	size_t room = 0;
-	ssize_t n;
-	while ((n = read_some(fd, piece, PIECE)) > 0 && !out->overflow && has_room(out, &room))
+	ssize_t n = 0;
+	int rc = check_ends(fd, path, e);
+	while (!rc && (n = read_some(fd, piece, PIECE)) > 0 && !out->overflow && has_room(out, &room)) {
 		buf_add(out, piece, (size_t)n);
-	int rc = n < 0 ? io_error(e, "read", path) : look(path, e);
+		rc = watch ? watch->at(watch->ctx, out, e) : 0;
+	}
 	mem_free(piece);
+	if (rc)
+		return rc;
 	if (out->overflow || !has_room(out, &room))
-		rc = too_large(path, "has", out, room, e);
-	return rc;
+		return too_large(path, "has", out, room, e);
+	return n < 0 ? io_error(e, "read", path) : look(path, e);
 }
 
-int io_read(struct buf *out, const char *path, struct err *e)
+static int read_path(struct buf *out, const char *path, const struct io_look *watch, struct err *e)
 {
 	if (strcmp(path, "-") == 0)
-		return read_all(STDIN_FILENO, out, "standard input", e);
+		return read_all(STDIN_FILENO, out, "standard input", watch, e);
 	int fd = open_read(path, e);
 	if (fd < 0)
 		return -1;
-	int rc = read_all(fd, out, path, e);
+	int rc = read_all(fd, out, path, watch, e);
 	close(fd);
 	return rc;
 }
+
+int io_read(struct buf *out, const char *path, struct err *e) { return read_path(out, path, NULL, e); }
 
 static bool is_zero(const struct buf *in, size_t from)
 {
@@ -250,10 +267,12 @@ static int inflate_all(struct buf *out, const struct buf *in, const char *path, 
 	return 0;
 }
 
-int io_read_gz(struct buf *out, const char *path, struct err *e)
+int io_read_gz(struct buf *out, const char *path, struct err *e) { return io_read_looked(out, path, NULL, e); }
+
+int io_read_looked(struct buf *out, const char *path, const struct io_look *watch, struct err *e)
 {
 	struct buf raw = { .max = out->max };
-	int rc = io_read(&raw, path, e);
+	int rc = read_path(&raw, path, watch, e);
 	if (rc == 0 && raw.len >= 2 && (uint8_t)raw.data[0] == 0x1f && (uint8_t)raw.data[1] == 0x8b) {
 		rc = inflate_all(out, &raw, path, e);
 	} else if (rc == 0) {
@@ -356,7 +375,7 @@ bool io_is_open_file(const char *path)
 	return !strncmp(path, "/dev/std", 8) || !strncmp(path, "/dev/fd/", 8) || !strncmp(path, "/proc/", 6);
 }
 
-int io_writer_open(struct io_writer *w, const char *path, struct err *e)
+static int open_writer(struct io_writer *w, const char *path, mode_t mode, struct err *e)
 {
 	struct stat st;
 	bool there = stat(path, &st) == 0;
@@ -368,7 +387,7 @@ int io_writer_open(struct io_writer *w, const char *path, struct err *e)
 		w->path = mem_strdup(path);
 		w->fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
 	} else if ((w->path = io_follow(path))) {
-		w->fd = open_temporary(w, 0666);
+		w->fd = open_temporary(w, mode);
 		if (there && w->fd >= 0 && fchmod(w->fd, st.st_mode & 07777)) {
 			io_error(e, "keep the mode of", path);
 			io_writer_abort(w);
@@ -380,6 +399,13 @@ int io_writer_open(struct io_writer *w, const char *path, struct err *e)
 	io_error(e, "write", path);
 	writer_clear(w);
 	return -1;
+}
+
+int io_writer_open(struct io_writer *w, const char *path, struct err *e) { return open_writer(w, path, 0666, e); }
+
+int io_writer_open_private(struct io_writer *w, const char *path, struct err *e)
+{
+	return open_writer(w, path, 0600, e);
 }
 
 int io_writer_add(struct io_writer *w, const void *data, size_t n, struct err *e)
@@ -673,9 +699,14 @@ int io_need_space(const char *path, size_t need, const char *what, struct err *e
 
 int io_hash(const char *path, char hex[33], struct err *e)
 {
+	struct stat st;
 	int fd = open_read(path, e);
 	if (fd < 0)
 		return -1;
+	if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) { /* its bytes are for who reads them */
+		close(fd);
+		return err_set(e, "cannot read %s: it is not a regular file", path);
+	}
 	struct hash_stream *h = hash_begin();
 	char *piece = mem_alloc(PIECE);
 	ssize_t n;

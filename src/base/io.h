@@ -28,6 +28,13 @@ void io_forget(const struct mapping *m, const void *p, size_t n);
 int io_read(struct buf *out, const char *path, struct err *e);   /* "-" is stdin */
 /* inflates when the bytes start as gzip, else as they are */
 int io_read_gz(struct buf *out, const char *path, struct err *e);
+/* The same where somebody looks at what has come after each piece, deflated or not, and ends it by −1 and a sentence:
+ * an input without an end, that is wrong, is refused soon. */
+struct io_look {
+	int (*at)(void *ctx, const struct buf *so_far, struct err *e);
+	void *ctx;
+};
+int io_read_looked(struct buf *out, const char *path, const struct io_look *watch, struct err *e);
 
 /* Writes the whole file beside and renames it over `path`, whose links are followed and whose mode stays; into a pipe
  * or a device it writes. */
@@ -43,6 +50,7 @@ struct io_writer {
 	size_t written;
 };
 int io_writer_open(struct io_writer *w, const char *path, struct err *e);
+int io_writer_open_private(struct io_writer *w, const char *path, struct err *e); /* a new file is its owner's alone */
 int io_writer_add(struct io_writer *w, const void *data, size_t n, struct err *e);
 int io_writer_commit(struct io_writer *w, struct err *e); /* fsync, rename, fsync of the folder */
 /* commits where status, what became of the writing, is 0, else aborts; returns what became of it in the end */

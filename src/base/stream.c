@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -20,11 +21,16 @@ struct stream {
 
 int stream_open(struct stream **out, const char *path, struct err *e)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe that nobody writes is not waited for */
 
 	*out = NULL;
 	if (fd < 0)
 		return err_set(e, "cannot open %s: %s", path, strerror(errno));
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return err_set(e, "cannot read %s: it is not a regular file, which can be read again after a stop", path);
+	}
 	gzFile file = gzdopen(fd, "rb");
 	if (!file) {
 		close(fd);

@@ -11,6 +11,7 @@
 
 struct stream;
 
+/* Of a regular file: what reads by pieces goes on where it was stopped. */
 int stream_open(struct stream **s, const char *path, struct err *e);
 /* Bytes into data, at most n: fewer only at the end; 0: there are no more. −1: the disk's error. Where gzip data are
  * damaged or cut short is the end, and stream_damaged says so. */

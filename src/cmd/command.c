@@ -329,9 +329,8 @@ static int unknown_command(int argc, char **argv)
 	bool option = argv[0][0] == '-', group = overview_is_group(argv[0]);
 	const char *near = option ? NULL : overview_nearest(argc, argv), *space = group && argc > 1 ? " " : "",
 		   *second = *space ? argv[1] : "";
-	if (!strcmp(argv[0], "pull") || !strcmp(argv[0], "download"))
-		return app_usage(NULL, "nothing is fetched: a model is a GGUF file or a Hugging Face folder of "
-		                       "this machine");
+	if (!strcmp(argv[0], "download"))
+		return app_usage(NULL, "unknown command download, kungfu pull fetches a model or a set of rows");
 	if (near)
 		return app_usage(NULL, "unknown command %s%s%s, did you mean %s?", argv[0], space, second, near);
 	if (*space)

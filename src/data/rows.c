@@ -23,6 +23,7 @@
 enum { TOLD = 8 }; /* names of files that are not read */
 static const char around[] = "\xef\xbb\xbf \t\r\n"; /* an array: a byte order mark and white space */
 static const size_t MOST_BYTES = (size_t)16 << 30; /* of a file, inflated */
+static const size_t MOST_LINE = (size_t)256 << 20, FIRST = (size_t)1 << 20;
 
 static int check_shape(struct rows *rows, const struct row *r, struct err *e)
 {
@@ -254,11 +255,67 @@ static int add_text(struct rows *rows, bool any, const char *file, const struct 
 	                                                     add_lines(rows, any, file, b, e);
 }
 
+/* Of lines that are still coming: is one of the first megabyte an object, and none longer than a row may be? So what
+ * has no end and is no rows (`yes`, zeros) is refused soon. */
+struct coming {
+	const char *file;
+	bool lines, looked, known;
+	size_t begun, seen;       /* where the last line begins, and up to where it was looked for */
+};
+
+/* The first line that is not blank as it will be judged, which is told where it is wrong. */
+static int look_first(const struct coming *c, const struct buf *b, struct err *e)
+{
+	const char *at = buf_str(b), *end = at + b->len, *newline;
+	struct err first = ERR_INIT;
+	int wrong = 0;
+
+	for (size_t line = 1; (newline = memchr(at, '\n', (size_t)(end - at))); line++, at = newline + 1) {
+		size_t n = (size_t)(newline - at);
+		if (is_blank(at, n))
+			continue;
+		json_t *j = parse_line(c->file, line, at, n, wrong++ ? &(struct err)ERR_INIT : &first);
+		json_decref(j);
+		if (j)
+			return 0;
+	}
+	return wrong ? err_set(e, "%s", first.msg) : err_set(e, "%s: blank lines, no row among the first %zu bytes", c->file,
+	                                                     b->len);
+}
+
+static int look_at_lines(void *ctx, const struct buf *b, struct err *e)
+{
+	struct coming *c = ctx;
+	const char *text = buf_str(b), *newline;
+
+	if (!c->known && b->len >= 4) {
+		c->lines = c->lines && memcmp(text, "\x1f\x8b", 2) != 0 && memcmp(text, "PAR1", 4) != 0 &&
+		           text[strspn(text, around)] != '[';
+		c->known = true;
+	}
+	if (!c->lines || !c->known)
+		return 0;
+	newline = memrchr(text + c->seen, '\n', b->len - c->seen);
+	c->begun = newline ? (size_t)(newline + 1 - text) : c->begun;
+	c->seen = b->len;
+	if (b->len - c->begun > MOST_LINE)
+		return err_set(e, "%s: a line of more than %zu MiB, which is no row", c->file, MOST_LINE >> 20);
+	if (c->looked || b->len < FIRST)
+		return 0;
+	c->looked = true;
+	if (c->begun == 0)
+		return memchr(text, 0, b->len) ? err_set(e, "%s:1: not JSON: a byte of 0", c->file) : 0;
+	return look_first(c, b, e);
+}
+
 static int add_file(struct rows *rows, bool any, const char *path, struct hash_stream *hash, struct err *e)
 {
 	struct buf b = { .max = MOST_BYTES };
 	const char *file = arena_strdup(&rows->mem, path);
-	int status = io_read_gz(&b, path, e);
+	struct coming coming = { .file = file,
+		                 .lines = !rows_are_named(file, ".csv") && !rows_are_named(file, ".tsv") &&
+		                          !rows_are_named(file, ".txt") };
+	int status = io_read_looked(&b, path, &(struct io_look){ look_at_lines, &coming }, e);
 
 	if (!status && b.len >= 4 && !memcmp(buf_str(&b), "PAR1", 4))
 		status = err_set(e, "%s is Parquet, which is not read here: pandas.read_parquet(FILE).to_json(FILE2, "

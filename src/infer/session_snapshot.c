@@ -115,7 +115,7 @@ int session_save(const struct session *s, int sequence, const char *path, struct
 {
 	struct writing w = { 0 };
 
-	if (io_writer_open(&w.file, path, e) < 0)
+	if (io_writer_open_private(&w.file, path, e) < 0) /* somebody's texts */
 		return -1;
 	int status = put_all(&w, s, sequence, e);
 	status = io_writer_end(&w.file, status, e);

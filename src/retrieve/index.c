@@ -4,6 +4,7 @@
  * when they opened, whoever writes. */
 #include "retrieve/index.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,8 +167,11 @@ int index_create(const char *path, const struct index_settings *settings, struct
 	if (index_is_there(path, e) < 0)
 		return -1;
 	struct index x = { .path = mem_strdup(path) };
-	int open = sqlite3_open_v2(path, &x.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
-	int status = open == SQLITE_OK ? fill(&x, settings, e) : index_error(&x, "cannot be made", e);
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600); /* documents are in it: its owner's alone */
+	if (fd >= 0)
+		close(fd);
+	int opened = sqlite3_open_v2(path, &x.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+	int status = opened == SQLITE_OK ? fill(&x, settings, e) : index_error(&x, "cannot be made", e);
 	sqlite3_close(x.db);
 	if (status < 0)
 		index_discard(path);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -194,6 +195,14 @@ static int sync_folder(const char *path, struct err *e)
 	return status;
 }
 
+/* New files beside the database may be read by whom it may. */
+static mode_t mode_of(const struct index *x)
+{
+	struct stat st;
+
+	return stat(x->path, &st) == 0 ? st.st_mode & 0666 : 0600;
+}
+
 /* A file opened to be written from `at` on, `put` does it, its length is set, and all of it is on the disk. */
 static int grow_file(const struct index *x, const char *what, int64_t generation, size_t length,
                      int (*put)(const struct index *x, void *ctx, int fd, const char *path, struct err *e), void *ctx,
@@ -201,7 +210,7 @@ static int grow_file(const struct index *x, const char *what, int64_t generation
 {
 	char *path = index_file(x, what, generation);
 	bool fresh = !io_exists(path);
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644), status = fd < 0 ? file_error(path, e) : 0;
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, mode_of(x)), status = fd < 0 ? file_error(path, e) : 0;
 
 	if (status == 0)
 		status = put(x, ctx, fd, path, e);

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -134,5 +136,9 @@ void beside_list(const struct http_request *q, const json_t *all, int usual, int
 
 void beside_id(const char *prefix, char id[48])
 {
-	snprintf(id, 48, "%s%016llx", prefix, (unsigned long long)(clock_wall_seconds() * 1e6));
+	uint32_t random;
+
+	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		random = (uint32_t)getpid();
+	snprintf(id, 48, "%s%016llx%08x", prefix, (unsigned long long)(clock_wall_seconds() * 1e6), (unsigned)random);
 }

@@ -219,7 +219,9 @@ int run_dir_open(struct run_dir *d, const char *path, json_t **recipe, struct er
 	*d = (struct run_dir){ 0 };
 	*recipe = NULL;
 	if (!there)
-		err_set(e, "%s is no run directory: it has no %s", path, RECIPE);
+		err_set(e, io_exists(path) ? "%s is no run directory: it has no " RECIPE "; what was stopped "
+		                             "before it had begun is begun again" :
+		                             "%s: there is no such folder", path);
 	if (there && io_lock_dir(path, &d->lock, e) == 0) {
 		d->path = mem_strdup(path);
 		*recipe = jsonx_load_file(file, e);

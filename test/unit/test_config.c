@@ -248,7 +248,8 @@ static void test_rope(struct test *t)
 }
 
 /* The scaling of a file that says these two: its kind, or -1 and words. */
-static void check_gguf_rope(struct test *t, const char *type, float factor, float attention, int kind, const char *words)
+static void check_gguf_rope(struct test *t, const char *type, float factor, float attention, int kind,
+                            const char *words)
 {
 	struct gguf_fixture f = { 0 };
 	struct buf out = BUF_INIT;

@@ -7,6 +7,7 @@
 #include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -419,22 +420,37 @@ static int make_folder_of(const char *path, struct err *e)
 	return rc;
 }
 
+/* A link under a name that nobody can know before, from which it is renamed. */
+static int make_link(const char *to, const char *path, struct err *e)
+{
+	uint64_t random;
+
+	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		random = (uint64_t)getpid();
+	char *next = mem_printf("%s.tmp-%016llx", path, (unsigned long long)random);
+	int rc = 0;
+	if (symlink(to, next) || rename(next, path)) {
+		rc = err_set(e, "linking %s: %s", path, strerror(errno));
+		unlink(next);
+	}
+	mem_free(next);
+	return rc;
+}
+
 /* snapshots/COMMIT/a/b leads to ../../../blobs/HASH. */
 static int link_file(const struct hub *h, const struct hub_file *f, struct err *e)
 {
-	char *path = mem_printf("%s/snapshots/%s/%s", h->repo, h->commit, f->name), *next = mem_printf("%s.new", path);
+	char *path = mem_printf("%s/snapshots/%s/%s", h->repo, h->commit, f->name);
 	struct buf to = BUF_INIT;
 	buf_adds(&to, "../../");
 	for (const char *at = f->name; (at = strchr(at, '/')); at++)
 		buf_adds(&to, "../");
 	buf_addf(&to, "blobs/%s", f->hash);
 	int rc = make_folder_of(path, e);
-	unlink(next);
-	if (rc == 0 && (symlink(buf_str(&to), next) || rename(next, path)))
-		rc = err_set(e, "linking %s: %s", path, strerror(errno));
+	if (rc == 0)
+		rc = make_link(buf_str(&to), path, e);
 	buf_release(&to);
 	mem_free(path);
-	mem_free(next);
 	return rc;
 }
 
