@@ -29,7 +29,8 @@ int stream_open(struct stream **out, const char *path, struct err *e)
 		return err_set(e, "cannot open %s: %s", path, strerror(errno));
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
 		close(fd);
-		return err_set(e, "cannot read %s: it is not a regular file, which can be read again after a stop", path);
+		return err_set(e, "cannot read %s: it is not a regular file, which can be read again after a stop",
+		               path);
 	}
 	gzFile file = gzdopen(fd, "rb");
 	if (!file) {

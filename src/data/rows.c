@@ -279,8 +279,9 @@ static int look_first(const struct coming *c, const struct buf *b, struct err *e
 		if (j)
 			return 0;
 	}
-	return wrong ? err_set(e, "%s", first.msg) : err_set(e, "%s: blank lines, no row among the first %zu bytes", c->file,
-	                                                     b->len);
+	if (wrong)
+		return err_set(e, "%s", first.msg);
+	return err_set(e, "%s: blank lines, no row among the first %zu bytes", c->file, b->len);
 }
 
 static int look_at_lines(void *ctx, const struct buf *b, struct err *e)

@@ -184,8 +184,8 @@ int run_log_open(struct run_log *l, const char *path, struct err *e)
 	if (!io_exists(path))
 		return err_set(e, "%s: there is no such folder", path);
 	if (!has(path, "recipe.json"))
-		return err_set(e, "%s is no run directory: it has no recipe.json; what was stopped before it had begun is "
-		                  "begun again", path);
+		return err_set(e, "%s is no run directory: it has no recipe.json; what was stopped before it had "
+		                  "begun is begun again", path);
 	l->path = mem_strdup(path);
 	if (load_object(&l->recipe, path, "recipe.json", e) < 0 ||
 	    (has(path, "run.json") && load_object(&l->facts, path, "run.json", e) < 0) || read_metrics(l, e) < 0) {
