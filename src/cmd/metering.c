@@ -483,6 +483,16 @@ static int check_rest(const struct gas *planned, struct err *e)
 	return 0;
 }
 
+double metering_slower(const struct predicted *p)
+{
+	struct predict_past past;
+	struct predicted_spans s;
+
+	past_of(p->kind, &past);
+	predict_spans(p, &past, &s);
+	return books.on && p->seconds > 0 ? s.seconds.mid / p->seconds : 1;
+}
+
 int metering_plan(const struct predicted *p, json_t *facts, json_t **plan, struct predicted_spans *s, struct gas *gas,
                struct err *e)
 {

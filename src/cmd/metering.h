@@ -52,6 +52,8 @@ struct metering_request;
 struct request_counts { int64_t number, tokens_in, tokens_out; double flops, int_ops, share; };
 struct metering_request *metering_request_open(void);
 void metering_request_close(struct metering_request *r, const struct request_counts *c, json_t *line);
+/* How many times as long as p says runs of its kind took on this machine, in the middle; 1: none is known. */
+double metering_slower(const struct predicted *p);
 /* Between steps: at most every few seconds the entry learns what was used so far; true when it did. */
 bool metering_tick(void);
 /* What this process took so far, as gas_keep has it: its seconds also where nothing is metered. The entry learns it

@@ -657,12 +657,13 @@ static struct span seconds_span(double seconds, double loose)
 }
 
 /* Fewer steps where all of them would take longer than is allowed; their number is noted. */
-static void note_steps(struct ladder *l, const struct training *t, const struct trainer_plan *p, double *share)
+static void note_steps(struct ladder *l, const struct training *t, const struct trainer_plan *p, double slower,
+                       double *share)
 {
-	double rest = p->planned_seconds - p->step_seconds, room = l->train_seconds - rest;
+	double most = l->train_seconds / slower, rest = p->planned_seconds - p->step_seconds, room = most - rest;
 	long steps = p->steps;
 
-	if (p->planned_seconds > l->train_seconds)
+	if (p->planned_seconds > most)
 		steps = (long)fmax(1, floor((double)steps * room / p->step_seconds));
 	*share = (double)steps / (double)p->steps;
 	json_object_set_new(l->on->notes, t->rung, json_pack("{s:I}", "max_steps", (json_int_t)steps));
@@ -692,8 +693,9 @@ int ladder_price_training(struct ladder *l, const struct training *t, struct run
 	if (status == 0) {
 		const struct trainer_plan *plan = trainer_plan(trainer);
 		double rest = plan->planned_seconds - plan->step_seconds;
-		note_steps(l, t, plan, &share);
-		p->make = seconds_span(rest + share * plan->step_seconds, plan->save_seconds);
+		double slower = l->slower ? l->slower(l->ctx, &m.recipe, trainer) : 1;
+		note_steps(l, t, plan, slower, &share);
+		p->make = span_scale(seconds_span(rest + share * plan->step_seconds, plan->save_seconds), slower);
 		p->operations = plan->planned_flops * share;
 		p->make_bytes = (double)plan->planned_bytes;
 		p->answer *= 1.15; /* an adapter's own products, and another reading of the model */

@@ -101,6 +101,8 @@ struct ladder {
 	size_t part_n;
 	double train_seconds;        /* what one training may take; infinite: there is no limit */
 	const struct speeds *speeds; /* of this machine, or NULL */
+	/* By how much runs of its kind took longer on this machine than was planned; NULL: nothing is known. */
+	double (*slower)(void *ctx, const struct recipe *r, const struct trainer *t);
 	/* Trains what a recipe says, to its end, from where it was; the folder is there. */
 	int (*train)(void *ctx, const struct recipe *r, struct err *e);
 	int (*progress)(void *ctx, const struct evaluate_progress *p); /* other than 0 ends it */

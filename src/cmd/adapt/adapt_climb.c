@@ -144,12 +144,12 @@ static void say_repeats(const struct adapt *a)
 	const struct known *k = &a->known;
 
 	if (k->n_repeated)
-		log_say("  %zu rows ask what another one asks, of %zu questions; they stay on one side", k->n_repeated,
-		        k->n_groups);
+		log_say("  %zu rows ask what another one asks, of %zu question%s; they stay on one side",
+		        k->n_repeated, k->n_groups, k->n_groups == 1 ? "" : "s");
 	if (k->n_conflicting)
-		log_say("  %zu of these questions have unlike answers, so nothing that answers the same to the same is "
+		log_say("  %zu of these questions %s unlike answers, so nothing that answers the same to the same is "
 		        "right on more than %.3f of the rows; two answers to one question agree in %.0f %%",
-		        k->n_conflicting, k->ceiling, 100 * k->agreement);
+		        k->n_conflicting, k->n_conflicting == 1 ? "has" : "have", k->ceiling, 100 * k->agreement);
 	if (a->task.n_leaks)
 		log_warn("%zu rows ask what a test row asks: they are not learnt from", a->task.n_leaks);
 }
@@ -176,7 +176,8 @@ static void say_what_can_be_shown(const struct adapt *a)
 void adapt_say_known(const struct adapt *a)
 {
 	log_say("%zu rows of %s: %zu to learn from, %zu to choose by, %zu to test with, opened once", a->task.n,
-	        shape_name(a->task.shape), a->task.side_n[SIDE_TRAIN], a->n_choose, a->n_test);
+	        a->asks_only ? "prompts alone" : shape_name(a->task.shape), a->task.side_n[SIDE_TRAIN], a->n_choose,
+	        a->n_test);
 	say_classes(a);
 	log_say("  what they ask has %.0f bytes in the mean, %.0f at most", a->known.mean_bytes,
 	        a->known.longest_bytes);

@@ -573,7 +573,7 @@ static void say_runner_up(const struct adapt *a, struct buf *out)
 	buf_addf(out, "The next best, %s, reached %.4g and took %s to make, the winner %s", a->ways[i].name,
 	         a->ways[i].score[a->first_at].mean, a->ways[i].make_seconds > 0 ? make : "nothing",
 	         w->make_seconds > 0 ? own : "nothing");
-	if (b.crosses)
+	if (b.crosses && b.uses.mid >= 1.5)
 		buf_addf(out, "; over %s than %.0f uses %s costs less in all.\n",
 		         b.many == CHEAPER_B ? "more" : "fewer", b.uses.mid, a->ways[i].name);
 	else

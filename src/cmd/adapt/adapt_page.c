@@ -64,7 +64,7 @@ static void equal_at(const struct adapt *a, size_t i, char out[CELL])
 
 	out[0] = 0;
 	if (i != a->winner && adapt_is_measured(a, i) && b.crosses)
-		snprintf(out, CELL, "%s uses", human_count(ceil(b.uses.mid), text));
+		snprintf(out, CELL, "%s use%s", human_count(ceil(b.uses.mid), text), ceil(b.uses.mid) <= 1 ? "" : "s");
 }
 
 static void write_table(const struct adapt *a, struct buf *out)

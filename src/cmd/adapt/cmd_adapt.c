@@ -88,6 +88,9 @@ const struct opt adapt_opts[] = {
 
 /* --- rungs' tools --- */
 
+/* What is left is asked as its rows were (ladder/adapted.h), so how rows are written is nothing to be warned of. */
+static bool is_no_matter(const char *text) { return strstr(text, "train without the model's chat template") != NULL; }
+
 /* Trainings say the same of the same rows: a warning is said once. */
 static void say_once(void *ctx, enum log_level level, const char *text)
 {
@@ -99,7 +102,7 @@ static void say_once(void *ctx, enum log_level level, const char *text)
 	for (size_t i = 0; i < n; i++)
 		if (said[i] == hash)
 			return;
-	if (level != LOG_WARNING || n == WARNINGS_MOST)
+	if (level != LOG_WARNING || n == WARNINGS_MOST || is_no_matter(text))
 		return;
 	said[n++] = hash;
 	const struct log_sink *was = log_lend(NULL);
@@ -139,6 +142,16 @@ static int train(void *ctx, const struct recipe *r, struct err *e)
 	a->ways[a->at_work].make_joules = result.whole.energy.joules;
 	trial_result_release(&result);
 	return status;
+}
+
+/* By the same past that a training's own plan is sharpened with. */
+static double slower(void *ctx, const struct recipe *r, const struct trainer *t)
+{
+	struct predicted p;
+	(void)ctx;
+
+	trial_predict(&p, trainer_plan(t), r, compute_name(trainer_model((struct trainer *)(uintptr_t)t)->compute));
+	return metering_slower(&p);
 }
 
 static int show_answering(void *ctx, const struct evaluate_progress *p)
@@ -294,6 +307,7 @@ static void open_ladder(struct adapt *a)
 		                     .max_length = (int32_t)a->o.max_length,
 		                     .micro_batch_tokens = (int32_t)a->o.micro_batch_tokens,
 		                     .train_seconds = isnan(a->o.rung_seconds) ? INFINITY : a->o.rung_seconds,
+		                     .slower = slower,
 		                     .train = train,
 		                     .progress = show_answering,
 		                     .ctx = a };
