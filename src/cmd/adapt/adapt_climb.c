@@ -181,6 +181,10 @@ void adapt_say_known(const struct adapt *a)
 	say_classes(a);
 	log_say("  what they ask has %.0f bytes in the mean, %.0f at most", a->known.mean_bytes,
 	        a->known.longest_bytes);
+	if (adapt_how_asked(a) && !strcmp(adapt_how_asked(a), ADAPTED_TEXTS) && a->task.kind != TASK_LABELS &&
+	    a->task.kind != TASK_TEXTS)
+		log_say("  they are asked as texts, without a chat template, now and by what is left; rows of messages "
+		        "would be asked with the model's own");
 	say_repeats(a);
 	adapt_say_test(a);
 	say_what_can_be_shown(a);
@@ -679,21 +683,26 @@ static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e
 	return status;
 }
 
+/* Of three rows, answered one by one, the middle one's time: answers are of unlike lengths. */
 static int time_answers(struct adapt *a, size_t i, const char *dir, struct err *e)
 {
 	size_t n = MIN(a->n_choose, (size_t)LATENCY_ROWS);
 	struct outcome unused;
-	double least = INFINITY;
+	double took[LATENCY_ROWS];
 
 	a->ladder.unjudged = true;
 	for (size_t k = 0; k < n; k++) {
 		double began = clock_seconds(), scored = a->ladder.score_seconds;
 		if (a->ways[i].rung->answer(&a->ladder, dir, a->choose + k, 1, &unused, e) < 0)
 			return -1;
-		least = fmin(least, clock_seconds() - began - (a->ladder.score_seconds - scored));
+		double x = clock_seconds() - began - (a->ladder.score_seconds - scored);
+		size_t at = k;
+		for (; at > 0 && took[at - 1] > x; at--)
+			took[at] = took[at - 1];
+		took[at] = x;
 	}
 	a->ladder.unjudged = false;
-	a->ways[i].latency = least;
+	a->ways[i].latency = took[n / 2];
 	return 0;
 }
 

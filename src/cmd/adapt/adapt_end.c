@@ -239,7 +239,7 @@ void adapt_verdict(struct adapt *a)
 /* --- what is left --- */
 
 /* Which way rows were asked, so that whoever uses it asks alike; NULL: rows say it themselves. */
-static const char *how_asked(const struct adapt *a)
+const char *adapt_how_asked(const struct adapt *a)
 {
 	const struct row *first = &a->task.rows[0].row;
 
@@ -255,8 +255,8 @@ int adapt_leave(struct adapt *a, struct err *e)
 	char *dir = io_join(a->dir, files);
 	adapt_stand_on(a, a->winner);
 	json_t *leaves = r->leaves(&a->ladder, dir, e);
-	if (leaves && !r->no_model && !r->learns && how_asked(a))
-		json_object_set_new(leaves, "asked", json_string(how_asked(a)));
+	if (leaves && !r->no_model && !r->learns && adapt_how_asked(a))
+		json_object_set_new(leaves, "asked", json_string(adapt_how_asked(a)));
 	int status = leaves ? adapted_write(a->dir, adapt_model_of(a, a->winner), r->name, files, leaves, e) : -1;
 
 	mem_free(rungs);

@@ -104,7 +104,9 @@ static void show_way(const json_t *j)
 	if (d)
 		line("documents", "%s: %.0f chunk%s by %s", text(d, "index"), number(d, "num"),
 		     number(d, "num") == 1 ? "" : "s", text(d, "retriever"));
-	if (!strcmp(text(j, "asked"), ADAPTED_TEXTS))
+	const struct rung *last = rung_find(text(j, *text(j, "second") ? "second" : "rung"));
+	bool labels = last && (last->no_model || last->learns);
+	if (!labels && !strcmp(text(j, "asked"), ADAPTED_TEXTS))
 		line("asks", "texts, without a chat template");
 }
 
@@ -154,7 +156,9 @@ static void show_costs(const json_t *j)
 	predict_human(number(j, "seconds_winner"), time);
 	gas_joules(number(j, "joules_winner"), joules);
 	char all[32], all_joules[32];
-	line("made in", "%s, %s; finding out took %s, %s in all", time, joules,
+	bool made = number(j, "seconds_winner") > 0;
+	line("made in", "%s%s%s; finding out took %s, %s in all", made ? time : "no time", made ? ", " : "",
+	     made ? joules : "",
 	     predict_human(number(j, "seconds"), all), gas_joules(number(j, "joules"), all_joules));
 }
 

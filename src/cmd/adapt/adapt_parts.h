@@ -277,6 +277,8 @@ void adapt_say_prices(const struct adapt *a);
 int adapt_test(struct adapt *a, struct err *e);
 void adapt_verdict(struct adapt *a);
 int adapt_leave(struct adapt *a, struct err *e);
+/* How rows are asked, as artefact.json has it, or NULL. */
+const char *adapt_how_asked(const struct adapt *a);
 json_t *adapt_summary(struct adapt *a);
 void adapt_put_gas(const struct adapt *a, json_t *summary);
 json_t *adapt_table(const struct adapt *a);                   /* a list of a line a way */
