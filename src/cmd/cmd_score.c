@@ -381,6 +381,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return app_usage(&cmd_score, "%s", in_context_contradiction(&o->context));
 	if (!o->ids == (p->n_positional < 2))
 		return app_usage(&cmd_score, "%s", o->ids ? "--ids FILE stands instead of a file of text" : WANTED);
+	app_catch_signals();
 	int status = adapted_options_take(&left, p->positional[0], &places, e);
 	if (status == 0)
 		status = score_file(app, o, p->positional[0], o->ids ? NULL : p->positional[1], &s, e);
