@@ -20,7 +20,7 @@
 #include "data/not_number.h"
 #include "data/shape.h"
 
-enum { TOLD = 8 }; /* names of files that are not read */
+enum { TOLD = 8, FORM_BYTES = 16 }; /* names of files that are not read; what a form is known by */
 static const char around[] = "\xef\xbb\xbf \t\r\n"; /* an array: a byte order mark and white space */
 static const size_t MOST_BYTES = (size_t)16 << 30; /* of a file, inflated */
 static const size_t MOST_LINE = (size_t)256 << 20, FIRST = (size_t)1 << 20;
@@ -255,6 +255,29 @@ static int add_text(struct rows *rows, bool any, const char *file, const struct 
 	                                                     add_lines(rows, any, file, b, e);
 }
 
+/* Files that hold rows in a form that is not read here, by their first bytes. */
+static const struct { const char *bytes; size_t n; const char *what; } forms[] = {
+	{ "PAR1", 4, "Parquet, which is not read here: pandas.read_parquet(FILE).to_json(FILE2, orient=\"records\", "
+	             "lines=True) in Python makes lines of JSON of it" },
+	{ "ARROW1", 6, "an Arrow file, which is not read here: pandas.read_feather(FILE).to_json(FILE2, "
+	               "orient=\"records\", lines=True) in Python makes lines of JSON of it" },
+	{ "\x28\xb5\x2f\xfd", 4, "compressed by zstd, which is not read here: zstd -d FILE unpacks it" },
+	{ "\xfd" "7zXZ", 5, "compressed by xz, which is not read here: xz -d FILE unpacks it" },
+	{ "BZh", 3, "compressed by bzip2, which is not read here: bzip2 -d FILE unpacks it" },
+	{ "PK\x03\x04", 4, "a zip archive, which is not read here: unzip FILE unpacks it" },
+	{ "7z\xbc\xaf\x27\x1c", 6, "a 7z archive, which is not read here" },
+	{ "\xff\xfe", 2, "UTF-16, UTF-8 was wanted: iconv -f UTF-16 -t UTF-8 FILE makes it" },
+	{ "\xfe\xff", 2, "UTF-16, UTF-8 was wanted: iconv -f UTF-16 -t UTF-8 FILE makes it" },
+};
+
+static int check_form(const char *path, const struct buf *b, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++)
+		if (b->len >= forms[i].n && !memcmp(buf_str(b), forms[i].bytes, forms[i].n))
+			return err_set(e, "%s is %s", path, forms[i].what);
+	return 0;
+}
+
 /* Of lines that are still coming: is one of the first megabyte an object, and none longer than a row may be? So what
  * has no end and is no rows (`yes`, zeros) is refused soon. */
 struct coming {
@@ -289,9 +312,10 @@ static int look_at_lines(void *ctx, const struct buf *b, struct err *e)
 	struct coming *c = ctx;
 	const char *text = buf_str(b), *newline;
 
-	if (!c->known && b->len >= 4) {
-		c->lines = c->lines && memcmp(text, "\x1f\x8b", 2) != 0 && memcmp(text, "PAR1", 4) != 0 &&
-		           text[strspn(text, around)] != '[';
+	if (!c->known && b->len >= FORM_BYTES) {
+		if (check_form(c->file, b, e) < 0)
+			return -1;
+		c->lines = c->lines && memcmp(text, "\x1f\x8b", 2) != 0 && text[strspn(text, around)] != '[';
 		c->known = true;
 	}
 	if (!c->lines || !c->known)
@@ -318,9 +342,8 @@ static int add_file(struct rows *rows, bool any, const char *path, struct hash_s
 		                          !rows_are_named(file, ".txt") };
 	int status = io_read_looked(&b, path, &(struct io_look){ look_at_lines, &coming }, e);
 
-	if (!status && b.len >= 4 && !memcmp(buf_str(&b), "PAR1", 4))
-		status = err_set(e, "%s is Parquet, which is not read here: pandas.read_parquet(FILE).to_json(FILE2, "
-		                    "orient=\"records\", lines=True) in Python makes lines of JSON of it", path);
+	if (!status)
+		status = check_form(path, &b, e);
 	if (!status) {
 		hash_add(hash, buf_str(&b), b.len);
 		status = add_text(rows, any, file, &b, e);
