@@ -211,6 +211,19 @@ static int tidy(struct run_dir *d, struct err *e)
 	return status || checkpoint_sweep(d->path, e) < 0 || remove_files(d->path, is_leftover, e) < 0 ? -1 : 0;
 }
 
+int run_dir_refuse(const char *path, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	bool empty = false;
+
+	if (!io_exists(path))
+		return err_set(e, "%s: there is no such folder", path);
+	return err_set(e, "%s is no run directory: it has no " RECIPE "%s", path,
+	               io_is_dir(path) && io_dir_is_empty(path, &empty, &ignored) == 0 && empty ?
+	                       "; what was stopped before it had begun is begun again" :
+	                       "");
+}
+
 int run_dir_open(struct run_dir *d, const char *path, json_t **recipe, struct err *e)
 {
 	char *file = io_join(path, RECIPE);
@@ -219,9 +232,7 @@ int run_dir_open(struct run_dir *d, const char *path, json_t **recipe, struct er
 	*d = (struct run_dir){ 0 };
 	*recipe = NULL;
 	if (!there)
-		err_set(e, io_exists(path) ? "%s is no run directory: it has no " RECIPE "; what was stopped "
-		                             "before it had begun is begun again" :
-		                             "%s: there is no such folder", path);
+		run_dir_refuse(path, e);
 	if (there && io_lock_dir(path, &d->lock, e) == 0) {
 		d->path = mem_strdup(path);
 		*recipe = jsonx_load_file(file, e);

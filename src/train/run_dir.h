@@ -29,6 +29,7 @@ int run_dir_check(const char *path, bool overwrite, bool *old, struct err *e);
 /* Makes the folder, which is this process's until release, and writes its recipe; refuses as run_dir_check. What an
  * earlier run left there (checkpoints, metrics, result) is removed first; other files stay. */
 int run_dir_create(struct run_dir *d, const char *path, bool overwrite, const json_t *recipe, struct err *e);
+int run_dir_refuse(const char *path, struct err *e);  /* what is not a run: −1 and the sentence of it */
 /* An existing run's, which is this process's until release; *recipe: new reference. Half-written checkpoints are
  * removed. */
 int run_dir_open(struct run_dir *d, const char *path, json_t **recipe, struct err *e);

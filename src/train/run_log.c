@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "train/run_dir.h"
 
 /* --- is it alive? --- */
 
@@ -181,11 +182,8 @@ static int load_object(json_t **out, const char *dir, const char *name, struct e
 int run_log_open(struct run_log *l, const char *path, struct err *e)
 {
 	*l = (struct run_log){ .planned_steps = -1 };
-	if (!io_exists(path))
-		return err_set(e, "%s: there is no such folder", path);
 	if (!has(path, "recipe.json"))
-		return err_set(e, "%s is no run directory: it has no recipe.json; what was stopped before it had "
-		                  "begun is begun again", path);
+		return run_dir_refuse(path, e);
 	l->path = mem_strdup(path);
 	if (load_object(&l->recipe, path, "recipe.json", e) < 0 ||
 	    (has(path, "run.json") && load_object(&l->facts, path, "run.json", e) < 0) || read_metrics(l, e) < 0) {
