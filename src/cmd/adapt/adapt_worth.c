@@ -231,6 +231,12 @@ static bool is_free(const struct adapt *a, size_t i)
 	return price <= adapt_left(a) && price <= fmax(free_seconds, free_share * g.seconds);
 }
 
+/* Of the floor more rows say nothing: it learns which answer is the most frequent. */
+static bool has_curve(const struct adapt *a, size_t i)
+{
+	return a->ways[i].rung->fewer && strcmp(a->ways[i].rung->name, "majority") != 0;
+}
+
 /* The winner where it is fitted in moments, else the best of those that are; n: none was measured. */
 static size_t fitted_way(const struct adapt *a)
 {
@@ -239,7 +245,7 @@ static size_t fitted_way(const struct adapt *a)
 	if (a->ways[a->winner].rung->fewer)
 		return is_free(a, a->winner) ? a->winner : a->climb.n;
 	for (size_t i = 0; i < a->climb.n; i++)
-		if (a->ways[i].rung->fewer && adapt_is_measured(a, i) && a->ways[i].n == a->n_choose && is_free(a, i) &&
+		if (has_curve(a, i) && adapt_is_measured(a, i) && a->ways[i].n == a->n_choose && is_free(a, i) &&
 		    (best == a->climb.n || a->climb.ways[i].quality > a->climb.ways[best].quality))
 			best = i;
 	return best;
