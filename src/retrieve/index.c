@@ -157,9 +157,14 @@ static int fill(struct index *x, const struct index_settings *s, struct err *e)
 	return index_exec(x, "COMMIT", e);
 }
 
+/* An empty file is what a killed process left that had not begun. */
 int index_is_there(const char *path, struct err *e)
 {
-	return io_exists(path) ? err_set(e, "%s is there already; kungfu index add adds to an index", path) : 0;
+	struct stat st;
+
+	if (stat(path, &st) || (S_ISREG(st.st_mode) && st.st_size == 0))
+		return 0;
+	return err_set(e, "%s is there already; kungfu index add adds to an index", path);
 }
 
 int index_create(const char *path, const struct index_settings *settings, struct err *e)
