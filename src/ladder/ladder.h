@@ -90,6 +90,7 @@ struct ladder {
 	const struct priors *priors;
 	struct base_model *on;
 	const char *dir; /* where data and rungs lie */
+	const char *was; /* where states that were read before lie; NULL: there */
 	struct device *device;
 	const char *compute; /* of answers: "f32", "int8", "auto" */
 	uint64_t seed;

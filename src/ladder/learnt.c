@@ -133,7 +133,7 @@ static int learn_states(struct ladder *l, const struct rows *r, struct err *e)
 		return -1;
 	b->layers = mem_array((size_t)features_layers(&l->base), sizeof(*b->layers));
 	b->n_layers = frozen_layers(&l->base, r->n, mem_available() / 4, b->layers);
-	known_states_open(&k, l->dir, b->path, b->layers, b->n_layers, (size_t)l->base.config.C);
+	known_states_open(&k, l->was ? l->was : l->dir, b->path, b->layers, b->n_layers, (size_t)l->base.config.C);
 	int status = read_rest(l, r, &k, e);
 	l->shared_seconds += k.seconds;
 	b->read_seconds = k.seconds + clock_seconds() - began;
@@ -154,7 +154,7 @@ static double rows_to_read(const struct ladder *l)
 	size_t n_layers = frozen_layers(&l->base, n, mem_available() / 4, layers);
 	struct known_states k;
 
-	known_states_open(&k, l->dir, b->path, layers, n_layers, (size_t)l->base.config.C);
+	known_states_open(&k, l->was ? l->was : l->dir, b->path, layers, n_layers, (size_t)l->base.config.C);
 	for (size_t i = 0; i < n; i++)
 		found += known_states_take(&k, l->task->rows[at[i]].row.json, NULL);
 	known_states_close(&k);

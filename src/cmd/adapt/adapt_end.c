@@ -255,7 +255,7 @@ int adapt_leave(struct adapt *a, struct err *e)
 	char *dir = io_join(a->dir, files);
 	adapt_stand_on(a, a->winner);
 	json_t *leaves = r->leaves(&a->ladder, dir, e);
-	if (leaves && !r->no_model && !r->learns && adapt_how_asked(a))
+	if (leaves && !r->no_model && !r->learns && a->task.kind != TASK_LABELS && adapt_how_asked(a))
 		json_object_set_new(leaves, "asked", json_string(adapt_how_asked(a)));
 	int status = leaves ? adapted_write(a->dir, adapt_model_of(a, a->winner), r->name, files, leaves, e) : -1;
 

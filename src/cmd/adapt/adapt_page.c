@@ -293,11 +293,15 @@ static void put_rows(const struct adapt *a, struct buf *b)
 	if (a->n_opened)
 		buf_addf(b, "; %zu of the test rows were opened before: look %d, judged with %.4g %%", a->n_opened,
 		         a->test_look, 100 * (1 - a->test_alpha));
-	buf_addf(b,
-	         "</p>\n<p>%zu rows ask what another one asks; %zu of these questions have unlike answers, so nothing "
-	         "is "
-	         "right on more than %.3f of the rows.</p>\n",
-	         a->known.n_repeated, a->known.n_conflicting, a->known.ceiling);
+	buf_adds(b, "</p>\n");
+	if (!a->known.n_repeated)
+		return;
+	buf_addf(b, "<p>%zu rows ask what another one asks", a->known.n_repeated);
+	if (a->known.n_conflicting)
+		buf_addf(b, "; %zu of these questions %s unlike answers, so nothing is right on more than %.3f of the "
+		         "rows", a->known.n_conflicting, a->known.n_conflicting == 1 ? "has" : "have",
+		         a->known.ceiling);
+	buf_adds(b, ".</p>\n");
 }
 
 int adapt_write_page(const struct adapt *a, struct err *e)

@@ -636,6 +636,7 @@ static int plan_going_on(struct adapt *a, struct err *e)
 	if (io_temporary_dir(place, e) < 0)
 		return -1;
 	a->ladder.dir = place;
+	a->ladder.was = a->dir;
 	int status = ladder_write_rows(&a->ladder, e);
 	if (status == 0)
 		status = adapt_price(a, e);
