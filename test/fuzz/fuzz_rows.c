@@ -119,8 +119,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (rows_load(&r, path, &e) == 0) {
 		make_all(&r, &codec);
 		rows_release(&r);
-	} else if (strncmp(e.msg, path, strlen(path)) != 0 || r.n) {
-		BUG("refused without file and line: %s", e.msg);
+	} else if (!strstr(e.msg, path) || r.n) { /* first, or of a feedback database behind its kind */
+		BUG("refused without the file: %s", e.msg);
 	}
 	return 0;
 }

@@ -38,6 +38,10 @@ int sampling_tell(const struct model *m, const struct opt_parse *p, struct err *
 
 int sampling_begin(const struct sampling *o, size_t V, struct sampler *s, struct err *e)
 {
+	*s = (struct sampler){ 0 };
+	for (size_t i = 0; i < o->stop.n; i++)
+		if (!*(const char *)o->stop.items[i])
+			return err_set(e, "--stop: an empty text, which would end nothing");
 	struct logit_bias *bias = mem_array(o->logit_bias.n, sizeof(*bias));
 
 	*s = (struct sampler){ .steps = o->steps,
