@@ -73,16 +73,18 @@ static int add_tensors(struct safetensors *s, const struct safetensors *head, co
 	struct st_tensor *all = arena_array(&s->mem, s->n_tensors + head->n_tensors, sizeof(*all));
 	struct st_meta *meta = arena_array(&s->mem, s->n_meta + head->n_meta + 1, sizeof(*meta));
 
-	memcpy(all, s->tensors, s->n_tensors * sizeof(*all));
+	for (size_t i = 0; i < s->n_tensors; i++)
+		all[i] = s->tensors[i];
 	for (size_t i = 0; i < head->n_tensors; i++) {
 		struct st_tensor *t = &all[s->n_tensors + i];
 		void *data = arena_alloc(&s->mem, MAX(head->tensors[i].bytes, (size_t)1));
 		*t = head->tensors[i];
 		t->name = arena_strdup(&s->mem, t->name);
 		t->dtype_name = t->dtype_name ? arena_strdup(&s->mem, t->dtype_name) : NULL;
-		t->data = memcpy(data, head->tensors[i].data, t->bytes);
+		t->data = t->bytes ? memcpy(data, head->tensors[i].data, t->bytes) : data;
 	}
-	memcpy(meta, s->meta, s->n_meta * sizeof(*meta));
+	for (size_t i = 0; i < s->n_meta; i++)
+		meta[i] = s->meta[i];
 	for (size_t i = 0; i < head->n_meta; i++)
 		meta[s->n_meta + i] = (struct st_meta){ arena_strdup(&s->mem, head->meta[i].key),
 			                                arena_strdup(&s->mem, head->meta[i].value) };

@@ -597,9 +597,9 @@ static void common_run(const struct kernels *k, const struct gemm_term *const *t
 			size_t columns = MIN(nr, b[lead].n - j);
 			pack_b(k, t, t->scale, b[lead].j0 + j, columns, k0, some, b[lead].panel);
 			for (int i = lead; i < n; i++) {
-				size_t row = terms[i]->a_row;
-				if (!in[i])
+				if (!in[i]) /* then it may have no term */
 					continue;
+				size_t row = terms[i]->a_row;
 				struct left l = { terms[i]->a + b[i].i0 * row + k0, row, row, 1, false };
 				panel_run(k, &b[i], &l, j, columns, some, NULL, 0, 0);
 			}

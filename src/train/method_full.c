@@ -55,10 +55,12 @@ static bool stands_in(const char *entry, const char *name)
 {
 	size_t n = strlen(entry);
 
-	for (const char *at = name; at; at = strchr(at, '.'), at += at != NULL)
+	for (const char *at = name, *dot; ; at = dot + 1) {
 		if (!strncmp(at, entry, n) && (at[n] == 0 || at[n] == '.'))
 			return true;
-	return false;
+		if (!(dot = strchr(at, '.')))
+			return false;
+	}
 }
 
 static int refuse_name(const char *entry, const struct model *m, struct err *e)

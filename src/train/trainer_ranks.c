@@ -219,13 +219,16 @@ int share_order(struct trainer *t, struct err *e)
 	return r && !r->rank ? ranks_order(r, RANKS_STEP, t->step, skipped, e) : 0;
 }
 
+/* Of part i what this rank owns; NULL: it owns nothing. */
+static float *sum_of(const struct sharing *s, size_t i) { return s->sums ? s->sums + i * s->own : NULL; }
+
 /* What comes of others lands while this rank computes. */
 static void expect(struct sharing *s)
 {
 	for (size_t i = 0; i < s->n_parts; i++)
 		if (s->parts[i].rank != s->ranks->rank)
 			ranks_begin(s->ranks, &s->come[i], true, s->parts[i].rank, RANKS_TAG_GRADIENT + (int)i,
-			            s->sums + i * s->own, s->own * sizeof(float));
+			            sum_of(s, i), s->own * sizeof(float));
 }
 
 void share_begin(struct trainer *t)
@@ -345,7 +348,8 @@ int share_added(struct trainer *t, struct err *e)
 		return -1;
 	s->gradient = grad_tree_sum(&t->gradients);
 	send_sum(s, RANKS_TAG_GRADIENT + (int)s->next);
-	memcpy(s->sums + s->next * s->own, (char *)s->gradient + s->number[s->ranks->rank], s->own * sizeof(float));
+	if (s->sums)
+		memcpy(sum_of(s, s->next), (char *)s->gradient + s->number[s->ranks->rank], s->own * sizeof(float));
 	s->next++;
 	return 0;
 }
@@ -446,7 +450,7 @@ static float *add_parts(const struct trainer *t)
 	int level;
 
 	for (size_t i = 0; i < s->n_parts; i++) {
-		sum = s->sums + i * s->own;
+		sum = sum_of(s, i);
 		for (level = s->parts[i].level; waiting[level]; level++) {
 			sum = join(t, waiting[level], sum);
 			waiting[level] = NULL;

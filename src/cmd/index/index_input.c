@@ -342,22 +342,26 @@ static bool put_utf16(const unsigned char *s, size_t n, struct buf *out)
 	return true;
 }
 
+/* How often the n bytes stand in the text. */
+static size_t count_of(const struct buf *text, const char *bytes, size_t n)
+{
+	size_t found = 0;
+
+	if (!text->len)
+		return 0;
+	for (const char *at = text->data, *end = at + text->len; (at = memmem(at, (size_t)(end - at), bytes, n)); at += n)
+		found++;
+	return found;
+}
+
 /* Bytes that no text has: of zero, and those that are no UTF-8, which `whole` has as U+FFFD. */
 static size_t count_odd(const struct buf *text, const struct buf *whole, size_t *replaced)
 {
 	static const char mark[] = "\xEF\xBF\xBD";
-	size_t zeros = 0, before = 0, after = 0;
+	size_t before = count_of(text, mark, 3), after = count_of(whole, mark, 3);
 
-	for (const char *at = text->data, *end = at + text->len; at && (at = memchr(at, 0, (size_t)(end - at))); at++)
-		zeros++;
-	for (const char *at = text->data, *end = at + text->len;
-	     at && (at = memmem(at, (size_t)(end - at), mark, 3)); at += 3)
-		before++;
-	for (const char *at = whole->data, *end = at + whole->len;
-	     at && (at = memmem(at, (size_t)(end - at), mark, 3)); at += 3)
-		after++;
 	*replaced = after - MIN(before, after);
-	return zeros + *replaced;
+	return count_of(text, "", 1) + *replaced;
 }
 
 /* A byte of zero, which no text has, becomes a space. */
