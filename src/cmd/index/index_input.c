@@ -349,7 +349,8 @@ static size_t count_of(const struct buf *text, const char *bytes, size_t n)
 
 	if (!text->len)
 		return 0;
-	for (const char *at = text->data, *end = at + text->len; (at = memmem(at, (size_t)(end - at), bytes, n)); at += n)
+	const char *at = text->data, *end = at + text->len;
+	for (; (at = memmem(at, (size_t)(end - at), bytes, n)); at += n)
 		found++;
 	return found;
 }
