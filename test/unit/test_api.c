@@ -1,8 +1,7 @@
 /* test_api: kungfu.h as a program sees it: mistakes of every kind are error returns, handles are independent, a run
  * steered by its caller is the run of the recipe where it does not steer, and the calling thread is left as it was. */
-#include "../test.h"
+#include "fixture_api.h"
 
-#include <kungfu.h>
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
@@ -15,22 +14,6 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/pool.h"
-
-static struct kf_error error;
-static const struct kf_settings one_thread = { .threads = 1 };
-
-#define GOOD(call) CHECK_MSG(t, (call) == KF_OK, #call ": %s", error.message)
-#define BAD(wanted, call) bad(t, wanted, #call, (call))
-
-static char *golden(const char *name) { return io_join(test_golden(), name); }
-
-/* An error is the status that was wanted and a sentence. */
-static void bad(struct test *t, int wanted, const char *call, int status)
-{
-	CHECK_MSG(t, status == wanted && error.status == wanted && error.message[0], "%s: %d, %d was wanted: %s", call,
-	          status, wanted, error.message);
-	error = (struct kf_error){ 0 };
-}
 
 static struct kf_model *open_model(struct test *t, const char *name)
 {

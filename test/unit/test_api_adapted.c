@@ -1,29 +1,11 @@
 /* test_api_adapted: folders as `kungfu adapt` leaves them, opened by the library: what stands before what is asked. */
-#include "../test.h"
+#include "fixture_api.h"
 
-#include <kungfu.h>
 #include <pthread.h>
 #include <string.h>
 
-#include "base/io.h"
 #include "base/mem.h"
 #include "retrieve/index.h"
-
-static struct kf_error error;
-static const struct kf_settings one_thread = { .threads = 1 };
-
-#define GOOD(call) CHECK_MSG(t, (call) == KF_OK, #call ": %s", error.message)
-#define BAD(wanted, call) bad(t, wanted, #call, (call))
-
-static char *golden(const char *name) { return io_join(test_golden(), name); }
-
-/* An error is the status that was wanted and a sentence. */
-static void bad(struct test *t, int wanted, const char *call, int status)
-{
-	CHECK_MSG(t, status == wanted && error.status == wanted && error.message[0], "%s: %d, %d was wanted: %s", call,
-	          status, wanted, error.message);
-	error = (struct kf_error){ 0 };
-}
 
 /* A folder as `kungfu adapt` leaves it where examples answer. */
 static void prompted(struct test *t)
