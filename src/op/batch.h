@@ -3,7 +3,8 @@
  * Documents lie end to end as segments in depth-first preorder. A segment that several documents
  * begin with is stored once and is the parent of what follows. The whole attention mask is one integer a key:
  * key j is seen by the rows whose own key i satisfies  j ≤ i < vis_end[j].  In training the keys are
- * this batch's rows (key[row] = row). In a session they are numbered anew for each step: what its sequences hold, by
+ * this batch's rows (key[row] = row), behind those of a past, which are no rows (op_past_keys.c: key[row] = past + row,
+ * n_keys = past + n_rows). In a session they are numbered anew for each step: what its sequences hold, by
  * ranges of KV_RANGE (op/kv_cache.h) in depth-first order of the tree that they are. `place` says where in a memory
  * such a range is, so that the order of keys is the forest's whatever lies where.
  *

@@ -1,6 +1,7 @@
 /* attention: softmax(scale·Q·Kᵀ + mask)·V for H query heads on G key-value heads, over the forest of op/batch.h.
  *
- *     q, o (N, H·D)      k, v: this batch's rows (N, G·D), or a session's cache (op/kv_cache.h)
+ *     q, o (N, H·D)      k, v: this batch's rows (N, G·D), with a past's before them (op_past_keys.c), or a session's
+ *                        cache (op/kv_cache.h)
  *     lse (N,H), where a gradient is needed
  *
  *     s_ij = scale·q_i·k_j, or cap·tanh(scale·q_i·k_j/cap)
