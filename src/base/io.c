@@ -275,6 +275,10 @@ int io_read_looked(struct buf *out, const char *path, const struct io_look *watc
 	int rc = read_path(&raw, path, watch, e);
 	if (rc == 0 && raw.len >= 2 && (uint8_t)raw.data[0] == 0x1f && (uint8_t)raw.data[1] == 0x8b) {
 		rc = inflate_all(out, &raw, path, e);
+	} else if (rc == 0 && !out->len && !out->arena) { /* what is large is not there twice */
+		struct buf unused = *out;
+		*out = raw;
+		raw = unused;
 	} else if (rc == 0) {
 		buf_add(out, raw.data, raw.len);
 		if (out->overflow)

@@ -365,31 +365,52 @@ static size_t count_odd(const struct buf *text, const struct buf *whole, size_t 
 	return count_of(text, "", 1) + *replaced;
 }
 
-/* A byte of zero, which no text has, becomes a space. */
-static int give(struct input *in, const char *path, const char *title, struct err *e)
+/* in->text in UTF-8. It may be most of the memory there is, so one that is whole already is not copied. */
+static int repair(struct input *in, const char *path, size_t *replaced, struct err *e)
 {
-	struct buf whole = BUF_INIT;
+	struct buf whole = BUF_INIT, old = in->text;
 
-	size_t replaced, odd;
-	utf8_repair(&whole, buf_str(&in->text), in->text.len);
-	odd = count_odd(&in->text, &whole, &replaced);
-	if (odd * ODD_SHARE > in->text.len) {
+	if (!utf8_valid(buf_str(&old), old.len, NULL))
+		utf8_repair(&whole, old.data, old.len);
+	size_t odd = count_odd(&old, whole.len ? &whole : &old, replaced);
+	if (odd * ODD_SHARE > old.len) {
 		in->no_file = true;
 		buf_release(&whole);
 		return err_set(e, "%s: it is no text in UTF-8 or UTF-16: %zu of its %zu bytes are none", path, odd,
-		               in->text.len);
+		               old.len);
 	}
+	if (whole.len) {
+		in->text = whole;
+		buf_release(&old);
+	}
+	return 0;
+}
+
+/* A byte of zero, which no text has, becomes a space. */
+static int give(struct input *in, const char *path, const char *title, struct err *e)
+{
+	size_t replaced;
+
+	if (repair(in, path, &replaced, e) < 0)
+		return -1;
 	if (replaced) {
 		in->repaired++;
 		in->first_repaired = in->first_repaired ? in->first_repaired : mem_strdup(path);
 	}
-	for (size_t i = 0; i < whole.len; i++)
-		whole.data[i] = whole.data[i] ? whole.data[i] : ' ';
+	for (size_t i = 0; i < in->text.len; i++)
+		in->text.data[i] = in->text.data[i] ? in->text.data[i] : ' ';
 	const struct input_document d = { .id = path, .source = path, .title = title && *title ? title : NULL,
-		                          .text = buf_str(&whole), .n = strlen(buf_str(&whole)) };
-	int status = in->take(in->ctx, &d, e);
-	buf_release(&whole);
-	return status;
+		                          .text = buf_str(&in->text), .n = in->text.len };
+	return in->take(in->ctx, &d, e);
+}
+
+/* The bytes are the text. */
+static void take_bytes(struct input *in)
+{
+	struct buf empty = in->text;
+
+	in->text = in->bytes;
+	in->bytes = empty;
 }
 
 static int read_text(struct input *in, const char *path, enum kind kind, struct err *e)
@@ -404,7 +425,7 @@ static int read_text(struct input *in, const char *path, enum kind kind, struct 
 	else if (kind == KIND_HTML)
 		input_html(buf_str(&in->bytes), in->bytes.len, &in->text, &title);
 	else
-		buf_add(&in->text, buf_str(&in->bytes), in->bytes.len);
+		take_bytes(in);
 	if (text_ends(path, ".md") || text_ends(path, ".markdown"))
 		first = heading(buf_str(&in->text));
 	utf8_repair(&said, first ? first : buf_str(&title), strlen(first ? first : buf_str(&title)));
@@ -428,7 +449,10 @@ static int add_size(struct input *in, const char *path, enum kind kind, struct e
 		memcpy(&whole, m.data + m.size - sizeof(whole), sizeof(whole));
 	double bytes = fmax((double)m.size, whole);
 	in->all += bytes;
-	in->largest = fmax(in->largest, bytes * (kind == KIND_ROWS ? 1 : 3)); /* a text, repaired, and its pieces */
+	if (kind == KIND_ROWS)
+		in->largest_rows = fmax(in->largest_rows, bytes);
+	else
+		in->largest_text = fmax(in->largest_text, bytes);
 	io_unmap(&m);
 	return 0;
 }
@@ -530,8 +554,9 @@ static int read_file(struct input *in, const char *path, enum kind kind, struct 
 		decode_page(in);
 	if (kind == KIND_ROWS)
 		return read_rows(in, path, e);
+	size_t n = in->bytes.len;
 	int status = read_text(in, path, kind, e);
-	in->done += (double)(kind == KIND_PDF ? in->text.len : in->bytes.len);
+	in->done += (double)(kind == KIND_PDF ? in->text.len : n);
 	return status;
 }
 

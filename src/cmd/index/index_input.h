@@ -29,7 +29,8 @@ struct input {
 	 * looked at. */
 	int (*take)(void *ctx, const struct input_document *d, struct err *e);
 	void *ctx;
-	double done, all, largest;         /* bytes, unpacked: read so far; of all files and of the largest, by sizes */
+	double done, all;                  /* bytes, unpacked: read so far; of all files, by their sizes */
+	double largest_rows, largest_text; /* of the largest file of rows, and of the largest that is one document */
 	size_t skipped;                    /* files of folders with other endings, links to folders, no files */
 	char *first_skipped;               /* mem_free */
 	size_t unread;                     /* files of folders that could not be read, and why not the first */

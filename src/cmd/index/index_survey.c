@@ -23,6 +23,7 @@ enum { SAMPLE = 256, SAMPLE_CHUNKS = 512, SAMPLE_BYTES = 8 << 20, SURVEY_BYTES =
 #define DOCUMENT_SECONDS 2.2e-5
 #define COMMIT_SECONDS 0.03
 #define BYTE_MEMORY 1.8
+#define TEXT_MEMORY 2.2 /* of a document's byte while it is read: itself, its pieces */
 #define CHUNK_MEMORY 150.0
 #define BYTE_FILES 1.9
 #define CHUNK_FILES 40.0
@@ -112,7 +113,8 @@ static int read_all(struct looking *l, const char *const *paths, size_t n, struc
 	for (size_t i = 0; i < n && status == 0; i++)
 		status = input_read(&sizes, paths[i], e);
 	l->s->files = sizes.all;
-	l->s->largest = sizes.largest;
+	l->s->largest_rows = sizes.largest_rows;
+	l->s->largest_text = sizes.largest_text;
 	input_release(&sizes);
 	for (size_t i = 0; i < n && status == 0; i++)
 		status = input_read(&l->in, paths[i], e);
@@ -185,11 +187,14 @@ static double file_bytes(const struct looking *l)
 	return BYTE_FILES * s->bytes + CHUNK_FILES * (s->chunks + s->documents) + vectors;
 }
 
-/* Of what waits for a commit. */
+/* A file of rows as it is read; a text and its pieces. */
+static double reading_bytes(const struct index_survey *s) { return fmax(s->largest_rows, TEXT_MEMORY * s->largest_text); }
+
+/* Of what waits for a commit, which is never in the midst of a document. */
 static double waiting_bytes(const struct looking *l)
 {
 	const struct index_survey *s = l->s;
-	double share = s->bytes > 0 ? fmin(1, (double)l->a->commit_bytes / s->bytes) : 0;
+	double share = s->bytes > 0 ? fmin(1, ((double)l->a->commit_bytes + s->largest_text) / s->bytes) : 0;
 
 	return share * (BYTE_MEMORY * s->bytes + (CHUNK_MEMORY + 4.0 * l->settings->width) * s->chunks);
 }
@@ -261,7 +266,7 @@ static int predict(struct looking *l, struct predicted *p, struct err *e)
 		return -1;
 	if (!l->a->embedder)
 		predict_part(p, "base", (double)l->base, "program, libraries");
-	predict_part(p, "file", s->largest, "the largest, as it is read");
+	predict_part(p, "file", reading_bytes(s), "the largest, as it is read");
 	if (fit_memory(l, p, e) < 0)
 		return -1;
 	predict_part(p, "pending", waiting_bytes(l), "documents until they are committed");

@@ -14,7 +14,7 @@ struct index_survey {
 	double bytes;                       /* of the pieces' text */
 	double files;                       /* bytes of all files, unpacked */
 	double same;                        /* documents that are there already */
-	double largest;                     /* bytes of the largest file */
+	double largest_rows, largest_text;  /* bytes of the largest file of rows, of the largest that is one document */
 };
 
 struct index_adding;
