@@ -16,42 +16,14 @@
 #include "cmd/metering.h"
 #include "cmd/text_table.h"
 
-enum { COLUMNS = 9, CELL = 160 };
-static const char *const heads[COLUMNS] = { "way",     "score on choose", "on test", "making",  "a use",
-	                                    "latency", "memory",          "in all",  "equal at" };
-
-/* Cell k of way i. */
-static void cell_of(const struct adapt *a, size_t i, int k, char out[CELL])
-{
-	const struct way *w = &a->ways[i];
-	const struct estimate *x = &w->score[a->first_at];
-	struct bounds b = w->looked, t = a->test_bounds[a->first_at];
-	char text[32];
-
-	out[0] = 0;
-	if (k == 0)
-		snprintf(out, CELL, "%s%s", w->name, i == a->winner ? " *" : "");
-	else if (!adapt_is_measured(a, i))
-		snprintf(out, CELL, "%s",
-		         k > 1                                  ? "" :
-		         a->climb.ways[i].state == CLIMB_CANNOT ? "cannot be" :
-		         a->climb.ways[i].state == CLIMB_LEFT   ? "left" :
-		                                                  "not tried");
-	else if (k == 1)
-		snprintf(out, CELL, "%s", adapt_score_text(x->mean, b.low, b.high));
-	else if (k == 2 && i == a->winner)
-		snprintf(out, CELL, "%s", adapt_score_text(a->test_score[a->first_at].mean, t.low, t.high));
-	else if (k == 3)
-		snprintf(out, CELL, "%s", w->make_seconds > 0 ? predict_human(w->make_seconds, text) : "-");
-	else if (k == 4)
-		snprintf(out, CELL, "%s", predict_human(a->climb.ways[i].use_seconds, text));
-	else if (k == 5)
-		snprintf(out, CELL, "%s", predict_human(w->latency, text));
-	else if (k == 6 && w->price.bytes > 0)
-		snprintf(out, CELL, "%s", human_bytes((size_t)w->price.bytes, text));
-	else if (k == 7)
-		snprintf(out, CELL, "%s", predict_human(climb_total(&a->climb, &a->climb.ways[i]), text));
-}
+enum { CELL = 160 };
+enum cell { WAY, CHOOSE, TEST, MAKING, MAKING_ENERGY, USE, USE_ENERGY, LATENCY, MEMORY, IN_ALL, EQUAL_AT, COLUMNS };
+static const char *const heads[COLUMNS] = { [WAY] = "way", [CHOOSE] = "score on choose", [TEST] = "on test",
+	                                    [MAKING] = "making", [MAKING_ENERGY] = "energy to make",
+	                                    [USE] = "a use", [USE_ENERGY] = "energy a use",
+	                                    [LATENCY] = "latency", [MEMORY] = "memory", [IN_ALL] = "in all",
+	                                    [EQUAL_AT] = "equal at" };
+static const int first_left_out[] = { MEMORY, MAKING_ENERGY, LATENCY, EQUAL_AT, USE_ENERGY, USE, -1 };
 
 /* Uses at which a way and the winner cost the same in all; "" where they never do. */
 static void equal_at(const struct adapt *a, size_t i, char out[CELL])
@@ -62,22 +34,81 @@ static void equal_at(const struct adapt *a, size_t i, char out[CELL])
 	struct break_even b = break_even(&p, &q);
 	char text[32];
 
-	out[0] = 0;
-	if (i != a->winner && adapt_is_measured(a, i) && b.crosses)
+	if (i != a->winner && b.crosses)
 		snprintf(out, CELL, "%s use%s", human_count(ceil(b.uses.mid), text), ceil(b.uses.mid) <= 1 ? "" : "s");
+}
+
+static void put_energy(double joules, char out[CELL])
+{
+	char text[32];
+
+	if (joules > 0)
+		snprintf(out, CELL, "%s", gas_joules(joules, text));
+}
+
+/* A way's time: nothing is a stroke. */
+static void put_time(double seconds, char out[CELL])
+{
+	char text[32];
+
+	snprintf(out, CELL, "%s", seconds > 0 ? predict_human(seconds, text) : "-");
+}
+
+/* Of a way that was measured. */
+static void measured_cell(const struct adapt *a, size_t i, enum cell k, char out[CELL])
+{
+	const struct way *w = &a->ways[i];
+	const struct estimate *x = &w->score[a->first_at];
+	struct bounds b = w->looked, t = a->test_bounds[a->first_at];
+	char text[32];
+
+	if (k == CHOOSE)
+		snprintf(out, CELL, "%s", adapt_score_text(x->mean, b.low, b.high));
+	else if (k == TEST && i == a->winner)
+		snprintf(out, CELL, "%s", adapt_score_text(a->test_score[a->first_at].mean, t.low, t.high));
+	else if (k == MAKING)
+		put_time(w->make_seconds, out);
+	else if (k == MAKING_ENERGY)
+		put_energy(w->make_joules, out);
+	else if (k == USE)
+		put_time(a->climb.ways[i].use_seconds, out);
+	else if (k == USE_ENERGY)
+		put_energy(w->look_joules / (double)w->n, out);
+	else if (k == LATENCY)
+		put_time(w->latency, out);
+	else if (k == MEMORY && w->price.bytes > 0)
+		snprintf(out, CELL, "%s", human_bytes((size_t)w->price.bytes, text));
+	else if (k == IN_ALL)
+		put_time(climb_total(&a->climb, &a->climb.ways[i]), out);
+	else if (k == EQUAL_AT)
+		equal_at(a, i, out);
+}
+
+static void cell_of(const struct adapt *a, size_t i, enum cell k, char out[CELL])
+{
+	static const char *const states[] = { [CLIMB_WAITS] = "not tried",
+		                              [CLIMB_LEFT] = "left",
+		                              [CLIMB_CANNOT] = "cannot be" };
+
+	out[0] = 0;
+	if (k == WAY)
+		snprintf(out, CELL, "%s%s", a->ways[i].name, i == a->winner ? " *" : "");
+	else if (adapt_is_measured(a, i))
+		measured_cell(a, i, k, out);
+	else if (k == CHOOSE)
+		snprintf(out, CELL, "%s", states[a->climb.ways[i].state]);
 }
 
 static void write_table(const struct adapt *a, struct buf *out)
 {
-	static const int drop[] = { 6, 5, 8, 4, -1 };
-	struct table t = { .columns = COLUMNS, .drop = drop };
+	struct table t = { .columns = COLUMNS, .drop = first_left_out };
 	char text[CELL];
 
 	for (int k = 0; k < COLUMNS; k++)
 		table_cell(&t, "%s", heads[k]);
 	for (size_t i = 0; i < a->climb.n; i++)
 		for (int k = 0; k < COLUMNS; k++) {
-			(k == 8 ? equal_at(a, i, text) : cell_of(a, i, k, text));
+			cell_of(a, i, (enum cell)k, text);
 			table_cell(&t, "%s", text);
 		}
 	table_write(out, &t, "  ");
@@ -218,7 +249,7 @@ static void put_table(const struct adapt *a, struct buf *b)
 	for (size_t i = 0; i < a->climb.n; i++) {
 		buf_adds(b, i == a->winner ? "<tr class=\"winner\">" : "<tr>");
 		for (int k = 0; k < COLUMNS; k++) {
-			(k == 8 ? equal_at(a, i, text) : cell_of(a, i, k, text));
+			cell_of(a, i, (enum cell)k, text);
 			put_element(b, "td", text);
 		}
 		put_element(b, "td", a->ways[i].why);
