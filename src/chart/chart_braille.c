@@ -114,25 +114,68 @@ static void write_over(const struct canvas *v, int column, int row, const char *
 	}
 }
 
-static void draw_mark(const struct canvas *v, const struct chart_mark *m)
+/* A mark that is no point: a line across, or up and down, with its name. */
+static void draw_line_mark(const struct canvas *v, const struct chart_mark *m, int columns)
 {
 	double x = x_dot(v, m->x), y = y_dot(v, m->y);
-	int columns = m->text ? (int)term_columns(m->text, strlen(m->text)) : 0;
 	int column = isnan(x) ? v->columns - columns : (int)lround(x) / 2, row = isnan(y) ? 0 : (int)lround(y) / 4;
-	if (isnan(x) && isnan(y))
-		return;
+
 	if (isnan(x))
 		draw_line(v, 0, (int)lround(y), 2 * v->columns - 1, (int)lround(y), 2, 0);
-	else if (isnan(y))
-		draw_line(v, (int)lround(x), 0, (int)lround(x), 4 * v->rows - 1, 2, 0);
 	else
-		v->cells[row * v->columns + column].glyph = 0x25CF;
+		draw_line(v, (int)lround(x), 0, (int)lround(x), 4 * v->rows - 1, 2, 0);
 	if (m->text)
 		write_over(v,
 		           isnan(x)                          ? column :
 		           column + 2 + columns > v->columns ? column - 1 - columns :
 		                                               column + 2,
 		           row, m->text);
+}
+
+/* Is there room for n characters, one of them on either side, that no other name stands in? */
+static bool is_free(const struct canvas *v, int column, int row, int n)
+{
+	if (row < 0 || row >= v->rows || column < 0 || column + n > v->columns)
+		return false;
+	for (int k = MAX(0, column - 1); k < MIN(v->columns, column + n + 1); k++)
+		if (v->cells[row * v->columns + k].glyph)
+			return false;
+	return true;
+}
+
+/* A point's name, beside it where there is room, else over or under it. */
+static void name_point(const struct canvas *v, const struct chart_mark *m, int columns)
+{
+	int x = (int)lround(x_dot(v, m->x)) / 2, y = (int)lround(y_dot(v, m->y)) / 4, right = x + 2,
+	    left = x - 1 - columns, over = MAX(0, MIN(x - columns / 2, v->columns - columns));
+	const int places[][2] = { { right, y },    { left, y },     { over, y - 1 }, { over, y + 1 },  { right, y - 1 },
+		                  { left, y - 1 }, { right, y + 1 }, { left, y + 1 }, { over, y - 2 }, { over, y + 2 } };
+
+	for (size_t k = 0; k < ARRAY_LEN(places); k++)
+		if (is_free(v, places[k][0], places[k][1], columns)) {
+			write_over(v, places[k][0], places[k][1], m->text);
+			return;
+		}
+	write_over(v, right + columns > v->columns ? left : right, y, m->text);
+}
+
+/* Points first, then letters of curves, then points' names, so that each finds what is taken. */
+static void draw_marks(const struct canvas *v, bool names)
+{
+	for (size_t i = 0; i < v->c->n_marks; i++) {
+		const struct chart_mark *m = &v->c->marks[i];
+		double x = x_dot(v, m->x), y = y_dot(v, m->y);
+		int columns = m->text ? (int)term_columns(m->text, strlen(m->text)) : 0;
+		bool point = !isnan(x) && !isnan(y);
+		if (isnan(x) && isnan(y))
+			continue;
+		if (!point && !names)
+			draw_line_mark(v, m, columns);
+		else if (point && !names)
+			cell_at(v, (int)lround(x), (int)lround(y))->glyph = 0x25CF;
+		else if (point && m->text)
+			name_point(v, m, columns);
+	}
 }
 
 static void draw_bars(const struct canvas *v, const struct chart_series *s, uint8_t ink)
@@ -159,11 +202,11 @@ static void draw(const struct canvas *v)
 		if (s->bars)
 			draw_curve(v, s, s->y, true, 1, ink);
 	}
-	for (size_t i = 0; i < v->c->n_marks; i++)
-		draw_mark(v, &v->c->marks[i]);
+	draw_marks(v, false);
 	for (size_t i = 0; i < v->c->n_series && v->c->n_series > 1; i++)
 		if (!v->c->series[i].unsaid)
 			sign_curve(v, &v->c->series[i], i);
+	draw_marks(v, true);
 	if (v->x.empty || v->y.empty)
 		write_over(v, v->columns / 2 - 4, v->rows / 2, "no data");
 }

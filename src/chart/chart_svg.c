@@ -20,12 +20,16 @@ static const char *const light[CHART_COLORS] = { "#1f5fbf", "#c2410c", "#15803d"
 static const char *const dark[CHART_COLORS] = { "#6ea8fe", "#fb923c", "#4ade80", "#c084fc",
 	                                        "#f472b6", "#22d3ee", "#facc15", "#a3a3a3" };
 
+struct box { double left, top, right, bottom; };
+
 /* One chart on its way: its axes and where its plot lies, in pixels. */
 struct view {
 	struct buf *out;
 	const struct chart *c;
 	struct axis x, y;
 	double top, bottom;
+	struct box *taken;   /* by points and their names */
+	size_t n_taken;
 };
 
 static double x_pixel(const struct view *v, double x) { return LEFT + axis_place(&v->x, x) * (WIDTH - LEFT - RIGHT); }
@@ -64,10 +68,14 @@ static void add_text(struct buf *out, double x, double y, const char *class, con
 
 /* --- legend --- */
 
+static double text_width(const char *text)
+{
+	return LETTER * (double)MIN(term_columns(text, strlen(text)), (size_t)NAME_COLUMNS + 1);
+}
+
 static double legend_width(const struct chart_series *s)
 {
-	size_t columns = s->name ? term_columns(s->name, strlen(s->name)) : 1;
-	return 30 + LETTER * (double)MIN(columns, (size_t)NAME_COLUMNS + 1) + 16;
+	return 30 + text_width(s->name ? s->name : "?") + 16;
 }
 
 static void add_sample(struct buf *out, const struct chart_series *s, size_t color, double x, double y)
@@ -258,23 +266,79 @@ static void add_axes(const struct view *v)
 	buf_adds(out, "</g>\n");
 }
 
-static void add_mark(const struct view *v, const struct chart_mark *m)
+static bool is_point(const struct view *v, const struct chart_mark *m)
+{
+	return !isnan(x_pixel(v, m->x)) && !isnan(y_pixel(v, m->y));
+}
+
+static bool is_free(const struct view *v, const struct box *b)
+{
+	if (b->left < LEFT || b->right > WIDTH || b->top < v->top - 4 || b->bottom > v->bottom)
+		return false;
+	for (size_t i = 0; i < v->n_taken; i++) {
+		const struct box *t = &v->taken[i];
+		if (b->left < t->right && t->left < b->right && b->top < t->bottom && t->top < b->bottom)
+			return false;
+	}
+	return true;
+}
+
+/* A point's name: at its right or left, over or under it, where nothing else stands. */
+static void name_point(struct view *v, const struct chart_mark *m)
+{
+	double x = x_pixel(v, m->x), y = y_pixel(v, m->y), width = text_width(m->text);
+	double right = x + 7, left = x - 7 - width, over = fmin(fmax(x - width / 2, LEFT), WIDTH - RIGHT - width);
+	/* where the text begins, and its line */
+	const double places[][2] = { { right, y - 7 },  { left, y - 7 },   { right, y + 4 }, { left, y + 4 },
+		                     { over, y - 9 },   { over, y + 18 },  { right, y + 16 }, { left, y + 16 },
+		                     { over, y - 22 },  { over, y + 31 },  { over, y - 35 } };
+	struct box b;
+	size_t k = 0;
+
+	do
+		b = (struct box){ places[k][0], places[k][1] - 10, places[k][0] + width, places[k][1] + 3 };
+	while (!is_free(v, &b) && ++k < ARRAY_LEN(places));
+	k = k < ARRAY_LEN(places) ? k : right + width > WIDTH ? 1 : 0;
+	v->taken[v->n_taken++] = b;
+	add_text(v->out, places[k][0], places[k][1], "kc-text kc-ink", "start", m->text);
+}
+
+/* A mark that is no point: a line across, or up and down, with its name. */
+static void add_line_mark(const struct view *v, const struct chart_mark *m)
 {
 	double x = x_pixel(v, m->x), y = y_pixel(v, m->y);
-	struct buf *out = v->out;
+	bool end = isnan(x) || x > LEFT + 0.6 * (WIDTH - LEFT - RIGHT);
+
 	if (isnan(x) && isnan(y))
 		return;
 	if (isnan(x))
-		buf_addf(out, "<path d=\"M%d %.1fH%d\" class=\"kc-axis kc-dash\"/>\n", LEFT, y, WIDTH - RIGHT);
-	else if (isnan(y))
-		buf_addf(out, "<path d=\"M%.1f %.1fV%.1f\" class=\"kc-axis kc-dash\"/>\n", x, v->top, v->bottom);
+		buf_addf(v->out, "<path d=\"M%d %.1fH%d\" class=\"kc-axis kc-dash\"/>\n", LEFT, y, WIDTH - RIGHT);
 	else
-		buf_addf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" class=\"kc-ink\"/>\n", x, y);
-	if (!m->text)
-		return;
-	double left = isnan(x) ? WIDTH - RIGHT : x, at = isnan(y) ? v->top + 12 : fmax(y - 7, v->top + 10);
-	bool end = isnan(x) || x > LEFT + 0.6 * (WIDTH - LEFT - RIGHT);
-	add_text(out, left + (isnan(x) ? 0 : end ? -7 : 7), at, "kc-text kc-ink", end ? "end" : "start", m->text);
+		buf_addf(v->out, "<path d=\"M%.1f %.1fV%.1f\" class=\"kc-axis kc-dash\"/>\n", x, v->top, v->bottom);
+	if (m->text)
+		add_text(v->out, isnan(x) ? WIDTH - RIGHT : end ? x - 7 : x + 7,
+		         isnan(y) ? v->top + 12 : fmax(y - 7, v->top + 10), "kc-text kc-ink", end ? "end" : "start",
+		         m->text);
+}
+
+/* All points first, so that no name stands on one. */
+static void add_marks(struct view *v)
+{
+	v->taken = mem_array(2 * v->c->n_marks + 1, sizeof(*v->taken));
+	for (size_t i = 0; i < v->c->n_marks; i++) {
+		const struct chart_mark *m = &v->c->marks[i];
+		double x = x_pixel(v, m->x), y = y_pixel(v, m->y);
+		if (!is_point(v, m)) {
+			add_line_mark(v, m);
+			continue;
+		}
+		v->taken[v->n_taken++] = (struct box){ x - 4, y - 4, x + 4, y + 4 };
+		buf_addf(v->out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" class=\"kc-ink\"/>\n", x, y);
+	}
+	for (size_t i = 0; i < v->c->n_marks; i++)
+		if (is_point(v, &v->c->marks[i]) && v->c->marks[i].text)
+			name_point(v, &v->c->marks[i]);
+	mem_free(v->taken);
 }
 
 /* What a listener hears instead of the picture. */
@@ -329,8 +393,7 @@ static void add_chart(struct buf *out, const struct chart *c, double y)
 			(c->series[i].bars ? add_bars : add_band)(&v, &c->series[i], chart_color(c, i));
 	for (size_t i = 0; i < c->n_series; i++)
 		(c->series[i].points ? add_dots : add_line)(&v, &c->series[i], chart_color(c, i));
-	for (size_t i = 0; i < c->n_marks; i++)
-		add_mark(&v, &c->marks[i]);
+	add_marks(&v);
 	if (v.x.empty || v.y.empty)
 		add_text(out, (LEFT + WIDTH - RIGHT) / 2.0, (v.top + v.bottom) / 2, "kc-text kc-dim", "middle",
 		         "no data");

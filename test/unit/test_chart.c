@@ -3,6 +3,7 @@
 #include "../test.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -293,6 +294,52 @@ static void test_braille(struct test *t)
 	buf_release(&b);
 }
 
+/* Where the SVG's text s begins, its anchor its start. */
+static bool place_of(const char *svg, const char *s, double *x, double *y)
+{
+	char *end = mem_printf(">%s</text>", s);
+	const char *at = strstr(svg, end);
+
+	mem_free(end);
+	while (at && at > svg && strncmp(at, "<text", 5) != 0)
+		at--;
+	return at && sscanf(at, "<text x=\"%lf\" y=\"%lf\"", x, y) == 2;
+}
+
+static void test_names(struct test *t)
+{
+	static const char *const names[] = { "probe", "knn", "few-shot", "calibrated", "cascade", "lora" };
+	enum { N = ARRAY_LEN(names) };
+	struct chart_mark marks[N];
+	double x[N], y[N], left[N], line[N];
+	struct buf b = BUF_INIT, svg = BUF_INIT;
+
+	for (size_t i = 0; i < N; i++) {
+		x[i] = 100 + (double)i / 2;
+		y[i] = 0.5 + 0.01 * (double)(i % 3);
+		marks[i] = (struct chart_mark){ x[i], y[i], names[i] };
+	}
+	struct chart_series s = { .name = "ways", .x = x, .y = y, .n = N, .points = true };
+	double far[] = { 0, 150 }, one[] = { 0, 1 };
+	struct chart_series both[] = { s, { .name = "far", .x = far, .y = one, .n = 2, .dashed = true } };
+	struct chart c = { .series = both, .n_series = 2, .marks = marks, .n_marks = N };
+	chart_braille(&b, &c, 100, 16, false);
+	chart_svg(&svg, &c, 1);
+
+	test_case(t, "names of near points: each is whole, and none stands on another");
+	for (size_t i = 0; i < N; i++) {
+		CHECK_MSG(t, strstr(buf_str(&b), names[i]), "%s is not there whole:\n%s", names[i], buf_str(&b));
+		CHECK_MSG(t, place_of(buf_str(&svg), names[i], &left[i], &line[i]), "%s is not in the picture", names[i]);
+		for (size_t k = 0; k < i; k++)
+			CHECK_MSG(t, fabs(line[i] - line[k]) >= 13 ||
+			                     left[i] + 6.6 * (double)strlen(names[i]) <= left[k] + 0.11 ||
+			                     left[k] + 6.6 * (double)strlen(names[k]) <= left[i] + 0.11,
+			          "%s and %s", names[i], names[k]);
+	}
+	buf_release(&b);
+	buf_release(&svg);
+}
+
 void test_chart(struct test *t)
 {
 	test_axes(t);
@@ -301,4 +348,5 @@ void test_chart(struct test *t)
 	test_extremes(t);
 	test_many(t);
 	test_braille(t);
+	test_names(t);
 }

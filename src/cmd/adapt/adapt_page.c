@@ -221,11 +221,11 @@ void adapt_show(const struct adapt *a)
 /* --- the page --- */
 
 static const char style[] =
-	"body{font:16px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color-scheme:light "
+	"body{font:16px/1.5 system-ui,sans-serif;max-width:68em;margin:2em auto;padding:0 1em;color-scheme:light "
 	"dark}\n"
-	"table{border-collapse:collapse;font-size:14px}th,td{padding:.3em .8em;border-bottom:1px solid "
-	"#8888;text-align:left;"
-	"vertical-align:top}\n"
+	"p{max-width:50em}.wide{overflow-x:auto}table{border-collapse:collapse;font-size:14px}\n"
+	"th,td{padding:.3em .6em;border-bottom:1px solid #8888;text-align:left;vertical-align:top}\n"
+	"td:not([colspan]){white-space:nowrap}\n"
 	"tr.winner{font-weight:bold}.verdict{font-size:1.3em}svg{max-width:100%;height:auto}h2{margin-top:2em}\n"
 	"@media print{body{max-width:none;margin:0}table{font-size:11px}h2,table,svg{break-inside:avoid}}\n";
 
@@ -238,24 +238,37 @@ static void put_element(struct buf *b, const char *name, const char *text)
 	buf_addf(b, "</%s>\n", name);
 }
 
-static void put_table(const struct adapt *a, struct buf *b)
+/* A way's cells; of one that was not measured why it was not, over all of them. */
+static void put_way(const struct adapt *a, size_t i, struct buf *b)
 {
 	char text[CELL];
 
-	buf_adds(b, "<table><thead><tr>");
+	buf_adds(b, i == a->winner ? "<tr class=\"winner\">" : "<tr>");
+	for (int k = 0; k < (adapt_is_measured(a, i) ? COLUMNS : CHOOSE); k++) {
+		cell_of(a, i, (enum cell)k, text);
+		put_element(b, "td", text);
+	}
+	if (!adapt_is_measured(a, i)) {
+		cell_of(a, i, CHOOSE, text);
+		buf_addf(b, "<td colspan=\"%d\">", COLUMNS - 1);
+		if (a->climb.ways[i].state == CLIMB_CANNOT || !*a->ways[i].why)
+			put(b, text);
+		buf_adds(b, a->climb.ways[i].state == CLIMB_CANNOT && *a->ways[i].why ? ": " : "");
+		put(b, a->ways[i].why);
+		buf_adds(b, "</td>");
+	}
+	buf_adds(b, "</tr>\n");
+}
+
+static void put_table(const struct adapt *a, struct buf *b)
+{
+	buf_adds(b, "<div class=\"wide\"><table><thead><tr>");
 	for (int k = 0; k < COLUMNS; k++)
 		put_element(b, "th", heads[k]);
-	buf_adds(b, "<th>why not</th></tr></thead><tbody>\n");
-	for (size_t i = 0; i < a->climb.n; i++) {
-		buf_adds(b, i == a->winner ? "<tr class=\"winner\">" : "<tr>");
-		for (int k = 0; k < COLUMNS; k++) {
-			cell_of(a, i, (enum cell)k, text);
-			put_element(b, "td", text);
-		}
-		put_element(b, "td", a->ways[i].why);
-		buf_adds(b, "</tr>\n");
-	}
-	buf_adds(b, "</tbody></table>\n");
+	buf_adds(b, "</tr></thead><tbody>\n");
+	for (size_t i = 0; i < a->climb.n; i++)
+		put_way(a, i, b);
+	buf_adds(b, "</tbody></table></div>\n");
 }
 
 static void put_sentences(const struct adapt *a, struct buf *b)
