@@ -329,7 +329,7 @@ static void test_names(struct test *t)
 	test_case(t, "names of near points: each is whole, and none stands on another");
 	for (size_t i = 0; i < N; i++) {
 		CHECK_MSG(t, strstr(buf_str(&b), names[i]), "%s is not there whole:\n%s", names[i], buf_str(&b));
-		CHECK_MSG(t, place_of(buf_str(&svg), names[i], &left[i], &line[i]), "%s is not in the picture", names[i]);
+		CHECK_MSG(t, place_of(buf_str(&svg), names[i], &left[i], &line[i]), "%s is in no picture", names[i]);
 		for (size_t k = 0; k < i; k++)
 			CHECK_MSG(t, fabs(line[i] - line[k]) >= 13 ||
 			                     left[i] + 6.6 * (double)strlen(names[i]) <= left[k] + 0.11 ||

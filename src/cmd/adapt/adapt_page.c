@@ -221,7 +221,7 @@ void adapt_show(const struct adapt *a)
 /* --- the page --- */
 
 static const char style[] =
-	"body{font:16px/1.5 system-ui,sans-serif;max-width:68em;margin:2em auto;padding:0 1em;color-scheme:light "
+	"body{font:16px/1.5 system-ui,sans-serif;max-width:72em;margin:2em auto;padding:0 1em;color-scheme:light "
 	"dark}\n"
 	"p{max-width:50em}.wide{overflow-x:auto}table{border-collapse:collapse;font-size:14px}\n"
 	"th,td{padding:.3em .6em;border-bottom:1px solid #8888;text-align:left;vertical-align:top}\n"

@@ -188,7 +188,10 @@ static double file_bytes(const struct looking *l)
 }
 
 /* A file of rows as it is read; a text and its pieces. */
-static double reading_bytes(const struct index_survey *s) { return fmax(s->largest_rows, TEXT_MEMORY * s->largest_text); }
+static double reading_bytes(const struct index_survey *s)
+{
+	return fmax(s->largest_rows, TEXT_MEMORY * s->largest_text);
+}
 
 /* Of what waits for a commit, which is never in the midst of a document. */
 static double waiting_bytes(const struct looking *l)
