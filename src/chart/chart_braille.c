@@ -149,7 +149,8 @@ static void name_point(const struct canvas *v, const struct chart_mark *m, int c
 	int x = (int)lround(x_dot(v, m->x)) / 2, y = (int)lround(y_dot(v, m->y)) / 4, right = x + 2,
 	    left = x - 1 - columns, over = MAX(0, MIN(x - columns / 2, v->columns - columns));
 	const int places[][2] = { { right, y }, { left, y }, { over, y - 1 }, { over, y + 1 }, { right, y - 1 },
-		                  { left, y - 1 }, { right, y + 1 }, { left, y + 1 }, { over, y - 2 }, { over, y + 2 } };
+		                  { left, y - 1 }, { right, y + 1 }, { left, y + 1 }, { over, y - 2 },
+		                  { over, y + 2 } };
 
 	for (size_t k = 0; k < ARRAY_LEN(places); k++)
 		if (is_free(v, places[k][0], places[k][1], columns)) {
