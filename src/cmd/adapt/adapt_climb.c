@@ -470,13 +470,47 @@ double adapt_rows_gain(const struct adapt *a, size_t i, double more, double halv
 	return gain_of_rows(a, i, a->climb.ways[i].quality, n, n + more, halves);
 }
 
-/* The measured way that a rung of this model is judged by; NULL: there is none. */
-static const struct climb_way *near_way(const struct adapt *a, size_t i)
-{
-	const struct climb_way *x = measured_way(a, a->ways[i].rung->near, a->ways[i].on),
-			       *y = measured_way(a, a->ways[i].rung->near_too, a->ways[i].on);
+/* The measured way that another one is judged by, how much better that is than it, and how far this is off. */
+struct neighbour {
+	const struct climb_way *way;
+	double gain, sd;
+};
 
-	return x && y ? (x->quality < y->quality ? y : x) : a->ways[i].rung->near_too ? NULL : x;
+/* Is m near i? Of two trainings, which cost the most, also: is i near m, or are both near the same? */
+static bool are_near(const struct adapt *a, size_t i, size_t m, double *gain, double *sd)
+{
+	const struct rung *x = a->ways[i].rung, *y = a->ways[m].rung;
+	const struct rung_prior *p = priors_of(&a->priors, x->name), *q = priors_of(&a->priors, y->name);
+	bool both = x->trains && y->trains, under = x->near && !strcmp(x->near, y->name),
+	     over = both && y->near && !strcmp(y->near, x->name),
+	     beside = both && x->near && y->near && !strcmp(x->near, y->near);
+
+	*gain = (over ? 0 : p->near_gain) - (under ? 0 : q->near_gain);
+	*sd = hypot(over ? 0 : p->near_sd, under ? 0 : q->near_sd);
+	return !y->near_too && (under || over || beside);
+}
+
+/* A way that is near two others is judged by the better one, once both are measured; others by what tells most. */
+static struct neighbour near_way(const struct adapt *a, size_t i)
+{
+	const struct rung *rung = a->ways[i].rung;
+	const struct rung_prior *p = priors_of(&a->priors, rung->name);
+	struct neighbour best = { .way = NULL };
+
+	if (rung->near_too) {
+		const struct climb_way *x = measured_way(a, rung->near, a->ways[i].on),
+				       *y = measured_way(a, rung->near_too, a->ways[i].on);
+		return (struct neighbour){ !x || !y ? NULL : x->quality < y->quality ? y : x, p->near_gain, p->near_sd };
+	}
+	for (size_t m = 0; m < a->climb.n; m++) {
+		double gain, sd;
+		if (m == i || a->ways[m].on != a->ways[i].on || !adapt_is_measured(a, m) ||
+		    !are_near(a, i, m, &gain, &sd))
+			continue;
+		if (!best.way || sd < best.sd)
+			best = (struct neighbour){ &a->climb.ways[m], gain, sd };
+	}
+	return best;
 }
 
 /* Of a way that was measured before, an answer takes what it took, not what was planned; where what was chosen before
@@ -500,19 +534,19 @@ void adapt_believe(struct adapt *a)
 	for (size_t i = 0; i < a->climb.n; i++) {
 		struct climb_way *c = &a->climb.ways[i];
 		const struct rung_prior *p = priors_of(&a->priors, a->ways[i].rung->name);
-		const struct climb_way *near = near_way(a, i);
+		struct neighbour near = near_way(a, i);
 		if (c->state != CLIMB_WAITS)
 			continue;
-		c->learnt = near != NULL || a->ways[i].earlier.n;
+		c->learnt = near.way != NULL || a->ways[i].earlier.n;
 		use_as_before(a, i);
 		if (a->ways[i].earlier.n) {
 			believe_by_earlier(a, i);
-		} else if (near) {
-			a->ways[i].judged_by = near->name;
-			c->mean = near->quality + p->near_gain * unit_of(a);
+		} else if (near.way) {
+			a->ways[i].judged_by = near.way->name;
+			c->mean = near.way->quality + near.gain * unit_of(a);
 			if (is_bounded(a->first->what))
 				c->mean = fmin(fmax(c->mean, 0), 1);
-			c->sd = hypot(p->near_sd * unit_of(a), fmax(near->high - near->low, 0) / 12);
+			c->sd = hypot(near.sd * unit_of(a), fmax(near.way->high - near.way->low, 0) / 12);
 		} else {
 			believe_by_priors(a, &a->ways[i], p, c);
 			believe_by_twin(a, i, p, c);
