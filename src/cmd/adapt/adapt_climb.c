@@ -500,7 +500,9 @@ static struct neighbour near_way(const struct adapt *a, size_t i)
 	if (rung->near_too) {
 		const struct climb_way *x = measured_way(a, rung->near, a->ways[i].on),
 				       *y = measured_way(a, rung->near_too, a->ways[i].on);
-		return (struct neighbour){ !x || !y ? NULL : x->quality < y->quality ? y : x, p->near_gain, p->near_sd };
+		best = (struct neighbour){ .gain = p->near_gain, .sd = p->near_sd };
+		best.way = !x || !y ? NULL : x->quality < y->quality ? y : x;
+		return best;
 	}
 	for (size_t m = 0; m < a->climb.n; m++) {
 		double gain, sd;
