@@ -46,7 +46,7 @@ const struct rung *rung_of_way(const char *name)
 
 /* --- the model --- */
 
-void ladder_close(struct ladder *l)
+static void close_model(struct ladder *l)
 {
 	if (!l->open)
 		return;
@@ -490,6 +490,33 @@ static void making_release(struct making *m)
 	mem_free(m->out);
 }
 
+/* A training as it is priced. */
+struct priced {
+	struct making making;
+	struct trainer *trainer;
+};
+
+static void priced_free(struct priced *p)
+{
+	if (!p)
+		return;
+	trainer_close(p->trainer);
+	making_release(&p->making);
+	mem_free(p);
+}
+
+static void close_priced(struct ladder *l)
+{
+	priced_free(l->priced);
+	l->priced = NULL;
+}
+
+void ladder_close(struct ladder *l)
+{
+	close_model(l);
+	close_priced(l);
+}
+
 static int set(struct making *m, const char *name, const char *value, struct err *e)
 {
 	return opt_assign(&m->parse, name, value, e);
@@ -614,7 +641,7 @@ static int making_begin(struct ladder *l, struct making *m, const struct trainin
 	*m = (struct making){ .data = NULL };
 	if (t->sources && write_found(l, e) < 0)
 		return -1;
-	ladder_close(l);
+	close_model(l);
 	*m = (struct making){ .data = train_path(l, t->sources), .out = mem_strdup(dir) };
 	int status = opt_begin(&m->parse, recipe_opts, &m->recipe, e);
 	if (status == 0)
@@ -637,6 +664,7 @@ int ladder_train(struct ladder *l, const struct training *t, const char *dir, st
 {
 	struct making m;
 
+	close_priced(l);
 	if (making_begin(l, &m, t, dir, e) < 0)
 		return -1;
 	int status = l->train(l->ctx, &m.recipe, e);
@@ -676,32 +704,59 @@ double ladder_rows_seen(const struct base_model *on, const char *rung, double n)
 	return steps > 0 ? fmin(n, steps * BATCH) : n;
 }
 
+/* The model is read once, for all trainings that may share it; what another one saves by that its run will take. */
+static int open_priced(struct ladder *l, struct priced *p, double *opening, struct err *e)
+{
+	const struct recipe *r = &p->making.recipe;
+	bool shares = l->priced && !recipe_apart(&l->priced->making.recipe, r);
+
+	*opening = 0;
+	if (!shares)
+		close_priced(l);
+	if (trainer_open_beside(&p->trainer, r, shares ? l->priced->trainer : NULL, l->device, e) < 0)
+		return -1;
+	if (shares)
+		*opening = fmax(0, trainer_plan(l->priced->trainer)->open_seconds -
+		                           trainer_plan(p->trainer)->open_seconds);
+	return 0;
+}
+
+static void take_price(struct ladder *l, const struct training *t, const struct priced *of, double opening,
+                       struct rung_price *p)
+{
+	const struct trainer_plan *plan = trainer_plan(of->trainer);
+	double rest = plan->planned_seconds - plan->step_seconds + opening, share;
+	double slower = l->slower ? l->slower(l->ctx, &of->making.recipe, of->trainer) : 1;
+
+	note_steps(l, t, plan, slower, &share);
+	p->make = span_scale(seconds_span(rest + share * plan->step_seconds, plan->save_seconds), slower);
+	p->operations = plan->planned_flops * share;
+	p->make_bytes = (double)plan->planned_bytes;
+	p->answer *= 1.15; /* an adapter's own products, and another reading of the model */
+}
+
 int ladder_price_training(struct ladder *l, const struct training *t, struct rung_price *p, struct err *e)
 {
-	struct making m;
-	struct trainer *trainer = NULL;
-	double share = 1;
+	struct priced *x;
+	double opening;
 
 	/* a head that classifies reads a row's text; what else is trained answers as the bare model does */
 	if (t->sources ? ladder_forecast(l, &(struct model_way){ .sources = true }, p, e) < 0 :
 	                 (l->task->kind == TASK_LABELS ? learnt_price_reading : ladder_price_model)(l, p, e) < 0)
 		return -1;
-	if (making_begin(l, &m, t, l->dir, e) < 0)
+	x = mem_alloc(sizeof(*x));
+	if (making_begin(l, &x->making, t, l->dir, e) < 0) {
+		mem_free(x);
 		return -1;
-	m.recipe.speeds = l->speeds;
-	int status = trainer_open(&trainer, &m.recipe, l->device, e);
-	if (status == 0) {
-		const struct trainer_plan *plan = trainer_plan(trainer);
-		double rest = plan->planned_seconds - plan->step_seconds;
-		double slower = l->slower ? l->slower(l->ctx, &m.recipe, trainer) : 1;
-		note_steps(l, t, plan, slower, &share);
-		p->make = span_scale(seconds_span(rest + share * plan->step_seconds, plan->save_seconds), slower);
-		p->operations = plan->planned_flops * share;
-		p->make_bytes = (double)plan->planned_bytes;
-		p->answer *= 1.15; /* an adapter's own products, and another reading of the model */
 	}
-	trainer_close(trainer);
-	making_release(&m);
+	x->making.recipe.speeds = l->speeds;
+	int status = open_priced(l, x, &opening, e);
+	if (status == 0)
+		take_price(l, t, x, opening, p);
+	if (status == 0 && !l->priced && !recipe_apart(&x->making.recipe, &x->making.recipe))
+		l->priced = x;
+	else
+		priced_free(x);
 	return status;
 }
 

@@ -138,11 +138,13 @@ struct ladder {
 	const struct rung_price *kept; /* of what was chosen before more rows came; NULL: there is none */
 
 	/* what is open */
+	struct priced *priced; /* the first training that was priced, whose model others share; or NULL */
 	struct model base;
 	struct template *chat;
 	char *open; /* its name, or NULL */
 };
 
+/* The model, and what trainings were priced on. */
 void ladder_close(struct ladder *l);
 /* The model with its tokenizer, and the template where rows want it; what is open stays. */
 int ladder_open_model(struct ladder *l, struct err *e);

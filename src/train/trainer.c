@@ -500,6 +500,12 @@ int trainer_open_among(struct trainer **out, const struct recipe *r, long first,
 	               memory, d, e);
 }
 
+int trainer_open_beside(struct trainer **out, const struct recipe *r, struct trainer *beside, struct device *d,
+                        struct err *e)
+{
+	return trainer_open_among(out, r, 0, beside, NULL, d, e);
+}
+
 int trainer_open_at(struct trainer **out, const struct recipe *r, long first, struct device *d, struct err *e)
 {
 	return trainer_open_among(out, r, first, NULL, NULL, d, e);

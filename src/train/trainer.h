@@ -82,6 +82,9 @@ int trainer_open(struct trainer **t, const struct recipe *r, struct device *d, s
 /* The same of a run that has a checkpoint of step `first`: its plan is of the steps that remain. trainer_load takes it
  * there. */
 int trainer_open_at(struct trainer **t, const struct recipe *r, long first, struct device *d, struct err *e);
+/* As trainer_open, on the model that another has opened (NULL: its own); both recipes can share one (recipe_apart). */
+int trainer_open_beside(struct trainer **t, const struct recipe *r, struct trainer *beside, struct device *d,
+                        struct err *e);
 /* The same with an objective that is in no table, whatever the recipe's; options: its own, or NULL. */
 int trainer_open_objective(struct trainer **t, const struct recipe *r, const struct objective *o, const void *options,
                            long first, struct device *d, struct err *e);

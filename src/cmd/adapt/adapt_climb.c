@@ -298,6 +298,7 @@ int adapt_price(struct adapt *a, struct err *e)
 		if (order == 1 && isfinite(adapt_left(a)))
 			a->ladder.train_seconds = fmin(a->ladder.train_seconds, room_for_training(a));
 	}
+	ladder_close(&a->ladder);
 	for (size_t i = 0; i < a->climb.n; i++) {
 		a->climb.ways[i].try_seconds = seconds_of_trying(a, i);
 		a->climb.ways[i].use_seconds = a->ways[i].price.answer - a->ways[i].price.spare / 2;
