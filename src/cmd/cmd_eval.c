@@ -223,6 +223,7 @@ static json_t *summarize(const struct eval *o, const struct evaluation *v, const
 	put_estimate(j, "acc", &v->acc);
 	put_estimate(j, "acc_norm", &v->acc_norm);
 	put_estimate(j, "exact_match", &v->exact_match);
+	put_estimate(j, "f1", &v->f1);
 	put_estimate(j, "perplexity", &v->perplexity);
 	if (v->agreement.n) {
 		put_estimate(j, "sample_match", &v->sample_match);
@@ -265,6 +266,7 @@ static void show(const struct eval *o, const struct evaluation *v, const struct 
 	show_estimate("acc_norm", &v->acc_norm, "rows");
 	show_estimate("acc_calibrated", &v->acc_calibrated, "rows");
 	show_estimate("exact_match", &v->exact_match, "rows");
+	show_estimate("f1", &v->f1, "rows, of words");
 	show_estimate("sample_match", &v->sample_match, "rows");
 	show_estimate("agreement", &v->agreement, "rows");
 	show_estimate("perplexity", &v->perplexity, text ? "windows" : "answers");

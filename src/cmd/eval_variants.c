@@ -199,6 +199,7 @@ static const struct measure measures[] = {
 	{ "acc_norm", offsetof(struct evaluation, acc_norm) },
 	{ "acc_calibrated", offsetof(struct evaluation, acc_calibrated) },
 	{ "exact_match", offsetof(struct evaluation, exact_match) },
+	{ "f1", offsetof(struct evaluation, f1) },
 	{ "sample_match", offsetof(struct evaluation, sample_match) },
 	{ "perplexity", offsetof(struct evaluation, perplexity) },
 };

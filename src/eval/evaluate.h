@@ -8,7 +8,7 @@
  *     rewards   preferences and ranked answers, of a model with one output: evaluate_rewards.c
  *     answers   prompt,completion · messages · conversations · instruction,output
  *               exact_match: the greedy answer to everything before the last answer is that answer, white space at both
- *               ends aside. perplexity: of all answers */
+ *               ends aside. f1: of their words (word_f1.h), where there is one answer. perplexity: of all answers */
 #ifndef EVAL_EVALUATE_H
 #define EVAL_EVALUATE_H
 
@@ -96,7 +96,7 @@ struct evaluation {
 	const struct shape *shape;
 	size_t n;                          /* rows */
 	/* n is 0 where the shape has none */
-	struct estimate acc, acc_norm, acc_calibrated, exact_match, perplexity;
+	struct estimate acc, acc_norm, acc_calibrated, exact_match, f1, perplexity;
 	/* of several samples: the share that is right, and that says what the most say */
 	struct estimate sample_match, agreement;
 	double *prior;                     /* [n_choices] of calibration, or NULL */

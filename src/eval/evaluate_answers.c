@@ -15,6 +15,7 @@
 #include "base/utf8.h"
 #include "infer/batcher.h"
 #include "eval/evaluate_parts.h"
+#include "eval/word_f1.h"
 
 enum {
 	SPARE = 16,
@@ -25,7 +26,7 @@ struct answering {
 	struct evaluating *v;
 	const struct documents *docs;
 	const double *sum;              /* log-probability of each row's answers */
-	double *match;
+	double *match, *f1;             /* [docs.n] */
 	size_t samples;                 /* answers a row */
 	char **said;                    /* [docs.n][samples] what each came down to; NULL: nothing */
 	double *match_each, *agreement; /* [docs.n] of several: the share that is right; that says the same */
@@ -108,8 +109,10 @@ static json_t *line_of(const struct answering *a, size_t i, const struct generat
 		put_text(line, "answer", &g->text);
 	put_text(line, "wanted", wanted);
 	json_object_set_new(line, "exact_match", json_integer(a->match[i] > 0));
-	if (a->samples == 1)
+	if (a->samples == 1) {
+		json_object_set_new(line, "f1", json_real(a->f1[i]));
 		json_object_set_new(line, "finish_reason", json_string(finish_name(g->finish)));
+	}
 	put_score(a->v, line, d, a->sum[i]);
 	return line;
 }
@@ -153,6 +156,8 @@ static json_t *judge_answer(struct answering *a, size_t i, const struct generati
 		a->match[i] = right && best.votes && !strcmp(said[best.first], right);
 	else
 		a->match[i] = is_equal(&g->text, &wanted);
+	a->f1[i] = a->v->options->extract ? (right && best.votes ? word_f1(said[best.first], right) : 0) :
+	                                    word_f1(buf_str(&g->text), buf_str(&wanted));
 	a->match_each[i] = (double)n_right / (double)a->samples;
 	a->agreement[i] = (double)best.votes / (double)a->samples;
 	json_t *line = line_of(a, i, g, &wanted);
@@ -263,6 +268,7 @@ static void answering_begin(struct answering *a)
 	size_t n = a->docs->n;
 
 	a->match = mem_array(n, sizeof(*a->match));
+	a->f1 = mem_array(n, sizeof(*a->f1));
 	a->match_each = mem_array(n, sizeof(*a->match_each));
 	a->agreement = mem_array(n, sizeof(*a->agreement));
 	a->n_taken = mem_array(n, sizeof(*a->n_taken));
@@ -280,6 +286,7 @@ static void answering_end(struct answering *a)
 	for (size_t i = 0; i < a->docs->n * a->samples; i++)
 		mem_free(a->said[i]);
 	mem_free(a->match);
+	mem_free(a->f1);
 	mem_free(a->match_each);
 	mem_free(a->agreement);
 	mem_free(a->n_taken);
@@ -300,6 +307,8 @@ static int judge_all(struct evaluating *v, const struct documents *docs, const d
 	status = answer_all(&a, s, e);
 	if (status == 0)
 		v->result->exact_match = estimate_proportion(a.match, docs->n);
+	if (status == 0 && a.samples == 1)
+		v->result->f1 = estimate_mean(a.f1, docs->n);
 	if (status == 0 && a.samples > 1) {
 		v->result->sample_match = estimate_mean(a.match_each, docs->n);
 		v->result->agreement = estimate_mean(a.agreement, docs->n);

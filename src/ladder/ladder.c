@@ -192,13 +192,11 @@ static void take_label(const struct task *t, const json_t *line, const struct ta
 
 static void take_answer(const struct task *t, const json_t *line, struct outcome *o)
 {
-	const char *answer = json_string_value(json_object_get(line, "answer")),
-		   *wanted = json_string_value(json_object_get(line, "wanted"));
-	const char *at = answer ? answer : "";
+	const char *answer = json_string_value(json_object_get(line, "answer")), *at = answer ? answer : "";
 	size_t n = strlen(at);
 
 	o->exact = o->hit = field(line, "exact_match");
-	o->f1 = !answer ? NAN : wanted ? task_token_f1(answer, wanted) : 0;
+	o->f1 = field(line, "f1");
 	o->logprob = field(line, "logprob");
 	o->tokens = field(line, "tokens");
 	while (n && strchr(" \t\r\n", at[n - 1]))

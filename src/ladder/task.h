@@ -103,7 +103,5 @@ struct bounds task_bounds(enum measure m, const struct estimate *x, double alpha
 struct bounds task_sequence(enum measure m, const struct estimate *x, double alpha);
 /* The chance that one look at n_test other rows shows the goal. */
 double task_chance(const struct goal_term *g, const struct estimate *x, size_t n_test, double alpha);
-/* F1 of the words of two texts, as SQuAD counts them: small letters, no punctuation, no articles. */
-double task_token_f1(const char *said, const char *right);
 
 #endif

@@ -11,9 +11,7 @@
  * both have. */
 #include "ladder/task.h"
 
-#include <ctype.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -192,58 +190,4 @@ double task_chance(const struct goal_term *g, const struct estimate *x, size_t n
 	if (g->what == MEASURE_PERPLEXITY)
 		return bound_mean_chance(-log(x->mean), x->stderr_ / x->mean, n, n_test, -log(g->value), alpha);
 	return bound_mean_chance(x->mean, x->stderr_, n, n_test, g->value, alpha);
-}
-
-/* --- token F1 --- */
-
-struct words {
-	char **items;
-	size_t n;
-	char *text;
-};
-
-static int by_word(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-static bool is_article(const char *w) { return !strcmp(w, "a") || !strcmp(w, "an") || !strcmp(w, "the"); }
-
-static void words_of(struct words *w, const char *text)
-{
-	size_t n = 0;
-
-	w->text = mem_alloc(strlen(text) + 1);
-	w->items = mem_array(strlen(text) / 2 + 1, sizeof(char *));
-	w->n = 0;
-	for (const unsigned char *at = (const unsigned char *)text; *at; at++)
-		if (*at >= 0x80 || !ispunct(*at))
-			w->text[n++] = *at < 0x80 ? (char)tolower(*at) : (char)*at;
-	w->text[n] = 0;
-	for (char *at, *rest = w->text; (at = strtok_r(rest, " \t\r\n\v\f", &rest));)
-		if (!is_article(at))
-			w->items[w->n++] = at;
-	qsort(w->items, w->n, sizeof(char *), by_word);
-}
-
-static void words_release(struct words *w)
-{
-	mem_free(w->items);
-	mem_free(w->text);
-}
-
-double task_token_f1(const char *said, const char *right)
-{
-	struct words a, b;
-	size_t both = 0;
-
-	words_of(&a, said);
-	words_of(&b, right);
-	for (size_t i = 0, j = 0; i < a.n && j < b.n;) {
-		int order = strcmp(a.items[i], b.items[j]);
-		both += order == 0;
-		i += order <= 0;
-		j += order >= 0;
-	}
-	double f1 = a.n + b.n ? 2.0 * (double)both / (double)(a.n + b.n) : 1;
-	words_release(&a);
-	words_release(&b);
-	return f1;
 }

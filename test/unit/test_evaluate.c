@@ -13,6 +13,7 @@
 #include "data/forest.h"
 #include "infer/generate.h"
 #include "eval/evaluate.h"
+#include "eval/word_f1.h"
 #include "eval/window.h"
 
 /* --- windows --- */
@@ -307,6 +308,15 @@ static size_t make_an_end(struct test *t, struct bench *b, char prompt[40], stru
 	return n;
 }
 
+static void test_words(struct test *t)
+{
+	test_case(t, "the F1 of words, as SQuAD's");
+	CHECK(t, fabs(word_f1("The cat sat.", "a cat sat down") - 0.8) < 1e-15);
+	CHECK(t, word_f1("", "") == 1 && word_f1("dog", "cat") == 0 && word_f1("", "cat") == 0);
+	CHECK(t, fabs(word_f1("to be to be", "to be") - 2.0 * 2 / 6) < 1e-15);
+	CHECK(t, word_f1("\xC3\x89t\xC3\xA9\xE3\x80\x80NOIR\xFF!", "\xC3\xA9T\xC3\x89 noir\xFF") == 1);
+}
+
 static void test_answers(struct test *t, struct bench *b)
 {
 	struct err e = ERR_INIT;
@@ -323,6 +333,8 @@ static void test_answers(struct test *t, struct bench *b)
 	CHECK_MSG(t, bench_run(t, b, rows, &e) == 0, "%s", e.msg);
 	CHECK(t, line_number(b, 0, "exact_match") == 1 && line_number(b, 1, "exact_match") == 0 &&
 	                 line_number(b, 2, "exact_match") == 1);
+	CHECK(t, line_number(b, 0, "f1") == 1 && line_number(b, 1, "f1") < 1 && line_number(b, 2, "f1") == 1);
+	CHECK(t, fabs(b->result.f1.mean - (2 + line_number(b, 1, "f1")) / 3) < 1e-12 && b->result.f1.n == 3);
 	CHECK(t, fabs(b->result.exact_match.mean - 2.0 / 3) < 1e-12 && b->result.acc.n == 0 &&
 	                 b->result.perplexity.n == 3);
 	const char *answer = json_string_value(json_object_get(json_array_get(b->lines, 1), "answer"));
@@ -354,6 +366,7 @@ void test_evaluate(struct test *t)
 	test_too_long(t, &b);
 	test_choices(t, &b);
 	test_texts(t, &b);
+	test_words(t);
 	test_answers(t, &b);
 	test_refused(t, &b);
 	bench_close(&b);

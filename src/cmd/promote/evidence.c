@@ -431,7 +431,7 @@ static int measure_rows(struct evidence_side *s, const struct requirement *r, co
 
 static int get_rows(struct evidence *v, struct evidence_side *s, const struct requirement *r, struct err *e)
 {
-	static const char *const names[] = { "acc", "acc_norm", "exact_match", "accuracy", "perplexity" };
+	static const char *const names[] = { "acc", "acc_norm", "exact_match", "f1", "accuracy", "perplexity" };
 	struct rows rows = { 0 }, some;
 	json_t *lines = json_array();
 	bool known = false;
@@ -442,7 +442,7 @@ static int get_rows(struct evidence *v, struct evidence_side *s, const struct re
 	if (status == 0 && !rows.n)
 		status = err_set(e, "%s holds no rows", r->data);
 	if (status == 0 && !known)
-		status = err_set(e, "%s: of rows, acc, acc_norm, exact_match, accuracy or perplexity was wanted",
+		status = err_set(e, "%s: of rows, acc, acc_norm, exact_match, f1, accuracy or perplexity was wanted",
 		                 r->metric);
 	some = rows;
 	some.n = r->limit == OPT_UNSET_INT ? rows.n : MIN(rows.n, (size_t)r->limit);
