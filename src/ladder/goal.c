@@ -42,7 +42,7 @@ bool measure_is_share(enum measure m)
 }
 
 /* 0 and 1 are the ends of what a share can be. */
-static bool is_bounded(enum measure m) { return measure_is_share(m) || m == MEASURE_F1; }
+bool measure_is_bounded(enum measure m) { return measure_is_share(m) || m == MEASURE_F1; }
 
 static int find_measure(const char *name, size_t n, enum measure *out, struct err *e)
 {
@@ -67,7 +67,7 @@ static int read_unit(enum measure m, const char *number, const char *unit, size_
 		double is;
 	} times[] = { { "us", 1e-6 }, { "ms", 1e-3 }, { "s", 1 } };
 
-	if (is_bounded(m) && n == 1 && *unit == '%') {
+	if (measure_is_bounded(m) && n == 1 && *unit == '%') {
 		*x /= 100;
 		return 0;
 	}
@@ -124,7 +124,7 @@ static int check_term(const struct goal_term *t, struct err *e)
 	if (wrong_way)
 		return err_set(e, "%s is better when it is %s: %s%s was wanted", measure_names[t->what],
 		               t->at_least ? "lower" : "higher", measure_names[t->what], t->at_least ? "<=" : ">=");
-	if (is_bounded(t->what) && !(t->value > 0 && t->value <= 1))
+	if (measure_is_bounded(t->what) && !(t->value > 0 && t->value <= 1))
 		return err_set(e, "%s lies between 0 and 1, not at %g", measure_names[t->what], t->value);
 	if (t->what == MEASURE_PERPLEXITY && !(t->value > 1))
 		return err_set(e, "no perplexity is at %g or below: the least is 1", t->value);

@@ -25,7 +25,8 @@ enum measure {
 };
 extern const char *const measure_names[]; /* "accuracy", …, "joules_per_answer" */
 bool measure_is_score(enum measure m);
-bool measure_is_share(enum measure m); /* a mean of values in 0…1: Wilson's interval is its own */
+bool measure_is_share(enum measure m);   /* a mean of zeros and ones: Wilson's interval is its own */
+bool measure_is_bounded(enum measure m); /* between 0 and 1 */
 
 enum { GOAL_TERMS = 8 };
 

@@ -1,6 +1,6 @@
-/* adapt_climb: the ways one after another: what each costs by plan, what is believed of it, which is next
- * (ladder/climb.h), what it came to. A decision is written down before it is carried out, and what it came to after,
- * so a run that is killed goes on with the same ones. */
+/* adapt_climb: the ways one after another: what each costs by plan, which is next (ladder/climb.h), what it came to. A
+ * decision is written down before it is carried out, and what it came to after, so a run that is killed goes on with
+ * the same ones. */
 #include "cmd/adapt/adapt_parts.h"
 
 #include <math.h>
@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "cmd/metering.h"
 
-enum { BLOCKS_FROM = 80, LATENCY_ROWS = 3, WIDTHS = 5 /* deviations that a sequence at 2·alpha is wide */ };
+enum { BLOCKS_FROM = 80, LATENCY_ROWS = 3 };
 static const double alpha = 0.05;
 static const double held_back = 0.02; /* of --max-gas, for what is written at the end */
 #define KEPT_MOST 0.9                 /* so that what begins may come to something */
@@ -336,227 +336,6 @@ void adapt_say_prices(const struct adapt *a)
 	}
 }
 
-/* --- beliefs --- */
-
-/* What guessing reaches: the most frequent class, or one of the choices. */
-static double floor_of(const struct adapt *a)
-{
-	const json_t *choices = json_object_get(a->task.rows[0].row.json, "choices");
-
-	if (!isnan(a->known.majority))
-		return a->known.majority;
-	return json_array_size(choices) ? 1 / (double)json_array_size(choices) : 0;
-}
-
-/* A measured way of that rung and model; NULL: there is none. */
-static const struct climb_way *measured_way(const struct adapt *a, const char *rung, const struct given *on)
-{
-	for (size_t i = 0; rung && i < a->climb.n; i++)
-		if (!strcmp(a->ways[i].rung->name, rung) && a->ways[i].on == on && adapt_is_measured(a, i))
-			return &a->climb.ways[i];
-	return NULL;
-}
-
-/* How often b's parameters double to a's. An encoder's and a decoder's sizes say nothing of each other. */
-static double doublings(const struct given *a, const struct given *b)
-{
-	return a->encoder == b->encoder ? log2(a->count / b->count) : 0;
-}
-
-/* The same rung on another model of its kind, of the nearest size among those that were measured. */
-static const struct climb_way *twin_way(const struct adapt *a, size_t i, const struct given **on)
-{
-	const struct climb_way *best = NULL;
-
-	for (size_t k = 0; k < a->climb.n; k++) {
-		const struct given *g = a->ways[k].on;
-		if (k == i || !g || g->encoder != a->ways[i].on->encoder || a->ways[k].rung != a->ways[i].rung ||
-		    !adapt_is_measured(a, k))
-			continue;
-		if (!best || fabs(doublings(a->ways[i].on, g)) < fabs(doublings(a->ways[i].on, *on))) {
-			best = &a->climb.ways[k];
-			*on = g;
-		}
-	}
-	return best;
-}
-
-/* Does it lie between 0 and 1? */
-static bool is_bounded(enum measure m) { return m != MEASURE_PERPLEXITY && m != MEASURE_REWARD; }
-
-/* What beliefs of gains are in: shares and logarithms as they are, rewards by how far they are apart from row to row,
- * as the first way that was measured has them. */
-static double unit_of(const struct adapt *a)
-{
-	for (size_t i = 0; a->first->what == MEASURE_REWARD && i < a->climb.n; i++) {
-		const struct estimate *x = &a->ways[i].score[a->first_at];
-		if (adapt_is_measured(a, i) && x->n > 1 && x->stderr_ > 0)
-			return x->stderr_ * sqrt((double)x->n);
-	}
-	return 1;
-}
-
-static void believe_by_priors(const struct adapt *a, const struct way *w, const struct rung_prior *p,
-                              struct climb_way *c)
-{
-	const struct given *on = w->on;
-	double all = (double)a->task.side_n[SIDE_TRAIN];
-	double n = on ? ladder_rows_seen(&on->base, w->rung->name, all) : all;
-	double share = n / (n + p->half), low = floor_of(a);
-	double reach = a->task.n_classes ? p->reach : a->task.kind == TASK_CHOICES ? p->reach_choices : p->reach_free;
-	const struct climb_way *bare = measured_way(a, "zero-shot", on);
-
-	if (a->first->what == MEASURE_PERPLEXITY) {
-		c->mean = (bare ? bare->quality : -3) + p->nats * share;
-		c->sd = p->nats_sd + (bare ? 0 : 1.5);
-		return;
-	}
-	if (a->first->what == MEASURE_REWARD) {
-		c->mean = bare ? bare->quality + p->nats * share * unit_of(a) : a->has_goal ? a->climb.goal : 0;
-		c->sd = (p->nats_sd + (bare ? 0 : 1.5)) * unit_of(a);
-		return;
-	}
-	c->mean = low + reach * share * (a->known.ceiling - low);
-	if (on && on != a->models)
-		c->mean += p->size_gain * doublings(on, a->models) * (a->known.ceiling - low);
-	c->sd = p->sd * fmax(a->known.ceiling - low, 0.05);
-}
-
-/* What another model came to by the same rung says as much as its spread allows, beside what was believed before. */
-static void believe_by_twin(const struct adapt *a, size_t i, const struct rung_prior *p, struct climb_way *c)
-{
-	const struct given *other;
-	const struct climb_way *twin = a->ways[i].on ? twin_way(a, i, &other) : NULL;
-	double room = fmax(a->known.ceiling - floor_of(a), 0.05);
-
-	if (!twin)
-		return;
-	if (!is_bounded(a->first->what))
-		room = unit_of(a);
-	double mean = twin->quality + p->size_gain * doublings(a->ways[i].on, other) * room;
-	double sd = hypot(p->twin_sd * room, fmax(twin->high - twin->low, 0) / 12), w = c->sd * c->sd, v = sd * sd;
-	c->mean = (v * c->mean + w * mean) / (v + w);
-	c->sd = sqrt(v * w / (v + w));
-	c->learnt = true;
-	a->ways[i].judged_by = twin->name;
-}
-
-/* By the priors' curve n/(n + half): what rows to learn from bring of a quality that it has with `from` of them. */
-static double gain_of_rows(const struct adapt *a, size_t i, double quality, double from, double to, double halves)
-{
-	const struct rung_prior *p = priors_of(&a->priors, a->ways[i].rung->name);
-	double half = halves * p->half, now = from / (from + half), then = to / (to + half), low = floor_of(a);
-
-	if (a->first->what == MEASURE_PERPLEXITY)
-		return p->nats * (then - now);
-	return fmin(fmax(0, quality - low) * (then / now - 1), fmax(0, a->known.ceiling - quality));
-}
-
-static void believe_by_earlier(struct adapt *a, size_t i)
-{
-	const struct earlier *x = &a->ways[i].earlier;
-	struct climb_way *c = &a->climb.ways[i];
-	double gain = adapt_stays(a, i) ? 0 :
-	                                  gain_of_rows(a, i, x->quality, (double)x->rows_train,
-	                                               (double)a->task.side_n[SIDE_TRAIN], 1);
-
-	c->mean = x->quality + gain;
-	c->sd = hypot(0.02 + gain / 2, fmax(x->high - x->low, 0) / WIDTHS);
-}
-
-double adapt_rows_gain(const struct adapt *a, size_t i, double more, double halves)
-{
-	double n = (double)a->task.side_n[SIDE_TRAIN];
-
-	return gain_of_rows(a, i, a->climb.ways[i].quality, n, n + more, halves);
-}
-
-/* The measured way that another one is judged by, how much better that is than it, and how far this is off. */
-struct neighbour {
-	const struct climb_way *way;
-	double gain, sd;
-};
-
-/* Is m near i? Of two trainings, which cost the most, also: is i near m, or are both near the same? */
-static bool are_near(const struct adapt *a, size_t i, size_t m, double *gain, double *sd)
-{
-	const struct rung *x = a->ways[i].rung, *y = a->ways[m].rung;
-	const struct rung_prior *p = priors_of(&a->priors, x->name), *q = priors_of(&a->priors, y->name);
-	bool both = x->trains && y->trains, under = x->near && !strcmp(x->near, y->name),
-	     over = both && y->near && !strcmp(y->near, x->name),
-	     beside = both && x->near && y->near && !strcmp(x->near, y->near);
-
-	*gain = (over ? 0 : p->near_gain) - (under ? 0 : q->near_gain);
-	*sd = hypot(over ? 0 : p->near_sd, under ? 0 : q->near_sd);
-	return !y->near_too && (under || over || beside);
-}
-
-/* A way that is near two others is judged by the better one, once both are measured; others by what tells most. */
-static struct neighbour near_way(const struct adapt *a, size_t i)
-{
-	const struct rung *rung = a->ways[i].rung;
-	const struct rung_prior *p = priors_of(&a->priors, rung->name);
-	struct neighbour best = { .way = NULL };
-
-	if (rung->near_too) {
-		const struct climb_way *x = measured_way(a, rung->near, a->ways[i].on),
-				       *y = measured_way(a, rung->near_too, a->ways[i].on);
-		best = (struct neighbour){ .gain = p->near_gain, .sd = p->near_sd };
-		best.way = !x || !y ? NULL : x->quality < y->quality ? y : x;
-		return best;
-	}
-	for (size_t m = 0; m < a->climb.n; m++) {
-		double gain, sd;
-		if (m == i || a->ways[m].on != a->ways[i].on || !adapt_is_measured(a, m) ||
-		    !are_near(a, i, m, &gain, &sd))
-			continue;
-		if (!best.way || sd < best.sd)
-			best = (struct neighbour){ &a->climb.ways[m], gain, sd };
-	}
-	return best;
-}
-
-/* Of a way that was measured before, an answer takes what it took, not what was planned; where what was chosen before
- * is of its kind and is measured again, as much as that does. */
-static void use_as_before(struct adapt *a, size_t i)
-{
-	const struct earlier *x = &a->ways[i].earlier;
-	struct climb_way *c = &a->climb.ways[i];
-
-	if (!x->n)
-		return;
-	c->use_seconds = x->look_seconds / (double)x->n;
-	for (size_t k = 0; k < a->climb.n; k++)
-		if (a->ways[k].rung->earlier && adapt_is_measured(a, k) && a->ways[k].on == a->ways[i].on &&
-		    rung_of_way(a->ways[k].earlier.way) == a->ways[i].rung)
-			c->use_seconds = a->climb.ways[k].use_seconds;
-}
-
-void adapt_believe(struct adapt *a)
-{
-	for (size_t i = 0; i < a->climb.n; i++) {
-		struct climb_way *c = &a->climb.ways[i];
-		const struct rung_prior *p = priors_of(&a->priors, a->ways[i].rung->name);
-		struct neighbour near = near_way(a, i);
-		if (c->state != CLIMB_WAITS)
-			continue;
-		c->learnt = near.way != NULL || a->ways[i].earlier.n;
-		use_as_before(a, i);
-		if (a->ways[i].earlier.n) {
-			believe_by_earlier(a, i);
-		} else if (near.way) {
-			a->ways[i].judged_by = near.way->name;
-			c->mean = near.way->quality + near.gain * unit_of(a);
-			if (is_bounded(a->first->what))
-				c->mean = fmin(fmax(c->mean, 0), 1);
-			c->sd = hypot(near.sd * unit_of(a), fmax(near.way->high - near.way->low, 0) / 12);
-		} else {
-			believe_by_priors(a, &a->ways[i], p, c);
-			believe_by_twin(a, i, p, c);
-		}
-	}
-}
-
 /* The quality at which a look at all choose rows would show the goal; where none would, the goal itself. */
 static double showing(const struct adapt *a)
 {
@@ -564,7 +343,7 @@ static double showing(const struct adapt *a)
 
 	if (!a->has_goal)
 		return NAN;
-	if (!is_bounded(a->first->what))
+	if (!measure_is_bounded(a->first->what))
 		return a->climb.goal + (a->first->what == MEASURE_PERPLEXITY ? 0.05 : 0);
 	if (bound_sequence(n, n, 2 * alpha).low < goal)
 		return goal;
