@@ -1,5 +1,5 @@
-/* adapt_believe: what is believed of a way that was not tried: by priors (share/priors.yaml), by the same way on another
- * model, by ways that are near it and were measured, or by what it came to before more rows came. */
+/* adapt_believe: what is believed of a way that was not tried: by priors (share/priors.yaml), by the same way on
+ * another model, by ways that are near it and were measured, or by what it came to before more rows came. */
 #include "cmd/adapt/adapt_parts.h"
 
 #include <math.h>
