@@ -6,13 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sentence.h"
+
 int (err_set)(struct err *e, const char *fmt, ...)
 {
 	va_list ap;
 	if (!e)
 		return -1;
 	va_start(ap, fmt);
-	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+	sentence_vformat(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
 	return -1;
 }
@@ -25,7 +27,7 @@ int (err_prefix)(struct err *e, const char *fmt, ...)
 		return -1;
 	memcpy(old, e->msg, sizeof(old));
 	va_start(ap, fmt);
-	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+	sentence_vformat(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
 	size_t n = strlen(e->msg);
 	snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", old);

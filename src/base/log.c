@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "base/term.h"
 
 #define PLAIN_SECONDS 10.0
@@ -38,7 +39,7 @@ static void live_draw(void)
 static void line(const char *before, const char *fmt, va_list ap)
 {
 	live_wipe();
-	char *text = mem_vprintf(fmt, ap);
+	char *text = sentence_vprintf(fmt, ap);
 	fputs(before, stderr);
 	term_write(stderr, text, strlen(text), false);
 	fputc('\n', stderr);
@@ -53,7 +54,7 @@ static bool divert(enum log_level level, const char *fmt, va_list ap)
 	char text[1024];
 	if (!lent)
 		return false;
-	vsnprintf(text, sizeof(text), fmt, ap);
+	sentence_vformat(text, sizeof(text), fmt, ap);
 	if (lent->say)
 		lent->say(lent->ctx, level, text);
 	return true;
@@ -90,7 +91,7 @@ void log_live(const char *fmt, ...)
 	if (lent || current == LOG_QUIET)
 		return;
 	va_start(ap, fmt);
-	vsnprintf(live, sizeof(live), fmt, ap);
+	sentence_vformat(live, sizeof(live), fmt, ap);
 	va_end(ap);
 	if (log_terminal()) {
 		live_draw();

@@ -296,7 +296,7 @@ static void report(struct job *j)
 	char time[32];
 
 	if (t->n_cut)
-		log_warn("%zu of %zu texts are longer than %d tokens and lost their ends", t->n_cut, t->rows.n,
+		log_warn("%zu of %zu texts are longer than %d tokens and cut there", t->n_cut, t->rows.n,
 		         j->max_length);
 	if (j->o->out)
 		metering_out("result", j->o->out);

@@ -222,7 +222,7 @@ static void report(struct job *j)
 
 	log_live_end();
 	if (t->n_cut)
-		log_warn("%zu of %zu texts are longer than %d tokens and lost their ends, %lld tokens in all", t->n_cut,
+		log_warn("%zu of %zu texts are longer than %d tokens and cut there, %lld tokens in all", t->n_cut,
 		         t->rows.n, j->how.max_length, (long long)t->cut_tokens);
 	metering_out("result", j->o->out);
 	metering_count(t->tokens, 0, -1, scorer_flops(s), scorer_int_ops(s));

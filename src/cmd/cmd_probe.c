@@ -11,6 +11,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "cmd/label_view.h"
 #include "cmd/metering.h"
 #include "cmd/model_writing.h"
@@ -182,7 +183,7 @@ static int open_model(struct job *j, struct err *e)
 	                e) < 0)
 		return -1;
 	if (j->frozen.n_cut)
-		log_warn("%zu of %zu rows ask more than %d tokens and lost their ends", j->frozen.n_cut, j->all.n,
+		log_warn("%zu of %zu rows are longer than %d tokens and cut there", j->frozen.n_cut, j->all.n,
 		         j->how.max_length);
 	return 0;
 }
@@ -424,7 +425,7 @@ static void settings_text(const struct learner *l, char out[64])
 	else if (l->kind == LEARNER_PROBE)
 		snprintf(out, 64, "layer %d, C %g", l->layer, l->C);
 	else if (l->kind == LEARNER_TFIDF)
-		snprintf(out, 64, "%zu words, C %g", l->words.n, l->C);
+		sentence_format(out, 64, "%zu words, C %g", l->words.n, l->C);
 }
 
 static void time_text(double seconds, char out[32])

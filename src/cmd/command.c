@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opt_others.h"
+#include "base/sentence.h"
 #include "base/stop.h"
 #include "base/term.h"
 #include "cmd/metering.h"
@@ -71,7 +72,7 @@ void app_print(const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
-	char *text = mem_vprintf(fmt, ap);
+	char *text = sentence_vprintf(fmt, ap);
 	va_end(ap);
 	write_out(text, strlen(text), true);
 	mem_free(text);

@@ -13,6 +13,7 @@
 
 #include "base/markup.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "base/utf8.h"
 #include "chart/chart.h"
 #include "data/shape.h"
@@ -105,7 +106,7 @@ static void add_tokens(struct buf *out, const struct tokenizer *t, const struct 
 		after_special = special;
 	}
 	if (end < d->n)
-		buf_addf(out, " <span class=\"head\">… and %d tokens more</span>", d->n - end);
+		sentence_add(out, " <span class=\"head\">… and %d tokens more</span>", d->n - end);
 	buf_release(&text);
 }
 
@@ -144,7 +145,8 @@ static void add_warnings(struct buf *out, const struct lint_page *p, const struc
 {
 	add_warning(out, "refused", "refused: ", found(s->refused, d));
 	if (d->n_cut)
-		buf_addf(out, "<div><span class=\"warn\">cut: its last %d tokens are not seen</span></div>", d->n_cut);
+		sentence_add(out, "<div><span class=\"warn\">cut: its last %d tokens are not seen</span></div>",
+		             d->n_cut);
 	add_warning(out, "warn", "", found(&s->lint->empty, d));
 	add_warning(out, "warn", "repeats ", found(&s->lint->duplicates, d));
 	if (s != p->sides && lint_has(p->sides->lint, p->tokenizer, d))
@@ -156,7 +158,7 @@ static void add_document(struct buf *out, const struct lint_page *p, const struc
 {
 	buf_adds(out, "<div class=\"doc\"><div class=\"head\">");
 	add(out, d->file ? d->file : "");
-	buf_addf(out, ":%zu · %d tokens, %d trained on", d->line, d->n, d->n_learn);
+	sentence_add(out, ":%zu · %d tokens, %d trained on", d->line, d->n, d->n_learn);
 	if (shape_role(s->rows->shape, d->role))
 		buf_addf(out, " · %s", shape_role(s->rows->shape, d->role));
 	else if (d->choice >= 0)
@@ -215,7 +217,7 @@ static void add_refused(struct buf *out, const struct lint_page_side *s)
 		buf_adds(out, "</span></div>\n");
 	}
 	if (s->refused->n > kept)
-		buf_addf(out, "<div>… and %zu rows more are refused</div>\n", s->refused->n - kept);
+		sentence_add(out, "<div>… and %zu rows more are refused</div>\n", s->refused->n - kept);
 }
 
 static void add_totals(struct buf *out, const struct lint_page *p, const struct lint_page_side *s)
@@ -253,7 +255,8 @@ static void add_totals(struct buf *out, const struct lint_page *p, const struct 
 		add_total(out, "duplicates", l->duplicates.n, "");
 	if (s != p->sides) {
 		struct lint_overlap both = lint_compare(p->sides->lint, l);
-		snprintf(text, sizeof(text), "documents are among the training rows, and %zu prompts", both.prompts);
+		sentence_format(text, sizeof(text), "documents are among the training rows, and %zu prompts",
+		                both.prompts);
 		add_total(out, "overlap", both.documents, text);
 	}
 	buf_adds(out, "</table>\n");

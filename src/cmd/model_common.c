@@ -11,6 +11,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "data/chat.h"
 #include "cmd/metering.h"
 #include "ladder/adapted.h"
@@ -225,7 +226,7 @@ const char *loaded_virtual(const struct loaded *l)
 	static char text[64];
 	int n = overlays_virtual(loaded_overlay(l));
 
-	snprintf(text, sizeof(text), n ? " beside the adapter's %d virtual tokens" : "", n);
+	sentence_format(text, sizeof(text), n ? " beside the adapter's %d virtual tokens" : "", n);
 	return text;
 }
 

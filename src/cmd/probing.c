@@ -91,7 +91,7 @@ int probing_rows(struct probing *p, struct app *app, const struct rows *r, int32
 	if (frozen_open(&p->frozen, &p->l.model, loaded_overlay(&p->l), p->l.chat, app->device, r, &p->how, e) < 0)
 		return -1;
 	if (p->frozen.n_cut)
-		log_warn("%zu of %zu rows ask more than %d tokens and lost their ends", p->frozen.n_cut, r->n,
+		log_warn("%zu of %zu rows are longer than %d tokens and cut there", p->frozen.n_cut, r->n,
 		         p->how.max_length);
 	return 0;
 }

@@ -94,7 +94,7 @@ int ranked_lists(struct ranked *r, const json_t *answers, const json_t *numbers,
 
 	r->n = 0;
 	if (json_array_size(numbers) != n)
-		return err_set(e, "%zu answers and %zu %s: wanted is one for each", n, json_array_size(numbers), key);
+		return err_set(e, "%zu answers, %zu in %s: wanted is one for each", n, json_array_size(numbers), key);
 	if (check_count(n, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {

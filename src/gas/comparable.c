@@ -8,6 +8,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "gas/ledger_view.h"
 #include "gas/summary.h"
 
@@ -121,7 +122,7 @@ static void describe(const struct evidence *v, const struct family *f, char out[
 	int n = snprintf(out, 200, "%s of %lld row%s%s%.60s", x->command, (long long)evidence_rows(x),
 	                 evidence_rows(x) == 1 ? "" : "s", data ? " of " : "", data ? place(data, "") : "");
 	if (x->gas.tokens_in >= 0)
-		n += snprintf(out + n, 200 - (size_t)n, ", %lld tokens read", (long long)x->gas.tokens_in);
+		n += sentence_format(out + n, 200 - (size_t)n, ", %lld tokens read", (long long)x->gas.tokens_in);
 	if (x->gas.tokens_out > 0)
 		snprintf(out + n, 200 - (size_t)n, ", %lld written", (long long)x->gas.tokens_out);
 }

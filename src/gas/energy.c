@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "gas/energy_parts.h"
 
 /* Below this share of the time a channel has nothing to say about the stretch. */

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "serve/microhttpd.h"
 
 enum { GRACE = 1 /* second for a reply to one that has closed its side */, LARGE = 1 << 20 /* bytes of a body */ };
@@ -89,7 +90,7 @@ void http_error(struct http_reply *r, int status, const char *code, const char *
 	va_list ap;
 
 	va_start(ap, fmt);
-	char *message = mem_vprintf(fmt, ap);
+	char *message = sentence_vprintf(fmt, ap);
 	va_end(ap);
 	json_t *j = json_pack("{s:{s:o, s:s}}", "error", "message", jsonx_text(message, strlen(message)), "code", code);
 	char *line = jsonx_line(j);

@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "base/sha.h"
 #include "base/yaml_json.h"
 #include "gas/meter.h"
@@ -460,7 +461,7 @@ static void amount_text(const struct keys *k, enum kind kind, double x, char out
 	char number[40];
 
 	if (kind == TOKENS)
-		snprintf(out, 48, "%s tokens", human_count(x, number));
+		sentence_format(out, 48, "%s tokens", human_count(x, number));
 	else if (kind == JOULES)
 		gas_joules(x, out);
 	else

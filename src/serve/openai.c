@@ -8,6 +8,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "base/rng.h"
 #include "infer/scorer.h"
 #include "serve/models.h"
@@ -34,7 +35,7 @@ void openai_error(struct http_reply *r, int status, const char *code, const char
 	va_list ap;
 
 	va_start(ap, fmt);
-	char *message = mem_vprintf(fmt, ap);
+	char *message = sentence_vprintf(fmt, ap);
 	va_end(ap);
 	/* a budget that is used up is a type of its own there */
 	const char *type = !strcmp(code, "insufficient_quota") ? code : type_of(status);
@@ -233,7 +234,7 @@ void openai_busy(struct openai *s, struct http_reply *r, const char *fmt, ...)
 	double seconds = s->answer_seconds * (double)s->pending / MAX(s->o.parallel, 1);
 	pthread_mutex_unlock(&s->lock);
 	va_start(ap, fmt);
-	char *message = mem_vprintf(fmt, ap);
+	char *message = sentence_vprintf(fmt, ap);
 	va_end(ap);
 	openai_error(r, 503, "overloaded", NULL, "%s", message);
 	http_header(r, "retry-after", "%d", (int)fmin(fmax(seconds, 1), 120));

@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/human.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "base/text.h"
 
 static void errors(struct test *t)
@@ -33,6 +34,59 @@ static void errors(struct test *t)
 	CHECK(t, strlen(e.msg) == sizeof(e.msg) - 1);
 	err_prefix(&e, "%s", big);
 	CHECK(t, strlen(e.msg) == sizeof(e.msg) - 1);
+}
+
+/* What a format says of numbers. */
+static void says(struct test *t, const char *want, const char *fmt, ...)
+{
+	char out[400], cut[8];
+	va_list ap, again;
+	va_start(ap, fmt);
+	va_copy(again, ap);
+	int n = sentence_vformat(out, sizeof(out), fmt, ap);
+	CHECK_MSG(t, strcmp(out, want) == 0 && n == (int)strlen(want), "'%s' for '%s', which is '%s'", out, fmt, want);
+	CHECK(t, sentence_vformat(cut, sizeof(cut), fmt, again) == n && strlen(cut) == MIN((size_t)n, sizeof(cut) - 1));
+	CHECK_MSG(t, strncmp(cut, want, sizeof(cut) - 1) == 0, "cut to '%s'", cut);
+	va_end(again);
+	va_end(ap);
+}
+
+static void sentences(struct test *t)
+{
+	char *big = mem_alloc(3001);
+	test_case(t, "words agree with their numbers");
+	says(t, "1 row", "%zu rows", (size_t)1);
+	says(t, "0 rows, 2 rows, 11 rows, 21 rows", "%d rows, %d rows, %d rows, %d rows", 0, 2, 11, 21);
+	says(t, "x: 1 entry, 1 matrix, 1 index, 1 class, 1 batch, 1 size",
+	     "%s: %d entries, %u matrices, %lld indexes, %ld classes, %d batches, %d sizes", "x", 1, 1u, 1ll, 1l, 1, 1);
+	says(t, "1 new token; 2 new tokens", "%d new tokens; %d new tokens", 1, 2);
+	says(t, "1 file is left out, 2 files are left out", "%d files are left out, %d files are left out", 1, 2);
+	says(t, "of 1 row 1 was cut, 2 were not", "of %d rows %d were cut, %d were not", 1, 1, 2);
+	says(t, "1 of 3 rows is cut, 2 of 1 row are", "%d of %d rows are cut, %d of %d rows are", 1, 3, 2, 1);
+	says(t, "2 bytes of 1 document are no UTF-8", "%d bytes of %d documents are no UTF-8", 2, 1);
+	says(t, "1 file (1 of them is no text), 1 text that has none",
+	     "%d files (%d of them are no text), %d texts that have none", 1, 1, 1);
+	says(t, "there is 1 row, there are 2 rows, the 1 row has an answer",
+	     "there are %d rows, there are %d rows, all %d rows have an answer", 1, 2, 1);
+	says(t, "1 token/s", "%s tokens/s", "1");
+	test_case(t, "a place counts nothing, nor does a part of a number or of a name");
+	says(t, "line 1 names rows, row 1 repeats row 2", "line %d names rows, row %d repeats row %d", 1, 1, 2);
+	says(t, "1.00 tokens, 1e+06 rows, 2.1 rows, step 1 of 1 step",
+	     "%.2f tokens, %.0e rows, %d.%d rows, step %d of %d steps", 1.0, 1e6, 2, 1, 1, 1);
+	says(t, "1 row: 1 rows", "%d rows: %s", 1, "1 rows");
+	test_case(t, "all else is printf's");
+	says(t,
+	     "  1 rows|1  rows|+1|0x1f|100 %|ab|(nil)|c|1.50|7|-1 rows|18446744073709551615 rows|9223372036854775807|  "
+	     "ab|1.2|x",
+	     "%3d rows|%-3drows|%+d|%#x|%d %%|%.*s|%p|%c|%.*f|%ju|%d rows|%zu rows|%lld|%*s|%*.*f|%s", 1, 1, 1, 31, 100,
+	     2, "abc", (void *)NULL, 'c', 2, 1.5, (uintmax_t)7, -1, SIZE_MAX, INT64_MAX, 4, "ab", 3, 1, 1.2, "x");
+	memset(big, 'b', 3000);
+	big[3000] = 0;
+	struct buf b = BUF_INIT;
+	sentence_add(&b, "%s of %d rows", big, 1);
+	CHECK(t, b.len == 3000 + strlen(" of 1 row") && memcmp(b.data + 2999, "b of 1 row", 10) == 0);
+	buf_release(&b);
+	mem_free(big);
 }
 
 static void buffers(struct test *t)
@@ -239,6 +293,7 @@ static void endings(struct test *t)
 void test_base_text(struct test *t)
 {
 	errors(t);
+	sentences(t);
 	buffers(t);
 	arenas(t);
 	arena_blocks(t);

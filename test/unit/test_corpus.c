@@ -509,7 +509,7 @@ static void refused(struct test *t)
 	io_remove_tree(in, &e);
 	put("in/a.csv", "x,y\n", 4);
 	CHECK(t, build("refused", 1, &o, &report, &e) < 0);
-	CHECK_MSG(t, strstr(e.msg, "there is no text in 1 files (1 of them") && !report, "%s", e.msg);
+	CHECK_MSG(t, strstr(e.msg, "there is no text in 1 file (1 of them") && !report, "%s", e.msg);
 	put("in/b.jsonl", "{\"body\": \"x\"}\n", 14);
 	CHECK(t, build("refused", 1, &o, &report, &e) < 0);
 	CHECK_MSG(t, strstr(e.msg, "none of the rows has a text under \"text\""), "%s", e.msg);

@@ -19,6 +19,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "cmd/metering.h"
 #include "data/shape.h"
 
@@ -198,19 +199,20 @@ static void say_missed(struct adapt *a, size_t k)
 		snprintf(a->why_verdict, sizeof(a->why_verdict), "%s of %s cannot be measured", measure_names[t->what],
 		         a->ways[a->winner].name);
 	else if (is_counted(a, k))
-		snprintf(a->why_verdict, sizeof(a->why_verdict), "%.0f of %zu test rows are right, %s; %s is %s",
-		         x->mean * (double)a->n_test, a->n_test,
-		         wanted_text(bound_needed(a->n_test, t->value, a->test_alpha), a->n_test),
-		         measure_names[t->what],
-		         adapt_score_text(x->mean, a->test_bounds[k].low, a->test_bounds[k].high));
+		sentence_format(a->why_verdict, sizeof(a->why_verdict), "%.0f of %zu test rows are right, %s; %s is %s",
+		                x->mean * (double)a->n_test, a->n_test,
+		                wanted_text(bound_needed(a->n_test, t->value, a->test_alpha), a->n_test),
+		                measure_names[t->what],
+		                adapt_score_text(x->mean, a->test_bounds[k].low, a->test_bounds[k].high));
 	else
-		snprintf(a->why_verdict, sizeof(a->why_verdict), "on %zu test rows %s is %s, which does not show %s",
-		         a->n_test, measure_names[t->what],
-		         adapt_score_text(x->mean, a->test_bounds[k].low, a->test_bounds[k].high),
-		         a->has_goal              ? goal_term_text(t) :
-		         isnan(goal_of(a, k)) ? "that it is better than the floor, as neither the most frequent answer "
-		                                "nor the bare model was measured" :
-		                                "that it is better than the floor");
+		sentence_format(a->why_verdict, sizeof(a->why_verdict),
+		                "on %zu test rows %s is %s, which does not show %s", a->n_test, measure_names[t->what],
+		                adapt_score_text(x->mean, a->test_bounds[k].low, a->test_bounds[k].high),
+		                a->has_goal ? goal_term_text(t) :
+		                isnan(goal_of(a, k)) ?
+		                              "that it is better than the floor, as neither the most frequent answer "
+		                              "nor the bare model was measured" :
+		                              "that it is better than the floor");
 }
 
 void adapt_verdict(struct adapt *a)
@@ -574,8 +576,8 @@ static void say_runner_up(const struct adapt *a, struct buf *out)
 	         a->ways[i].score[a->first_at].mean, a->ways[i].make_seconds > 0 ? make : "nothing",
 	         w->make_seconds > 0 ? own : "nothing");
 	if (b.crosses && b.uses.mid >= 1.5)
-		buf_addf(out, "; over %s than %.0f uses %s costs less in all.\n",
-		         b.many == CHEAPER_B ? "more" : "fewer", b.uses.mid, a->ways[i].name);
+		sentence_add(out, "; over %s than %.0f uses %s costs less in all.\n",
+		             b.many == CHEAPER_B ? "more" : "fewer", b.uses.mid, a->ways[i].name);
 	else
 		buf_addf(out, "; %s costs less, however many uses there are.\n",
 		         b.many == CHEAPER_B ? a->ways[i].name : "the winner");
@@ -607,8 +609,8 @@ static void say_prices(const struct adapt *a, struct buf *out)
 		buf_addf(out, "; no price of energy would: of the ways that are as good it takes the least, %.3g J "
 		         "over %.0f uses", own, a->o.uses);
 	else
-		buf_addf(out, "; where energy is dear and time is not, %s would: %.3g J over %.0f uses, not %.3g",
-		         a->ways[best].name, least, a->o.uses, own);
+		sentence_add(out, "; where energy is dear and time is not, %s would: %.3g J over %.0f uses, not %.3g",
+		             a->ways[best].name, least, a->o.uses, own);
 }
 
 /* Ways that were not tried: for want of gas, or as they promised too little. */
@@ -626,9 +628,9 @@ static void say_left(const struct adapt *a, struct buf *out)
 			first = i;
 	}
 	if (dear)
-		buf_addf(out, "For %zu way%s --max-gas had no room: with %s more %s could have been tried.\n", dear,
-		         dear == 1 ? "" : "s", predict_human(climb_missing(&a->climb, &a->climb.ways[first]), text),
-		         a->ways[first].name);
+		sentence_add(out, "For %zu way%s --max-gas had no room: with %s more %s could have been tried.\n", dear,
+		             dear == 1 ? "" : "s", predict_human(climb_missing(&a->climb, &a->climb.ways[first]), text),
+		             a->ways[first].name);
 	if (left)
 		buf_addf(out, "%zu %s not tried, as less was promised of %s than %s.\n", left,
 		         left == 1 ? "way was" : "ways were", left == 1 ? "it" : "them",

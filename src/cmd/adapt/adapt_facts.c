@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "cmd/adapt/adapt_parts.h"
 
 static double number(const json_t *j, const char *key)
@@ -85,7 +86,7 @@ static void line(const char *name, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	char *s = mem_vprintf(fmt, ap);
+	char *s = sentence_vprintf(fmt, ap);
 	va_end(ap);
 	app_print("  %-14s %s\n", name, s);
 	mem_free(s);

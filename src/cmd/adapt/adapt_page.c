@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/markup.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "base/term.h"
 #include "chart/chart.h"
 #include "cmd/metering.h"
@@ -333,14 +334,14 @@ static void put_rows(const struct adapt *a, struct buf *b)
 		put(b, a->all.items[a->more.begins[i]].file);
 	}
 	if (a->n_spent)
-		buf_addf(b, "; %zu test rows were opened before these came, and are spent", a->n_spent);
+		sentence_add(b, "; %zu test rows were opened before these came, and are spent", a->n_spent);
 	if (a->n_opened)
 		buf_addf(b, "; %zu of the test rows were opened before: look %d, judged with %.4g %%", a->n_opened,
 		         a->test_look, 100 * (1 - a->test_alpha));
 	buf_adds(b, "</p>\n");
 	if (!a->known.n_repeated)
 		return;
-	buf_addf(b, "<p>%zu rows ask what another one asks", a->known.n_repeated);
+	sentence_add(b, "<p>%zu rows ask what another one asks", a->known.n_repeated);
 	if (a->known.n_conflicting)
 		buf_addf(b, "; %zu of these questions %s unlike answers, so nothing is right on more than %.3f of the "
 		         "rows", a->known.n_conflicting, a->known.n_conflicting == 1 ? "has" : "have",

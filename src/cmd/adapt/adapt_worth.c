@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "cmd/metering.h"
 #include "base/rng.h"
+#include "base/sentence.h"
 
 enum { NEXT = 100, SIZES = 3, DRAWS = 2, PARTS = SIZES * DRAWS, LEAST = 8, CURVE_SEED = 42 };
 static const double free_seconds = 5, free_share = 0.25, room = 0.1, least_gain = 0.001;
@@ -403,14 +404,15 @@ void adapt_say_worth(const struct adapt *a, struct buf *out)
 	double unit = nats ? 1 : 100;
 
 	if (learns_nothing(a)) {
-		buf_addf(out, "The next %d rows would change nothing of %s, which %s.\n", NEXT,
-		         a->ways[a->winner].name, a->ways[a->winner].rung->earlier ?
-		         "was learnt before they came; what is learnt anew of all rows is another way" :
-		         "does not learn from them");
+		sentence_add(out, "The next %d rows would change nothing of %s, which %s.\n", NEXT,
+		             a->ways[a->winner].name,
+		             a->ways[a->winner].rung->earlier ?
+		                     "was learnt before they came; what is learnt anew of all rows is another way" :
+		                     "does not learn from them");
 		return;
 	}
 	if (a->first->what == MEASURE_REWARD) {
-		buf_addf(out, "What the next %d rows would be worth in reward is not measured.\n", NEXT);
+		sentence_add(out, "What the next %d rows would be worth in reward is not measured.\n", NEXT);
 		return;
 	}
 	if (!w->falls) {
@@ -419,7 +421,7 @@ void adapt_say_worth(const struct adapt *a, struct buf *out)
 		buf_addf(out, " of them, so nothing is said of the next %d.\n", NEXT);
 		return;
 	}
-	buf_addf(out, "The next %d rows are worth ", NEXT);
+	sentence_add(out, "The next %d rows are worth ", NEXT);
 	if (w->gain.high < least_gain)
 		buf_adds(out, "next to nothing");
 	else

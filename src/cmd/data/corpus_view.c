@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/human.h"
+#include "base/sentence.h"
 #include "base/term.h"
 #include "cmd/command.h"
 #include "cmd/text_table.h"
@@ -79,24 +80,25 @@ static void say_cleaned(struct buf *out, const json_t *report)
 	const json_t *c = json_object_get(report, "cleaned"), *f = json_object_get(report, "files");
 
 	if (number(c, "bad_bytes"))
-		buf_addf(out, "  %lld bytes of %lld documents are no UTF-8\n", number(c, "bad_bytes"),
-		         number(c, "documents_with_bad_bytes"));
+		sentence_add(out, "  %lld bytes of %lld documents are no UTF-8\n", number(c, "bad_bytes"),
+		             number(c, "documents_with_bad_bytes"));
 	if (number(c, "newlines") || number(c, "control_characters") || number(c, "normalized_documents"))
-		buf_addf(out, "  changed: %lld line ends, %lld control characters taken out, %lld documents "
-		              "normalized\n", number(c, "newlines"), number(c, "control_characters"),
-		         number(c, "normalized_documents"));
+		sentence_add(out,
+		             "  changed: %lld line ends, %lld control characters taken out, %lld documents "
+		             "normalized\n",
+		             number(c, "newlines"), number(c, "control_characters"), number(c, "normalized_documents"));
 	if (number(report, "cut_texts"))
-		buf_addf(out, "  %lld texts were too long and go on as another document\n",
-		         number(report, "cut_texts"));
+		sentence_add(out, "  %lld texts were too long and go on as another document\n",
+		             number(report, "cut_texts"));
 	if (number(report, "unknown_tokens"))
-		buf_addf(out, "  %lld tokens are of what the tokenizer does not know\n",
-		         number(report, "unknown_tokens"));
+		sentence_add(out, "  %lld tokens are of what the tokenizer does not know\n",
+		             number(report, "unknown_tokens"));
 	if (number(f, "damaged"))
-		buf_addf(out, "  %lld files are damaged gzip: what came before is taken\n", number(f, "damaged"));
+		sentence_add(out, "  %lld files are damaged gzip: what came before is taken\n", number(f, "damaged"));
 	if (number(f, "left_out"))
-		buf_addf(out, "  %lld files are tables or no text and left out, %s among them\n",
-		         number(f, "left_out"),
-		         json_string_value(json_array_get(json_object_get(f, "examples"), 0)));
+		sentence_add(out, "  %lld files are tables or no text and left out, %s among them\n",
+		             number(f, "left_out"),
+		             json_string_value(json_array_get(json_object_get(f, "examples"), 0)));
 }
 
 static void say_languages(struct buf *out, const json_t *report)
@@ -148,15 +150,16 @@ void corpus_view_report(struct buf *out, const json_t *report, size_t show)
 	const json_t *removed = json_object_get(report, "removed"), *x, *one;
 	size_t i, k;
 
-	buf_addf(out, "  %lld of %lld documents are kept\n", number(report, "kept"), number(report, "documents"));
+	sentence_add(out, "  %lld of %lld documents are kept\n", number(report, "kept"), number(report, "documents"));
 	say_cleaned(out, report);
 	say_languages(out, report);
 	json_array_foreach ((json_t *)removed, i, x) {
 		char bytes[32], lines[48] = "";
 		if (json_object_get(x, "lines"))
 			snprintf(lines, sizeof(lines), ", %lld lines", number(x, "lines"));
-		buf_addf(out, "  left out by %s: %lld documents%s, %s\n", json_string_value(json_object_get(x, "by")),
-		         number(x, "documents"), lines, human_bytes((size_t)number(x, "bytes"), bytes));
+		sentence_add(out, "  left out by %s: %lld documents%s, %s\n",
+		             json_string_value(json_object_get(x, "by")), number(x, "documents"), lines,
+		             human_bytes((size_t)number(x, "bytes"), bytes));
 		json_array_foreach (json_object_get(x, "examples"), k, one)
 			if (k < show)
 				show_example(out, one);

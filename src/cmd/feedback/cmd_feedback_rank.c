@@ -187,7 +187,7 @@ static int compute(struct job *j, struct err *e)
 	    make_documents(j, e) < 0)
 		return -1;
 	if (j->n_cut)
-		log_warn("%zu of %zu answers are longer than %d tokens with their prompts and lost their ends",
+		log_warn("%zu of %zu answers are longer than %d tokens with their prompts and cut there",
 		         j->n_cut, j->n_docs, j->max_length);
 	return j->n_todo == 0 ? 0 : run_model(j, e) < 0 ? -1 : load(j, e);
 }

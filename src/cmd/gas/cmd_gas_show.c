@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "cmd/gas/gas_numbers.h"
 #include "cmd/gas/gas_served.h"
 #include "gas/evidence.h"
@@ -277,8 +278,8 @@ static void cost_text(const struct cost *c, char out[400])
 	if (!isnan(c->flops))
 		n += snprintf(out + n, 400 - (size_t)n, ", %s", gas_operations(c->flops, c->int_ops, operations));
 	if (c->without_energy)
-		snprintf(out + n, 400 - (size_t)n, "; energy of %zu of %zu runs is not known", c->without_energy,
-		         c->runs);
+		sentence_format(out + n, 400 - (size_t)n, "; energy of %zu of %zu runs is not known", c->without_energy,
+		                c->runs);
 }
 
 static const char *label(const struct family_member *m, char out[80])

@@ -11,6 +11,7 @@
 #include "adapt/multi_adapter.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "cmd/metering.h"
 
 enum { ROWS_MOST = 1 << 20 };
@@ -104,13 +105,13 @@ static int decode(struct scale_work *w, int q, struct bench_result *r, struct er
 
 static void describe_streams(const struct scale_work *w, char *out, size_t size)
 {
-	snprintf(out, size, "%lld tokens in each stream", (long long)w->o->decode);
+	sentence_format(out, size, "%lld tokens in each stream", (long long)w->o->decode);
 }
 
 static void describe_adapters(const struct scale_work *w, char *out, size_t size)
 {
-	snprintf(out, size, "%lld tokens in a stream for each adapter, LoRA of rank %lld on all linears",
-	         (long long)w->o->decode, (long long)w->o->lora_r);
+	sentence_format(out, size, "%lld tokens in a stream for each adapter, LoRA of rank %lld on all linears",
+	                (long long)w->o->decode, (long long)w->o->lora_r);
 }
 
 /* --- training --- */
@@ -157,7 +158,8 @@ static int train(struct scale_work *w, int q, struct bench_result *r, struct err
 
 static void describe_batch(const struct scale_work *w, char *out, size_t size)
 {
-	snprintf(out, size, "steps of LoRA on one micro-batch, documents of %lld tokens", (long long)w->o->max_length);
+	sentence_format(out, size, "steps of LoRA on one micro-batch, documents of %lld tokens",
+	                (long long)w->o->max_length);
 }
 
 /* --- the table --- */

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "base/stop.h"
 
 enum {
@@ -242,7 +243,7 @@ static int judge(struct http *h, struct transfer *t, int result)
 	if (result)
 		return fail(t, h->easy_strerror(result));
 	if (whole)
-		snprintf(t->why, sizeof(t->why), "it ends after %zu of %zu bytes", t->have, t->want);
+		sentence_format(t->why, sizeof(t->why), "it ends after %zu of %zu bytes", t->have, t->want);
 	else
 		snprintf(t->why, sizeof(t->why), "the answer is %ld", t->status);
 	return -1;

@@ -6,6 +6,7 @@
 
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "base/stop.h"
 #include "data/conversation.h"
 
@@ -361,7 +362,7 @@ void form_lost(const struct form_writer *w, struct buf *out)
 		if (w->lost[i])
 			buf_addf(out, "%s%zu %s", out->len ? ", " : "", w->lost[i], names[i]);
 	if (w->untaught)
-		buf_addf(out, "%s%zu rows of equal or empty answers", out->len ? ", " : "", w->untaught);
+		sentence_add(out, "%s%zu rows of equal or empty answers", out->len ? ", " : "", w->untaught);
 }
 
 /* The labels of each item one after the other: place[i] is where those of item i begin. */
