@@ -25,6 +25,7 @@
 #include "base/term.h"
 #include "base/text.h"
 #include "chart/chart.h"
+#include "cmd/output_check.h"
 #include "cmd/results_front.h"
 #include "cmd/run_score.h"
 #include "train/run_log.h"
@@ -410,7 +411,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	const struct plot *o = options;
 	size_t n = o->out ? strlen(o->out) : 0;
 
-	if (o->out && (n < 4 || strcasecmp(o->out + n - 4, ".svg")))
+	if (o->out && (n < 4 || strcasecmp(o->out + n - 4, ".svg")) && !output_is_special(o->out))
 		return app_usage(&cmd_plot, "--out %s: pictures are written as SVG, name one that ends in .svg",
 		                 o->out);
 	const struct results_front front = { o->front, o->out, (int)o->columns, (int)o->rows };

@@ -13,6 +13,7 @@
 #include "cmd/metering.h"
 #include "cmd/model_common.h"
 #include "cmd/model_writing.h"
+#include "cmd/output_check.h"
 #include "cmd/quantize_time.h"
 #include "eval/agreement.h"
 #include "infer/sentence.h"
@@ -476,6 +477,9 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		return app_usage(&cmd_quantize, "--to TYPE and --out FILE.gguf were wanted");
 	if (!o->data && o->limit != OPT_UNSET_INT)
 		return app_usage(&cmd_quantize, "--limit is of --data, which was not given");
+	if (output_is_special(o->out))
+		return app_usage(&cmd_quantize,
+		                 "--out %s: what is written is read again: the name of a file was wanted", o->out);
 	if (!names_gguf(o->out))
 		return app_usage(&cmd_quantize, "--out %s: a name that ends in .gguf was wanted", o->out);
 	int status = quantize(&q, p->positional[0], &mem, e);

@@ -155,6 +155,13 @@ static const char *ending_of(const char *name)
 	return dot && dot != name ? dot + 1 : "";
 }
 
+bool output_is_special(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
 static int check_ending(const char *option, const char *path, const char *word, struct err *e)
 {
 	struct stat st;

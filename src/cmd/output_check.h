@@ -2,6 +2,8 @@
 #ifndef CMD_OUTPUT_CHECK_H
 #define CMD_OUTPUT_CHECK_H
 
+#include <stdbool.h>
+
 #include "base/opt.h"
 
 enum output_kind { OUTPUT_FILE, OUTPUT_FOLDER, OUTPUT_EITHER };
@@ -15,5 +17,7 @@ int output_places(const struct opt_parse *p, bool make, struct err *e);
 /* One output, wherever its name comes from: what is there already is of its kind and may be written, else the folder
  * that it lies in may be. Where only the last part of that folder's name is missing it is made, if `make`. */
 int output_place(const char *option, const char *path, enum output_kind kind, bool make, struct err *e);
+/* Whether that is a pipe or a device: its name says no format. */
+bool output_is_special(const char *path);
 
 #endif

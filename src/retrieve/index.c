@@ -164,6 +164,9 @@ int index_is_there(const char *path, struct err *e)
 
 	if (stat(path, &st) || (S_ISREG(st.st_mode) && st.st_size == 0))
 		return 0;
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, "%s is a %s, the name of a file was wanted", path,
+		               S_ISDIR(st.st_mode) ? "folder" : "device or pipe");
 	return err_set(e, "%s is there already; kungfu index add adds to an index", path);
 }
 

@@ -100,13 +100,10 @@ static int check(const char *path, bool overwrite, bool *old, struct err *e)
 	mem_free(recipe);
 	if (overwrite && *old)
 		return 0;
-	if (overwrite)
-		return err_set(e,
-		               "%s holds files but no run (no %s), so --overwrite does not touch it; name an empty or "
-		               "new folder",
-		               path, RECIPE);
-	return err_set(e, "%s is not empty; --overwrite replaces the run in it%s", path,
-	               *old ? ", kungfu resume goes on with it" : "");
+	if (!*old)
+		return err_set(e, "%s holds files but no run (no %s)%s; name an empty or new folder", path, RECIPE,
+		               overwrite ? ", so --overwrite does not touch it" : "");
+	return err_set(e, "%s is not empty; --overwrite replaces the run in it, kungfu resume goes on with it", path);
 }
 
 int run_dir_check(const char *path, bool overwrite, bool *old, struct err *e)
