@@ -230,7 +230,7 @@ def names(s):
     print("gone", s.ask("/v1/completions", {"model": "small", "prompt": "a"})[0])
     open(file, "w").write("prod: rwkv\n")
     s.process.send_signal(signal.SIGHUP)
-    while "names are read: 1, of 1 models" not in open("log").read():
+    while "names are read: 1, of 1 model" not in open("log").read():
         time.sleep(0.05)
     print("left", listed(), len(said("prod")) > 0)
 

@@ -461,7 +461,8 @@ static int verify_ends(const struct shards *s, size_t source, enum shards_split 
 			return -1;
 		for (size_t i = 0; i < here; i++) {
 			if (at + i == end) {
-				end = shards_document(x, document, &n) + n;
+				end = shards_document(x, document, &n);
+				end += n;
 				document++;
 			}
 			if (at + i + 1 == end && ids[i] != s->end_of_text)

@@ -139,13 +139,14 @@ void memory_keys_copy(struct memory *m, int range, const struct memory *from, in
 	int place = m->place[range], other = from->place[from_range];
 	size_t bytes;
 	char *at;
+	const char *of;
 
 	if (other < 0) {
 		memory_drop(m, range);
 		return;
 	}
-	for (size_t i = 0; (at = piece_at(m, place, n, i, &bytes)); i++)
-		m->device->type->copy(m->device, at, piece_at(from, other, n, i, &bytes), bytes);
+	for (size_t i = 0; (at = piece_at(m, place, n, i, &bytes)) && (of = piece_at(from, other, n, i, &bytes)); i++)
+		m->device->type->copy(m->device, at, of, bytes);
 	m->written[place] = MAX(m->written[place], n);
 }
 

@@ -143,6 +143,51 @@ static json_t *as_decoder(const json_t *added, const json_t *config, const char 
 	return decoder;
 }
 
+/* Extra tokens of special_tokens_map.json: a list goes on with the configuration's, beside an object it is the list
+ * that its older name has; an object goes on with an object and takes a list's place. */
+static void merge_extra(json_t *config, json_t *v)
+{
+	json_t *there = json_object_get(config, "extra_special_tokens"), *item;
+	size_t i;
+	if (json_is_object(there) && json_is_object(v)) {
+		json_object_update(there, v);
+	} else if (json_is_object(there)) {
+		json_object_set(config, "additional_special_tokens", v);
+	} else if (json_is_array(there) && json_is_array(v)) {
+		json_array_foreach (v, i, item)
+			json_array_append(there, item);
+	} else {
+		json_object_set(config, "extra_special_tokens", v);
+	}
+}
+
+/* special_tokens_map.json over the configuration. Its objects are tokens, whatever they say of themselves; a text that
+ * the configuration has under a name of this model alone stays, in the place of the map's. */
+static void merge_map(json_t *config, json_t *map)
+{
+	const char *key;
+	json_t *v, *old = json_object_get(config, "additional_special_tokens");
+	if (map && !json_object_size(json_object_get(config, "extra_special_tokens")) &&
+	    !json_array_size(json_object_get(config, "extra_special_tokens")) && old) {
+		json_object_set(config, "extra_special_tokens", old);
+		json_object_del(config, "additional_special_tokens");
+	}
+	json_object_foreach (map, key, v) {
+		const json_t *text = json_object_get(config, key);
+		bool own = tokenizer_own_token(key);
+		if (own && (json_is_string(v) || json_is_string(text)))
+			json_object_set_new(config, key,
+			                    json_pack("{s:O,s:b,s:s}", "content", json_is_string(text) ? text : v,
+			                              "special", 1, "__type", "AddedToken"));
+		else if (!strcmp(key, "extra_special_tokens"))
+			merge_extra(config, v);
+		else if (json_is_object(v) && json_object_set_new(v, "__type", json_string("AddedToken")) == 0)
+			json_object_set(config, key, v);
+		else
+			json_object_set(config, key, v);
+	}
+}
+
 /* What older versions of transformers keep in files of their own; newer ones read them only where the configuration has
  * no added_tokens_decoder, and then special_tokens_map.json before the configuration. */
 static int add_older_files(json_t *config, const char *dir, struct err *e)
@@ -153,7 +198,7 @@ static int add_older_files(json_t *config, const char *dir, struct err *e)
 		return 0;
 	if (load_optional(&map, dir, "special_tokens_map.json", e) == 0 &&
 	    load_optional(&added, dir, "added_tokens.json", e) == 0) {
-		json_object_update(config, map);
+		merge_map(config, map);
 		json_t *decoder = json_object_size(added) ? as_decoder(added, config, dir, e) : NULL;
 		if (decoder)
 			json_object_set_new(config, "added_tokens_decoder", decoder);

@@ -35,5 +35,7 @@ struct tokenizer {
 struct tokenizer *tokenizer_new(const struct token_model *model);
 /* rules and config (NULL: empty) are copied. The vocabulary and the model's own are there. */
 int tokenizer_set_rules(struct tokenizer *t, const json_t *rules, const json_t *config, struct err *e);
+/* Does the configuration name by it a token that this model alone has ("image_token")? */
+bool tokenizer_own_token(const char *key);
 
 #endif

@@ -93,13 +93,28 @@ static const char *content_of(const json_t *v)
 	return json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
 }
 
-/* Is it one of those with a name of their own, or one that this model alone has ("image_token")? */
-static bool is_token_key(const char *key, const json_t *v)
+static bool is_named(const char *key)
 {
 	for (size_t i = 0; i < ARRAY_LEN(named_tokens); i++)
 		if (strcmp(key, named_tokens[i]) == 0)
 			return true;
-	return text_stem(key, "_token") && content_of(v);
+	return false;
+}
+
+bool tokenizer_own_token(const char *key) { return text_stem(key, "_token") && !is_named(key); }
+
+/* An object that says of itself that it is a token. */
+static bool is_typed(const json_t *v)
+{
+	const char *type = json_string_value(json_object_get(v, "__type"));
+	return type && strcmp(type, "AddedToken") == 0;
+}
+
+/* Is it one of those with a name of their own, or one that this model alone has ("image_token")? The latter are texts
+ * and typed objects. */
+static bool is_token_key(const char *key, const json_t *v)
+{
+	return is_named(key) || (tokenizer_own_token(key) && content_of(v) && (json_is_string(v) || is_typed(v)));
 }
 
 /* Adds a token under the id that it has or is given; of one that was added already `change` sets the attributes. */
@@ -213,6 +228,20 @@ static int apply_named(struct tokenizer *t, const char *key, const json_t *v, js
 	return put_token(t, token, !known || (size_t)(known - t->added) >= t->listed, e);
 }
 
+/* This model's own: typed ones or texts. What the object says of a name counts. */
+static int apply_own_tokens(struct tokenizer *t, json_t *object, bool typed, json_t *seen, struct err *e)
+{
+	const char *key;
+	json_t *item;
+	json_object_foreach (t->config, key, item) {
+		const json_t *other = json_object_get(object, key);
+		if (!is_named(key) && is_token_key(key, item) && is_typed(item) == typed &&
+		    apply_named(t, key, other ? other : item, seen, e))
+			return -1;
+	}
+	return 0;
+}
+
 /* Those with a name: of every model, then this model's own, then an object's. */
 static int apply_named_tokens(struct tokenizer *t, json_t *object, json_t *seen, struct err *e)
 {
@@ -221,12 +250,13 @@ static int apply_named_tokens(struct tokenizer *t, json_t *object, json_t *seen,
 	for (size_t k = 0; k < ARRAY_LEN(named_tokens); k++)
 		if (apply_named(t, named_tokens[k], json_object_get(t->config, named_tokens[k]), seen, e))
 			return -1;
-	json_object_foreach(t->config, key, item)
-		if (is_token_key(key, item) && apply_named(t, key, item, seen, e))
+	if (apply_own_tokens(t, object, true, seen, e) || apply_own_tokens(t, object, false, seen, e))
+		return -1;
+	json_object_foreach (object, key, item) {
+		const json_t *known = json_object_get(t->config, key);
+		if (!(known && is_token_key(key, known)) && apply_named(t, key, item, seen, e))
 			return -1;
-	json_object_foreach(object, key, item)
-		if (apply_named(t, key, item, seen, e))
-			return -1;
+	}
 	return 0;
 }
 
@@ -240,16 +270,17 @@ static int32_t id_of(const struct tokenizer *t, const char *key)
 static int apply_config_tokens(struct tokenizer *t, struct err *e)
 {
 	json_t *extra = json_object_get(t->config, "extra_special_tokens"), *item, *seen = json_object();
+	json_t *older = json_object_get(t->config, "additional_special_tokens");
 	size_t i;
 	int rc = apply_listed(t, json_object_get(t->config, "added_tokens_decoder"), e);
 	t->listed = t->n_added;
 	if (!json_object_size(extra) && !json_array_size(extra))
-		extra = json_object_get(t->config, "additional_special_tokens"); /* its older name */
+		extra = older; /* its older name */
 	if (rc == 0 && extra && !json_is_null(extra) && !json_is_array(extra) && !json_is_object(extra))
 		rc = err_set(e, "extra_special_tokens is neither a list nor an object");
 	if (rc == 0)
 		rc = apply_named_tokens(t, extra, seen, e);
-	json_array_foreach(extra, i, item)
+	json_array_foreach (json_is_object(extra) ? older : extra, i, item)
 		if (rc == 0)
 			rc = apply_named(t, "extra_special_tokens", item, seen, e);
 	json_decref(seen);

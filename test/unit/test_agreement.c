@@ -224,7 +224,8 @@ static void test_standings(struct test *t, struct arena *mem)
 	test_case(t, "models that never met, and one that won all: groups, in their order");
 	json_t *rows = json_loads("[[1,0,1],[1,0,1],[2,3,1],[2,3,0],[3,2,1]]", 0, NULL);
 	read_games(&s, rows, mem);
-	standings_of(&st, &s, c, comparisons_of(&s, mem, &c), true, &no_draws, mem);
+	n = comparisons_of(&s, mem, &c);
+	standings_of(&st, &s, c, n, true, &no_draws, mem);
 	CHECK(t, st.n == 4 && st.islands == 2 && st.groups == 3);
 	CHECK(t, st.at[0].group < st.at[1].group || !strcmp(st.at[0].model, "d"));
 	for (size_t i = 0; i < st.n; i++) {
@@ -235,7 +236,8 @@ static void test_standings(struct test *t, struct arena *mem)
 	test_case(t, "nothing but ties: equals, by halves");
 	rows = json_loads("[[1,0,0.5],[1,0,0.5]]", 0, NULL);
 	read_games(&s, rows, mem);
-	standings_of(&st, &s, c, comparisons_of(&s, mem, &c), true, &no_draws, mem);
+	n = comparisons_of(&s, mem, &c);
+	standings_of(&st, &s, c, n, true, &no_draws, mem);
 	CHECK(t, st.n == 2 && isnan(st.tie) && fabs(st.at[0].rating.value - 1000) < 1e-9 && st.at[1].tied == 2);
 	json_decref(rows);
 }

@@ -229,7 +229,7 @@ static const struct { const char *rest, *word; } mistakes[] = {
 	{ "\"winner\": null", "something" },
 	{ "\"ranking\": [1]", "ranking" },
 	{ "\"ranking\": [0, 1]", "places" },
-	{ "\"rating\": [1]", "ratings" },
+	{ "\"rating\": [1]", "rating" },
 	{ "\"rating\": [1, 6]", "ratings" },
 	{ "\"rating\": [1, \"2\"]", "ratings" },
 	{ "\"label\": \"ugly\"", "class" },

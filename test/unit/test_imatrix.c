@@ -58,7 +58,7 @@ static void test_old(struct test *t)
 	test_case(t, "cut anywhere it is refused");
 	for (size_t n = 0; n < entries; n++)
 		CHECK(t, imatrix_parse(&m, b.data, n, "i.dat", &e) < 0 && strstr(e.msg, "i.dat"));
-	((float *)(void *)(b.data + entries))[-1] = INFINITY;
+	memcpy(b.data + entries - sizeof(float), &(float){ INFINITY }, sizeof(float));
 	CHECK(t, imatrix_parse(&m, b.data, b.len, "i.dat", &e) < 0 && strstr(e.msg, "'w.x' has a mean"));
 	buf_release(&b);
 }

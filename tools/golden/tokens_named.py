@@ -39,7 +39,7 @@ def draw(r):
     files = {"tokenizer_config.json": {**config, "tokenizer_class": "PreTrainedTokenizerFast"}}
     config = files["tokenizer_config.json"]
     if r.random() < .3:
-        config[r.choice(["image_token", "boi_token"])] = r.choice(NEW)
+        config[r.choice(["image_token", "boi_token"])] = r.choice([r.choice(NEW), {"content": r.choice(NEW)}])
     if r.random() < .3:
         config["extra_special_tokens"] = r.sample(NEW, 2) if r.random() < .5 else {"video_token": r.choice(NEW)}
     if r.random() < .3:
@@ -53,6 +53,10 @@ def draw(r):
         for value in files["special_tokens_map.json"].values():
             if isinstance(value, dict):
                 del value["__type"]
+        if r.random() < .5:
+            files["special_tokens_map.json"][r.choice(["image_token", "boi_token"])] = {"content": r.choice(NEW)}
+        if r.random() < .5:
+            files["special_tokens_map.json"]["extra_special_tokens"] = r.sample(NEW, 2)
     if r.random() < .3:
         files["added_tokens.json"] = {t: i for t, i in zip(r.sample(NEW, 2), r.sample(range(301, 320), 2))}
     return files
@@ -73,7 +77,7 @@ def answer(files):
 
 def main():
     r, cases = random.Random(7), []
-    while len(cases) < 40:
+    while len(cases) < 80:
         files = draw(r)
         try:
             cases.append(answer(files))

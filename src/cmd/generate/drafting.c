@@ -83,7 +83,8 @@ size_t drafting_bytes(const struct drafting *d)
 	if (!d->session)
 		return 0;
 	session_bytes(d->session, &work, &cache);
-	return model_read_bytes(&d->l.model, &reads, &owned) + owned + work + cache;
+	size_t read = model_read_bytes(&d->l.model, &reads, &owned);
+	return read + owned + work + cache;
 }
 
 const char *drafting_text(size_t guessed, size_t right, char out[80])

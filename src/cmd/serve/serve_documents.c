@@ -27,10 +27,11 @@ int serve_documents_open(struct serve_documents *d, const struct sources_options
 size_t serve_documents_bytes(const struct serve_documents *d)
 {
 	struct model_reads reads = { 0 };
-	size_t owned = 0;
+	size_t read = 0, owned = 0;
 
-	return d->open && d->sources.embedder.model ?
-	               model_read_bytes(d->sources.embedder.model, &reads, &owned) + owned : 0;
+	if (d->open && d->sources.embedder.model)
+		read = model_read_bytes(d->sources.embedder.model, &reads, &owned);
+	return read + owned;
 }
 
 void serve_documents_close(struct serve_documents *d)
