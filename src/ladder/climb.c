@@ -55,15 +55,20 @@ static bool waits(const struct climb_way *w) { return w->state == CLIMB_WAITS &&
 
 static bool is_measured(const struct climb_way *w) { return w->state == CLIMB_MEASURED; }
 
-/* What is missing for it, with the test after it, of itself or of the dearest way that was measured. */
-static double missing(const struct climb *c, const struct climb_way *w, double seconds)
+double climb_reserve(const struct climb *c, const struct climb_way *w)
 {
 	double test = w->test_seconds;
 
 	for (size_t i = 0; i < c->n; i++)
 		if (is_measured(&c->ways[i]))
 			test = fmax(test, c->ways[i].test_seconds);
-	return fmax(0, seconds + test - c->left);
+	return test;
+}
+
+/* What is missing for it, with the test after it. */
+static double missing(const struct climb *c, const struct climb_way *w, double seconds)
+{
+	return fmax(0, seconds + climb_reserve(c, w) - c->left);
 }
 
 static bool has_room(const struct climb *c, const struct climb_way *w, double seconds)

@@ -53,6 +53,8 @@ struct climb_step {
 
 /* Leaves ways that cannot pay (their state becomes CLIMB_LEFT) and says what is next. */
 void climb_next(struct climb *c, struct climb_step *s);
+/* What is kept for the test while a way is tried: its own test, or that of the dearest way that was measured. */
+double climb_reserve(const struct climb *c, const struct climb_way *w);
 /* Of a way that waits: seconds that are missing to make it, look at it and test it; 0: there is room for it. */
 double climb_missing(const struct climb *c, const struct climb_way *w);
 /* The best of those measured, or c->n where none is. */

@@ -456,6 +456,9 @@ static void room(struct test *t)
 	test_case(t, "what is missing to try a way, with the test after it");
 	CHECK(t, climb_missing(&c, &ways[1]) == 4 && climb_missing(&c, &ways[2]) == 0);
 	CHECK(t, climb_missing(&c, &ways[0]) == 0);
+	/* what another way's test would take is no matter of this one's */
+	ways[1].test_seconds = 1000;
+	CHECK(t, climb_reserve(&c, &ways[2]) == 6 && climb_reserve(&c, &ways[1]) == 1000);
 }
 
 void test_ladder(struct test *t)

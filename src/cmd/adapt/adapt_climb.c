@@ -69,16 +69,6 @@ static double test_seconds(const struct adapt *a, size_t i)
 	return 1.3 * (use + a->before.use_seconds) * (double)a->n_test;
 }
 
-double adapt_reserve(const struct adapt *a)
-{
-	double most = 0;
-
-	for (size_t i = 0; i < a->climb.n; i++)
-		if (!a->ways[i].why[0])
-			most = fmax(most, a->climb.ways[i].test_seconds);
-	return most;
-}
-
 double adapt_left(const struct adapt *a)
 {
 	struct gas g;
@@ -554,7 +544,7 @@ static int try_way(struct adapt *a, size_t i, struct err *e)
 	struct err why = ERR_INIT;
 
 	a->at_work = i;
-	adapt_keep_back(a, adapt_reserve(a));
+	adapt_keep_back(a, climb_reserve(&a->climb, &a->climb.ways[i]));
 	adapt_stand_on(a, i);
 	w->out = w->out ? w->out : mem_array(a->n_choose, sizeof(*w->out));
 	w->make_seconds = w->make_joules = 0;

@@ -189,7 +189,6 @@ void adapt_round_gas(const struct adapt *a, struct gas *g);
 double adapt_watts(const struct adapt *a); /* joules a second so far; NAN: not known */
 /* Seconds that may still be spent before the test. */
 double adapt_left(const struct adapt *a);
-double adapt_reserve(const struct adapt *a);
 /* So many seconds of it are kept back from what begins now. */
 void adapt_keep_back(const struct adapt *a, double seconds);
 

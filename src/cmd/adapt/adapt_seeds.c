@@ -155,7 +155,7 @@ static int train_and_answer(struct adapt *a, size_t i, const char *dir, struct o
 	const struct log_sink *lent = log_lend(&adapt_log);
 
 	adapt_stand_on(a, i);
-	adapt_keep_back(a, adapt_reserve(a));
+	adapt_keep_back(a, climb_reserve(&a->climb, &a->climb.ways[i]));
 	a->at_work = i;
 	a->doing = "answering";
 	a->ladder.seed = (uint64_t)a->o.seed + (uint64_t)w->n_seeds;

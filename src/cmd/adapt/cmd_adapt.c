@@ -411,9 +411,22 @@ static int climb_and_finish(struct adapt *a, struct err *e)
 	return status < 0 && app_signalled() ? stopped(a, e) : status;
 }
 
+/* Of the ways that there is room for, with their tests: the longest of these. */
+static double longest_test(const struct adapt *a)
+{
+	double most = 0, left = adapt_left(a);
+
+	for (size_t i = 0; i < a->climb.n; i++) {
+		const struct climb_way *c = &a->climb.ways[i];
+		if (!a->ways[i].why[0] && c->try_seconds + c->test_seconds <= left)
+			most = fmax(most, c->test_seconds);
+	}
+	return most;
+}
+
 static void predict_ways(const struct adapt *a, struct predicted *p)
 {
-	double all = 0, bytes = 0, making = 0, now = (double)mem_rss();
+	double all = 0, bytes = 0, making = 0, now = (double)mem_rss(), test = longest_test(a);
 
 	for (size_t i = 0; i < a->climb.n; i++)
 		if (!a->ways[i].why[0]) {
@@ -423,8 +436,8 @@ static void predict_ways(const struct adapt *a, struct predicted *p)
 		}
 	bool limited = isfinite(adapt_left(a)); /* then it is fitted into what there is, and nothing is learnt of it */
 	predict_begin(p, "%s", limited ? "" : "adapt");
-	predict_phase(p, "ways", fmax(0, fmin(all, 0.8 * (adapt_left(a) - adapt_reserve(a)))));
-	predict_phase(p, "test", fmax(0, fmin(adapt_reserve(a), 0.8 * adapt_left(a))));
+	predict_phase(p, "ways", fmax(0, fmin(all, 0.8 * (adapt_left(a) - test))));
+	predict_phase(p, "test", fmin(test, 0.8 * adapt_left(a)));
 	p->spare_seconds = p->seconds;
 	predict_part(p, "model", bytes, "of the model and its work, while answering");
 	predict_part(p, "base", now, "program, libraries, rows");
