@@ -48,9 +48,11 @@ static const char *const adjectives[] = {
 };
 
 static const char *const verbs[][2] = {
-	{ "are", "is" },         { "were", "was" },   { "have", "has" },   { "do", "does" },
-	{ "go", "goes" },        { "ask", "asks" },   { "lose", "loses" }, { "name", "names" },
-	{ "differ", "differs" }, { "need", "needs" }, { "want", "wants" }, { "repeat", "repeats" },
+	{ "are", "is" },         { "were", "was" },     { "have", "has" },   { "do", "does" },
+	{ "go", "goes" },        { "ask", "asks" },     { "lose", "loses" }, { "name", "names" },
+	{ "differ", "differs" }, { "need", "needs" },   { "want", "wants" }, { "repeat", "repeats" },
+	{ "train", "trains" },   { "leave", "leaves" }, { "take", "takes" }, { "teach", "teaches" },
+	{ "fit", "fits" },       { "stand", "stands" }, { "come", "comes" },
 };
 
 /* Where the sentence is written, and what is known of it there. */

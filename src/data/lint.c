@@ -212,6 +212,7 @@ static uint64_t key_of(const struct document *d)
 	return hash_64(half, sizeof(half));
 }
 
+/* Pieces of a long text, and answers to one prompt, are of one row: their likeness is told otherwise. */
 static void find_duplicates(struct lint *l, const struct documents *d)
 {
 	struct keyed *keys = mem_array(d->n, sizeof(*keys));
@@ -227,7 +228,7 @@ static void find_duplicates(struct lint *l, const struct documents *d)
 	}
 	for (size_t i = 0; i < d->n; i++) {
 		const struct document *a = &d->items[i], *b = &d->items[of[i]];
-		if (of[i] != i)
+		if (of[i] != i && (a->file != b->file || a->line != b->line))
 			findings_add(&l->duplicates, a->file, a->line, "%s:%zu", b->file, b->line);
 	}
 	mem_free(of);

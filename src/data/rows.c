@@ -4,6 +4,7 @@
  * are skipped, as is the byte order mark that some editors put before the first. Everything is held in memory. */
 #include "data/rows.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -76,7 +77,6 @@ static int check_numbers(const json_t *row, json_int_t i, const json_t *bad, con
 /* NULL and a sentence, in which the line is that of the file. */
 static json_t *parse_line(const char *file, size_t line, const char *text, size_t n, struct err *e)
 {
-	static const char first[] = ": line 1 ";
 	struct err inner = ERR_INIT;
 	json_t *bad_numbers = NULL;
 	size_t bad;
@@ -88,8 +88,11 @@ static json_t *parse_line(const char *file, size_t line, const char *text, size_
 	json_t *j = load_json(text, n, 1, "", &bad_numbers, &inner);
 	bool right = j && json_is_object(j) && check_numbers(j, 0, bad_numbers, file, line, e) == 0;
 	if (!j) {
-		bool skip = !strncmp(inner.msg, first, strlen(first));
-		err_set(e, "%s:%zu: not JSON: %s", file, line, inner.msg + (skip ? strlen(first) : 0));
+		size_t of = 1;
+		int n_place = 0;
+		sscanf(inner.msg, ": line %zu %n", &of, &n_place);
+		err_set(e, of > 1 ? "%s:%zu: not JSON: %s (of its line %zu)" : "%s:%zu: not JSON: %s", file, line,
+		        inner.msg + n_place, of);
 	} else if (!json_is_object(j)) {
 		err_set(e, "%s:%zu: one JSON object a line was wanted", file, line);
 	}
@@ -150,6 +153,76 @@ static int add_lines(struct rows *rows, bool any, const char *file, const struct
 		    add_line(rows, any, file, line, at, (size_t)(stop - at), e) < 0)
 			return -1;
 		at = stop + 1;
+	}
+	return 0;
+}
+
+/* Is a line of the text's beginning a brace alone, as programs write an object over several lines? */
+static bool is_spread(const char *text)
+{
+	text += strspn(text, around);
+	return *text == '{' && text[1 + strspn(text + 1, " \t\r")] == '\n';
+}
+
+/* Behind the brace that closes the one at `at`; the end, where none does. */
+static const char *object_end(const char *at, const char *end)
+{
+	bool quoted = false;
+
+	for (size_t depth = 0; at < end; at++) {
+		if (quoted && *at == '\\')
+			at++;
+		else if (*at == '"')
+			quoted = !quoted;
+		else if (!quoted && *at == '{')
+			depth++;
+		else if (!quoted && *at == '}' && --depth == 0)
+			return at + 1;
+	}
+	return end;
+}
+
+/* A file that is one object, which is no row: where its rows may be. */
+static int check_whole(const char *file, const char *text, size_t n, struct err *e)
+{
+	static const char jq[] = "makes lines of them";
+	struct err ignored = ERR_INIT;
+	json_t *j = jsonx_load(text, n, file, &ignored), *v;
+	const char *key, *rows = NULL;
+	size_t objects = 0;
+
+	json_object_foreach (j, key, v) {
+		rows = !rows && json_is_object(json_array_get(v, 0)) ? key : rows;
+		objects += json_is_object(v);
+	}
+	if (shape_of(j) || !j)
+		rows = NULL, objects = 0;
+	if (rows)
+		err_set(e, "%s: one JSON object, whose \"%.40s\" may be the rows: jq -c '.\"%.40s\"[]' FILE %s", file,
+		        rows, rows, jq);
+	else if (objects)
+		err_set(e, "%s: one JSON object, whose values may be the rows: jq -c '.[]' FILE %s", file, jq);
+	json_decref(j);
+	return rows || objects ? -1 : 0;
+}
+
+/* Objects over several lines, one after the other; a row's line is that in which it begins. */
+static int add_objects(struct rows *rows, bool any, const char *file, const struct buf *b, struct err *e)
+{
+	const char *at = buf_str(b) + strspn(buf_str(b), around), *end = buf_str(b) + b->len, *stop = buf_str(b);
+
+	for (size_t line = 1; at < end; at = stop + strspn(stop, around)) {
+		if (stop_look(e, "rows were read") < 0)
+			return -1;
+		for (; stop < at; stop++)
+			line += *stop == '\n';
+		stop = object_end(at, end);
+		if (*at != '{')
+			return err_set(e, "%s:%zu: a JSON object was wanted", file, line);
+		if (add_line(rows, any, file, line, at, (size_t)(stop - at), e) < 0)
+			return -1;
+		for (; at < stop; at++)
+			line += *at == '\n';
 	}
 	return 0;
 }
@@ -251,8 +324,16 @@ static int add_text(struct rows *rows, bool any, const char *file, const struct 
 		return add_table(rows, any, file, b, '\t', e);
 	if (rows_are_named(file, ".txt"))
 		return add_document(rows, any, file, b, e);
-	return is_array(b, rows_are_named(file, ".jsonl")) ? add_array(rows, any, file, b, e) :
-	                                                     add_lines(rows, any, file, b, e);
+	if (is_array(b, rows_are_named(file, ".jsonl")))
+		return add_array(rows, any, file, b, e);
+	const char *text = buf_str(b) + strspn(buf_str(b), around), *end = buf_str(b) + b->len;
+	bool spread = is_spread(text);
+	if (!any && *text == '{' && (spread || !memchr(text, '\n', (size_t)(end - text) - (end[-1] == '\n')))) {
+		const char *stop = object_end(text, end);
+		if (!stop[strspn(stop, around)] && check_whole(file, text, (size_t)(stop - text), e) < 0)
+			return -1;
+	}
+	return spread ? add_objects(rows, any, file, b, e) : add_lines(rows, any, file, b, e);
 }
 
 /* Files that hold rows in a form that is not read here, by their first bytes. */
@@ -315,7 +396,8 @@ static int look_at_lines(void *ctx, const struct buf *b, struct err *e)
 	if (!c->known && b->len >= FORM_BYTES) {
 		if (check_form(c->file, b, e) < 0)
 			return -1;
-		c->lines = c->lines && memcmp(text, "\x1f\x8b", 2) != 0 && text[strspn(text, around)] != '[';
+		c->lines = c->lines && memcmp(text, "\x1f\x8b", 2) != 0 && text[strspn(text, around)] != '[' &&
+		           !is_spread(text);
 		c->known = true;
 	}
 	if (!c->lines || !c->known)

@@ -300,9 +300,51 @@ static void list_near(const struct row *r, struct buf *out)
 		buf_adds(out, "messages or prompt,completion or instruction,output or text");
 }
 
+/* The first of these columns that is a text, or NULL. */
+static const char *first_text(const struct row *r, const char *const *keys)
+{
+	for (; *keys; keys++)
+		if (json_is_string(json_object_get(r->json, *keys)))
+			return *keys;
+	return NULL;
+}
+
+static void add_name(struct buf *out, const char *from, const char *to)
+{
+	if (from && strcmp(from, to) != 0)
+		buf_addf(out, "%s%s: %s", out->len ? ", " : "", from, to);
+}
+
+/* A question and its answer under other names, as public sets have them: what they would be called. */
+static void list_renamed(const struct row *r, struct buf *out)
+{
+	static const char *const
+		asks[] = { "instruction", "prompt",  "question", "query",    "problem",
+		           "input",       "article", "document", "dialogue", NULL },
+		*const answers[] = { "output",  "completion", "response", "answer", "solution", "generated_solution",
+		                     "summary", "highlights", "target",   NULL },
+		*const more[] = { "input", "context", NULL }, *const systems[] = { "system", "system_prompt", NULL };
+	const char *ask = first_text(r, asks), *answer = first_text(r, answers), *beside = first_text(r, more),
+		   *system = first_text(r, systems);
+	struct buf names = BUF_INIT;
+
+	if (!ask || !answer)
+		return;
+	beside = beside == ask ? NULL : beside;
+	bool alpaca = beside || system || !strcmp(ask, "instruction");
+	add_name(&names, system, "system");
+	add_name(&names, ask, alpaca ? "instruction" : "prompt");
+	add_name(&names, beside, "input");
+	add_name(&names, answer, alpaca ? "output" : "completion");
+	if (names.len)
+		buf_addf(out, "; renamed (%s) it would be a row of %s", buf_str(&names),
+		         alpaca ? "instruction,output" : "prompt,completion");
+	buf_release(&names);
+}
+
 int shape_refuse(const struct row *r, struct err *e)
 {
-	struct buf keys = BUF_INIT, names = BUF_INIT;
+	struct buf keys = BUF_INIT, names = BUF_INIT, renamed = BUF_INIT;
 	const char *key;
 	json_t *value;
 
@@ -312,9 +354,11 @@ int shape_refuse(const struct row *r, struct err *e)
 		if (keys.len < 200)
 			buf_addf(&keys, "%s%.40s", keys.len ? ", " : "", key);
 	list_near(r, &names);
-	err_set(e, "%s:%zu: a row with the keys %s; wanted are %s, or what else doc/data.md has", r->file, r->line,
-	        keys.len ? buf_str(&keys) : "(none)", buf_str(&names));
+	list_renamed(r, &renamed);
+	err_set(e, "%s:%zu: a row with the keys %s; wanted are %s, or what else doc/data.md has%s", r->file, r->line,
+	        keys.len ? buf_str(&keys) : "(none)", buf_str(&names), buf_str(&renamed));
 	buf_release(&keys);
+	buf_release(&renamed);
 	buf_release(&names);
 	return -1;
 }

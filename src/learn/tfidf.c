@@ -74,7 +74,8 @@ void tfidf_fit(struct tfidf *t, struct arena *mem, const struct text *texts, con
 
 	*t = (struct tfidf){ 0 };
 	tokens_of(&l, texts, pick, n);
-	qsort(l.items, l.n, sizeof(*l.items), by_word);
+	if (l.n)
+		qsort(l.items, l.n, sizeof(*l.items), by_word);
 	for (size_t i = 0; i < l.n; i++)
 		cap += !i || compare(l.items[i].s, l.items[i].n, l.items[i - 1].s, l.items[i - 1].n) != 0;
 	t->word = arena_array(mem, cap + 1, sizeof(*t->word));
