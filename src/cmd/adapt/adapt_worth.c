@@ -238,12 +238,13 @@ static bool has_curve(const struct adapt *a, size_t i)
 	return a->ways[i].rung->fewer && strcmp(a->ways[i].rung->name, "majority") != 0;
 }
 
-/* The winner where it is fitted in moments, else the best of those that are; n: none was measured. */
+/* The winner where it is fitted in moments and is not the floor, else the best of those that are; n: none was
+ * measured. */
 static size_t fitted_way(const struct adapt *a)
 {
 	size_t best = a->climb.n;
 
-	if (a->ways[a->winner].rung->fewer)
+	if (has_curve(a, a->winner))
 		return is_free(a, a->winner) ? a->winner : a->climb.n;
 	for (size_t i = 0; i < a->climb.n; i++)
 		if (has_curve(a, i) && adapt_is_measured(a, i) && a->ways[i].n == a->n_choose && is_free(a, i) &&
