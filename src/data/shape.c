@@ -261,13 +261,13 @@ int shape_misfit(const struct row *r, struct err *e)
 		                             [NEED_OBJECT] = "an object",
 		                             [NEED_SCORED] = "a list of objects, each with its text and a score, "
 		                                             "rating or rank" };
-	const struct shape *best = NULL;
+	const struct shape *best = NULL, *own = shape_of(r->json);
 	size_t at = 0;
 
 	for (size_t i = 0; shape_table[i]; i++) {
 		const struct shape *s = shape_table[i];
 		if (has_keys(s, r->json) && !fits(s, r->json) && (!best || is_before(s, best)) &&
-		    !(wants_scored(s) && shape_of(r->json)))
+		    !(own && (wants_scored(s) || !is_before(s, own))))
 			best = s;
 	}
 	if (!best)
