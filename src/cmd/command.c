@@ -259,6 +259,16 @@ static void catch_bus(void)
 	sigaction(SIGBUS, &a, NULL);
 }
 
+/* A shell without job control ignores SIGINT for what it starts beside itself. Who sends it means it all the same, so
+ * until a command hears it, it ends the process, as SIGTERM does. */
+static void hear_interrupt(void)
+{
+	struct sigaction a;
+
+	if (sigaction(SIGINT, NULL, &a) == 0 && a.sa_handler == SIG_IGN)
+		signal(SIGINT, SIG_DFL);
+}
+
 /* The handler serves once: a second Ctrl-C ends the process at once. */
 static void handle_signals(void (*handler)(int))
 {
@@ -402,6 +412,7 @@ int command_main(int argc, char **argv)
 	const struct command *c = command_find(argc - 1, argv + 1, &words);
 	hold_closed_streams();
 	catch_bus();
+	hear_interrupt();
 	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a write that fails, told in a sentence */
 	if (c)
 		status = run_command(c, argc - 1 - words, argv + 1 + words);

@@ -264,13 +264,11 @@ static int write_weight(struct output *o, const struct weight *w, enum dtype dty
 {
 	float piece[PIECE], rounded[PIECE];
 	size_t n = weight_numbers(w);
-	if (look(o, e) < 0)
-		return -1;
-	if (dtype == DTYPE_F32 && !is_transposed(w))
-		return io_writer_add(&o->io, x, n * sizeof(*x), e);
 	for (size_t first = 0; first < n; first += PIECE) {
 		size_t count = MIN((size_t)PIECE, n - first);
 		const float *from = x + first;
+		if (look(o, e) < 0)
+			return -1;
 		if (is_transposed(w)) {
 			take_piece(piece, w, x, first, count);
 			from = piece;
