@@ -81,8 +81,8 @@ void shape_take_cells(json_t *row);
 const char *shape_name(const struct shape *s);              /* NULL: "no known shape" */
 /* No shape fits: −1 and the sentence that says what is missing or of another type. */
 int shape_refuse(const struct row *r, struct err *e);
-/* −1: the row has all keys of a shape, of more than its own has, and in one of them a value of another type, and which.
- * 0: no such row. */
+/* −1: the row has all keys of a shape, of more than its own has, and in one of them a value of another type, and
+ * which. 0: no such row. */
 int shape_misfit(const struct row *r, struct err *e);
 /* What the row asks, new; NULL and a sentence. */
 json_t *shape_ask(const struct shape *s, const json_t *row, struct err *e);
