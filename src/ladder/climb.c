@@ -19,8 +19,9 @@
  * Of two that are near the one with fewer seeds has its turn.
  *
  * A way whose chance, learnt from a way near it, is below 2 % is left (without a goal: whose expected gain is below
- * least_gain): the interval of its gain says that it cannot pay. Looks are judged by confidence sequences
- * (ladder/bound.h), so stopping when it suits keeps their promise. */
+ * least_gain): the interval of its gain says that it cannot pay. While no measured way has the quality that the goal
+ * wants, it is the chance to have that which counts here. Looks are judged by confidence sequences (ladder/bound.h),
+ * so stopping when it suits keeps their promise. */
 #include "ladder/climb.h"
 
 #include <math.h>
@@ -147,13 +148,18 @@ static size_t n_waiting(const struct climb *c, bool paid)
 	return n;
 }
 
+static bool is_hopeless(const struct climb *c, const struct climb_way *w, double best)
+{
+	if (isnan(c->goal))
+		return expected_gain(w, best) < c->least_gain;
+	return upper_tail(((best < c->goal ? c->goal : c->show) - w->mean) / w->sd) < least_chance;
+}
+
 static void leave_hopeless(struct climb *c, double best)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		struct climb_way *w = &c->ways[i];
-		if (!waits(w) || !w->learnt || !isfinite(best))
-			continue;
-		if (isnan(c->goal) ? expected_gain(w, best) < c->least_gain : chance(c, w) < least_chance)
+		if (waits(w) && w->learnt && isfinite(best) && is_hopeless(c, w, best))
 			w->state = CLIMB_LEFT;
 	}
 }

@@ -461,6 +461,27 @@ static void room(struct test *t)
 	CHECK(t, climb_reserve(&c, &ways[2]) == 6 && climb_reserve(&c, &ways[1]) == 1000);
 }
 
+/* What is learnt of a way from another one, where the goal is reached by none and where it is. */
+static void hopeless(struct test *t)
+{
+	struct climb_way w[] = {
+		{ .name = "near", .state = CLIMB_MEASURED, .quality = 0.75, .low = 0.6, .high = 0.85, .costs_met = true },
+		{ .name = "waits", .mean = 0.79, .sd = 0.04, .learnt = true, .try_seconds = 10, .costs_met = true },
+	};
+	struct climb c = { .ways = w, .n = 2, .goal = 0.8, .show = 0.92, .uses = 1000, .left = INFINITY };
+	struct climb_step s;
+
+	test_case(t, "climb: a way that may well have the goal's quality is left only where another one has it");
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_TRY && s.way == 1, "%s", s.why);
+	w[0].quality = 0.81;
+	climb_next(&c, &s);
+	CHECK(t, w[1].state == CLIMB_LEFT && s.act == CLIMB_STOP);
+	w[1].state = CLIMB_WAITS, w[0].quality = 0.75, w[1].mean = 0.7;
+	climb_next(&c, &s);
+	CHECK(t, w[1].state == CLIMB_LEFT && s.act == CLIMB_STOP);
+}
+
 void test_ladder(struct test *t)
 {
 	test_bounds(t);
@@ -468,6 +489,7 @@ void test_ladder(struct test *t)
 	test_goals(t);
 	test_sides(t);
 	test_climb(t);
+	hopeless(t);
 	test_rows_seen(t);
 	test_climb_seeds(t);
 	test_cascade(t);
