@@ -465,7 +465,8 @@ static void room(struct test *t)
 static void hopeless(struct test *t)
 {
 	struct climb_way w[] = {
-		{ .name = "near", .state = CLIMB_MEASURED, .quality = 0.75, .low = 0.6, .high = 0.85, .costs_met = true },
+		{ .name = "near", .state = CLIMB_MEASURED, .quality = 0.75, .low = 0.6, .high = 0.85,
+		  .costs_met = true },
 		{ .name = "waits", .mean = 0.79, .sd = 0.04, .learnt = true, .try_seconds = 10, .costs_met = true },
 	};
 	struct climb c = { .ways = w, .n = 2, .goal = 0.8, .show = 0.92, .uses = 1000, .left = INFINITY };
