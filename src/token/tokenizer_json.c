@@ -9,6 +9,7 @@
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "format/hub_cache.h"
 #include "token/tokenizer_files.h"
 #include "token/tokenizer_known.h"
@@ -290,6 +291,29 @@ static struct tokenizer *from_old_files(const char *dir, const json_t *config, s
 	return t;
 }
 
+/* A class of transformers whose tokenizer is always of one kind: named beside a tokenizer.json of another one it is a
+ * mistake in the folder, by which transformers cuts texts otherwise. */
+static void tell_class(const struct tokenizer *t, const json_t *config, const char *where)
+{
+	static const struct {
+		const char *type, *classes;
+	} kinds[] = {
+		{ "WordPiece", " Bert DistilBert Electra MobileBert MPNet Funnel Splinter LayoutLM " },
+		{ "Unigram", " T5 XLMRoberta Albert MBart MBart50 XLNet Pegasus Camembert BigBird DebertaV2 " },
+		{ "BPE", " GPT2 Qwen2 Roberta CodeLlama Gemma Whisper CLIP GPTNeoX Cohere Bart Deberta CodeGen " },
+	};
+	const char *class = json_string_value(json_object_get(config, "tokenizer_class"));
+	size_t n = class ? text_stem(class, "TokenizerFast") : 0;
+	n = n ? n : class ? text_stem(class, "Tokenizer") : 0;
+	char *name = n ? mem_printf(" %.*s ", (int)n, class) : NULL;
+	for (size_t i = 0; name && t->model->type && i < ARRAY_LEN(kinds); i++)
+		if (strstr(kinds[i].classes, name) && strcmp(kinds[i].type, t->model->type) != 0)
+			log_warn("%s: tokenizer_class is %s, which is of %s, beside a tokenizer.json of %s, which "
+			         "counts here; transformers cuts texts otherwise",
+			         where, class, kinds[i].type, t->model->type);
+	mem_free(name);
+}
+
 struct tokenizer *tokenizer_from_dir(const char *dir, struct err *e)
 {
 	struct tokenizer *t = NULL;
@@ -301,6 +325,8 @@ struct tokenizer *tokenizer_from_dir(const char *dir, struct err *e)
 		t = from_old_files(dir, config, e);
 	else if ((j = jsonx_load_file(path, e)))
 		t = tokenizer_from_json(j, config, path, e);
+	if (t && j)
+		tell_class(t, config, config_path);
 out:
 	json_decref(config);
 	json_decref(j);
