@@ -70,7 +70,8 @@ static void cut_text(struct collecting *c, struct tokens *ids)
 	if (ids->n < size && ids->n > front)
 		add_chunk(c, ids->id, ids->n);
 	for (size_t at = 0; at + size <= ids->n; at += size) {
-		memcpy(ids->id + at, around.front, front * sizeof(*around.front));
+		if (front)
+			memcpy(ids->id + at, around.front, front * sizeof(*around.front));
 		add_chunk(c, ids->id + at, size);
 	}
 }

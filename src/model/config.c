@@ -578,6 +578,16 @@ static int read_rows(struct config *c, const struct config_source *s, bool layer
 	return 0;
 }
 
+/* A word for each layer, whether a row reads them or not: as transformers, which takes no list of another length. */
+static int check_layer_types(const struct config *c, const struct config_source *s, struct err *e)
+{
+	const json_t *list = json_object_get(s->json, "layer_types");
+
+	if (!list || json_is_null(list) || (json_is_array(list) && json_array_size(list) == (size_t)c->n_layers))
+		return 0;
+	return err_set(e, "%s: layer_types is no list of %d words, one for each layer", s->where, c->n_layers);
+}
+
 int config_read(struct config *c, const struct config_source *s, struct err *e)
 {
 	c->rotary = 1;
@@ -587,7 +597,7 @@ int config_read(struct config *c, const struct config_source *s, struct err *e)
 		return -1;
 	if (c->arch->config && c->arch->config(c, s, e) < 0)
 		return -1;
-	if (check(c, s->where, e) < 0)
+	if (check(c, s->where, e) < 0 || check_layer_types(c, s, e) < 0)
 		return -1;
 	return s->gguf ? judge_gguf(c, s->gguf, e) : judge_json(c, s, e);
 }
