@@ -437,6 +437,8 @@ static int check(const struct export_gguf_list *l, const struct gguf_meta *meta,
 
 /* --- bytes --- */
 
+enum { SLICE = 1 << 22 }; /* bytes between two looks for a wish to stop */
+
 struct writing {
 	const struct export_gguf_list *l;
 	const struct export_gguf *how;
@@ -468,24 +470,47 @@ static const float *numbers_of(struct writing *x, const struct export_tensor *t,
 	return x->numbers;
 }
 
+static int look(struct err *e) { return stop_look(e, "the weights were written"); }
+
+static int write_bytes(struct writing *x, const uint8_t *from, size_t bytes, struct err *e)
+{
+	for (size_t at = 0; at < bytes; at += SLICE)
+		if (look(e) < 0 || io_writer_add(&x->io, from + at, MIN((size_t)SLICE, bytes - at), e) < 0)
+			return -1;
+	return 0;
+}
+
+static int write_rows(struct writing *x, enum dtype dtype, const float *from, size_t rows, size_t cols, struct err *e)
+{
+	size_t step = MAX(SLICE / (cols * sizeof(*from)), (size_t)1);
+
+	for (size_t row = 0; row < rows; row += step) {
+		size_t n = MIN(step, rows - row);
+		if (look(e) < 0)
+			return -1;
+		dtypes[dtype].from_float(from + row * cols, x->packed, n * cols);
+		if (io_writer_add(&x->io, x->packed, n * dtype_row_bytes(dtype, cols), e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int write_expert(struct writing *x, const struct export_tensor *t, int expert, struct err *e)
 {
 	struct weight head;
 	const struct weight *w = weight_of(x->l, t, expert, &head);
 	size_t bytes = expert_bytes(t, t->dtype), cols = t->dim[t->n_dims - 1], rows = rows_of(t);
 
-	if (stop_look(e, "the weights were written") < 0)
+	if (look(e) < 0)
 		return -1;
 	if (t->as_is && t->dtype == w->dtype)
-		return io_writer_add(&x->io, w->data, bytes, e);
+		return write_bytes(x, w->data, bytes, e);
 	const float *from = numbers_of(x, t, expert, w) + t->skip * cols;
-	if (x->how->pack && !t->plain) {
-		if (x->how->pack(x->how->ctx, t, expert, from, rows, cols, x->packed, e) < 0)
-			return -1;
-	} else {
-		dtypes[t->dtype].from_float(from, x->packed, rows * cols);
-	}
-	return io_writer_add(&x->io, x->packed, bytes, e);
+	if (!x->how->pack || t->plain)
+		return write_rows(x, t->dtype, from, rows, cols, e);
+	if (x->how->pack(x->how->ctx, t, expert, from, rows, cols, x->packed, e) < 0)
+		return -1;
+	return write_bytes(x, x->packed, bytes, e);
 }
 
 static int write_tensors(struct writing *x, const struct gguf_tensor *g, struct err *e)
