@@ -3,8 +3,8 @@
  * A way that waits has quality ~ N(mean, sd²), its chance to reach the goal is p = P(quality ≥ show), its price t.
  *
  *     until a way is shown    the largest p/t: of independent ways tried until one succeeds, that order has the
- *                             least expected cost (Smith's rule; Weitzman 1979). A chance that stands on priors alone
- *                             is 5 % at least, for priors are of other people's rows
+ *                             least expected cost (Smith's rule; Weitzman 1979). A chance below 5 % that stands
+ *                             on priors alone counts as half-way to that, for priors are of other people's rows
  *     after it                the largest p·uses·(u* − u) − t above 0: u* is what an answer of the shown way
  *                             takes, u this one's. None: nothing is cheaper than to stop
  *     without a goal          the largest E[max(0, quality − best)]/t, of those with an expected gain of least_gain
@@ -35,7 +35,7 @@ static double chance(const struct climb *c, const struct climb_way *w)
 {
 	double p = upper_tail((c->show - w->mean) / w->sd);
 
-	return w->learnt ? p : fmax(p, doubt);
+	return w->learnt || p > doubt ? p : (p + doubt) / 2;
 }
 
 /* Is that more than the priors say? */
