@@ -75,9 +75,23 @@ static void *own_block(struct opt_parse *p, void *block)
 /* A copy of s that lives until opt_release. */
 static const char *own(struct opt_parse *p, const char *s) { return own_block(p, mem_strdup(s)); }
 
+/* As short as it is the same number. */
+static const char *number_text(double x, char out[32])
+{
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(out, 32, "%.*g", digits, x);
+		if (strtod(out, NULL) == x)
+			break;
+	}
+	return out;
+}
+
 static int out_of_range(const struct opt *o, const char *shown, const char *value, struct err *e)
 {
-	return err_set(e, "%s %s: it must lie between %.16g and %.16g", shown, value, o->min, o->max);
+	char min[32], max[32];
+
+	return err_set(e, "%s %s: it must lie between %s and %s", shown, value, number_text(o->min, min),
+	               number_text(o->max, max));
 }
 
 static bool in_range(const struct opt *o, double x)
