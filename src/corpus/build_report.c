@@ -242,6 +242,8 @@ int build_log_check(const struct build_log *l, struct err *e)
 	if (l->documents)
 		return err_set(e, "of %llu documents none is left: %llu went by '%s'", (unsigned long long)l->documents,
 		               (unsigned long long)l->tally[most].documents, reason_name(most));
+	if (!l->left_out)
+		return err_set(e, "there is no text in %zu files", l->c->files->n);
 	return err_set(e, "there is no text in %zu files (%llu of them are tables or no text)", l->c->files->n,
 	               (unsigned long long)l->left_out);
 }

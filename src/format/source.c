@@ -237,7 +237,9 @@ static int open_path(struct source *s, const char *name, bool weights, struct er
 	                                    arena_strdup(&s->mem, path);
 	mem_free(path);
 	int status;
-	if (!io_exists(s->path))
+	if (!*s->path)
+		status = err_set(e, "an empty name of a model; a GGUF file or a Hugging Face folder is one");
+	else if (!io_exists(s->path))
 		status = err_set(e, "%s: no such file or folder; a model is a GGUF file or a Hugging Face folder",
 		                 s->path);
 	else

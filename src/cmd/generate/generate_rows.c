@@ -493,6 +493,8 @@ static int plan_rows(struct answering *w, struct loaded *l, struct err *e)
 static int answer_file(struct answering *w, const struct opt_parse *p, struct loaded *l, struct err *e)
 {
 	struct sampler pattern;
+	if (!w->rows.n)
+		return err_set(e, "%s holds no rows", w->o->prompt_file);
 	json_t *asked = describe(w, p, l, e);
 	int status = asked ? answer_file_open(&w->file, w->o->out, w->samples > 1, asked, &w->rows, e) : -1;
 
