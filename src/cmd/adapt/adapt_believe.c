@@ -200,8 +200,6 @@ static void believe_by_neighbour(const struct adapt *a, size_t i, const struct n
 	double rows = both ? gain_of_rows(a, i, near->way->quality, rows_seen(a, m), rows_seen(a, w), 1) : 0;
 
 	c->mean = near->way->quality + near->gain * unit_of(a) + rows;
-	if (measure_is_bounded(a->first->what))
-		c->mean = fmin(fmax(c->mean, 0), 1);
 	c->sd = hypot(near->sd * unit_of(a) + fabs(rows) / 2, fmax(near->way->high - near->way->low, 0) / 12);
 }
 

@@ -576,6 +576,14 @@ static int try_way(struct adapt *a, size_t i, struct err *e)
 
 /* --- all of them --- */
 
+/* A belief of a share may lie beyond its ends; nothing is expected there. */
+static double expected(const struct adapt *a, double quality)
+{
+	double x = adapt_score_of(a->first->what, quality);
+
+	return measure_is_bounded(a->first->what) ? fmin(fmax(x, 0), 1) : x;
+}
+
 static int note_decision(struct adapt *a, const struct climb_step *s, struct err *e)
 {
 	static const char *const acts[] = { [CLIMB_TRY] = "try", [CLIMB_SEED] = "seed", [CLIMB_STOP] = "stop" };
@@ -586,7 +594,7 @@ static int note_decision(struct adapt *a, const struct climb_step *s, struct err
 	json_t *j =
 		json_pack("{s:I, s:s, s:s?, s:s, s:o, s:o}", "decision", (json_int_t)json_array_size(all) + 1, "act",
 	                  acts[s->act], "way", name, "why", s->why, "expected",
-	                  c ? jsonx_number(adapt_score_of(a->first->what, seed ? c->quality : c->mean)) : json_null(),
+	                  c ? jsonx_number(expected(a, seed ? c->quality : c->mean)) : json_null(),
 	                  "seconds", c ? jsonx_number(seed ? c->seed_seconds : c->try_seconds) : json_null());
 
 	if (seed)
@@ -608,7 +616,7 @@ static void note_left(struct adapt *a)
 		snprintf(a->ways[i].why, sizeof(a->ways[i].why),
 		         "left: by what %s reached%s, %.4g is expected, which cannot pay",
 		         a->ways[i].earlier.n ? "it" : a->ways[i].judged_by, a->ways[i].earlier.n ? " before" : "",
-		         adapt_score_of(a->first->what, c->mean));
+		         expected(a, c->mean));
 		log_say("  %-*s %s", a->name_width, c->name, a->ways[i].why);
 	}
 }
