@@ -198,7 +198,7 @@ int loaded_chat(struct loaded *l, struct err *e)
 {
 	if (loaded_text(l, e) < 0)
 		return -1;
-	if (chat_template(&l->chat, l->model.tokenizer, e) < 0)
+	if (!l->chat && chat_template(&l->chat, l->model.tokenizer, e) < 0)
 		return err_prefix(e, "%s: its chat template", l->model.source.path);
 	return 0;
 }

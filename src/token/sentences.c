@@ -39,17 +39,21 @@ struct tails {
 
 static void tails_add(struct tails *t, const char *text, size_t n)
 {
-	if (t->n == t->cap) {
+	if (t->cap == 0) {
+		t->cap = 64;
+		t->list = mem_array(t->cap, sizeof(*t->list));
+	} else if (t->n == t->cap) {
 		size_t first = t->from < t->n ? t->list[t->from].at : t->text.len;
 		memmove(t->list, t->list + t->from, (t->n - t->from) * sizeof(*t->list));
-		memmove(t->text.data, t->text.data + first, t->text.len - first);
+		if (first)
+			memmove(t->text.data, t->text.data + first, t->text.len - first);
 		t->text.len -= first;
 		t->n -= t->from;
 		t->from = 0;
 		for (size_t i = 0; i < t->n; i++)
 			t->list[i].at -= first;
 		if (2 * t->n >= t->cap) {
-			t->cap = MAX(64, 2 * t->cap);
+			t->cap *= 2;
 			t->list = mem_grow(t->list, t->cap, sizeof(*t->list));
 		}
 	}
