@@ -182,7 +182,16 @@ static const char *object_end(const char *at, const char *end)
 	return end;
 }
 
-/* A file that is one object, which is no row: where its rows may be. */
+/* Of rows of any shape. */
+static bool is_column(const char *key)
+{
+	for (size_t i = 0; shape_table[i]; i++)
+		if (shape_reads(shape_table[i], key))
+			return true;
+	return false;
+}
+
+/* A file that is one object, which is no row, nor one with a mistake in it: where its rows may be. */
 static int check_whole(const char *file, const char *text, size_t n, struct err *e)
 {
 	static const char jq[] = "makes lines of them";
@@ -192,6 +201,8 @@ static int check_whole(const char *file, const char *text, size_t n, struct err 
 	size_t objects = 0;
 
 	json_object_foreach (j, key, v) {
+		if (is_column(key))
+			continue;
 		rows = !rows && json_is_object(json_array_get(v, 0)) ? key : rows;
 		objects += json_is_object(v);
 	}
