@@ -11,7 +11,7 @@
  *
  * A measured way counts as shown where its confidence sequence lies above the goal. Few rows to choose by may never
  * do that, so it counts too where others are hardly needed: with w the chance that the test shows it (ladder/bound.h),
- * the chance (1 − w)·max p that another one is shown instead is below 5 %, and w half at least. Ways whose w is four
+ * the chance (1 − w)·max p that another one is shown instead is below 8 %, and w half at least. Ways whose w is four
  * fifths of the largest are not told apart: the one that is cheapest in all wins.
  *
  * Where nothing else is worth trying, another seed of the best way may be, if it is trained: where its quality is
@@ -27,7 +27,7 @@
 #include <math.h>
 #include <stdio.h>
 
-static const double least_chance = 0.02, least_help = 0.05, doubt = 0.05, as_likely = 0.8, seed_near = 2;
+static const double least_chance = 0.02, least_help = 0.08, doubt = 0.05, as_likely = 0.8, seed_near = 2;
 
 static double upper_tail(double z) { return erfc(z / sqrt(2)) / 2; }
 
