@@ -266,7 +266,7 @@ static void show(const struct eval *o, const struct evaluation *v, const struct 
 	show_estimate("acc_norm", &v->acc_norm, "rows");
 	show_estimate("acc_calibrated", &v->acc_calibrated, "rows");
 	show_estimate("exact_match", &v->exact_match, "rows");
-	show_estimate("f1", &v->f1, "rows, of words");
+	show_estimate("f1", &v->f1, "rows");
 	show_estimate("sample_match", &v->sample_match, "rows");
 	show_estimate("agreement", &v->agreement, "rows");
 	show_estimate("perplexity", &v->perplexity, text ? "windows" : "answers");
