@@ -49,6 +49,7 @@ struct evaluate_options {
 	double temperature;
 	uint64_t seed;
 	bool no_scores;                    /* answers: the right one gets no log-probability: there is no perplexity */
+	bool no_answers;                   /* answers: none is written, the right one is scored alone */
 	bool whole;                        /* rows with examples before them: none is cut */
 	bool prompts;                      /* `detail` has what is asked, as the model reads it */
 	/* Choice rows that all have the same choices. contextual: by these rows, which ask nothing. */

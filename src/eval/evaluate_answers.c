@@ -318,6 +318,20 @@ static int judge_all(struct evaluating *v, const struct documents *docs, const d
 	return status;
 }
 
+/* Rows as they were scored, where none is answered. */
+static int tell_scores(struct evaluating *v, const struct documents *docs, const double *sum, struct err *e)
+{
+	int status = 0;
+
+	for (size_t i = 0; i < docs->n && status == 0; i++) {
+		json_t *line = evaluate_line(&docs->items[i]);
+		put_score(v, line, &docs->items[i], sum[i]);
+		status = evaluate_prompt(v, &v->rows->items[i], line, e);
+		evaluate_put(v, line);
+	}
+	return status;
+}
+
 /* --- what it would take --- */
 
 /* Tokens of prompts that the one before does not begin with, and of answers as long as they may get. */
@@ -403,7 +417,7 @@ static int judge(struct evaluating *v, const struct documents *docs, struct err 
 	double *sum = mem_array(docs->n, sizeof(*sum));
 	const struct document **pointers = mem_array(docs->n, sizeof(*pointers));
 	struct evaluate_forecast f = { 0 };
-	int status = forecast_answers(v, docs, &f, e);
+	int status = o->no_answers ? 0 : forecast_answers(v, docs, &f, e);
 
 	if (status == 0)
 		status = o->no_scores ? plan_answers(v, docs, &f, e) :
@@ -415,7 +429,7 @@ static int judge(struct evaluating *v, const struct documents *docs, struct err 
 	if (!o->no_scores)
 		v->result->perplexity = evaluate_perplexity(pointers, sum, docs->n);
 	if (status == 0)
-		status = judge_all(v, docs, sum, e);
+		status = (o->no_answers ? tell_scores : judge_all)(v, docs, sum, e);
 	mem_free(pointers);
 	mem_free(sum);
 	return status;

@@ -4,7 +4,10 @@
  *
  *     until a way is shown    the largest p/t: of independent ways tried until one succeeds, that order has the
  *                             least expected cost (Smith's rule; Weitzman 1979). A chance below 5 % that stands
- *                             on priors alone counts as half-way to that, for priors are of other people's rows
+ *                             on priors alone counts as half-way to that, for priors are of other people's rows.
+ *                             Ways that are judged by each other are not independent: the one that says most of
+ *                             the others is tried before them, where it is at most twice as dear and half as
+ *                             likely at least, for where it fails it leaves most of them, and they not it
  *     after it                the largest p·uses·(u* − u) − t above 0: u* is what an answer of the shown way
  *                             takes, u this one's. None: nothing is cheaper than to stop
  *     without a goal          the largest E[max(0, quality − best)]/t, of those with an expected gain of least_gain
@@ -27,7 +30,8 @@
 #include <math.h>
 #include <stdio.h>
 
-static const double least_chance = 0.02, least_help = 0.08, doubt = 0.05, as_likely = 0.8, seed_near = 2;
+static const double least_chance = CLIMB_LEAST_CHANCE, least_help = 0.08, doubt = 0.05, as_likely = 0.8, seed_near = 2,
+		    first_dearer = 2, first_less_likely = 2;
 
 static double upper_tail(double z) { return erfc(z / sqrt(2)) / 2; }
 
@@ -102,14 +106,23 @@ static bool is_as_likely(const struct climb *c, const struct climb_way *w)
 	for (size_t i = 0; i < c->n; i++)
 		if (is_measured(&c->ways[i]) && c->ways[i].costs_met)
 			most = fmax(most, c->ways[i].will_show);
-	return is_measured(w) && w->costs_met && most > 0 && w->will_show >= as_likely * most;
+	return is_measured(w) && w->costs_met && most >= least_chance && w->will_show >= as_likely * most;
+}
+
+static bool all_are_learnt(const struct climb *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (waits(&c->ways[i]) && can_be_paid(c, &c->ways[i]) && !c->ways[i].learnt)
+			return false;
+	return true;
 }
 
 static bool is_shown(const struct climb *c, const struct climb_way *w)
 {
-	bool will_do = is_as_likely(c, w) && w->will_show >= 0.5 && chance_that_others_help(c, w) < least_help;
-
-	return is_measured(w) && w->costs_met && (w->low >= c->goal || will_do);
+	if (!is_measured(w) || !w->costs_met || w->low >= c->goal)
+		return is_measured(w) && w->costs_met;
+	return is_as_likely(c, w) && chance_that_others_help(c, w) < least_help &&
+	       (w->will_show >= 0.5 || (w->quality >= c->goal && all_are_learnt(c)));
 }
 
 double climb_total(const struct climb *c, const struct climb_way *w)
@@ -166,6 +179,15 @@ static void leave_hopeless(struct climb *c, double best)
 
 /* --- each of the three cases; the way, or n --- */
 
+/* Another one says more, of this one too. */
+static bool waits_for_another(const struct climb *c, const struct climb_way *w)
+{
+	const struct climb_way *f = w->first;
+
+	return f && !w->learnt && waits(f) && can_be_paid(c, f) && f->try_seconds <= first_dearer * w->try_seconds &&
+	       chance(c, f) * first_less_likely >= chance(c, w);
+}
+
 static size_t until_shown(const struct climb *c, struct climb_step *s)
 {
 	size_t best = c->n, n = n_waiting(c, true);
@@ -173,7 +195,8 @@ static size_t until_shown(const struct climb *c, struct climb_step *s)
 
 	for (size_t i = 0; i < c->n; i++) {
 		const struct climb_way *w = &c->ways[i];
-		if (!waits(w) || !can_be_paid(c, w) || !(chance(c, w) / w->try_seconds > most))
+		if (!waits(w) || !can_be_paid(c, w) || waits_for_another(c, w) ||
+		    !(chance(c, w) / w->try_seconds > most))
 			continue;
 		most = chance(c, w) / w->try_seconds;
 		best = i;
@@ -195,8 +218,9 @@ static void say_reached(const struct climb *c, const struct climb_way *w, char *
 		snprintf(out, size, "%s reaches the goal", w->name);
 	else
 		snprintf(out, size,
-		         "%s reaches the goal on the rows to choose by, the test will show it with a chance of %.0f %%",
-		         w->name, 100 * w->will_show);
+		         "%s reaches the goal on the rows to choose by, the test will show it with a chance of %.0f "
+		         "%%, another way instead with %.0f %% at most",
+		         w->name, 100 * w->will_show, 100 * chance_that_others_help(c, w));
 }
 
 static size_t after_shown(const struct climb *c, size_t shown, struct climb_step *s)
@@ -204,7 +228,7 @@ static size_t after_shown(const struct climb *c, size_t shown, struct climb_step
 	const struct climb_way *have = &c->ways[shown];
 	size_t best = c->n;
 	double most = 0;
-	char reached[160];
+	char reached[240];
 
 	say_reached(c, have, reached, sizeof(reached));
 	for (size_t i = 0; i < c->n; i++) {

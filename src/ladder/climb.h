@@ -8,6 +8,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* A way whose chance is below this is left. */
+#define CLIMB_LEAST_CHANCE 0.02
+
 enum climb_state {
 	CLIMB_WAITS, /* not tried yet */
 	CLIMB_MEASURED,
@@ -20,6 +23,7 @@ struct climb_way {
 	enum climb_state state;
 	double mean, sd;           /* what its quality is believed to be, while it waits */
 	bool learnt;               /* the belief stands on a measured way near it, not on priors alone */
+	const struct climb_way *first; /* that it is judged by once that is measured, and others as it; or NULL */
 	bool apart;                /* it is put together of others afterwards: never tried by itself */
 	double quality, low, high; /* measured, with its confidence sequence */
 	double will_show;          /* measured: the chance that the test shows the goal */

@@ -121,6 +121,7 @@ struct answering {
 	size_t n;                 /* rows that were told */
 	struct rung_price *price; /* a forecast is all that is wanted; else NULL */
 	size_t rows;
+	bool no_answers; /* none is written */
 	char **said; /* [rows] answers, where somebody judges them; else NULL */
 };
 
@@ -351,6 +352,7 @@ static int evaluate_asked(struct answering *a, const struct subject *s, const st
 		                      .max_length = t->kind == TASK_TEXTS ? MIN(most, TEXT_WINDOW) : most,
 		                      .apply_chat_template = a->l->apply_chat_template,
 		                      .no_scores = a->l->no_scores,
+		                      .no_answers = a->no_answers,
 		                      .whole = r->has_made || r->has_found,
 		                      .stop = &stop,
 		                      .max_new_tokens = a->l->max_new_tokens,
@@ -424,6 +426,24 @@ int ladder_reward(struct ladder *l, const size_t *at, const char *const *answers
 	return status;
 }
 
+/* Rows with answers are all answered, or the first of them, as many as are left. */
+static int answer_some(struct answering *a, struct err *e)
+{
+	struct ladder *l = a->l;
+	size_t all = a->rows, n = MIN(all, l->answers_left);
+
+	if (l->task->kind != TASK_ANSWERS || l->answers_left == SIZE_MAX)
+		return answer_with(a, e);
+	a->rows = n;
+	l->answers_left -= n;
+	int status = n ? answer_with(a, e) : 0;
+	if (status < 0 || n == all)
+		return status;
+	struct answering rest = { .l = l, .way = a->way, .at = a->at + n, .out = a->out + n, .rows = all - n,
+		                  .no_answers = true };
+	return answer_with(&rest, e);
+}
+
 int ladder_answer(struct ladder *l, const struct model_way *w, const size_t *at, size_t n, struct outcome *out,
                   struct err *e)
 {
@@ -431,7 +451,7 @@ int ladder_answer(struct ladder *l, const struct model_way *w, const size_t *at,
 
 	if (l->reward && l->task->kind == TASK_ANSWERS)
 		a.said = mem_array(n + 1, sizeof(*a.said));
-	int status = open_way(l, w, e) < 0 ? -1 : answer_with(&a, e);
+	int status = open_way(l, w, e) < 0 ? -1 : answer_some(&a, e);
 	if (status == 0 && a.said)
 		status = ladder_reward(l, at, (const char *const *)a.said, n, out, e);
 	for (size_t i = 0; a.said && i < n; i++)

@@ -118,6 +118,7 @@ struct ladder {
 	              double *out, struct err *e);
 	void *reward_ctx;
 	bool no_scores;          /* rows with answers: as evaluate_options has it */
+	size_t answers_left;     /* so many rows with answers are still answered, others scored alone; SIZE_MAX: all */
 	bool unjudged;           /* rewards are not asked for now */
 	double reward_seconds;   /* that all of them took */
 	int32_t max_new_tokens;  /* of an answer; 0: as many as the one that is right, and a few */

@@ -318,6 +318,8 @@ static void test_climb(struct test *t)
 	CHECK(t, climb_winner(&c) == 0); /* 0.8 is not told apart from 0.9 */
 	w[0].will_show = 0.3, w[1].will_show = 0.35;
 	CHECK(t, climb_winner(&c) == 0);
+	w[0].will_show = 0.01, w[1].will_show = 0.011; /* neither is likely: the better one */
+	CHECK(t, climb_winner(&c) == 1);
 	w[0].will_show = 0;
 	w[1].will_show = 0.95;
 	CHECK(t, climb_winner(&c) == 1);
@@ -483,6 +485,58 @@ static void hopeless(struct test *t)
 	CHECK(t, w[1].state == CLIMB_LEFT && s.act == CLIMB_STOP);
 }
 
+/* Where the goal's quality is there, though the test will hardly show it, and where others say little of their own. */
+static void enough(struct test *t)
+{
+	struct climb_way w[] = {
+		{ .name = "have", .state = CLIMB_MEASURED, .quality = 0.82, .low = 0.6, .high = 0.9,
+		  .will_show = 0.25, .costs_met = true },
+		{ .name = "waits", .mean = 0.85, .sd = 0.05, .learnt = true, .try_seconds = 10, .costs_met = true },
+	};
+	struct climb c = { .ways = w, .n = 2, .goal = 0.8, .show = 0.92, .uses = 1000, .left = INFINITY };
+	struct climb_step s;
+
+	test_case(t, "climb: what has the goal's quality will do where measured ways say that others hardly help");
+	climb_next(&c, &s); /* (1 − 0.25)·8 % */
+	CHECK_MSG(t, s.act == CLIMB_STOP && strstr(s.why, "another way instead with 6 %"), "%s", s.why);
+	w[1].mean = 0.88;
+	climb_next(&c, &s); /* (1 − 0.25)·21 % */
+	CHECK_MSG(t, s.act == CLIMB_TRY, "%s", s.why);
+	w[1].mean = 0.85, w[1].learnt = false; /* priors alone say it */
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_TRY, "%s", s.why);
+	w[1].learnt = true, w[0].quality = 0.79;
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_TRY, "%s", s.why);
+}
+
+/* Of ways that are judged by each other. */
+static void first(struct test *t)
+{
+	struct climb_way w[] = {
+		{ .name = "says most", .mean = 0.5, .sd = 0.2, .try_seconds = 100, .costs_met = true },
+		{ .name = "weaker", .mean = 0.5, .sd = 0.2, .try_seconds = 60, .first = &w[0], .costs_met = true },
+	};
+	struct climb c = { .ways = w, .n = 2, .goal = 0.6, .show = 0.7, .uses = 1000, .left = INFINITY };
+	struct climb_step s;
+
+	test_case(t, "climb: the way that says most of others is tried before them, unless it is dear or unlikely");
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.way == 0, "%s", s.why);
+	w[0].try_seconds = 130;
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.way == 1, "%s", s.why);
+	w[0].try_seconds = 100, w[0].mean = 0.3;
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.way == 1, "%s", s.why);
+	w[0].mean = 0.5, w[1].learnt = true; /* it is known of already */
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.way == 1, "%s", s.why);
+	w[1].learnt = false, c.left = 80;
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.way == 1, "%s", s.why);
+}
+
 void test_ladder(struct test *t)
 {
 	test_bounds(t);
@@ -491,6 +545,8 @@ void test_ladder(struct test *t)
 	test_sides(t);
 	test_climb(t);
 	hopeless(t);
+	enough(t);
+	first(t);
 	test_rows_seen(t);
 	test_climb_seeds(t);
 	test_cascade(t);

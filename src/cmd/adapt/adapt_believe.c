@@ -5,7 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { WIDTHS = 5 /* deviations that a sequence at 2·alpha is wide */ };
+/* Deviations that a sequence at 2·alpha is wide; and as many as that is taken for where both ways answer the same
+ * rows, whose luck is the same for both. */
+enum { WIDTHS = 5, SHARED_WIDTHS = 12 };
 
 /* What guessing reaches: the most frequent class, or one of the choices. */
 static double floor_of(const struct adapt *a)
@@ -108,7 +110,8 @@ static void believe_by_twin(const struct adapt *a, size_t i, const struct rung_p
 	if (!measure_is_bounded(a->first->what))
 		room = unit_of(a);
 	double mean = twin->quality + p->size_gain * doublings(a->ways[i].on, other) * room;
-	double sd = hypot(p->twin_sd * room, fmax(twin->high - twin->low, 0) / 12), w = c->sd * c->sd, v = sd * sd;
+	double sd = hypot(p->twin_sd * room, fmax(twin->high - twin->low, 0) / SHARED_WIDTHS);
+	double w = c->sd * c->sd, v = sd * sd;
 	c->mean = (v * c->mean + w * mean) / (v + w);
 	c->sd = sqrt(v * w / (v + w));
 	c->learnt = true;
@@ -152,13 +155,14 @@ struct neighbour {
 	double gain, sd;
 };
 
-/* Is m near i? Of two trainings, which cost the most, also: is i near m, or are both near the same? */
+/* Is m near i? Also: is i near m; and of two trainings, which cost the most, are both near the same? Of ways that are
+ * fitted on states only the first: they share them, and so hardly cost anything once one of them was made. */
 static bool are_near(const struct adapt *a, size_t i, size_t m, double *gain, double *sd)
 {
 	const struct rung *x = a->ways[i].rung, *y = a->ways[m].rung;
 	const struct rung_prior *p = priors_of(&a->priors, x->name), *q = priors_of(&a->priors, y->name);
 	bool both = x->trains && y->trains, under = x->near && !strcmp(x->near, y->name),
-	     over = both && y->near && !strcmp(y->near, x->name),
+	     over = x->trains == y->trains && !y->learns && y->near && !strcmp(y->near, x->name),
 	     beside = both && x->near && y->near && !strcmp(x->near, y->near);
 
 	*gain = (over ? 0 : p->near_gain) - (under ? 0 : q->near_gain);
@@ -200,7 +204,8 @@ static void believe_by_neighbour(const struct adapt *a, size_t i, const struct n
 	double rows = both ? gain_of_rows(a, i, near->way->quality, rows_seen(a, m), rows_seen(a, w), 1) : 0;
 
 	c->mean = near->way->quality + near->gain * unit_of(a) + rows;
-	c->sd = hypot(near->sd * unit_of(a) + fabs(rows) / 2, fmax(near->way->high - near->way->low, 0) / 12);
+	c->sd = hypot(near->sd * unit_of(a) + fabs(rows) / 2,
+	              fmax(near->way->high - near->way->low, 0) / (m->n < a->n_choose ? WIDTHS : SHARED_WIDTHS));
 }
 
 /* Of a way that was measured before, an answer takes what it took, not what was planned; where what was chosen before
@@ -219,6 +224,17 @@ static void use_as_before(struct adapt *a, size_t i)
 			c->use_seconds = a->climb.ways[k].use_seconds;
 }
 
+/* The training that others are near says most of them, and so is tried first. */
+static const struct climb_way *first_of(const struct adapt *a, size_t i)
+{
+	const struct rung *r = a->ways[i].rung;
+
+	for (size_t k = 0; r->trains && r->near && !r->near_too && k < a->climb.n; k++)
+		if (!strcmp(a->ways[k].rung->name, r->near) && a->ways[k].on == a->ways[i].on)
+			return &a->climb.ways[k];
+	return NULL;
+}
+
 void adapt_believe(struct adapt *a)
 {
 	for (size_t i = 0; i < a->climb.n; i++) {
@@ -228,6 +244,7 @@ void adapt_believe(struct adapt *a)
 		if (c->state != CLIMB_WAITS)
 			continue;
 		c->learnt = near.way != NULL || a->ways[i].earlier.n;
+		c->first = first_of(a, i);
 		use_as_before(a, i);
 		if (a->ways[i].earlier.n) {
 			believe_by_earlier(a, i);

@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "cmd/metering.h"
 
-enum { BLOCKS_FROM = 80, LATENCY_ROWS = 3 };
+enum { BLOCKS_FROM = 40, BLOCK_LEAST = 16, LATENCY_ROWS = 3, ANSWERED = 16 };
 static const double alpha = 0.05;
 static const double held_back = 0.02; /* of --max-gas, for what is written at the end */
 #define KEPT_MOST 0.9                 /* so that what begins may come to something */
@@ -61,12 +61,16 @@ double adapt_watts(const struct adapt *a)
 	return g.energy.joules / g.seconds;
 }
 
+/* Of n rows that are looked at those that are answered. Where answers count for nothing but what they take, a few say
+ * that; the rest is scored alone. */
+static size_t answered(const struct adapt *a, size_t n) { return a->scores_alone ? MIN(n, (size_t)ANSWERED) : n; }
+
 /* The test, should the way win, and of what was left before; a little more, since nothing may be missing at the end. */
 static double test_seconds(const struct adapt *a, size_t i)
 {
-	double use = a->climb.ways[i].use_seconds + a->ways[i].price.scoring;
+	double use = a->scores_alone ? 0 : a->climb.ways[i].use_seconds + a->before.use_seconds;
 
-	return 1.3 * (use + a->before.use_seconds) * (double)a->n_test;
+	return 1.3 * (use + a->ways[i].price.scoring * (a->before.round ? 2 : 1)) * (double)a->n_test;
 }
 
 double adapt_left(const struct adapt *a)
@@ -228,9 +232,10 @@ static int price_way(struct adapt *a, size_t i, struct err *e)
 static double seconds_of_trying(const struct adapt *a, size_t i)
 {
 	const struct rung_price *p = &a->ways[i].price;
-	size_t stays = adapt_stays(a, i);
+	size_t stays = adapt_stays(a, i), n = a->n_choose - stays;
 
-	return (stays ? 0 : p->make.mid) + (double)(a->n_choose - stays) * (p->answer + p->scoring - p->spare / 2);
+	return (stays ? 0 : p->make.mid) + (double)n * p->scoring +
+	       (double)answered(a, n) * (p->answer - p->spare / 2);
 }
 
 static const char *why_not(const struct adapt *a, size_t i)
@@ -444,13 +449,53 @@ static void leave_out_judging(const struct adapt *a, struct way *w)
 	w->look_joules *= 1 - share;
 }
 
-/* A quarter of the rows, half of them, all: where what was seen says already that the goal is out of reach, the rest is
- * not looked at. */
+/* So that what an answer takes is that of those that were answered; documents were found for all of them. */
+static void as_if_all_were_answered(struct adapt *a, struct way *w, size_t n)
+{
+	double seconds = w->look_seconds, by = n ? (double)n / (double)answered(a, n) : 1;
+
+	a->ladder.answers_left = 0;
+	w->look_seconds = w->find_seconds + by * fmax(0, seconds - w->find_seconds);
+	w->look_joules *= seconds > 0 ? w->look_seconds / seconds : 1;
+	w->write_seconds *= by;
+}
+
+/* Rows of the first of the blocks that are looked at one after the other. All at once where there is no goal, where few
+ * rows say little (a mean F1 of classes), or where each look starts somebody's judge. */
+static size_t first_block(const struct adapt *a)
+{
+	enum measure m = a->first->what;
+
+	if (!a->has_goal || a->n_choose < BLOCKS_FROM || m == MEASURE_REWARD || (m == MEASURE_F1 && a->task.n_classes))
+		return a->n_choose;
+	return MAX(a->n_choose / 4, (size_t)BLOCK_LEAST);
+}
+
+static bool another_has_the_goal(const struct adapt *a, size_t i)
+{
+	for (size_t k = 0; k < a->climb.n; k++)
+		if (k != i && adapt_is_measured(a, k) && a->climb.ways[k].costs_met &&
+		    a->climb.ways[k].quality >= a->climb.goal)
+			return true;
+	return false;
+}
+
+/* By the rows that were seen: the goal is out of reach; or another way has it, and the test would hardly show it of
+ * this one. */
+static bool is_seen_enough(const struct adapt *a, size_t i)
+{
+	const struct bounds *b = &a->ways[i].promised;
+
+	if (a->first->at_least ? b->high < a->first->value : b->low > a->first->value)
+		return true;
+	return a->climb.ways[i].will_show < CLIMB_LEAST_CHANCE && another_has_the_goal(a, i);
+}
+
+/* A quarter of the rows, half of them, all: where what was seen says enough, the rest is not looked at. */
 static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e)
 {
 	struct way *w = &a->ways[i];
-	bool in_blocks = a->has_goal && measure_is_share(a->first->what) && a->n_choose >= BLOCKS_FROM;
-	size_t end = in_blocks ? a->n_choose / 4 : a->n_choose;
+	size_t end = first_block(a);
 	struct meter_span span = { 0 };
 	double began = clock_seconds();
 	const struct log_sink *lent = log_lend(&adapt_log);
@@ -458,7 +503,10 @@ static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e
 
 	a->doing = "answering";
 	w->n = adapt_take_outcomes(a, i, w->out);
+	size_t n_before = w->n;
 	a->ladder.find_seconds = a->ladder.write_seconds = a->ladder.score_seconds = a->ladder.reward_seconds = 0;
+	if (a->scores_alone)
+		a->ladder.answers_left = ANSWERED;
 	metering_open_span(&span);
 	while (status == 0 && w->n < a->n_choose) {
 		if (end <= w->n) {
@@ -471,7 +519,7 @@ static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e
 		w->n = end;
 		a->looks++;
 		adapt_judge(a, i);
-		if (w->promised.high < a->first->value && end < a->n_choose)
+		if (end < a->n_choose && is_seen_enough(a, i))
 			break;
 		end = MIN(2 * end, a->n_choose);
 	}
@@ -479,6 +527,8 @@ static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e
 	leave_out_judging(a, w);
 	w->find_seconds = a->ladder.find_seconds;
 	w->write_seconds = a->ladder.write_seconds;
+	if (a->scores_alone)
+		as_if_all_were_answered(a, w, w->n - n_before);
 	if (adapt_stays(a, i)) {
 		w->look_seconds += w->earlier.look_seconds;
 		w->look_joules += w->earlier.look_joules;
@@ -497,6 +547,7 @@ static int time_answers(struct adapt *a, size_t i, const char *dir, struct err *
 	double took[LATENCY_ROWS];
 
 	a->ladder.unjudged = true;
+	a->ladder.answers_left = SIZE_MAX;
 	for (size_t k = 0; k < n; k++) {
 		double began = clock_seconds(), scored = a->ladder.score_seconds;
 		if (a->ways[i].rung->answer(&a->ladder, dir, a->choose + k, 1, &unused, e) < 0)
@@ -508,6 +559,7 @@ static int time_answers(struct adapt *a, size_t i, const char *dir, struct err *
 		took[at] = x;
 	}
 	a->ladder.unjudged = false;
+	a->ladder.answers_left = a->scores_alone ? 0 : SIZE_MAX;
 	a->ways[i].latency = took[n / 2];
 	return 0;
 }
@@ -525,7 +577,7 @@ static void say_way(const struct adapt *a, size_t i)
 	log_say("  %-*s %s %s on %zu rows; making %s, %s a use%s", a->name_width, w->name,
 	        measure_names[a->first->what], adapt_score_text(x->mean, b.low, b.high), w->n,
 	        w->make_seconds > 0 ? make : "nothing", use,
-	        w->n < a->n_choose ? "; left early: the goal is out of its reach" : "");
+	        w->n < a->n_choose ? "; left early: it hardly reaches the goal" : "");
 	if (a->app->json) {
 		json_t *j = json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o}", "measured", w->name, "measure",
 		                      measure_names[a->first->what], "score", jsonx_number(x->mean), "score_low",

@@ -144,6 +144,7 @@ struct adapt {
 	struct priors priors;
 	struct goal goal; /* as asked for, or what stands for it */
 	bool has_goal;
+	bool scores_alone; /* rows with answers, of which a goal counts only how likely the right one is */
 	const struct goal_term *first; /* the score that is climbed by */
 	size_t first_at;               /* its place in the goal */
 	struct given models[MODELS_MOST];

@@ -311,10 +311,15 @@ static void open_ladder(struct adapt *a)
 		                     .train = train,
 		                     .progress = show_answering,
 		                     .ctx = a };
-	bool perplexity = false;
-	for (size_t i = 0; i < a->goal.n; i++)
-		perplexity |= a->goal.term[i].what == MEASURE_PERPLEXITY;
+	bool perplexity = false, others = false;
+	for (size_t i = 0; i < a->goal.n; i++) {
+		enum measure m = a->goal.term[i].what;
+		perplexity |= m == MEASURE_PERPLEXITY;
+		others |= m != MEASURE_PERPLEXITY && measure_is_score(m);
+	}
+	a->scores_alone = a->task.kind == TASK_ANSWERS && perplexity && !others;
 	a->ladder.no_scores = !perplexity;
+	a->ladder.answers_left = a->scores_alone ? 0 : SIZE_MAX;
 }
 
 static int open_all(struct adapt *a, struct err *e)
