@@ -48,7 +48,7 @@ struct options {
 
 static const struct opt opts[] = {
 	ADAPTER_RANK_OPT(struct options, r, "8"),
-	OPT_FLOAT("alpha", struct options, alpha, "8", 0, 1e6, "the adapter is scaled by alpha / r"),
+	OPT_FLOAT("alpha", struct options, alpha, "8", OPT_ABOVE_0, 1e6, "the adapter is scaled by alpha / r"),
 	LYCORIS_DROPOUT_OPTS(struct options, dropout),
 	ADAPTER_TARGET_OPTS(struct options, on, "all-linear"),
 	ADAPTER_LAYERS_OPTS(struct options, on),

@@ -59,7 +59,7 @@ struct options {
 
 static const struct opt opts[] = {
 	ADAPTER_RANK_OPT(struct options, r, "8"),
-	OPT_FLOAT("alpha", struct options, alpha, "8", 0, 1e6, "the adapter is scaled by alpha / r"),
+	OPT_FLOAT("alpha", struct options, alpha, "8", OPT_ABOVE_0, 1e6, "the adapter is scaled by alpha / r"),
 	OPT_FLAG("decompose-both", struct options, both, "false", "the first factor is of rank r too"),
 	OPT_INT("decompose-factor", struct options, factor, "-1", -1, 65536,
 	        "into how many parts rows and columns are cut; -1: about the root of their number"),

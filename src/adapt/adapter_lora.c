@@ -39,7 +39,7 @@ struct options {
 
 static const struct opt opts[] = {
 	ADAPTER_RANK_OPT(struct options, r, "8"),
-	OPT_FLOAT("lora-alpha", struct options, alpha, "16", 0, 1e6, "the adapter is scaled by alpha / r"),
+	OPT_FLOAT("lora-alpha", struct options, alpha, "16", OPT_ABOVE_0, 1e6, "the adapter is scaled by alpha / r"),
 	OPT_FLOAT("lora-dropout", struct options, dropout, "0", 0, 0.99,
 	          "dropout before the adapter; above 0 no prefix is shared"),
 	OPT_FLAG("use-rslora", struct options, rslora, "false", "scale by alpha / sqrt(r)"),
@@ -54,7 +54,7 @@ static const struct opt opts[] = {
 	OPT_FLAG("lora-bias", struct options, b_bias, "false", "a bias of B is trained too"),
 	OPT_CHOICE("bias", struct options, bias, "none", "none|all|lora_only",
 	           "the model's own biases that are trained: all, or those of the target modules"),
-	OPT_FLOAT("loraplus-lr-ratio", struct options, rates.b_ratio, "1", 0, 1e6,
+	OPT_FLOAT("loraplus-lr-ratio", struct options, rates.b_ratio, "1", OPT_ABOVE_0, 1e6,
 	          "LoRA+: B, biases and norms learn at this many times the rate of A"),
 	OPT_FLOAT("loraplus-lr-embedding", struct options, rates.embedding_rate, "1e-6", 0, 1e3,
 	          "LoRA+: learning rate of adapters of embeddings"),

@@ -90,6 +90,8 @@ static int out_of_range(const struct opt *o, const char *shown, const char *valu
 {
 	char min[32], max[32];
 
+	if (o->min == OPT_ABOVE_0)
+		return err_set(e, "%s %s: it must be above 0, and at most %s", shown, value, number_text(o->max, max));
 	return err_set(e, "%s %s: it must lie between %s and %s", shown, value, number_text(o->min, min),
 	               number_text(o->max, max));
 }

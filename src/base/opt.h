@@ -19,6 +19,7 @@
 #ifndef BASE_OPT_H
 #define BASE_OPT_H
 
+#include <float.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -89,6 +90,8 @@ struct opt_list {
 	size_t n;
 };
 #define OPT_UNSET_INT INT64_MIN
+/* As the least of an OPT_FLOAT: any number above 0, however small. */
+#define OPT_ABOVE_0 DBL_MIN
 
 #define OPT_FLAG(name_, s, f, init_, help_) \
 	{ \

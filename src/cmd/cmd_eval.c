@@ -446,6 +446,9 @@ static int set_answers(const struct eval *o, const struct rows *r, struct evalua
 	eo->samples = (size_t)o->self_consistency;
 	eo->temperature = o->temperature;
 	eo->seed = (uint64_t)o->seed;
+	if (several && !(o->temperature > 0))
+		log_warn("nothing is drawn at --temperature 0: all %lld answers to a row are the same",
+		         (long long)o->self_consistency);
 	if (!several && !o->extract)
 		return 0;
 	int status = extract_new(x, o->extract ? o->extract : "whole", e);

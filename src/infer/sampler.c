@@ -285,6 +285,16 @@ static size_t begin(struct sampler *s, const float *logits)
 	return allowed ? list_allowed(s, allowed) : s->V;
 }
 
+bool sampler_is_greedy(void *const *steps)
+{
+	struct placed list[STEPS_MAX];
+	bool greedy = !steps;
+
+	for (size_t i = 0, n = steps ? place_all(list, false) : 0; i < n; i++)
+		greedy |= list[i].step->greedy && list[i].step->greedy(steps[list[i].place]);
+	return greedy;
+}
+
 static size_t candidates(struct sampler *s, const float *logits, bool *greedy)
 {
 	struct placed list[STEPS_MAX];

@@ -87,6 +87,8 @@ struct sampler_step {
 
 extern const struct sampler_step *const sampler_step_table[]; /* generated, NULL-terminated */
 bool sampler_steps(size_t i, struct opt_row *out);            /* in transformers' order, for OPT_ROWS */
+/* Whether with these options of every step the likeliest token is taken and nothing drawn. */
+bool sampler_is_greedy(void *const *steps);
 
 /* Options of all steps for who has no table to parse them by: at their defaults until they are set. */
 struct sampler_choice {

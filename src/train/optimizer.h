@@ -106,7 +106,7 @@ struct adamw_options {
 #define ADAMW_OPTS(s, f) \
 	OPT_FLOAT("adam-beta1", s, f.beta1, "0.9", 0, 0.9999999, "how slowly the first moment follows"), \
 		OPT_FLOAT("adam-beta2", s, f.beta2, "0.999", 0, 0.9999999, "how slowly the second moment follows"), \
-		OPT_FLOAT("adam-epsilon", s, f.epsilon, "1e-8", 0, 1, "added to the second moment's root"), \
+		OPT_FLOAT("adam-epsilon", s, f.epsilon, "1e-8", 1e-30, 1, "added to the second moment's root"), \
 		CAUTIOUS_OPT(s, f.cautious)
 /* For rows that have no others: of struct adamw_options itself. */
 extern const struct opt adamw_opts[];

@@ -23,7 +23,7 @@ static const struct opt opts[] = {
 	          "how much of the average is in the weights that gradients are taken at"),
 	OPT_FLOAT("adam-beta2", struct adamw_options, beta2, "0.999", 0, 0.9999999,
 	          "how slowly the second moment follows"),
-	OPT_FLOAT("adam-epsilon", struct adamw_options, epsilon, "1e-8", 0, 1, "added to the second moment's root"),
+	OPT_FLOAT("adam-epsilon", struct adamw_options, epsilon, "1e-8", 1e-30, 1, "added to the second moment's root"),
 	OPT_END
 };
 

@@ -239,11 +239,32 @@ static void unused_new(const struct recipe *r, const struct opt_parse *p, struct
 		add_unused(sentence, "--fim-spm-rate is of --fim-rate, which is not there");
 }
 
+/* What another option makes void, and what makes the run void. */
+static void unused_steps(const struct recipe *r, const struct opt_parse *p, struct buf *sentence)
+{
+	bool between = r->early_stopping_patience > 0 || r->load_best_model_at_end;
+
+	if (r->learning_rate == 0)
+		add_unused(sentence, "--learning-rate 0 moves no weight: the run measures and learns nothing");
+	if (r->learning_rate * r->weight_decay >= 1)
+		add_unused(sentence, "--weight-decay times --learning-rate is 1 or more: a step takes all of a weight, "
+		                     "and more");
+	if (r->max_steps > 0 && opt_given(p, "num-train-epochs"))
+		add_unused(sentence, "--num-train-epochs says nothing beside --max-steps");
+	if (r->warmup_steps != OPT_UNSET_INT && opt_given(p, "warmup-ratio"))
+		add_unused(sentence, "--warmup-ratio says nothing beside --warmup-steps");
+	if (between && r->eval_steps == 0)
+		buf_addf(sentence, "%s--%s compares evaluations, and with --eval-steps 0 there is none before the end",
+		         sentence->len ? "; " : "",
+		         r->load_best_model_at_end ? "load-best-model-at-end" : "early-stopping-patience");
+}
+
 void recipe_unused(const struct recipe *r, const struct opt_parse *p, struct buf *sentence)
 {
 	opt_unused(p, sentence);
 	unused_schedule(r, p, sentence);
 	unused_new(r, p, sentence);
+	unused_steps(r, p, sentence);
 	if (!(r->spike_threshold > 0) && (opt_given(p, "spike-window") || opt_given(p, "spike-rewind-steps")))
 		add_unused(sentence, "--spike-window and --spike-rewind-steps are of --spike-threshold, which is not "
 		                     "there");

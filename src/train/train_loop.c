@@ -474,6 +474,8 @@ int train_loop_stepped(struct train_loop *f, const struct step_metrics *m, struc
 	long steps = trainer_plan(f->trainer)->steps;
 
 	count(f, m);
+	f->seen++;
+	f->moved += m->grad_norm > 0 && m->learning_rate > 0;
 	if (m->step % f->recipe->logging_steps == 0 || m->step == steps) {
 		json_t *line = step_line(f, m);
 		int status = put_line(f, line, e);
@@ -651,6 +653,8 @@ int train_loop_result(struct train_loop *f, struct err *e)
 {
 	tell_phase(f, "saving");
 	stop_heard();
+	if (f->seen && !f->moved && f->recipe->learning_rate > 0)
+		log_warn("nothing was learnt: in each of %ld steps the gradient or the learning rate was 0", f->seen);
 	if (f->recipe->load_best_model_at_end && f->best_step >= 0 && f->best_step != trainer_steps_done(f->trainer)) {
 		char *path = checkpoint_path(f->dir->path, f->best_step);
 		int status = trainer_load_weights(f->trainer, path, e);

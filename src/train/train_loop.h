@@ -60,6 +60,7 @@ struct train_loop {
 	struct work scored;                /* of flops and int_ops: evaluations' and the reference's */
 	long saved;                        /* step of the checkpoint written last, −1 */
 	bool begun;                        /* the first step was looked at */
+	long seen, moved;                  /* steps; those with a gradient and a rate above 0 */
 	bool loaded_best;                  /* the weights are those of best_step, not of the last */
 	int64_t restored_tokens;           /* of `tokens`, those of the pieces before */
 };

@@ -272,6 +272,10 @@ static int make_schedule(struct trainer *t, struct err *e)
 	t->schedule.warmup_steps = r->warmup_steps != OPT_UNSET_INT ? (long)r->warmup_steps :
 		MIN((long)ceil(r->warmup_ratio * steps), (long)steps - 1);
 	t->schedule.decay_steps = (long)ceil(r->decay_ratio * steps);
+	if (t->schedule.warmup_steps >= t->schedule.steps)
+		log_warn("--warmup-steps %ld is no less than the run's %ld steps: its learning rate only rises, and "
+		         "ends at %.2g of --learning-rate", t->schedule.warmup_steps, t->schedule.steps,
+		         schedule_factor(&t->schedule, t->schedule.steps - 1));
 	return 0;
 }
 

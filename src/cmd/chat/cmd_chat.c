@@ -576,7 +576,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	for (size_t i = 0; i < o->adapters.n && status == 0; i++)
 		status = new_tokens_load(&c.l.model, o->adapters.items[i], e);
 	if (status == 0)
-		status = sampling_tell(&c.l.model, p, e);
+		status = sampling_tell(&o->sampling, 1, &c.l.model, p, e);
 	if (status == 0)
 		status = model_compute(app, &c.l.model, o->compute, PREPARE_GENERATE, e);
 	if (status == 0)

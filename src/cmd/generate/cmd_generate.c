@@ -453,7 +453,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 		                  generate_by_learner(app, o, p->positional[0], dir, 0, e);
 	} else if (status == 0 && !said && (status = open_model(app, o, &l, p->positional[0], e)) == 0) {
 		guard_models_causal(o->guarding.models, &l);
-		status = sampling_tell(&l.model, p, e);
+		status = sampling_tell(&o->sampling, MAX(o->n, o->self_consistency), &l.model, p, e);
 		if (status == 0)
 			status = model_compute(app, &l.model, o->compute, PREPARE_GENERATE, e);
 		if (status == 0)

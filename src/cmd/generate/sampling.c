@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "infer/generate_known.h"
 
@@ -31,8 +33,28 @@ static int parse_bias(const char *text, size_t V, struct logit_bias *b, struct e
 
 static bool is_given(const void *p, const char *option) { return opt_given(p, option); }
 
-int sampling_tell(const struct model *m, const struct opt_parse *p, struct err *e)
+/* What is given for draws is named where there are none. */
+static void tell_undrawn(int64_t answers, const struct opt_parse *p)
 {
+	struct buf given = BUF_INIT;
+
+	for (const struct sampler_step *const *s = sampler_step_table; *s; s++)
+		for (const struct opt *x = (*s)->opts; !(*s)->logits && !(*s)->greedy && x->type != OPT_TYPE_END; x++)
+			if (opt_given(p, x->name))
+				buf_addf(&given, "%s--%s", given.len ? ", " : "", x->name);
+	if (given.len)
+		log_warn("nothing is drawn at --temperature 0, the default: %s %s nothing", buf_str(&given),
+		         strchr(buf_str(&given), ',') ? "do" : "does");
+	if (answers > 1)
+		log_warn("nothing is drawn at --temperature 0: all %lld answers are the same", (long long)answers);
+	buf_release(&given);
+}
+
+int sampling_tell(const struct sampling *o, int64_t answers, const struct model *m, const struct opt_parse *p,
+                  struct err *e)
+{
+	if (sampler_is_greedy(o->steps))
+		tell_undrawn(answers, p);
 	return generate_tell(m, &(struct generate_given){ is_given, p }, e);
 }
 

@@ -23,8 +23,10 @@ struct sampling {
 	                   "llama.cpp: temperature last, typical-p before top-p"), \
 		OPT_INT("seed", s, f.seed, "42", 0, 9007199254740991.0, "of the draws")
 
-/* Warns of what the model's files ask of generating and these options do not do (infer/generate_known.h). */
-int sampling_tell(const struct model *m, const struct opt_parse *p, struct err *e);
+/* Warns of what the model's files ask of generating and these options do not do (infer/generate_known.h), and of what
+ * is given for draws, `answers` of them, where nothing is drawn. */
+int sampling_tell(const struct sampling *o, int64_t answers, const struct model *m, const struct opt_parse *p,
+                  struct err *e);
 /* A sampler for V tokens as asked for; -1 and a sentence for a bias that is none. sampling_release frees it. */
 int sampling_begin(const struct sampling *o, size_t V, struct sampler *s, struct err *e);
 void sampling_release(struct sampler *s);
