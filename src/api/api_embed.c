@@ -5,12 +5,12 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "infer/embed.h"
-#include "infer/sentence.h"
+#include "infer/embed_settings.h"
 
 struct embedding {                    /* one call's */
 	struct kf_evaluator *evaluator;
 	struct call *call;
-	struct sentence how;
+	struct embed_settings how;
 	const char *prompt;
 	struct arena mem;
 	struct document *items;
@@ -34,9 +34,9 @@ static const char *wrong_options(const struct kf_embed_options *o, int32_t most)
 
 static int settle(struct embedding *x, const struct kf_embed_options *o, struct err *e)
 {
-	struct sentence *s = &x->how;
+	struct embed_settings *s = &x->how;
 
-	x->prompt = o->prompt ? o->prompt : sentence_prompt(s, NULL, e);
+	x->prompt = o->prompt ? o->prompt : embed_settings_prompt(s, NULL, e);
 	if (!x->prompt)
 		return -1;
 	if (*x->prompt && !s->with_prompt)
@@ -61,7 +61,7 @@ static int take_texts(struct embedding *x, const char *const *texts, struct err 
 	for (size_t i = 0; i < x->n && status == 0; i++) {
 		struct document *d = &x->items[i];
 		buf_clear(&text);
-		sentence_text(&x->how, x->prompt, texts[i], strlen(texts[i]), &text);
+		embed_settings_text(&x->how, x->prompt, texts[i], strlen(texts[i]), &text);
 		*d = (struct document){ .file = "text", .line = i, .choice = -1, .adapter = -1 };
 		status = embed_document(d, &x->mem, x->evaluator->model->model.tokenizer, buf_str(&text), text.len,
 		                        x->how.max_length, &cut, e);
@@ -139,10 +139,10 @@ int kf_embed(struct kf_evaluator *v, const char *const *texts, size_t n, const s
 	*width = (size_t)v->model->model.config.C;
 	int status = model_text(v->model, &c.err);
 	if (status == 0)
-		status = sentence_read(&x.how, &v->model->model, &c.err);
+		status = embed_settings_read(&x.how, &v->model->model, &c.err);
 	if (status == 0) {
 		status = embed(&x, texts, options, vectors, width, &c.err);
-		sentence_release(&x.how);
+		embed_settings_release(&x.how);
 	}
 	arena_release(&x.mem);
 	return call_end(&c, status);

@@ -52,7 +52,7 @@ static const struct opt bench_opts[] = {
 
 static void show_machine(const struct profile *p)
 {
-	app_print("%s, %s, %d thread%s\n", p->processor, p->isa, p->threads, p->threads == 1 ? "" : "s");
+	app_print("%s, %s, %d threads\n", p->processor, p->isa, p->threads);
 	app_print("  f32 products  %8.1f GFLOP/s\n", p->sgemm_flops / 1e9);
 	if (p->int8_ops > 0)
 		app_print("  int8 products %8.1f GOP/s\n", p->int8_ops / 1e9);

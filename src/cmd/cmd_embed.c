@@ -1,4 +1,4 @@
-/* embed: a vector for each text of a file, by the model's own settings (infer/sentence.h) or as options say.
+/* embed: a vector for each text of a file, by the model's own settings (infer/embed_settings.h) or as options say.
  *
  * The file has a text a line, or rows with a column `text` (.jsonl, .json, .csv, .tsv, also .gz, or a folder of them).
  * --out F.jsonl has each row with `embedding` added, F.npy the vectors alone, float32 [texts][width] in NumPy's format
@@ -18,7 +18,7 @@
 #include "cmd/model_common.h"
 #include "cmd/scoring.h"
 #include "cmd/text_rows.h"
-#include "infer/sentence.h"
+#include "infer/embed_settings.h"
 #include "token/tokenizer.h"
 
 extern const struct command cmd_embed;
@@ -59,7 +59,7 @@ struct job {
 	struct app *app;
 	const struct embed *o;
 	struct loaded l;
-	struct sentence how;
+	struct embed_settings how;
 	const char *prompt;
 	struct text_rows texts;
 	struct buf text;                /* the one that is encoded, with the prompt */
@@ -81,7 +81,7 @@ static int encode(void *ctx, const struct row *r, struct document *d, struct are
 	if (!json_is_string(own))
 		return err_set(e, "no column `text` that is a text");
 	buf_clear(&j->text);
-	sentence_text(&j->how, j->prompt, json_string_value(own), json_string_length(own), &j->text);
+	embed_settings_text(&j->how, j->prompt, json_string_value(own), json_string_length(own), &j->text);
 	return embed_document(d, mem, j->l.model.tokenizer, buf_str(&j->text), j->text.len, j->how.max_length, cut, e);
 }
 
@@ -90,9 +90,9 @@ static int encode(void *ctx, const struct row *r, struct document *d, struct are
 static int settle(struct job *j, bool normalize_given, struct err *e)
 {
 	const struct embed *o = j->o;
-	struct sentence *s = &j->how;
+	struct embed_settings *s = &j->how;
 
-	if (sentence_read(s, &j->l.model, e) < 0)
+	if (embed_settings_read(s, &j->l.model, e) < 0)
 		return -1;
 	if (strcmp(o->pooling, "auto") != 0)
 		s->pooling = (enum pooling)pooling_find(o->pooling);
@@ -100,7 +100,7 @@ static int settle(struct job *j, bool normalize_given, struct err *e)
 		s->normalize = o->normalize;
 	if (text_length(&j->l.model, o->max_length, &s->max_length, e) < 0)
 		return -1;
-	j->prompt = o->prompt ? o->prompt : sentence_prompt(s, o->prompt_name, e);
+	j->prompt = o->prompt ? o->prompt : embed_settings_prompt(s, o->prompt_name, e);
 	if (!j->prompt)
 		return -1;
 	if (!utf8_valid(j->prompt, strlen(j->prompt), NULL))
@@ -275,7 +275,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	mem_free(j.vectors);
 	text_rows_release(&j.texts);
 	buf_release(&j.text);
-	sentence_release(&j.how);
+	embed_settings_release(&j.how);
 	loaded_close(&j.l);
 	return status;
 }

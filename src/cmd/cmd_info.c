@@ -10,7 +10,7 @@
 #include "cmd/adapt/adapt.h"
 #include "cmd/info_graph.h"
 #include "cmd/token_view.h"
-#include "infer/sentence.h"
+#include "infer/embed_settings.h"
 #include "ladder/adapted.h"
 #include "model/labels.h"
 #include "token/tokenizer.h"
@@ -167,17 +167,17 @@ static void show_tokenizer(const struct tokenizer *t)
 static json_t *embeddings_json(const struct model *m)
 {
 	struct err why = ERR_INIT;
-	struct sentence s;
+	struct embed_settings s;
 
 	if (!m->config.arch->encoder)
 		return json_null();
-	if (sentence_read(&s, m, &why) < 0) {
+	if (embed_settings_read(&s, m, &why) < 0) {
 		log_warn("no embeddings: %s", why.msg);
 		return json_null();
 	}
 	json_t *j = json_pack("{s:s, s:b, s:i}", "pooling", pooling_names[s.pooling], "normalize", (int)s.normalize,
 	                      "max_length", s.max_length);
-	sentence_release(&s);
+	embed_settings_release(&s);
 	return j;
 }
 

@@ -16,7 +16,7 @@
 #include "cmd/output_check.h"
 #include "cmd/quantize_time.h"
 #include "eval/agreement.h"
-#include "infer/sentence.h"
+#include "infer/embed_settings.h"
 #include "model/quantize_model.h"
 #include "quant/quantize.h"
 #include "quant/quantize_matrix.h"
@@ -285,7 +285,7 @@ static void put_keys(void *ctx, struct gguf_meta *meta)
 {
 	struct quantizing *q = ctx;
 
-	sentence_put_gguf(&q->source.model, meta);
+	embed_settings_put_gguf(&q->source.model, meta);
 }
 
 static int write_file(struct quantizing *q, struct err *e)

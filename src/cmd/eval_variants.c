@@ -167,9 +167,8 @@ static int check_number(const struct eval_variants *v, const struct in_context *
 	if (v->n < wordings)
 		return err_set(e, "--variants %zu: %zu wordings were given, each of which is judged", v->n, wordings);
 	if (v->n > wordings * orders)
-		return err_set(e, "--variants %zu: %zu wording%s and %zu example%s that stand in %zu order%s make %zu",
-		               v->n, wordings, wordings == 1 ? "" : "s", num, num == 1 ? "" : "s", orders,
-		               orders == 1 ? "" : "s", wordings * orders);
+		return err_set(e, "--variants %zu: %zu wordings and %zu examples that stand in %zu order%s make %zu",
+		               v->n, wordings, num, orders, orders == 1 ? "" : "s", wordings * orders);
 	return 0;
 }
 

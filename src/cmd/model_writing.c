@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/metering.h"
-#include "infer/sentence.h"
+#include "infer/embed_settings.h"
 
 enum { TOKEN_BYTES = 440 };            /* of a token while a tokenizer is written: its JSON in memory */
 #define TRY_SECONDS 0.03               /* of trying how long the weights take */
@@ -145,7 +145,7 @@ static int write_folder(struct app *app, struct model_writing *w, struct err *e)
 	return export_folder(m, w->out, dtype, w->watched, e);
 }
 
-static void put_keys(void *ctx, struct gguf_meta *meta) { sentence_put_gguf(ctx, meta); }
+static void put_keys(void *ctx, struct gguf_meta *meta) { embed_settings_put_gguf(ctx, meta); }
 
 static int write_list(struct app *app, struct model_writing *w, struct export_gguf_list *list, struct err *e)
 {

@@ -94,9 +94,8 @@ static void show_plan(const void *ctx, say_fn *say)
 
 	if (p->first)
 		snprintf(of, sizeof(of), " of %ld, after step %ld", p->steps, p->first);
-	say("plan: %ld step%s%s (%.4g epoch%s of %lld document%s), %ld micro-batch%s", p->steps - p->first,
-	    p->steps - p->first == 1 ? "" : "s", of, p->epochs, p->epochs == 1 ? "" : "s", (long long)p->documents,
-	    p->documents == 1 ? "" : "s", p->micro_batches, p->micro_batches == 1 ? "" : "es");
+	say("plan: %ld steps%s (%.4g epochs of %lld documents), %ld micro-batches", p->steps - p->first, of, p->epochs,
+	    (long long)p->documents, p->micro_batches);
 	say("  %s tokens as written, %s computed, %s supervised", human_count((double)p->tokens, a),
 	    human_count((double)p->computed_tokens, b), human_count((double)p->supervised_tokens, c));
 	if (p->f32)

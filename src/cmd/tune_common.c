@@ -303,8 +303,8 @@ static void say_end(void *ctx, const struct train_loop *f, const json_t *facts, 
 	}
 	size_t unknown, n = trial_whole_gas(facts, &whole, &unknown);
 	clock_human(n > 1 ? whole.seconds : clock_seconds() - s->began, time);
-	log_say("done: %ld step%s, loss %.4f, %.0f tokens/s, %s, %s; memory planned %s, used %s",
-	        trainer_steps_done(f->trainer), trainer_steps_done(f->trainer) == 1 ? "" : "s", f->loss,
+	log_say("done: %ld steps, loss %.4f, %.0f tokens/s, %s, %s; memory planned %s, used %s",
+	        trainer_steps_done(f->trainer), f->loss,
 	        fit_tokens_per_second(f, false), time, compute_name(trainer_compute(f->trainer)),
 	        human_bytes(p->planned_bytes, planned), human_bytes(mem_rss_peak(), peak));
 	say_ranks(s->app->ranks, trainer_steps_done(f->trainer) - p->first);

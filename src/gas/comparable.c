@@ -119,8 +119,8 @@ static void describe(const struct evidence *v, const struct family *f, char out[
 	}
 	const struct entry *x = &f->entries->items[v->runs[v->n_runs - 1]];
 	const struct artefact *data = artefact_of(f, input(x, "data"));
-	int n = snprintf(out, 200, "%s of %lld row%s%s%.60s", x->command, (long long)evidence_rows(x),
-	                 evidence_rows(x) == 1 ? "" : "s", data ? " of " : "", data ? place(data, "") : "");
+	int n = sentence_format(out, 200, "%s of %lld rows%s%.60s", x->command, (long long)evidence_rows(x),
+	                        data ? " of " : "", data ? place(data, "") : "");
 	if (x->gas.tokens_in >= 0)
 		n += sentence_format(out + n, 200 - (size_t)n, ", %lld tokens read", (long long)x->gas.tokens_in);
 	if (x->gas.tokens_out > 0)

@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "gas/forecast.h"
 
 /* --- finding --- */
@@ -91,8 +92,7 @@ void evidence_way(const struct entry *run, char out[80])
 	int n = snprintf(out, 80, "%s%s", *compute ? ", " : "", compute);
 
 	if (run->threads > 0)
-		snprintf(out + n, 80 - (size_t)n, ", %lld thread%s", (long long)run->threads,
-		         run->threads == 1 ? "" : "s");
+		sentence_format(out + n, 80 - (size_t)n, ", %lld threads", (long long)run->threads);
 }
 
 static size_t adapters(const struct entry *x)

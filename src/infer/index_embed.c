@@ -8,22 +8,22 @@
 #include "retrieve/index.h"
 
 /* The prompt of the first of these names that the model's files have, else the usual one. */
-static const char *prompt_of(const struct sentence *s, const char *const *names, struct err *e)
+static const char *prompt_of(const struct embed_settings *s, const char *const *names, struct err *e)
 {
 	for (; *names; names++)
 		if (json_is_string(json_object_get(s->prompts, *names)))
 			return json_string_value(json_object_get(s->prompts, *names));
-	return sentence_prompt(s, NULL, e);
+	return embed_settings_prompt(s, NULL, e);
 }
 
 int index_embedder_begin(struct index_embedder *x, struct device *d, int32_t micro_batch_tokens, struct err *e)
 {
 	static const char *const documents[] = { "document", "passage", "corpus", NULL }, *const queries[] = { "query",
 	                                                                                                       NULL };
-	struct sentence *s = &x->how;
+	struct embed_settings *s = &x->how;
 
 	if (source_hash(&x->model->source, x->hash, e) < 0 || model_tokenizer_whole(x->model, e) < 0 ||
-	    sentence_read(s, x->model, e) < 0)
+	    embed_settings_read(s, x->model, e) < 0)
 		return -1;
 	x->document_prompt = prompt_of(s, documents, e);
 	x->query_prompt = prompt_of(s, queries, e);
@@ -58,7 +58,7 @@ int index_encode(struct index_embedder *x, struct index_span text, bool query, s
 	struct buf whole = BUF_INIT;
 
 	*d = (struct document){ .file = "text", .choice = -1, .adapter = -1 };
-	sentence_text(&x->how, prompt, text.text, text.n, &whole);
+	embed_settings_text(&x->how, prompt, text.text, text.n, &whole);
 	int status = embed_document(d, mem, x->model->tokenizer, buf_str(&whole), whole.len, x->how.max_length, cut,
 	                            e);
 	buf_release(&whole);
@@ -107,7 +107,7 @@ int index_embed(struct index_embedder *x, const struct index_span *texts, size_t
 void index_embedder_close(struct index_embedder *x)
 {
 	embedder_free(x->embedder);
-	sentence_release(&x->how);
+	embed_settings_release(&x->how);
 	if (x->holder)
 		x->release(x->holder);
 	*x = (struct index_embedder){ 0 };

@@ -2,13 +2,13 @@
 #ifndef INFER_INDEX_EMBED_H
 #define INFER_INDEX_EMBED_H
 
-#include "infer/sentence.h"
+#include "infer/embed_settings.h"
 
 struct index_embedder {
 	struct model *model;           /* prepared; NULL: none is open */
 	void *holder;                  /* what it belongs to, given back by release; or NULL */
 	void (*release)(void *holder);
-	struct sentence how;
+	struct embed_settings how;
 	struct embedder *embedder;
 	const char *document_prompt, *query_prompt;
 	char hash[33];

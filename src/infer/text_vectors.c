@@ -5,13 +5,13 @@
 
 #include "base/mem.h"
 
-static int encode(const struct text_vectors *t, const struct sentence *how, const char *prompt, const char *text,
+static int encode(const struct text_vectors *t, const struct embed_settings *how, const char *prompt, const char *text,
                   struct document *d, struct arena *mem, struct err *e)
 {
 	struct buf whole = BUF_INIT;
 	size_t cut;
 
-	sentence_text(how, prompt, text, strlen(text), &whole);
+	embed_settings_text(how, prompt, text, strlen(text), &whole);
 	int status = embed_document(d, mem, t->model->tokenizer, buf_str(&whole), whole.len, how->max_length, &cut, e);
 	buf_release(&whole);
 	if (status == 0 && d->n == 0)
@@ -33,8 +33,8 @@ static int forecast(struct text_vectors *t, struct scorer *s, const struct docum
 	return 0;
 }
 
-static int run(struct text_vectors *t, const struct sentence *how, const struct document *docs, size_t n, float *out,
-               struct err *e)
+static int run(struct text_vectors *t, const struct embed_settings *how, const struct document *docs, size_t n,
+               float *out, struct err *e)
 {
 	const struct document **pointers = mem_array(n, sizeof(*pointers));
 	struct embed_options o = { .max_tokens = t->max_tokens, .max_length = 1, .pooling = how->pooling,
@@ -62,8 +62,8 @@ int text_vectors_make(struct text_vectors *t, const char *const *texts, size_t n
 {
 	struct document *docs = mem_array(n, sizeof(*docs));
 	struct arena mem = ARENA_INIT;
-	struct sentence how;
-	int status = sentence_read(&how, t->model, e);
+	struct embed_settings how;
+	int status = embed_settings_read(&how, t->model, e);
 
 	if (status < 0) {
 		mem_free(docs);
@@ -71,7 +71,7 @@ int text_vectors_make(struct text_vectors *t, const char *const *texts, size_t n
 	}
 	if (!how.said && !t->model->config.arch->encoder)
 		how.pooling = POOLING_MEAN;
-	const char *prompt = sentence_prompt(&how, NULL, e);
+	const char *prompt = embed_settings_prompt(&how, NULL, e);
 	status = prompt ? 0 : -1;
 	for (size_t i = 0; i < n && status == 0; i++) {
 		docs[i] = (struct document){ .file = "", .choice = -1 };
@@ -79,7 +79,7 @@ int text_vectors_make(struct text_vectors *t, const char *const *texts, size_t n
 	}
 	if (status == 0)
 		status = run(t, &how, docs, n, out, e);
-	sentence_release(&how);
+	embed_settings_release(&how);
 	arena_release(&mem);
 	mem_free(docs);
 	return status;

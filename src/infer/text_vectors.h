@@ -1,9 +1,9 @@
 /* text_vectors: a vector of length 1 for each of some texts, for who compares them by their cosine. By the model's own
- * files where it is one that embeds (infer/sentence.h), else the mean of its states over the text's tokens. */
+ * files where it is one that embeds (infer/embed_settings.h), else the mean of its states over the text's tokens. */
 #ifndef INFER_TEXT_VECTORS_H
 #define INFER_TEXT_VECTORS_H
 
-#include "infer/sentence.h"
+#include "infer/embed_settings.h"
 
 struct text_vectors {              /* with what; borrowed */
 	struct model *model;           /* prepared, with its tokenizer */

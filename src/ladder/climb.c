@@ -30,6 +30,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/sentence.h"
+
 static const double least_chance = CLIMB_LEAST_CHANCE, least_help = 0.08, doubt = 0.05, as_likely = 0.8, seed_near = 2,
 		    first_dearer = 2, first_less_likely = 2;
 
@@ -203,11 +205,10 @@ static size_t until_shown(const struct climb *c, struct climb_step *s)
 	}
 	if (best < c->n) {
 		s->chance = chance(c, &c->ways[best]);
-		snprintf(s->why, sizeof(s->why),
-		         "its chance to reach the goal is %s%.0f %%, and of %zu way%s it has the most chance for its "
-		         "gas (%.3g s)",
-		         is_doubted(c, &c->ways[best]) ? "taken as " : "", 100 * s->chance, n, n == 1 ? "" : "s",
-		         c->ways[best].try_seconds);
+		sentence_format(s->why, sizeof(s->why),
+		                "its chance to reach the goal is %s%.0f %%, and of %zu ways it has the most chance for "
+		                "its gas (%.3g s)", is_doubted(c, &c->ways[best]) ? "taken as " : "", 100 * s->chance,
+		                n, c->ways[best].try_seconds);
 	}
 	return best;
 }
@@ -241,16 +242,15 @@ static size_t after_shown(const struct climb *c, size_t shown, struct climb_step
 	}
 	if (best < c->n) {
 		s->chance = chance(c, &c->ways[best]);
-		snprintf(s->why, sizeof(s->why),
-		         "%s, but over %.0f use%s this would save %.3g s where it does too (chance "
-		         "%.0f %%), more than the %.3g s to find out",
-		         reached, c->uses, c->uses == 1 ? "" : "s",
-		         c->uses * (have->use_seconds - c->ways[best].use_seconds), 100 * s->chance,
-		         c->ways[best].try_seconds);
+		sentence_format(s->why, sizeof(s->why),
+		                "%s, but over %.0f uses this would save %.3g s where it does too (chance "
+		                "%.0f %%), more than the %.3g s to find out", reached, c->uses,
+		                c->uses * (have->use_seconds - c->ways[best].use_seconds), 100 * s->chance,
+		                c->ways[best].try_seconds);
 	} else {
-		snprintf(s->why, sizeof(s->why),
-		         "%s, and no other way is expected to save more over %.0f use%s than finding out would take",
-		         reached, c->uses, c->uses == 1 ? "" : "s");
+		sentence_format(s->why, sizeof(s->why),
+		                "%s, and no other way is expected to save more over %.0f uses than finding out would "
+		                "take", reached, c->uses);
 	}
 	return best;
 }
@@ -270,9 +270,9 @@ static size_t without_goal(const struct climb *c, double before, struct climb_st
 		s->gain = gain;
 	}
 	if (best < c->n && isfinite(before))
-		snprintf(s->why, sizeof(s->why),
-		         "of %zu way%s it promises the most for its gas: %.3g more expected, for %.3g s", n,
-		         n == 1 ? "" : "s", s->gain, c->ways[best].try_seconds);
+		sentence_format(s->why, sizeof(s->why),
+		                "of %zu ways it promises the most for its gas: %.3g more expected, for %.3g s", n,
+		                s->gain, c->ways[best].try_seconds);
 	else if (best < c->n)
 		snprintf(s->why, sizeof(s->why), "it is the cheapest, and something must be known (%.3g s)",
 		         c->ways[best].try_seconds);

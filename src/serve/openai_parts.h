@@ -7,7 +7,7 @@
 #include "call/call_chat.h"
 #include "data/conversation.h"
 #include "gas/answer_gas.h"
-#include "infer/sentence.h"
+#include "infer/embed_settings.h"
 #include "serve/openai.h"
 #include "serve/openai_cost.h"
 
@@ -243,7 +243,7 @@ struct readout {
 	struct document *docs;        /* [n] */
 	const struct document **list; /* [n] */
 	size_t n, tokens;
-	struct sentence how;          /* of vectors */
+	struct embed_settings how;          /* of vectors */
 	double came;                  /* when it was asked */
 	struct charge charge;
 	void *reader;                 /* of kind, once it is begun */

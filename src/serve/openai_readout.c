@@ -30,7 +30,7 @@ void readout_free(struct readout *x)
 	mem_free(x->list);
 	mem_free(x->model);
 	json_decref(x->own);
-	sentence_release(&x->how);
+	embed_settings_release(&x->how);
 	mem_free(x);
 }
 

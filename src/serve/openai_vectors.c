@@ -33,9 +33,9 @@ static void read_input(struct readout *x, const json_t *one, size_t i, bool may_
 		}
 		cut = n > (size_t)x->how.max_length ? n - (size_t)x->how.max_length : 0;
 	} else {
-		const char *prompt = sentence_prompt(&x->how, NULL, &e);
+		const char *prompt = embed_settings_prompt(&x->how, NULL, &e);
 		if (prompt) {
-			sentence_text(&x->how, prompt, json_string_value(one), json_string_length(one), &text);
+			embed_settings_text(&x->how, prompt, json_string_value(one), json_string_length(one), &text);
 			embed_document(&x->docs[i], &x->mem, t, buf_str(&text), text.len, x->how.max_length, &cut, &e);
 		}
 	}
@@ -115,7 +115,7 @@ static int read_inputs(struct readout *x, const json_t *input, bool one, bool ma
 struct readout *vectors_read(struct openai *s, const char *model, const json_t *input, bool may_cut,
                              struct http_reply *r)
 {
-	struct sentence how = { 0 };
+	struct embed_settings how = { 0 };
 	struct err e = ERR_INIT;
 	bool one;
 	size_t n;
@@ -125,7 +125,7 @@ struct readout *vectors_read(struct openai *s, const char *model, const json_t *
 		             "'%.100s' is an adapter: vectors are the model's own", model);
 	else if (s->o.labels_alone)
 		openai_error(r, 400, "unsupported_value", "model", "This model says labels; it is asked by chat");
-	else if (sentence_read(&how, s->o.model, &e) < 0)
+	else if (embed_settings_read(&how, s->o.model, &e) < 0)
 		openai_error(r, 400, "unsupported_value", "model", "%s", e.msg);
 	else if ((n = count_inputs(input, &one, r)) > 0) {
 		struct readout *x = readout_new(s, &vectors, s->o.model, model, n);
@@ -135,6 +135,6 @@ struct readout *vectors_read(struct openai *s, const char *model, const json_t *
 		readout_free(x);
 		return NULL;
 	}
-	sentence_release(&how);
+	embed_settings_release(&how);
 	return NULL;
 }

@@ -93,8 +93,7 @@ static int read_weights(const char *list, double *weight, size_t n, struct err *
 			weight[k] = x;
 	}
 	if (k && k != n)
-		return err_set(e, "--reward-weights has %zu number%s for %zu reward%s", k, k == 1 ? "" : "s", n,
-		               n == 1 ? "" : "s");
+		return err_set(e, "--reward-weights has %zu numbers for %zu rewards", k, n);
 	for (; k < n; k++)
 		weight[k] = 1;
 	return 0;

@@ -236,8 +236,7 @@ int reward_command_ask(struct reward_command *c, const char *lines, size_t lengt
 	if (status == 0 && x.over)
 		status = say_end(c, e);
 	if (status == 0 && (x.read != n || (c->kept && x.said.len)))
-		status = err_set(e, "--reward-command '%.80s' wrote %zu number%s for %zu row%s", c->command, x.read,
-		                 x.read == 1 ? "" : "s", n, n == 1 ? "" : "s");
+		status = err_set(e, "--reward-command '%.80s' wrote %zu numbers for %zu rows", c->command, x.read, n);
 	if (status < 0)
 		reward_command_end(c);
 	buf_release(&x.said);

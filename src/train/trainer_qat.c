@@ -18,7 +18,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/clock.h"
-#include "infer/sentence.h"
+#include "infer/embed_settings.h"
 #include "model/resident.h"
 #include "model/weights.h"
 #include "quant/quantize.h"
@@ -100,7 +100,7 @@ static int put_scales(void *ctx, const struct export_tensor *x, int expert, stru
 
 static void put_keys(void *ctx, struct gguf_meta *meta)
 {
-	sentence_put_gguf(((const struct trainer *)ctx)->model, meta);
+	embed_settings_put_gguf(((const struct trainer *)ctx)->model, meta);
 }
 
 /* That there can be such a file is known before anything is trained. */

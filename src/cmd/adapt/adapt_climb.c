@@ -124,13 +124,12 @@ static void say_classes(const struct adapt *a)
 	if (!t->n_classes)
 		return;
 	if (strcmp(a->known.majority_class, a->known.least_class_name) == 0) {
-		log_say("  %d class%s of %zu row%s each", t->n_classes, t->n_classes == 1 ? "" : "es",
-		        a->known.least_class, a->known.least_class == 1 ? "" : "s");
+		log_say("  %d classes of %zu rows each", t->n_classes, a->known.least_class);
 		return;
 	}
-	log_say("  %d classes, the most frequent '%.40s' (%.1f %% of the rows), the rarest '%.40s' (%zu row%s)",
+	log_say("  %d classes, the most frequent '%.40s' (%.1f %% of the rows), the rarest '%.40s' (%zu rows)",
 	        t->n_classes, a->known.majority_class, 100 * a->known.majority, a->known.least_class_name,
-	        a->known.least_class, a->known.least_class == 1 ? "" : "s");
+	        a->known.least_class);
 }
 
 static void say_repeats(const struct adapt *a)
@@ -138,8 +137,8 @@ static void say_repeats(const struct adapt *a)
 	const struct known *k = &a->known;
 
 	if (k->n_repeated)
-		log_say("  %zu rows ask what another one asks, of %zu question%s; they stay on one side",
-		        k->n_repeated, k->n_groups, k->n_groups == 1 ? "" : "s");
+		log_say("  %zu rows ask what another one asks, of %zu questions; they stay on one side",
+		        k->n_repeated, k->n_groups);
 	if (k->n_conflicting)
 		log_say("  %zu of these questions %s unlike answers, so nothing that answers the same to the same is "
 		        "right on more than %.3f of the rows; two answers to one question agree in %.0f %%",

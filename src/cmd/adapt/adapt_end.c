@@ -628,8 +628,8 @@ static void say_left(const struct adapt *a, struct buf *out)
 			first = i;
 	}
 	if (dear)
-		sentence_add(out, "For %zu way%s --max-gas had no room: with %s more %s could have been tried.\n", dear,
-		             dear == 1 ? "" : "s", predict_human(climb_missing(&a->climb, &a->climb.ways[first]), text),
+		sentence_add(out, "For %zu ways --max-gas had no room: with %s more %s could have been tried.\n", dear,
+		             predict_human(climb_missing(&a->climb, &a->climb.ways[first]), text),
 		             a->ways[first].name);
 	if (left)
 		buf_addf(out, "%zu %s not tried, as less was promised of %s than %s.\n", left,

@@ -103,8 +103,7 @@ static void show_way(const json_t *j)
 	line("model", "%s", r && r->no_model ? "none answers" : text(j, "base"));
 	const json_t *d = json_object_get(j, "documents");
 	if (d)
-		line("documents", "%s: %.0f chunk%s by %s", text(d, "index"), number(d, "num"),
-		     number(d, "num") == 1 ? "" : "s", text(d, "retriever"));
+		line("documents", "%s: %.0f chunks by %s", text(d, "index"), number(d, "num"), text(d, "retriever"));
 	const struct rung *last = rung_find(text(j, *text(j, "second") ? "second" : "rung"));
 	bool labels = last && (last->no_model || last->learns);
 	if (!labels && !strcmp(text(j, "asked"), ADAPTED_TEXTS))

@@ -199,9 +199,9 @@ static int read_goal(struct adapt *a, struct err *e)
 static int too_few_rows(const struct adapt *a, size_t n, struct err *e)
 {
 	return err_set(e,
-	               "%s: %zu row%s cannot be parted into some to learn from, to choose by and to test with: "
+	               "%s: %zu rows cannot be parted into some to learn from, to choose by and to test with: "
 	               "%d at least are wanted",
-	               a->o.data, n, n == 1 ? "" : "s", ROWS_LEAST);
+	               a->o.data, n, ROWS_LEAST);
 }
 
 static int check_sides(const struct adapt *a, struct err *e)

@@ -233,8 +233,7 @@ static void show_price(const struct shown *s)
 	app_print(isnan(r->money) ? "\n" : ", %.2f at %g an hour\n", r->money, s->said.study->wage);
 	clock_human(s->machine_seconds, next);
 	if (s->runs)
-		app_print("machines: %s and %.3g J for %zu run%s that took them in\n", next, s->joules, s->runs,
-		          s->runs == 1 ? "" : "s");
+		app_print("machines: %s and %.3g J for %zu runs that took them in\n", next, s->joules, s->runs);
 	clock_human(WORTH_NEXT * r->seconds_per_label, next);
 	if (s->has_worth)
 		app_print("the next %d labels take %s\n", WORTH_NEXT, next);
@@ -262,8 +261,8 @@ static void tell(const struct shown *s)
 {
 	size_t n = raters_at_work(&s->r);
 
-	app_print("%s: %s; %zu items, %zu labels by %zu rater%s, %zu skipped\n", s->path,
-	          feedback_ask_names[s->said.study->ask], s->r.items, s->r.labels, n, n == 1 ? "" : "s", s->r.skipped);
+	app_print("%s: %s; %zu items, %zu labels by %zu raters, %zu skipped\n", s->path,
+	          feedback_ask_names[s->said.study->ask], s->r.items, s->r.labels, n, s->r.skipped);
 	show_agreement(&s->r);
 	show_bias(&s->r.bias);
 	show_standings(&s->r.standings);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/jsonx.h"
 #include "base/log.h"
+#include "base/sentence.h"
 #include "feedback/store.h"
 
 enum { MINUTE = 60, HOUR = 3600 };
@@ -45,8 +46,7 @@ static int count(const struct serve_session *s, struct given *g, int64_t *last, 
 
 static void say(const struct given *g, double wage, char out[160])
 {
-	int n = snprintf(out, 160, "%zu label%s by %zu rater%s", g->labels, g->labels == 1 ? "" : "s", g->raters,
-	                 g->raters == 1 ? "" : "s");
+	int n = sentence_format(out, 160, "%zu labels by %zu raters", g->labels, g->raters);
 	char time[32];
 
 	if (!(g->seconds > 0)) /* nobody said how long it took */

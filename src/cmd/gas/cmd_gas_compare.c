@@ -180,9 +180,8 @@ static void show_sources(const struct method_set *s)
 		char way[80], length[80];
 		evidence_way(newest, way);
 		length_text(newest, length);
-		app_print("%s: made by %zu run%s; used by %zu like %.8s (%s of %lld row%s%s)", m->name, m->once_runs,
-		          m->once_runs == 1 ? "" : "s", m->evidence.n_runs, newest->id, newest->command,
-		          (long long)m->evidence.rows, m->evidence.rows == 1 ? "" : "s", way);
+		app_print("%s: made by %zu runs; used by %zu like %.8s (%s of %lld rows%s)", m->name, m->once_runs,
+		          m->evidence.n_runs, newest->id, newest->command, (long long)m->evidence.rows, way);
 		if (m->evidence.n_others)
 			app_print("; %zu in other arithmetic, with other threads or elsewhere left out",
 			          m->evidence.n_others);

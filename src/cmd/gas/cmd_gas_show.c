@@ -432,8 +432,8 @@ static void show_ways(const struct way *ways, size_t n)
 		const struct way *w = &ways[i];
 		evidence_way(w->like, way);
 		cost_text(&w->cost, cost);
-		app_print("    %s%s%s%.8s: %zu run%s: %s", w->like->command, way, w->like->machine ? ", machine " : "",
-		          w->like->machine ? w->like->machine : "", w->cost.runs, w->cost.runs == 1 ? "" : "s", cost);
+		app_print("    %s%s%s%.8s: %zu runs: %s", w->like->command, way, w->like->machine ? ", machine " : "",
+		          w->like->machine ? w->like->machine : "", w->cost.runs, cost);
 		if (w->rows > 0)
 			app_print("; %s a row of %lld", predict_human(w->cost.seconds / (double)w->rows, time),
 			          (long long)w->rows);
@@ -491,8 +491,7 @@ static void show_artefact(const struct app *app, struct family *f, int at)
 	          m->maker < 0 ? "not known: no run here made it; kungfu gas declare enters it" : text,
 	          m->made > 1 ? "; made again since" : "");
 	cost_text(&m->uses, text);
-	app_print("  %-12s %zu run%s: %s\n", "used by", m->n_uses, m->n_uses == 1 ? "" : "s",
-	          m->n_uses ? text : "none yet");
+	app_print("  %-12s %zu runs: %s\n", "used by", m->n_uses, m->n_uses ? text : "none yet");
 	show_ways(ways, n_ways);
 	show_members("shared with", f, sharers, n_sharers);
 	show_curve(&sunk, &m->own);

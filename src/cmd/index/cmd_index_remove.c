@@ -37,7 +37,7 @@ static int run(struct app *app, void *options, struct opt_parse *p, struct err *
 	metering_out("index", p->positional[0]);
 	app_summary(app, json_pack("{s:o, s:I}", "index", jsonx_path(p->positional[0]), "removed", (json_int_t)n));
 	if (!app->json)
-		app_print("%s: %zu document%s removed\n", p->positional[0], n, n == 1 ? "" : "s");
+		app_print("%s: %zu documents removed\n", p->positional[0], n);
 	return 0;
 }
 

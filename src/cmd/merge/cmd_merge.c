@@ -75,8 +75,8 @@ double *merge_weights(const struct merge *o, size_t n, double all, struct err *e
 	}
 	if (i == n && !(at && *at))
 		return w;
-	err_set(e, "--weights %s: %zu number%s with commas, none beyond %.0f, %s wanted", o->weights, n,
-	        n == 1 ? "" : "s", WEIGHT_MOST, n == 1 ? "was" : "were");
+	err_set(e, "--weights %s: %zu numbers with commas, none beyond %.0f, %s wanted", o->weights, n,
+	        WEIGHT_MOST, n == 1 ? "was" : "were");
 	mem_free(w);
 	return NULL;
 }

@@ -203,8 +203,8 @@ static void report(struct merging *m, double seconds)
 	if (m->app->json)
 		return;
 	clock_human(seconds, time);
-	log_say("%s: %zu adapter%s as one LoRA of rank %zu on %zu modules (%s), in %s", o->out, m->n,
-	        m->n == 1 ? "" : "s", m->result.rank, m->result.modules, o->combination, time);
+	log_say("%s: %zu adapters as one LoRA of rank %zu on %zu modules (%s), in %s", o->out, m->n,
+	        m->result.rank, m->result.modules, o->combination, time);
 	if (m->combine.how.how->of == OF_PRODUCT)
 		log_say("the cut to that rank is off by %.3g of the whole (Frobenius norm)", m->result.error);
 	if (m->result.left_out)

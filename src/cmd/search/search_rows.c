@@ -106,8 +106,8 @@ int study_split(struct study *s, struct err *e)
 	if (status || rows_load(&rows, path, e) < 0)
 		status = -1;
 	else if (rows.n < (s->o.test_data ? 1 : LEAST_ROWS))
-		status = err_set(e, "%s: %zu row%s; %d or more are wanted, so that a third can be held back, or "
-		                    "--test-data FILE", path, rows.n, rows.n == 1 ? "" : "s", LEAST_ROWS);
+		status = err_set(e, "%s: %zu rows; %d or more are wanted, so that a third can be held back, or "
+		                    "--test-data FILE", path, rows.n, LEAST_ROWS);
 	else
 		status = check_test_rows(s, &rows, e);
 	char **line = mem_array(rows.n + 1, sizeof(*line));

@@ -226,8 +226,7 @@ static void show(const void *ctx, say_fn *say)
 	const struct planning *p = ctx;
 	char time[32], each[32];
 
-	say("plan: %zu type%s, %zu text%s to learn by, %zu to compare on", p->s->n_types, p->s->n_types == 1 ? "" : "s",
-	    p->s->learn.n, p->s->learn.n == 1 ? "" : "s", p->s->judge.n);
+	say("plan: %zu types, %zu texts to learn by, %zu to compare on", p->s->n_types, p->s->learn.n, p->s->judge.n);
 	for (size_t i = 0; i < p->s->n_types; i++)
 		for (int r = 0; r <= (int)shrink_last(p->s); r++)
 			say("  %s, %s: %s, and comparing %s", p->s->types[i], rung_names[r],

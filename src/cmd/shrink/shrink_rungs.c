@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "cmd/metering.h"
 #include "cmd/trial.h"
-#include "infer/sentence.h"
+#include "infer/embed_settings.h"
 #include "quant/gptq.h"
 #include "quant/ranges.h"
 
@@ -66,7 +66,7 @@ static int before_matrix(void *ctx, const struct export_tensor *t, struct err *e
 
 static void put_keys(void *ctx, struct gguf_meta *meta)
 {
-	sentence_put_gguf(&((struct shrinking *)ctx)->source.model, meta);
+	embed_settings_put_gguf(&((struct shrinking *)ctx)->source.model, meta);
 }
 
 size_t shrink_moments_bytes(const struct shrinking *s)

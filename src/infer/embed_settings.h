@@ -1,4 +1,4 @@
-/* sentence: how a model's own files want texts embedded.
+/* embed_settings: how a model's own files want texts embedded.
  *
  * A folder of sentence-transformers says it in modules.json (a Transformer, a Pooling, perhaps a Normalize), in
  * sentence_bert_config.json (max_seq_length, do_lower_case) and in config_sentence_transformers.json (prompts by name);
@@ -7,12 +7,12 @@
  *
  * What is not computed (Dense and other modules, pooling by weights, several poolings side by side) is refused by its
  * name. */
-#ifndef INFER_SENTENCE_H
-#define INFER_SENTENCE_H
+#ifndef INFER_EMBED_SETTINGS_H
+#define INFER_EMBED_SETTINGS_H
 
 #include "infer/embed.h"
 
-struct sentence {
+struct embed_settings {
 	enum pooling pooling;
 	bool said;                 /* the model's files say the pooling */
 	bool normalize;
@@ -24,14 +24,15 @@ struct sentence {
 	json_t *config;
 };
 
-int sentence_read(struct sentence *s, const struct model *m, struct err *e);
+int embed_settings_read(struct embed_settings *s, const struct model *m, struct err *e);
 /* The text of a prompt, of the one that is used by itself (name NULL: "" where there is none), NULL and a sentence. */
-const char *sentence_prompt(const struct sentence *s, const char *name, struct err *e);
+const char *embed_settings_prompt(const struct embed_settings *s, const char *name, struct err *e);
 /* What is tokenized: the prompt and the text, appended, in lower case where that is wanted. */
-void sentence_text(const struct sentence *s, const char *prompt, const char *text, size_t n, struct buf *out);
+void embed_settings_text(const struct embed_settings *s, const char *prompt, const char *text, size_t n,
+                         struct buf *out);
 struct gguf_meta;
 /* The pooling of an encoder that came from a folder, as key of the GGUF that it becomes; nothing of others. */
-void sentence_put_gguf(const struct model *m, struct gguf_meta *meta);
-void sentence_release(struct sentence *s);
+void embed_settings_put_gguf(const struct model *m, struct gguf_meta *meta);
+void embed_settings_release(struct embed_settings *s);
 
 #endif

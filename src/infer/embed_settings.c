@@ -1,7 +1,7 @@
-/* sentence: sentence-transformers' files of a folder, and GGUF's one key. Sources: sentence-transformers' modules
+/* embed_settings: sentence-transformers' files of a folder, and GGUF's one key. Sources: sentence-transformers' modules
  * (transformer.py, pooling.py, normalize.py), whose keys changed names in its version 6; llama.cpp's
- * enum llama_pooling_type. See sentence.h. */
-#include "infer/sentence.h"
+ * enum llama_pooling_type. See embed_settings.h. */
+#include "infer/embed_settings.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -46,7 +46,7 @@ static const char *last_part(const char *type)
 	return dot ? dot + 1 : type;
 }
 
-static int take_pooling(struct sentence *s, const char *mode, const char *where, struct err *e)
+static int take_pooling(struct embed_settings *s, const char *mode, const char *where, struct err *e)
 {
 	bool last = !strcmp(mode, "lasttoken");
 	int found = pooling_find(last ? "last" : mode);
@@ -60,7 +60,7 @@ static int take_pooling(struct sentence *s, const char *mode, const char *where,
 }
 
 /* "pooling_mode": a word, or the older keys, one flag each. */
-static int read_modes(struct sentence *s, const json_t *j, const char *where, struct err *e)
+static int read_modes(struct embed_settings *s, const json_t *j, const char *where, struct err *e)
 {
 	static const struct { const char *key, *mode; } flags[] = {
 		{ "pooling_mode_cls_token", "cls" },
@@ -93,7 +93,7 @@ static int read_modes(struct sentence *s, const json_t *j, const char *where, st
 	return one ? 0 : take_pooling(s, "mean", where, e);
 }
 
-static int read_pooling(struct sentence *s, const struct model *m, const char *path, struct err *e)
+static int read_pooling(struct embed_settings *s, const struct model *m, const char *path, struct err *e)
 {
 	char *where;
 	json_t *j = load(m, path, "config.json", &where, e);
@@ -117,7 +117,7 @@ static int read_pooling(struct sentence *s, const struct model *m, const char *p
 	return status;
 }
 
-static int read_module(struct sentence *s, const struct model *m, const json_t *module, const char *where,
+static int read_module(struct embed_settings *s, const struct model *m, const json_t *module, const char *where,
                        struct err *e)
 {
 	const char *type, *path;
@@ -138,7 +138,7 @@ static int read_module(struct sentence *s, const struct model *m, const json_t *
 	return 0;
 }
 
-static int read_modules(struct sentence *s, const struct model *m, struct err *e)
+static int read_modules(struct embed_settings *s, const struct model *m, struct err *e)
 {
 	char *where;
 	json_t *list = load(m, "", "modules.json", &where, e), *module;
@@ -155,7 +155,7 @@ static int read_modules(struct sentence *s, const struct model *m, struct err *e
 	return status;
 }
 
-static int take_length(struct sentence *s, const json_t *j, const char *key, const char *where, struct err *e)
+static int take_length(struct embed_settings *s, const json_t *j, const char *key, const char *where, struct err *e)
 {
 	const json_t *value = json_object_get(j, key);
 
@@ -168,7 +168,7 @@ static int take_length(struct sentence *s, const json_t *j, const char *key, con
 	return 0;
 }
 
-static int read_transformer(struct sentence *s, const struct model *m, struct err *e)
+static int read_transformer(struct embed_settings *s, const struct model *m, struct err *e)
 {
 	char *where;
 	json_t *j = load(m, "", "sentence_bert_config.json", &where, e);
@@ -191,7 +191,7 @@ static int read_transformer(struct sentence *s, const struct model *m, struct er
 	return status;
 }
 
-static int read_prompts(struct sentence *s, const struct model *m, struct err *e)
+static int read_prompts(struct embed_settings *s, const struct model *m, struct err *e)
 {
 	char *where;
 	json_t *text;
@@ -213,7 +213,7 @@ static int read_prompts(struct sentence *s, const struct model *m, struct err *e
 
 /* --- GGUF --- */
 
-static int read_gguf(struct sentence *s, const struct model *m, struct err *e)
+static int read_gguf(struct embed_settings *s, const struct model *m, struct err *e)
 {
 	static const char *const names[] = { NULL, "mean", "cls", "lasttoken" };
 	char key[160];
@@ -228,16 +228,16 @@ static int read_gguf(struct sentence *s, const struct model *m, struct err *e)
 	return names[type] ? take_pooling(s, names[type], m->source.path, e) : 0;
 }
 
-void sentence_put_gguf(const struct model *m, struct gguf_meta *meta)
+void embed_settings_put_gguf(const struct model *m, struct gguf_meta *meta)
 {
 	static const uint32_t types[POOLINGS] = { [POOLING_MEAN] = 1, [POOLING_CLS] = 2, [POOLING_LAST] = 3 };
 	struct err e = ERR_INIT;
-	struct sentence s;
+	struct embed_settings s;
 	char key[160];
 
 	if (m->source.is_gguf || !m->config.arch->encoder)
 		return;
-	int status = sentence_read(&s, m, &e);
+	int status = embed_settings_read(&s, m, &e);
 	if (status < 0 || !types[s.pooling]) {
 		log_warn("%s: the GGUF does not say how states are pooled: %s", m->source.path,
 		         status < 0 ? e.msg : "it has no word for max");
@@ -246,26 +246,26 @@ void sentence_put_gguf(const struct model *m, struct gguf_meta *meta)
 		gguf_put_u32(meta, key, types[s.pooling]);
 	}
 	if (status == 0)
-		sentence_release(&s);
+		embed_settings_release(&s);
 }
 
 /* --- the whole --- */
 
-int sentence_read(struct sentence *s, const struct model *m, struct err *e)
+int embed_settings_read(struct embed_settings *s, const struct model *m, struct err *e)
 {
 	bool encoder = m->config.arch->encoder;
 
-	*s = (struct sentence){ .pooling = encoder ? POOLING_MEAN : POOLING_LAST, .max_length = m->config.n_ctx,
+	*s = (struct embed_settings){ .pooling = encoder ? POOLING_MEAN : POOLING_LAST, .max_length = m->config.n_ctx,
 		                .with_prompt = true };
 	int status = m->source.is_gguf ? read_gguf(s, m, e) : read_modules(s, m, e);
 	if (status == 0 && !m->source.is_gguf)
 		status = read_transformer(s, m, e) < 0 || read_prompts(s, m, e) < 0 ? -1 : 0;
 	if (status < 0)
-		sentence_release(s);
+		embed_settings_release(s);
 	return status;
 }
 
-const char *sentence_prompt(const struct sentence *s, const char *name, struct err *e)
+const char *embed_settings_prompt(const struct embed_settings *s, const char *name, struct err *e)
 {
 	const char *wanted = name ? name : s->prompt_name;
 	const json_t *text = wanted ? json_object_get(s->prompts, wanted) : NULL;
@@ -294,7 +294,8 @@ static void add_lower(struct buf *out, const char *text, size_t n)
 		unicode_recase(out, text + at, k, UNICODE_LOWER);
 }
 
-void sentence_text(const struct sentence *s, const char *prompt, const char *text, size_t n, struct buf *out)
+void embed_settings_text(const struct embed_settings *s, const char *prompt, const char *text, size_t n,
+                         struct buf *out)
 {
 	if (s->lower_case) {
 		add_lower(out, prompt, strlen(prompt));
@@ -305,8 +306,8 @@ void sentence_text(const struct sentence *s, const char *prompt, const char *tex
 	buf_add(out, text, n);
 }
 
-void sentence_release(struct sentence *s)
+void embed_settings_release(struct embed_settings *s)
 {
 	json_decref(s->config);
-	*s = (struct sentence){ 0 };
+	*s = (struct embed_settings){ 0 };
 }
