@@ -296,8 +296,8 @@ static int answer(struct app *app, struct generate_command *o, struct loaded *l,
 	if (status == 0)
 		put_result(app, o, &result, prompt, session_limit(s), view.list);
 	if (result.context_full)
-		log_warn("the answer was cut after %zu tokens: with the prompt's %zu they fill the context of %d, where "
-		         "an answer's last token takes no place", result.ids.n, prompt->n, session_limit(s));
+		log_warn("the answer was cut after %zu tokens: with the prompt's %zu they fill the context of %d, "
+		         "where an answer's last token takes no place", result.ids.n, prompt->n, session_limit(s));
 	if (o->show_logprobs)
 		token_view_end(&view);
 	generation_release(&result);
