@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "cmd/metering.h"
 
-enum { BLOCKS_FROM = 40, BLOCK_LEAST = 16, LATENCY_ROWS = 3, ANSWERED = 16 };
+enum { BLOCKS_FROM = 40, BLOCK_LEAST = 16, LATENCY_ROWS = 3, SORTED = 33, ANSWERED = 16 };
 static const double alpha = 0.05;
 static const double held_back = 0.02; /* of --max-gas, for what is written at the end */
 #define KEPT_MOST 0.9                 /* so that what begins may come to something */
@@ -538,19 +538,49 @@ static int look_at_way(struct adapt *a, size_t i, const char *dir, struct err *e
 	return status;
 }
 
-/* Of three rows, answered one by one, the middle one's time: answers are of unlike lengths. */
+static size_t length_of(const struct adapt *a, size_t k)
+{
+	const struct task_row *r = &a->task.rows[a->choose[k]];
+
+	return strlen(r->text) + (r->answer ? strlen(r->answer) : 0);
+}
+
+/* The place among the first choose rows, SORTED at most, of one that has so many shorter ones before it. */
+static size_t row_of_length(const struct adapt *a, size_t n, size_t shorter)
+{
+	for (size_t k = 0; k < n; k++) {
+		size_t before = 0, here = length_of(a, k);
+		for (size_t m = 0; m < n; m++)
+			before += length_of(a, m) < here || (length_of(a, m) == here && m < k);
+		if (before == shorter)
+			return k;
+	}
+	BUG("no row has %zu before it", shorter);
+}
+
+static bool latency_counts(const struct adapt *a)
+{
+	for (size_t k = 0; a->has_goal && k < a->goal.n; k++)
+		if (a->goal.term[k].what == MEASURE_LATENCY)
+			return true;
+	return false;
+}
+
+/* Of a row of middle length, answered by itself: answers are of unlike lengths. Where a goal is of that, the middle one
+ * of three such rows' times. */
 static int time_answers(struct adapt *a, size_t i, const char *dir, struct err *e)
 {
-	size_t n = MIN(a->n_choose, (size_t)LATENCY_ROWS);
+	size_t among = MIN(a->n_choose, (size_t)SORTED), n = latency_counts(a) ? MIN(among, (size_t)LATENCY_ROWS) : 1;
 	struct outcome unused;
 	double took[LATENCY_ROWS];
+	int status = 0;
 
 	a->ladder.unjudged = true;
 	a->ladder.answers_left = SIZE_MAX;
-	for (size_t k = 0; k < n; k++) {
+	for (size_t k = 0; k < n && status == 0; k++) {
+		size_t row = a->choose[row_of_length(a, among, (among - n) / 2 + k)];
 		double began = clock_seconds(), scored = a->ladder.score_seconds;
-		if (a->ways[i].rung->answer(&a->ladder, dir, a->choose + k, 1, &unused, e) < 0)
-			return -1;
+		status = a->ways[i].rung->answer(&a->ladder, dir, &row, 1, &unused, e);
 		double x = clock_seconds() - began - (a->ladder.score_seconds - scored);
 		size_t at = k;
 		for (; at > 0 && took[at - 1] > x; at--)
@@ -559,8 +589,9 @@ static int time_answers(struct adapt *a, size_t i, const char *dir, struct err *
 	}
 	a->ladder.unjudged = false;
 	a->ladder.answers_left = a->scores_alone ? 0 : SIZE_MAX;
-	a->ways[i].latency = took[n / 2];
-	return 0;
+	if (status == 0)
+		a->ways[i].latency = took[n / 2];
+	return status;
 }
 
 static void say_way(const struct adapt *a, size_t i)
