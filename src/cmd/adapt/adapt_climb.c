@@ -467,7 +467,7 @@ static size_t first_block(const struct adapt *a)
 
 	if (!a->has_goal || a->n_choose < BLOCKS_FROM || m == MEASURE_REWARD || (m == MEASURE_F1 && a->task.n_classes))
 		return a->n_choose;
-	return MAX(a->n_choose / 4, (size_t)BLOCK_LEAST);
+	return MAX((a->n_choose + 3) / 4, (size_t)BLOCK_LEAST); /* so that four of them are not almost all */
 }
 
 static bool another_has_the_goal(const struct adapt *a, size_t i)
