@@ -14,14 +14,16 @@
  *
  * A measured way counts as shown where its confidence sequence lies above the goal. Few rows to choose by may never
  * do that, so it counts too where others are hardly needed: with w the chance that the test shows it (ladder/bound.h),
- * the chance (1 − w)·max p that another one is shown instead is below 8 %, and w half at least. Ways whose w is four
- * fifths of the largest are not told apart: the one that is cheapest in all wins.
+ * the chance (1 − w)·max p that another one is shown instead is below 8 %; and w is half at least, or it has the
+ * goal's quality and all that waits is judged by measured ways: what rests on priors alone is not trusted so far. Ways
+ * whose w is four fifths of the largest are not told apart, unless all are below 5 %: the cheapest in all wins; of
+ * unlikely ones the best.
  *
  * Where nothing else is worth trying, another seed of the best way may be, if it is trained: where its quality is
  * nearer to the goal, or to that of another trained way, than two deviations of what seeds say of it (of both).
  * Of two that are near the one with fewer seeds has its turn.
  *
- * A way whose chance, learnt from a way near it, is below 2 % is left (without a goal: whose expected gain is below
+ * A way whose chance, learnt from a way near it, is below 5 % is left (without a goal: whose expected gain is below
  * least_gain): the interval of its gain says that it cannot pay. While no measured way has the quality that the goal
  * wants, it is the chance to have that which counts here. Looks are judged by confidence sequences (ladder/bound.h),
  * so stopping when it suits keeps their promise. */

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 /* A way whose chance is below this is left. */
-#define CLIMB_LEAST_CHANCE 0.02
+#define CLIMB_LEAST_CHANCE 0.05
 
 enum climb_state {
 	CLIMB_WAITS, /* not tried yet */
