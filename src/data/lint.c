@@ -18,6 +18,7 @@ struct linter {
 	const struct lint_options *o;
 	bool is_text;                   /* all of a row is learnt */
 	bool asks_only;                 /* rows of which nothing is learnt as they are */
+	const struct rows *rows;
 };
 
 #define find(l, d, ...) findings_add(&(l)->refused, (d)->file, (d)->line, __VA_ARGS__)
@@ -48,17 +49,53 @@ static void check_begin(const struct linter *x, const struct document *d)
 	buf_release(&piece);
 }
 
-static void check_learnt(const struct linter *x, const struct document *d)
+/* The roles of a row's messages, each once; nothing where one of them is an assistant's. */
+static void list_roles(const json_t *row, struct buf *out)
+{
+	const char *key;
+	json_t *list, *message;
+	size_t i;
+
+	json_object_foreach((json_t *)(uintptr_t)row, key, list)
+		json_array_foreach(list, i, message) {
+			const char *role = json_string_value(json_object_get(message, "role"));
+			bool assistant = role && !strcmp(role, "assistant");
+			if (assistant)
+				buf_clear(out);
+			if (assistant)
+				return;
+			if (role && out->len < 100 && !strstr(buf_str(out), role))
+				buf_addf(out, "%s%.20s", out->len ? ", " : "", role);
+		}
+}
+
+/* Rows stand in the order of their documents: *at goes on from the last one that was looked for. */
+static const struct row *row_of(const struct rows *r, const struct document *d, size_t *at)
+{
+	while (*at < r->n && (r->items[*at].line != d->line || strcmp(r->items[*at].file, d->file) != 0))
+		++*at;
+	return *at < r->n ? &r->items[*at] : NULL;
+}
+
+static void check_learnt(const struct linter *x, const struct document *d, size_t *at)
 {
 	if (d->n_learn > 0 || x->asks_only)
 		return;
+	const struct row *row = row_of(x->rows, d, at);
+	struct buf roles = BUF_INIT;
+	if (row)
+		list_roles(row->json, &roles);
 	if (d->n_cut)
 		find(x->l, d,
 		     "nothing to train on: of its %d tokens the first %d are kept, and no answer begins in them; "
 		     "--max-length is too small for it",
 		     d->n + d->n_cut, d->n);
+	else if (roles.len)
+		find(x->l, d, "nothing to train on: no message is of the role assistant, they are of %s",
+		     buf_str(&roles));
 	else
 		find(x->l, d, "nothing to train on: no token of this row is supervised");
+	buf_release(&roles);
 }
 
 /* Is a token learnt that ends an answer: EOS, or the special token that closes a turn? */
@@ -304,10 +341,10 @@ static void lint_all(const struct linter *x)
 		            .n_truncated = d->n_truncated,
 		            .n_split = d->n_split,
 		            .n_rewritten = d->n_rewritten };
-	for (size_t i = 0; i < d->n; i++) {
+	for (size_t i = 0, at = 0; i < d->n; i++) {
 		check_ids(x, &d->items[i]);
 		check_begin(x, &d->items[i]);
-		check_learnt(x, &d->items[i]);
+		check_learnt(x, &d->items[i], &at);
 		l->n_ended += learns_end(x, &d->items[i]);
 		if (!is_piece(d, i))
 			check_empty(x, &d->items[i]);
@@ -331,7 +368,8 @@ int lint_documents(struct lint *l, struct documents *d, const struct rows *r, co
 		            .tokenizer = c->tokenizer,
 		            .o = o,
 		            .is_text = r->shape && r->shape->judged == JUDGED_TEXTS,
-		            .asks_only = r->shape && r->shape->asks_only };
+		            .asks_only = r->shape && r->shape->asks_only,
+		            .rows = r };
 
 	*l = (struct lint){ 0 };
 	if (o->document.packing && documents_packable(r, &o->document, e) < 0)

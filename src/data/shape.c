@@ -216,8 +216,12 @@ json_t *shape_answer(const struct shape *s, const json_t *row)
 
 bool shape_templated(const struct shape *s, const json_t *row, bool apply)
 {
-	bool list = s->asks && json_is_array(json_object_get(row, s->asks));
+	struct err ignored = ERR_INIT;
+	json_t *asked = s->chat == CHAT_IF_LIST && s->ask ? s->ask(row, &ignored) :
+	                s->asks ? json_incref(json_object_get(row, s->asks)) : NULL;
+	bool list = json_is_array(asked);
 
+	json_decref(asked);
 	return list || s->chat == CHAT_ALWAYS || (s->chat == CHAT_IF_APPLIED && apply);
 }
 
@@ -315,8 +319,29 @@ static void add_name(struct buf *out, const char *from, const char *to)
 		buf_addf(out, "%s%s: %s", out->len ? ", " : "", from, to);
 }
 
-/* A question and its answer under other names, as public sets have them: what they would be called. */
-static void list_renamed(const struct row *r, struct buf *out)
+/* The same of a question with its choices and the number of the right one. */
+static bool list_renamed_choices(const struct row *r, const char *ask, struct buf *out)
+{
+	static const char *const choices[] = { "choices", "options", "endings", NULL },
+		*const golds[] = { "gold", "answer", "label", "answer_index", "answer_idx", "correct", NULL };
+	const char *list = NULL, *gold = NULL;
+	struct buf names = BUF_INIT;
+
+	for (size_t i = 0; choices[i] && !list; i++)
+		list = json_is_array(json_object_get(r->json, choices[i])) ? choices[i] : NULL;
+	for (size_t i = 0; golds[i] && !gold; i++)
+		gold = json_is_integer(json_object_get(r->json, golds[i])) ? golds[i] : NULL;
+	if (!ask || !list || !gold)
+		return false;
+	add_name(&names, ask, "query");
+	add_name(&names, list, "choices");
+	add_name(&names, gold, "gold");
+	buf_addf(out, "; renamed (%s) it would be a row of query,choices,gold", buf_str(&names));
+	buf_release(&names);
+	return true;
+}
+
+void shape_renamed(const struct row *r, struct buf *out)
 {
 	static const char *const
 		asks[] = { "instruction", "prompt",  "question", "query",    "problem",
@@ -328,7 +353,7 @@ static void list_renamed(const struct row *r, struct buf *out)
 		   *system = first_text(r, systems);
 	struct buf names = BUF_INIT;
 
-	if (!ask || !answer)
+	if (list_renamed_choices(r, ask, out) || !ask || !answer)
 		return;
 	beside = beside == ask ? NULL : beside;
 	bool alpaca = beside || system || !strcmp(ask, "instruction");
@@ -354,7 +379,7 @@ int shape_refuse(const struct row *r, struct err *e)
 		if (keys.len < 200)
 			buf_addf(&keys, "%s%.40s", keys.len ? ", " : "", key);
 	list_near(r, &names);
-	list_renamed(r, &renamed);
+	shape_renamed(r, &renamed);
 	err_set(e, "%s:%zu: a row with the keys %s; wanted are %s, or what else doc/data.md has%s", r->file, r->line,
 	        keys.len ? buf_str(&keys) : "(none)", buf_str(&names), buf_str(&renamed));
 	buf_release(&keys);

@@ -61,8 +61,8 @@ struct shape {
 	/* Its documents (data/maker.h); the sentence needs no place. */
 	int (*make)(struct maker *m, struct err *e);
 	enum chat_use chat;
-	/* What a model is asked for an answer to, a string or a list of messages: a column, or made (new). Neither:
-	 * such a row asks nothing. */
+	/* What a model is asked for an answer to, a string or a list of messages: a column, or made (new; where both
+	 * are there, of rows that have it elsewhere). Neither: such a row asks nothing. */
 	const char *asks;
 	json_t *(*ask)(const json_t *row, struct err *e);
 	/* The right answer to it, a string or a list of messages: a column, or made (new). Neither: it has none, or
@@ -81,6 +81,8 @@ void shape_take_cells(json_t *row);
 const char *shape_name(const struct shape *s);              /* NULL: "no known shape" */
 /* No shape fits: −1 and the sentence that says what is missing or of another type. */
 int shape_refuse(const struct row *r, struct err *e);
+/* A question and its answer, or choices, under other names, as public sets have them: what they would be called. */
+void shape_renamed(const struct row *r, struct buf *out);
 /* −1: the row has all keys of a shape, of more than its own has, and in one of them a value of another type, and
  * which. 0: no such row. */
 int shape_misfit(const struct row *r, struct err *e);

@@ -1,33 +1,48 @@
 /* shape_preference: a prompt and two completions, of which one was preferred: strings as they are, or lists of messages
- * by the chat template. Where the prompt is a text and the completions are conversations that begin with it as the
- * user's turn (as UltraFeedback has them), their common beginning is the prompt. */
+ * by the chat template. Where the prompt is a text and the completions are conversations that begin alike (as
+ * UltraFeedback has them), that beginning is the prompt, as TRL's maybe_extract_prompt has it: the text says it again. */
 #include "data/preference.h"
 #include "data/shape.h"
 
-static bool repeats_prompt(const json_t *prompt, const json_t *common)
+/* What is asked, new. */
+static json_t *prompt_of(const json_t *row)
 {
-	const json_t *last = json_array_get(common, json_array_size(common) - 1);
+	json_t *prompt = json_object_get(row, "prompt"), *chosen = json_object_get(row, "chosen");
+	json_t *common = json_is_string(prompt) && json_is_array(chosen) ?
+	                         preference_prompt(chosen, json_object_get(row, "rejected")) : NULL;
 
-	return json_is_string(prompt) && json_array_size(common) &&
-	       json_equal(json_object_get(last, "content"), (json_t *)prompt);
+	if (json_array_size(common))
+		return common;
+	json_decref(common);
+	return json_incref(prompt);
+}
+
+static json_t *ask(const json_t *row, struct err *e)
+{
+	(void)e;
+	return prompt_of(row);
+}
+
+static json_t *answer(const json_t *row)
+{
+	json_t *chosen = json_object_get(row, "chosen"), *prompt = prompt_of(row);
+	json_t *out = prompt == json_object_get(row, "prompt") ? json_incref(chosen) : preference_rest(chosen, prompt);
+
+	json_decref(prompt);
+	return out;
 }
 
 static int make(struct maker *m, struct err *e)
 {
-	const json_t *row = m->row->json, *prompt = json_object_get(row, "prompt"),
-	             *chosen = json_object_get(row, "chosen"), *rejected = json_object_get(row, "rejected");
-	json_t *common = json_is_array(chosen) ? preference_prompt(chosen, rejected) : NULL;
-	int status;
+	const json_t *row = m->row->json, *rejected = json_object_get(row, "rejected");
+	json_t *prompt = prompt_of(row), *good = answer(row);
+	json_t *bad = prompt == json_object_get(row, "prompt") ? json_deep_copy(rejected) :
+	                                                         preference_rest(rejected, prompt);
+	int status = preference_make(m, prompt, good, bad, e);
 
-	if (repeats_prompt(prompt, common)) {
-		json_t *good = preference_rest(chosen, common), *bad = preference_rest(rejected, common);
-		status = preference_make(m, common, good, bad, e);
-		json_decref(good);
-		json_decref(bad);
-	} else {
-		status = preference_make(m, prompt, chosen, rejected, e);
-	}
-	json_decref(common);
+	json_decref(prompt);
+	json_decref(good);
+	json_decref(bad);
 	return status;
 }
 
@@ -39,5 +54,7 @@ const struct shape shape_preference = {
 	.judged = JUDGED_CHOICES,
 	.make = make,
 	.asks = "prompt",
+	.ask = ask,
 	.answers = "chosen",
+	.answer = answer,
 };

@@ -39,14 +39,17 @@ void trainer_find_groups(struct dataset *d)
 
 static int refuse_shape(const struct trainer *t, const struct dataset *d, const char *path, struct err *e)
 {
-	struct buf shapes = BUF_INIT;
+	struct buf shapes = BUF_INIT, renamed = BUF_INIT;
 
 	if (shape_misfit(&d->rows.items[0], e) < 0) /* which is why they are of a shape of fewer columns */
 		return -1;
 	objective_shapes(t->objective.row, &shapes);
-	err_set(e, "%s: rows of %s; --objective %s trains on %s", path, shape_name(d->rows.shape),
-	        t->objective.row->name, buf_str(&shapes));
+	if (d->rows.shape->asks_only)
+		shape_renamed(&d->rows.items[0], &renamed);
+	err_set(e, "%s: rows of %s; --objective %s trains on %s%s", path, shape_name(d->rows.shape),
+	        t->objective.row->name, buf_str(&shapes), buf_str(&renamed));
 	buf_release(&shapes);
+	buf_release(&renamed);
 	return -1;
 }
 
@@ -131,8 +134,9 @@ static int make_documents(struct trainer *t, struct dataset *d, struct lint *l, 
 		        l->duplicates.first->file, l->duplicates.first->line, l->duplicates.first->text);
 	if (l->empty.n && !eval)
 		log_warn("%zu answers are empty%s; the first: %s:%zu", l->empty.n,
-		         t->objective.row->labelled ? "" : ", only their end is trained on", l->empty.first->file,
-		         l->empty.first->line);
+		         t->objective.row->labelled ? "" : l->empty.n == 1 ? ", only its end is trained on" :
+		                                           ", only their end is trained on",
+		         l->empty.first->file, l->empty.first->line);
 	return 0;
 }
 
