@@ -1,6 +1,7 @@
 /* shape_preference: a prompt and two completions, of which one was preferred: strings as they are, or lists of messages
  * by the chat template. Where the prompt is a text and the completions are conversations that begin alike (as
- * UltraFeedback has them), that beginning is the prompt, as TRL's maybe_extract_prompt has it: the text says it again. */
+ * UltraFeedback has them), that beginning is the prompt, as TRL's maybe_extract_prompt has it: the text only says it
+ * again. */
 #include "data/preference.h"
 #include "data/shape.h"
 
