@@ -459,7 +459,8 @@ int peft_folder_open(json_t **config, struct safetensors *s, const char *dir, st
 	int status = -1;
 	*config = NULL;
 	if (!io_is_dir(dir) || !io_exists(path))
-		err_set(e, "%s: no adapter: a folder with %s and %s, or a GGUF file, was wanted", dir, CONFIG, WEIGHTS);
+		err_set(e, "%s: no adapter: a folder with %s and %s, or a GGUF file, was wanted",
+		        *dir ? dir : "an empty name", CONFIG, WEIGHTS);
 	else if ((*config = jsonx_load_file(path, e)) && json_is_object(*config))
 		status = open_weights(s, *config, dir, e);
 	else if (*config)

@@ -34,6 +34,8 @@ enum { PIECE = 1 << 16, WRITE_MAX = 1 << 30, LOOK_MS = 200, LARGE = 1 << 26 };
 
 static int io_error(struct err *e, const char *what, const char *path)
 {
+	if (!*path) /* errno says that it does not exist */
+		return err_set(e, "cannot %s an empty name; that of a file was wanted", what);
 	return err_set(e, "cannot %s %s: %s", what, path, strerror(errno));
 }
 

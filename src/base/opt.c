@@ -190,9 +190,10 @@ static int assign_choice(struct opt_parse *p, const struct opt *o, const char **
 	return 0;
 }
 
-static int assign_bytes(size_t *to, const char *shown, const char *value, struct err *e)
+/* Where there is no default, 0 is what is not given. */
+static int assign_bytes(const struct opt *o, size_t *to, const char *shown, const char *value, struct err *e)
 {
-	if (human_parse_bytes(value, to))
+	if (human_parse_bytes(value, to) || (!*to && !o->init))
 		return err_set(e, "%s %s: a size such as 800MB, 2G or 1.5GiB was wanted", shown, value);
 	return 0;
 }
@@ -211,7 +212,7 @@ static int assign_field(struct opt_parse *p, const struct opt *o, void *to, cons
 	case OPT_TYPE_FLAG: return assign_flag(to, shown, value, e);
 	case OPT_TYPE_INT: return assign_int(o, to, shown, value, e);
 	case OPT_TYPE_FLOAT: return assign_float(o, to, shown, value, e);
-	case OPT_TYPE_BYTES: return assign_bytes(to, shown, value, e);
+	case OPT_TYPE_BYTES: return assign_bytes(o, to, shown, value, e);
 	case OPT_TYPE_CHOICE: return assign_choice(p, o, to, shown, value, e);
 	case OPT_TYPE_STRING: *(const char **)to = own(p, value); return 0;
 	case OPT_TYPE_LIST: assign_item(p, to, value); return 0;
@@ -554,6 +555,8 @@ int opt_json(struct opt_parse *p, const json_t *object, struct err *e)
 			json_array_foreach(v, i, item)
 				if (assign_json(p, o, key, item, e))
 					return -1;
+		} else if (o->type == OPT_TYPE_BYTES && !o->init && json_is_integer(v) && !json_integer_value(v)) {
+			continue;
 		} else if (!json_is_null(v) && assign_json(p, o, key, v, e)) {
 			return -1;
 		}

@@ -25,6 +25,8 @@ int stream_open(struct stream **out, const char *path, struct err *e)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe that nobody writes is not waited for */
 
 	*out = NULL;
+	if (!*path)
+		return err_set(e, "cannot open an empty name; that of a file was wanted");
 	if (fd < 0)
 		return err_set(e, "cannot open %s: %s", path, strerror(errno));
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
