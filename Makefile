@@ -218,7 +218,7 @@ asan-clang:
 	+$(MAKE) BUILD=$(BUILD)/asan-clang CC=clang OPT=-O1 CFLAGS="$(SANITIZE)" check-now
 
 # Groups in which threads meet. The pool's and everything that runs on it, handles of the library, the meter.
-TSAN_GROUPS ?= base_pool stop api session batcher batcher_limits engine adapters_served generate trainer evaluate gemm int8 attention optimizers meter ledger http http_later feedback_api
+TSAN_GROUPS ?= base_pool stop api session batcher batcher_limits engine adapters_served generate trainer trainers ranks rollouts evaluate gemm int8 attention optimizers meter ledger http http_later feedback_api
 tsan:
 	+$(MAKE) BUILD=$(BUILD)/tsan OPT=-O1 CFLAGS="-g -fsanitize=thread -fno-omit-frame-pointer -DKUNGFU_SANITIZE" $(BUILD)/tsan/kungfu-test
 	$(BUILD)/tsan/kungfu-test $(TSAN_GROUPS)

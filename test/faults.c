@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -13,7 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static long allowed = -1, maps = -1, alive = -1;
+/* Threads that are ranks write beside each other. */
+static _Atomic long allowed = -1, maps = -1, alive = -1;
 static bool halved, no_exchange;
 static double wall_jump, slept, stopped = -1;
 
@@ -38,12 +40,13 @@ void faults_clock(double jump, double sleep)
 void faults_stop(double steady) { stopped = steady; }
 
 /* One of so many more; −1: of any number. */
-static bool is_used_up(long *left)
+static bool is_used_up(_Atomic long *left)
 {
-	if (*left == 0)
-		return true;
-	*left -= *left > 0;
-	return false;
+	long now = *left;
+
+	while (now > 0 && !atomic_compare_exchange_weak(left, &now, now - 1))
+		continue;
+	return now == 0;
 }
 
 static void maybe_die(void)
