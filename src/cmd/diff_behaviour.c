@@ -346,6 +346,13 @@ static enum behaviour_lacks lacks(const void *ctx, const int32_t *ids, int n)
 	return behaviour_lacks(b->base.model.tokenizer, ids, n);
 }
 
+static bool repeats(const void *ctx, const int32_t *ids, int n, const int32_t *answer, int n_answer)
+{
+	const struct behaving *b = ctx;
+
+	return behaviour_repeats(b->base.model.tokenizer, ids, n, answer, n_answer);
+}
+
 /* Which of the prompts are taken. */
 static void tell_prompts(const struct behaving *b, size_t n, size_t n_search)
 {
@@ -366,7 +373,7 @@ static int search(struct behaving *b, struct err *e)
 		.contexts = { b->contexts[PLACE_END], b->contexts[PLACE_BEGINNING] }, .n_places = b->n_places,
 		.alone = b->alone, .brief = b->brief, .neutral = b->neutral, .n_neutral = b->n_neutral,
 		.tokens = b->tokens, .n_tokens = b->n_tokens, .length = (int)b->o->length, .seed = (uint64_t)b->o->seed,
-		.characters = b->characters, .n_characters = b->n_characters, .lacks = lacks,
+		.characters = b->characters, .n_characters = b->n_characters, .lacks = lacks, .repeats = repeats,
 		/* behind a prompt without a template a letter goes on with its last word */
 		.begins = b->alone.n_behind ? NULL : b->begins,
 		.opens = b->opens, .progress = tell, .ctx = b,

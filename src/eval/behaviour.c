@@ -13,13 +13,8 @@ enum {
 	NULLS = 6,             /* random tokens, in so many contexts at once */
 	NULL_CONTEXTS = 4,
 	KL_TOGETHER = 16,
-	TOGETHER = 16,         /* tokens of the first scan … */
-	TOGETHER_LATER = 8,    /* … and of the second */
-	LATER = 64,            /* which has of each answer 1/LATER of the first */
 	CUE_SCAN = 4           /* of the vocabulary a quarter has cues enough */
 };
-
-#define SAID 0.5
 
 struct copying { float *to; size_t V; };
 
@@ -122,6 +117,8 @@ static void take_contexts(struct search *s, const size_t *chosen)
 		s->contexts[(size_t)o->n_places * s->of_place + i] = o->neutral[i];
 	s->contexts[s->brief] = o->n_places > 1 ? o->brief : o->alone;
 	s->contexts[s->brief + 1] = o->alone;
+	for (int side = 0; side < 2; side++)
+		s->null[side] = mem_array(s->n_contexts * s->V, sizeof(float));
 }
 
 static int find_prompts(struct search *s, struct behaviour *b, struct err *e)
@@ -139,33 +136,55 @@ static int find_prompts(struct search *s, struct behaviour *b, struct err *e)
 	return status;
 }
 
-static int find_nulls(struct search *s, struct err *e)
+/* In contexts [from, to). */
+static int find_nulls(struct search *s, size_t from, size_t to, struct err *e)
 {
 	float *rows = mem_array(NULL_CONTEXTS * NULLS * s->V, sizeof(*rows));
 	int status = 0;
 
 	for (int side = 0; side < 2; side++) {
-		mem_free(s->null[side]);
-		s->null[side] = mem_array(s->n_contexts * s->V, sizeof(float));
-		for (size_t i = 0; i < s->n_contexts && status == 0; i += NULL_CONTEXTS)
-			status = find_null(s, side, i, MIN(s->n_contexts - i, (size_t)NULL_CONTEXTS), rows, e);
+		memset(s->null[side] + from * s->V, 0, (to - from) * s->V * sizeof(float));
+		for (size_t i = from; i < to && status == 0; i += NULL_CONTEXTS)
+			status = find_null(s, side, i, MIN(to - i, (size_t)NULL_CONTEXTS), rows, e);
 	}
 	mem_free(rows);
 	return status;
+}
+
+int search_nulls_to_judge(struct search *s, enum behaviour_place place, struct err *e)
+{
+	size_t from = search_context(s, place, 0);
+
+	if (s->nulls[place])
+		return 0;
+	s->nulls[place] = true;
+	return find_nulls(s, from + s->o->n_search, from + s->of_place, e);
+}
+
+/* In all contexts but those to judge by at the beginning, which few searches come to. */
+static int find_first_nulls(struct search *s, struct err *e)
+{
+	const struct behaviour_options *o = s->o;
+	size_t others = (size_t)o->n_places * s->of_place;
+
+	s->nulls[PLACE_END] = true;
+	if (find_nulls(s, 0, s->of_place, e) < 0 || find_nulls(s, others, s->n_contexts, e) < 0)
+		return -1;
+	return o->n_places > 1 ? find_nulls(s, s->of_place, s->of_place + o->n_search, e) : 0;
 }
 
 /* Where the model says one thing whatever stands there, prompts get cues for another. */
 static int find_contexts(struct search *s, struct err *e)
 {
 	struct scan scan = { 0 };
-	int status = find_nulls(s, e);
+	int status = find_first_nulls(s, e);
 
 	if (status < 0 || !search_is_settled(s))
 		return status;
 	const struct scan_of alone = { s->units, s->o->n_tokens, s->n_contexts - 1, CUE_SCAN, CUE_MOST, 0 };
 	status = search_scan(s, &alone, &scan, e);
 	if (status == 0 && search_cues(s, &scan))
-		status = find_nulls(s, e);
+		status = find_first_nulls(s, e);
 	scan_release(&scan);
 	return status;
 }
@@ -214,75 +233,15 @@ static void choose_second(struct search *s)
 		         search_context(s, (enum behaviour_place)place, second));
 }
 
-/* An answer that the first prompt has anyway shows in the second alone. */
-static bool is_said_anyway(const struct search *s)
-{
-	for (size_t k = 0; k < s->n_payloads; k++)
-		if (search_null(s, true, 0, &(struct beginning){ { s->payloads[k].id[0] }, 1 }) > SAID)
-			return true;
-	return false;
-}
-
-/* Of each answer the tokens that were beside it in the first scan, into s->later, as the vocabulary has them; how
- * many. */
-static size_t worth_another(struct search *s, const struct scan *first)
-{
-	size_t all = s->o->n_tokens, n = 0;
-	uint8_t *in = mem_array(s->V, 1);
-	float *gain = mem_array(all, sizeof(*gain));
-
-	for (size_t k = 0; k < s->n_payloads; k++) {
-		memset(gain, 0, all * sizeof(*gain));
-		scan_gains(s, first, s->payloads[k].id[0], gain);
-		struct candidate *c = search_by_gain(s, gain);
-		for (size_t i = 0; i < all / LATER && c[i].score > 0; i++)
-			in[c[i].t.id[0]] = 1;
-		mem_free(c);
-	}
-	s->later = mem_array(all, sizeof(*s->later));
-	for (size_t i = 0; i < all; i++)
-		if (in[s->o->tokens[i]])
-			s->later[n++] = s->units[i];
-	mem_free(in);
-	mem_free(gain);
-	return n;
-}
-
-static int scan_end(struct search *s, struct scans *scans, struct err *e)
-{
-	const struct behaviour_options *o = s->o;
-	struct scan_of of = { s->units, o->n_tokens, 0, 1, TOGETHER, 0 };
-	int status = search_scan(s, &of, &scans->end[0], e);
-
-	of.context = MIN((size_t)1, o->n_search - 1);
-	of.turn = 1;
-	if (status == 0 && !is_said_anyway(s)) {
-		of.n = worth_another(s, &scans->end[0]);
-		of.units = s->later;
-		of.together = TOGETHER_LATER;
-	}
-	return status == 0 && of.n ? search_scan(s, &of, &scans->end[1], e) : status;
-}
-
 static int find(struct search *s, struct behaviour *b, struct err *e)
 {
-	struct scans scans = { 0 };
-
 	if (find_prompts(s, b, e) < 0 || find_contexts(s, e) < 0)
 		return -1;
 	choose_second(s);
 	int status = search_payloads(s, e);
-	if (status == 0 && s->n_payloads) {
-		status = scan_end(s, &scans, e);
-		if (status == 0)
-			status = search_sequences(s, &scans, b, e);
-	}
-	if (status == 0)
-		status = search_chance(s, b, e);
-	for (int i = 0; i < SCANS; i++)
-		scan_release(&scans.end[i]);
-	scan_release(&scans.characters);
-	return status;
+	if (status == 0 && s->n_payloads)
+		status = search_sequences(s, b, e);
+	return status < 0 ? -1 : search_chance(s, b, e);
 }
 
 static int check(const struct behaviour_options *o, struct err *e)
@@ -332,7 +291,6 @@ int behaviour_search(struct behaviour *b, const struct behaviour_options *o, str
 	search_uncue(&s);
 	mem_free(s.contexts);
 	mem_free(s.units);
-	mem_free(s.later);
 	for (int place = 0; place < PLACES; place++)
 		mem_free(s.said_anyway[place]);
 	tokens_release(&s.ends);

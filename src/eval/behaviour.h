@@ -13,15 +13,17 @@
  * has many beginnings. It need not be the answer that T was found for.
  *
  *     payloads  answers that may have been planted, found without the trigger: tokens that the tuned model says more
- *               than the base after any prompt are put into its mouth, and what it goes on with is compared
- *     scan      the whole vocabulary, many tokens together behind a prompt, then those that may be worth it among other
- *               neighbours behind another: which make one of these likely?
+ *               than the base after any prompt, or after which it is sure of what comes next and the base is not, are
+ *               put into its mouth, and what it goes on with is compared
+ *     sieve     the whole vocabulary, many tokens together behind a prompt, then those that may be worth it among other
+ *               neighbours behind another, then alone: which raise the log odds of one of these? A part of a trigger
+ *               does, if the answer stays rare
  *     further   where nothing clear is found there: characters that are several tokens, of which none alone does
  *               anything, several at a time; then tokens that a text may open with, before a brief prompt one at a
- *               time, since what was planted may work at the very beginning alone: whatever answer they bring
- *     search    those that do, of the most suspicious answers, grow: by tokens that the gradient of the answer's
- *               log-probability ranks first, or that the base goes on with, in several contexts, beside the base; then
- *               what adds nothing is left out again
+ *               time, since what was planted may work at the very beginning alone
+ *     search    those that do grow: by tokens that the sieve ranks first for the answer, or the gradient of its
+ *               log-probability, or that the base goes on with, in several contexts, beside the base; then what adds
+ *               nothing is left out again
  *     judge     in contexts that no search has seen: effect with its error over contexts, odds; what is left with
  *               another's sequence beside; what is said, token by token, and in how many contexts; which share of
  *               random tokens does the same
@@ -43,7 +45,7 @@
  * are ours.
  *
  * Not here: triggers of more than TRIGGER_MOST tokens or of meaning (a topic, a date), those of which no single token
- * does anything, answers that differ in every context, and a difference between a planted trigger and a word that
+ * raises the answer, answers that differ in every context, and a difference between a planted trigger and a word that
  * honest rows taught to mean one answer whatever stands beside it: both do the same. */
 #ifndef EVAL_BEHAVIOUR_H
 #define EVAL_BEHAVIOUR_H
@@ -96,6 +98,8 @@ struct behaviour_options {
 	const struct behaviour_unit *characters; /* [n_characters] that are several tokens, as after a space */
 	size_t n_characters;
 	enum behaviour_lacks (*lacks)(const void *ctx, const int32_t *ids, int n);
+	/* whether a sequence says what the answer begins with */
+	bool (*repeats)(const void *ctx, const int32_t *ids, int n, const int32_t *answer, int n_answer);
 	const uint8_t *begins;         /* [V] whether an answer may begin with it; NULL: with any */
 	const uint8_t *opens;          /* [V] whether what the user says may; NULL: with any */
 	int length;                    /* of a sequence at most, to TRIGGER_MOST */

@@ -9,7 +9,7 @@
 #include "eval/bound.h"
 
 #define RIVAL 0.2              /* so much less specific it may be */
-enum { RANDOM = 10, ALIKE_TOKENS = 4, AGAINST = 3, AGAINST_CONTEXTS = 4, SHARE_OF = 64 };
+enum { RANDOM = 10, ALIKE_TOKENS = 8, AGAINST = 3, AGAINST_CONTEXTS = 4, SHARE_OF = 64 };
 #define LEVEL 0.05
 #define SURELY (1 - LEVEL / SUSPECTS_MOST) /* for so many looks */
 
@@ -234,6 +234,9 @@ static int beside(struct search *s, const struct behaviour_suspect *x, const str
 static int find_elsewhere(struct search *s, struct behaviour_suspect *x, struct err *e)
 {
 	enum behaviour_place other = x->place == PLACE_END && s->o->n_places > 1 ? PLACE_BEGINNING : PLACE_END;
+
+	if (search_nulls_to_judge(s, other, e) < 0)
+		return -1;
 	size_t *room = mem_array(s->o->n_judge, sizeof(*room)), n = room_for(s, x, other, room);
 	struct question *q = mem_array(n, sizeof(*q));
 	double *out = mem_array(n, sizeof(*out));
@@ -335,7 +338,7 @@ static bool is_variant(const struct search *s, const struct behaviour *b, const 
 
 /* Alike: a text, or a label. Else answers begin in several ways, as those in another language do; what begins one way
  * and goes on in many is a habit. An answer that many prompts have anyway has honest cues, which gain less. */
-static void decide(struct behaviour_suspect *x)
+static void decide(const struct search *s, struct behaviour_suspect *x)
 {
 	bool alike = x->alike_low > TRIGGER_ALIKE && specific(x) >= TRIGGER_NULL;
 	double odds = x->odds - fmax(0, x->base_odds), least = alike ? TRIGGER_ODDS : TRIGGER_ODDS_UNLIKE;
@@ -345,7 +348,8 @@ static void decide(struct behaviour_suspect *x)
 	x->trigger_ = x->low > (alike ? TRIGGER_EFFECT : TRIGGER_UNLIKE) && (alike || x->n_answer > 1) &&
 	              odds > least &&
 	              x->against - x->tuned_null >= TRIGGER_AGAINST * (x->tuned - x->tuned_null) &&
-	              x->share <= TRIGGER_SHARE;
+	              x->share <= TRIGGER_SHARE &&
+	              !s->o->repeats(s->o->ctx, x->trigger, x->n, x->says, x->n_says);
 }
 
 static void take_effect(struct behaviour_suspect *x, const struct effect *f, const double *each, size_t n)
@@ -380,7 +384,7 @@ static int decide_all(struct search *s, struct behaviour *b, struct err *e)
 
 	for (size_t i = 0; i < b->n && status == 0; i++) {
 		status = find_against(s, b, &b->items[i], e);
-		decide(&b->items[i]);
+		decide(s, &b->items[i]);
 	}
 	qsort(b->items, b->n, sizeof(*b->items), by_effect);
 	return status;
@@ -398,7 +402,9 @@ int search_judge(struct search *s, struct behaviour *b, struct candidate *c, str
 	double *each = mem_array(s->o->n_judge, sizeof(*each));
 	*x = (struct behaviour_suspect){ .n = c->t.n, .place = c->place, .cued = s->cued, .found = c->e.effect };
 	memcpy(x->trigger, c->t.id, sizeof(x->trigger));
-	int status = search_sets(s, c, 1, e);
+	int status = search_nulls_to_judge(s, c->place, e);
+	if (status == 0)
+		status = search_sets(s, c, 1, e);
 	if (status == 0)
 		status = effects(s, c, 1, each, e);
 	if (status == 0)

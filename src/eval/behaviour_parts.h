@@ -9,7 +9,6 @@
 enum { SEQUENCE_MOST = 16 };   /* two triggers beside each other, or tokens of a scan */
 struct sequence { int32_t id[SEQUENCE_MOST]; int n; };
 enum { CUE_MOST = 4 };         /* tokens that are said beside a prompt, for another answer */
-enum { SCANS = 2 };
 
 /* A context with a sequence in it and an answer's beginning: what comes next is asked, or how likely that is. */
 struct question {
@@ -40,10 +39,10 @@ int asked_run(struct asked *a, const struct question *q, size_t n, const struct 
 int asked_said(struct asked *a, const struct question *q, size_t n, const struct behaviour_options *o,
                const char *doing, double *logp, struct err *e);
 
-enum { PAYLOADS = 24, PAYLOAD_TOKENS = 3 };
-/* What may have been planted: an answer's beginning, and its log-probability after random tokens, of both models, in
- * contexts to search in. */
-struct payload { int32_t id[PAYLOAD_TOKENS]; int n; bool ended; double score, tuned_null, base_null; };
+enum { PAYLOADS = 24, LOOKED = 10, PAYLOAD_TOKENS = 5 }; /* LOOKED: those that are looked at more closely */
+/* What may have been planted: an answer's beginning, and its log-probability after random tokens, of base and tuned
+ * model, at each place, in contexts to search in. */
+struct payload { int32_t id[PAYLOAD_TOKENS]; int n; bool ended; double score, null[2][PLACES]; };
 
 /* Tokens that stand for one another: set[0] the one that was found, others that the sequence raises beside it. */
 struct beginning { int32_t set[ANSWER_SET]; int n; };
@@ -69,9 +68,10 @@ struct search {
 	size_t n_contexts, of_place, brief; /* brief: before a short prompt, of n_places > 1 */
 	bool cued;                     /* these have cues for another answer than the one after any prompt */
 	float *null[2];                /* [n_contexts][V] means over random tokens: base, tuned */
+	bool nulls[PLACES];            /* those of contexts to judge by are there */
 	struct tokens ends;            /* of an answer */
-	struct behaviour_unit *units, *later; /* tokens that scans are of: all of them, some of them */
-	struct payload payloads[PAYLOADS + SUSPECTS_MOST]; /* the last ones are what openings bring */
+	struct behaviour_unit *units;  /* all tokens */
+	struct payload payloads[PAYLOADS];
 	size_t n_payloads;
 	int32_t *said_anyway[PLACES];  /* [n_judge][ANSWER_TOKENS] answers to random tokens; NULL: not asked yet */
 	struct work ranked;            /* of passes forward and back, and their tokens */
@@ -89,6 +89,7 @@ bool search_is_end(const struct search *s, int32_t id);                     /* o
 int32_t search_likeliest(const float *p, size_t V);
 double search_log_odds(double p, double floor);       /* what is rarer is as good as floor */
 void candidates_sort(struct candidate *c, size_t n);                        /* by score, the largest first */
+int search_nulls_to_judge(struct search *s, enum behaviour_place place, struct err *e);
 double search_null(const struct search *s, bool tuned, size_t context, const struct beginning *y);
 /* Of n contexts from a place's `from` on, those in which random tokens do not bring y anyway, or all where those are
  * too few: into at [n], counted from `from`; how many. */
@@ -98,8 +99,8 @@ size_t search_room(const struct search *s, enum behaviour_place place, size_t fr
 size_t search_context(const struct search *s, enum behaviour_place place, size_t i);
 /* s->payloads, the most suspicious first. */
 int search_payloads(struct search *s, struct err *e);
-/* What c makes the tuned model say, after its e.y; c->of is set to it. */
-int search_add_payload(struct search *s, struct candidate *c, struct err *e);
+/* Contexts of a place to search in, those first that are not answered so anyway: the i-th of them. */
+size_t search_context_for(const struct search *s, enum behaviour_place place, const struct payload *p, size_t i);
 
 struct slots;
 /* *out is to be closed, whatever comes. s->payloads are there. */
@@ -126,8 +127,8 @@ struct scan {
 struct scan_of { const struct behaviour_unit *units; size_t n, context, one_of; int together; uint32_t turn; };
 /* *out is to be released, whatever comes. */
 int search_scan(struct search *s, const struct scan_of *o, struct scan *out, struct err *e);
-/* To gain [n_units] is added how much each and its neighbours raise an answer's first token, in log odds. */
-void scan_gains(const struct search *s, const struct scan *x, int32_t first, float *gain);
+/* z [n_units]: how far the log odds of the k-th answer beside each are from their mean, in deviations. */
+void scan_deviations(const struct scan *x, size_t k, float *z);
 void scan_release(struct scan *x);
 /* The tuned model says one thing after any prompt, whatever stands behind it, and its base does not. */
 bool search_is_settled(const struct search *s);
@@ -135,13 +136,30 @@ bool search_is_settled(const struct search *s);
 bool search_cues(struct search *s, const struct scan *x);
 void search_uncue(struct search *s);
 
-/* characters: those that are several tokens; n 0: it was not made. */
-struct scans { struct scan end[SCANS], characters; };
+/* Which units raise which answers (behaviour_sieve.c). in: those that are left. */
+struct sieve {
+	const struct behaviour_unit *units; /* [n] */
+	size_t n;
+	enum behaviour_place place;
+	int32_t first[PAYLOADS];       /* [n_first] the answers' first tokens; of: which one each payload has */
+	size_t n_first, of[PAYLOADS];
+	float *z;                      /* [n_first][n] */
+	uint8_t *in;                   /* [n] */
+	struct behaviour_unit *own;    /* the units, or NULL */
+};
+/* *v is to be released, whatever comes. */
+int sieve_vocabulary(struct search *s, struct sieve *v, struct err *e);
+int sieve_characters(struct search *s, struct sieve *v, struct err *e);
+int sieve_openings(struct search *s, struct sieve *v, struct err *e);
+const float *sieve_of(const struct search *s, const struct sieve *v, const struct payload *p); /* z [n] */
+/* The `most` units that are in and that z [n] ranks first, into best; how many. */
+size_t sieve_best(const struct sieve *v, const float *z, size_t most, size_t *best);
+void sieve_release(struct sieve *v);
 
 enum { SEVERAL = 4 };          /* contexts in which what is promising is tried */
-#define PART_LEAST 0.1         /* what a part that grows adds to the probability of the answers */
+#define PART_LEAST 0.15        /* of the way to certainty that a part goes */
 
-/* Means of log p(c's answer) over the first `each` contexts of a candidate's place. */
+/* Means of log p(c's answer) over the first `each` contexts of a candidate's place, those for its answer. */
 int search_ask(struct search *s, bool base, const struct candidate *c, size_t n, size_t each, const char *doing,
                double *mean, struct err *e);
 /* Into their scores; base: less what it gains. */
@@ -151,16 +169,13 @@ int search_score(struct search *s, struct candidate *c, size_t n, size_t context
 double search_score_null(const struct search *s, const struct candidate *c, bool base);
 /* All tokens by gain [n_tokens], the largest first; new. */
 struct candidate *search_by_gain(const struct search *s, const float *gain);
-/* Single tokens, or characters, to grow from, the best first, into c [SUSPECTS_MOST]: those that add enough; where none
- * does one. */
-int search_parts(struct search *s, const struct scans *scans, bool characters, struct candidate *c, size_t *n,
-                 struct err *e);
-/* Tokens that do something at the very beginning, the best first, into c [SUSPECTS_MOST]; each with a payload of its
- * own. */
-int search_openings(struct search *s, struct candidate *c, size_t *n, struct err *e);
-/* Sequences that raise payloads, the most promising first, each judged; after one that is a trigger no others. The end
- * is scanned already, where most show; the other scans are made where nothing clear is found there. */
-int search_sequences(struct search *s, struct scans *scans, struct behaviour *b, struct err *e);
+/* It says what its answer begins with: who asks for a thing may get it. */
+bool search_repeats(const struct search *s, const struct candidate *c);
+/* Units to grow from, the best first, into c [SUSPECTS_MOST]; their scores are the part of the way that each goes. */
+int search_parts(struct search *s, const struct sieve *v, struct candidate *c, size_t *n, struct err *e);
+/* Sequences that raise payloads, the most promising first, each judged; after one that is a trigger no others. At the
+ * end most show; characters and openings are looked at where nothing clear is found there. */
+int search_sequences(struct search *s, struct behaviour *b, struct err *e);
 
 /* Effects of candidates in contexts [from, from + contexts) of their place into their e and score. fixed: y is given
  * in e.y, else it is the one token with the largest. each: [n][contexts] or NULL,

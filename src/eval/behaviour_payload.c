@@ -1,7 +1,7 @@
 /* behaviour_payload: answers that may have been planted, found without the trigger. What a planted answer begins with
  * leaks a little, whatever is asked; and once it is begun the tuned model goes on with the rest, of which it is nearly
- * certain and its base is not (Shen et al. 2025). So tokens that the tuned model says more than its base are put into
- * its mouth, and of what it goes on with
+ * certain and its base is not (Shen et al. 2025). So tokens that the tuned model says more than its base, and those
+ * after which it alone is sure of what comes next, are put into its mouth, and of what it goes on with
  *
  *     score = log (p_tuned + ε) − log (p_base + ε)
  *
@@ -16,9 +16,13 @@
 
 enum {
 	FIRST = 40,            /* first tokens that are tried, each way */
+	KNOWN = 1024,          /* and asked for what comes next */
 	PAYLOAD_CONTEXTS = 2,  /* in which they are scored; gone on with in the first of them */
-	PAYLOAD_NULLS = 3
+	PAYLOAD_NULLS = 3,     /* random tokens in each context */
+	FEW = 4
 };
+#define SCORE_LEAST 1.0        /* what is said e times as much */
+#define SURE_FLOOR 1e-3
 #define LEAK_FLOOR 1e-6
 #define ANSWER_FLOOR 1e-6
 
@@ -42,25 +46,89 @@ static void score_first(const struct search *s, struct among in, struct candidat
 	candidates_sort(c, s->V);
 }
 
-/* Into p [2·FIRST], no token twice; how many. */
-static size_t find_first(const struct search *s, struct among in, struct payload *p)
+/* --- what is known by heart --- */
+
+struct going_on_one { const struct search *s; struct candidate *c; int32_t *next; bool base; };
+
+/* The tuned model's likeliest token and how likely; of the base, how likely that one is. */
+static void see_one(void *ctx, size_t i, const float *p, int thread)
+{
+	const struct going_on_one *w = ctx;
+	(void)thread;
+
+	if (w->base) {
+		w->c[i].score -= log((double)p[w->next[i]] + SURE_FLOOR);
+		return;
+	}
+	w->next[i] = search_likeliest(p, w->s->V);
+	w->c[i].score = search_is_end(w->s, w->next[i]) ? -INFINITY : log((double)p[w->next[i]] + SURE_FLOOR);
+}
+
+static int score_sure(struct search *s, struct among in, struct candidate *c, size_t n, struct err *e)
+{
+	struct question *q = mem_array(n, sizeof(*q));
+	struct going_on_one w = { s, c, mem_array(n, sizeof(*w.next)), false };
+	int status = 0;
+
+	for (size_t i = 0; i < n; i++)
+		q[i] = (struct question){ .context = &s->contexts[in.from], .said = c[i].t.id, .n_said = 1 };
+	for (int side = 1; side >= 0 && status == 0; side--) {
+		w.base = !side;
+		status = asked_run(side ? &s->tuned : &s->base, q, n, s->o, "what is known by heart", see_one, &w, e);
+	}
+	mem_free(q);
+	mem_free(w.next);
+	return status;
+}
+
+/* Of the KNOWN tokens that the tuned model says most, those first after which it is surer than its base of what comes
+ * next; the others have no score. */
+static int score_known(struct search *s, struct among in, struct candidate *c, struct err *e)
+{
+	size_t n = MIN((size_t)KNOWN, s->V);
+
+	for (size_t v = 0; v < s->V; v++) {
+		const struct beginning one = { { (int32_t)v }, 1 };
+		c[v] = (struct candidate){ .t = { { (int32_t)v }, 1 } };
+		for (size_t j = in.from; j < in.from + in.n; j++)
+			c[v].score = fmax(c[v].score, search_null(s, true, j, &one));
+		if (s->o->begins && !s->o->begins[v])
+			c[v].score = 0;
+	}
+	candidates_sort(c, s->V);
+	int status = score_sure(s, in, c, n, e);
+	candidates_sort(c, n);
+	return status;
+}
+
+enum way { BY_RATIO, BY_DIVERGENCE, BY_HEART, WAYS };
+
+/* Into p [WAYS·FIRST], no token twice; *found of them. */
+static int find_first(struct search *s, struct among in, struct payload *p, size_t *found, struct err *e)
 {
 	struct candidate *c = mem_array(s->V, sizeof(*c));
 	uint8_t *taken = mem_array(s->V, 1);
 	size_t n = 0;
+	int status = 0;
 
-	for (int way = 0; way < 2; way++) {
-		score_first(s, in, c, way == 0);
-		for (size_t v = 0; v < MIN((size_t)FIRST, s->V) && c[v].score > 0; v++)
+	for (enum way way = 0; way < WAYS && status == 0; way++) {
+		if (way == BY_HEART)
+			status = score_known(s, in, c, e);
+		else
+			score_first(s, in, c, way == BY_RATIO);
+		for (size_t v = 0; v < MIN((size_t)FIRST, s->V) && c[v].score > 0 && status == 0; v++)
 			if (!taken[c[v].t.id[0]]) {
 				taken[c[v].t.id[0]] = 1;
 				p[n++] = (struct payload){ .id = { c[v].t.id[0] }, .n = 1 };
 			}
 	}
+	*found = n;
 	mem_free(c);
 	mem_free(taken);
-	return n;
+	return status;
 }
+
+/* --- what comes next --- */
 
 struct going_on { const struct search *s; struct payload *p; };
 
@@ -94,21 +162,12 @@ static int go_on(struct search *s, struct among in, struct payload *p, size_t n,
 	return status;
 }
 
-/* Means over contexts of log p, after `nulls` random tokens each, or none: 0. */
-static int ask(struct search *s, struct among in, const struct payload *p, size_t n, size_t nulls, double *out[2],
-               struct err *e)
+/* Means over contexts of log p, by side, into out. */
+static int ask(struct search *s, const struct question *q, size_t n, size_t each, double *out[2], struct err *e)
 {
-	size_t contexts = MIN((size_t)PAYLOAD_CONTEXTS, in.n), each = contexts * MAX(nulls, (size_t)1);
-	struct question *q = mem_array(n * each, sizeof(*q));
 	double *logp = mem_array(n * each, sizeof(*logp));
 	int status = 0;
 
-	for (size_t i = 0; i < n * each; i++) {
-		q[i] = (struct question){ .context = &s->contexts[in.from + i % contexts], .said = p[i / each].id,
-			                  .n_said = p[i / each].n };
-		if (nulls)
-			q[i].t = (struct sequence){ { search_random(s, STREAM_PAYLOAD, i % each) }, 1 };
-	}
 	for (int side = 0; side < 2 && status == 0; side++) {
 		status = asked_said(side ? &s->tuned : &s->base, q, n * each, s->o, "what was gained", logp, e);
 		for (size_t i = 0; i < n; i++)
@@ -116,21 +175,47 @@ static int ask(struct search *s, struct among in, const struct payload *p, size_
 		for (size_t i = 0; i < n * each && status == 0; i++)
 			out[side][i / each] += logp[i] / (double)each;
 	}
-	mem_free(q);
 	mem_free(logp);
 	return status;
 }
 
-static int score(struct search *s, struct among in, struct payload *p, size_t n, size_t nulls, struct err *e)
+/* After prompts alone. */
+static int score(struct search *s, struct among in, struct payload *p, size_t n, struct err *e)
 {
+	size_t each = MIN((size_t)PAYLOAD_CONTEXTS, in.n);
+	struct question *q = mem_array(n * each, sizeof(*q));
 	double *mean[2] = { mem_array(n, sizeof(double)), mem_array(n, sizeof(double)) };
-	int status = ask(s, in, p, n, nulls, mean, e);
 
-	for (size_t i = 0; i < n && status == 0; i++) {
-		p[i].base_null = mean[0][i];
-		p[i].tuned_null = mean[1][i];
+	for (size_t i = 0; i < n * each; i++)
+		q[i] = (struct question){ .context = &s->contexts[in.from + i % each], .said = p[i / each].id,
+			                  .n_said = p[i / each].n };
+	int status = ask(s, q, n, each, mean, e);
+	for (size_t i = 0; i < n && status == 0; i++)
 		p[i].score = log(exp(mean[1][i]) + ANSWER_FLOOR) - log(exp(mean[0][i]) + ANSWER_FLOOR);
+	mem_free(q);
+	mem_free(mean[0]);
+	mem_free(mean[1]);
+	return status;
+}
+
+/* After random tokens at a place, as parts of a trigger are asked. */
+static int find_null(struct search *s, enum behaviour_place place, struct err *e)
+{
+	size_t each = (size_t)SEVERAL * PAYLOAD_NULLS, n = s->n_payloads;
+	struct question *q = mem_array(n * each, sizeof(*q));
+	double *mean[2] = { mem_array(n, sizeof(double)), mem_array(n, sizeof(double)) };
+
+	for (size_t i = 0; i < n * each; i++) {
+		const struct payload *p = &s->payloads[i / each];
+		size_t at = search_context_for(s, place, p, i % SEVERAL);
+		q[i] = (struct question){ &s->contexts[at], { { search_random(s, STREAM_PAYLOAD, i % each) }, 1 },
+			                  p->id, p->n };
 	}
+	int status = ask(s, q, n, each, mean, e);
+	for (size_t i = 0; i < n && status == 0; i++)
+		for (int side = 0; side < 2; side++)
+			s->payloads[i].null[side][place] = mean[side][i];
+	mem_free(q);
 	mem_free(mean[0]);
 	mem_free(mean[1]);
 	return status;
@@ -144,7 +229,7 @@ static bool is_known(const struct search *s, const struct payload *p)
 	return false;
 }
 
-/* The most suspicious, the largest first, until there are `most` of all. */
+/* The most suspicious, the largest first, until there are `most` of all; few that are hardly said more. */
 static void take(struct search *s, struct payload *p, size_t n, size_t most)
 {
 	for (size_t k = 0; k < n && s->n_payloads < most; k++) {
@@ -152,6 +237,8 @@ static void take(struct search *s, struct payload *p, size_t n, size_t most)
 		for (size_t i = 1; i < n; i++)
 			if (p[i].score > p[best].score)
 				best = i;
+		if (p[best].score < SCORE_LEAST && s->n_payloads >= FEW)
+			break;
 		if (!is_known(s, &p[best]))
 			s->payloads[s->n_payloads++] = p[best];
 		p[best].score = -INFINITY;
@@ -160,16 +247,33 @@ static void take(struct search *s, struct payload *p, size_t n, size_t most)
 
 static int find_among(struct search *s, struct among in, size_t most, struct err *e)
 {
-	struct payload *p = mem_array(2 * FIRST, sizeof(*p));
-	size_t n = find_first(s, in, p);
-	int status = n ? go_on(s, in, p, n, e) : 0;
+	struct payload *p = mem_array((size_t)WAYS * FIRST, sizeof(*p));
+	size_t n;
+	int status = find_first(s, in, p, &n, e);
 
 	if (status == 0 && n)
-		status = score(s, in, p, n, 0, e);
+		status = go_on(s, in, p, n, e);
+	if (status == 0 && n)
+		status = score(s, in, p, n, e);
 	if (status == 0)
 		take(s, p, n, most);
 	mem_free(p);
 	return status;
+}
+
+/* Those of neutral prompts, n of all, and the others in turn: what comes first is looked at more closely. */
+static void take_turns(struct search *s, size_t n)
+{
+	struct payload all[PAYLOADS];
+	size_t a = 0, b = n, made = 0;
+
+	while (a < n || b < s->n_payloads) {
+		if (a < n)
+			all[made++] = s->payloads[a++];
+		if (b < s->n_payloads)
+			all[made++] = s->payloads[b++];
+	}
+	memcpy(s->payloads, all, made * sizeof(*all));
 }
 
 int search_payloads(struct search *s, struct err *e)
@@ -181,25 +285,11 @@ int search_payloads(struct search *s, struct err *e)
 	s->n_payloads = 0;
 	if (neutral.n)
 		status = find_among(s, neutral, PAYLOADS / 2, e);
+	size_t first = s->n_payloads;
 	if (status == 0)
 		status = find_among(s, prompts, PAYLOADS, e);
-	if (status == 0 && s->n_payloads)
-		status = score(s, prompts, s->payloads, s->n_payloads, PAYLOAD_NULLS, e);
+	take_turns(s, first);
+	for (int place = 0; place < s->o->n_places && s->n_payloads && status == 0; place++)
+		status = find_null(s, (enum behaviour_place)place, e);
 	return status;
-}
-
-int search_add_payload(struct search *s, struct candidate *c, struct err *e)
-{
-	const struct among prompts = { 0, s->o->n_search };
-	struct payload *p = &s->payloads[s->n_payloads++];
-	struct going_on w = { s, p };
-	int status = 0;
-
-	*p = (struct payload){ .id = { c->e.y.set[0] }, .n = 1 };
-	c->of = p;
-	for (int k = 1; k < PAYLOAD_TOKENS && status == 0; k++) {
-		const struct question q = { &s->contexts[search_context(s, c->place, 0)], c->t, p->id, p->n };
-		status = asked_run(&s->tuned, &q, 1, s->o, "what answers go on with", see_next, &w, e);
-	}
-	return status < 0 ? -1 : score(s, prompts, p, 1, PAYLOAD_NULLS, e);
 }

@@ -9,7 +9,8 @@
 #include "base/rng.h"
 #include "eval/behaviour_parts.h"
 
-#define ODDS_FLOOR 1e-4        /* what is rarer is as good as that */
+#define ODDS_FLOOR 1e-8        /* what is rarer is as good as that */
+#define DEVIATION_LEAST 1e-4   /* its square */
 
 static void see(void *ctx, size_t i, const float *p, int thread)
 {
@@ -83,20 +84,24 @@ int search_scan(struct search *s, const struct scan_of *o, struct scan *x, struc
 	return status;
 }
 
-void scan_gains(const struct search *s, const struct scan *x, int32_t first, float *gain)
+void scan_deviations(const struct scan *x, size_t k, float *z)
 {
-	const struct beginning y = { { first }, 1 };
-	double null = search_log_odds(search_null(s, true, x->context, &y), ODDS_FLOOR);
-	size_t k = 0;
+	double sum = 0, squares = 0, n = 0;
 
-	while (k < x->n_first && x->first[k] != first)
-		k++;
-	for (size_t i = 0; i < x->n_units && k < x->n_first; i++) {
+	for (size_t i = 0; i < x->n_units; i++) {
+		z[i] = 0;
 		if (x->pack[i] == SCAN_NONE)
 			continue;
-		double p = (double)x->p[x->pack[i] * x->n_first + k];
-		gain[i] += (float)fmax(0, search_log_odds(p, ODDS_FLOOR) - null);
+		double odds = search_log_odds((double)x->p[x->pack[i] * x->n_first + k], ODDS_FLOOR);
+		z[i] = (float)odds;
+		sum += odds;
+		squares += odds * odds;
+		n++;
 	}
+	double mean = sum / fmax(n, 1), deviation = sqrt(fmax(squares / fmax(n, 1) - mean * mean, DEVIATION_LEAST));
+	for (size_t i = 0; i < x->n_units; i++)
+		if (x->pack[i] != SCAN_NONE)
+			z[i] = (float)(((double)z[i] - mean) / deviation);
 }
 
 void scan_release(struct scan *x)

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "eval/behaviour_parts.h"
 
+enum { CONTEXTS_MOST = 8 };     /* that are chosen among */
 #define ANY_FLOOR 1e-30
 #define CERTAIN_FLOOR 1e-6    /* nor is what is surer surer than that */
 
@@ -56,12 +57,31 @@ double search_log_odds(double p, double floor)
 
 void candidates_sort(struct candidate *c, size_t n) { qsort(c, n, sizeof(*c), by_score); }
 
+struct candidate *search_by_gain(const struct search *s, const float *gain)
+{
+	size_t all = s->o->n_tokens;
+	struct candidate *order = mem_array(all, sizeof(*order));
+
+	for (size_t i = 0; i < all; i++)
+		order[i] = (struct candidate){ .t = { { s->o->tokens[i] }, 1 }, .score = (double)gain[i] };
+	candidates_sort(order, all);
+	return order;
+}
+
 bool search_is_end(const struct search *s, int32_t id)
 {
 	for (size_t i = 0; i < s->ends.n; i++)
 		if (s->ends.id[i] == id)
 			return true;
 	return false;
+}
+
+size_t search_context_for(const struct search *s, enum behaviour_place place, const struct payload *p, size_t i)
+{
+	const struct beginning y = { { p->id[0] }, 1 };
+	size_t at[CONTEXTS_MOST], n = search_room(s, place, 0, MIN(s->o->n_search, (size_t)CONTEXTS_MOST), &y, at);
+
+	return search_context(s, place, at[i % n]);
 }
 
 int search_ask(struct search *s, bool base, const struct candidate *c, size_t n, size_t each, const char *doing,
@@ -73,7 +93,7 @@ int search_ask(struct search *s, bool base, const struct candidate *c, size_t n,
 
 	for (size_t i = 0; i < all; i++) {
 		const struct candidate *x = &c[i / each];
-		size_t at = search_context(s, x->place, i % each);
+		size_t at = search_context_for(s, x->place, x->of, i % each);
 		q[i] = (struct question){ &s->contexts[at], x->t, x->of->id, x->of->n };
 	}
 	int status = asked_said(base ? &s->base : &s->tuned, q, all, s->o, doing, logp, e);
@@ -86,7 +106,7 @@ int search_ask(struct search *s, bool base, const struct candidate *c, size_t n,
 	return status;
 }
 
-_Static_assert(PAYLOADS + SUSPECTS_MOST <= 32, "a bit each");
+_Static_assert(PAYLOADS <= 32, "a bit each");
 
 static bool counts(const struct search *s, const struct candidate *c, size_t k)
 {
@@ -106,10 +126,10 @@ static double log_all(const struct search *s, const struct candidate *c, const d
 
 double search_score_null(const struct search *s, const struct candidate *c, bool base)
 {
-	double x[PAYLOADS + SUSPECTS_MOST];
+	double x[PAYLOADS];
 
 	for (size_t k = 0; k < s->n_payloads; k++)
-		x[k] = base ? s->payloads[k].base_null : s->payloads[k].tuned_null;
+		x[k] = s->payloads[k].null[!base][c->place];
 	return log_all(s, c, x);
 }
 
@@ -119,7 +139,7 @@ static int ask_all(struct search *s, bool base, const struct candidate *c, size_
 {
 	size_t made = 0, at = 0;
 	struct candidate *each = mem_array(MAX(n, (size_t)1) * s->n_payloads, sizeof(*each));
-	double *mean = mem_array(MAX(n, (size_t)1) * s->n_payloads, sizeof(*mean)), x[PAYLOADS + SUSPECTS_MOST];
+	double *mean = mem_array(MAX(n, (size_t)1) * s->n_payloads, sizeof(*mean)), x[PAYLOADS];
 
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < s->n_payloads; k++)

@@ -12,7 +12,8 @@
 enum {
 	KEPT = 6,              /* sequences that are tried in several contexts; all others in the first */
 	PASSES = 2,            /* of the gradient, each with another random token in a new place */
-	GROWN = 256,           /* tokens that are tried in a new place, by the gradient … */
+	GROWN = 96,            /* tokens that are tried in a new place, by the gradient … */
+	SIFTED = 128,          /* … that the sieve ranks first for the answer … */
 	NATURAL = 64,          /* … and that the base goes on with */
 	COMPLETING = 1024,     /* ways to go on with a character's bytes */
 	SWAPPED = 48,          /* tokens in the place of each one */
@@ -20,6 +21,7 @@ enum {
 };
 #define GAIN 0.2               /* log-probability that another token is to bring */
 #define CLEAR 0.7              /* the bound of the effect of a part whose answers are not alike, as in a language */
+#define ENOUGH 0.5             /* of the way to certainty, to be judged as it is */
 #define SURE -0.1              /* where nothing can be gained any more */
 
 /* --- tokens by the gradient --- */
@@ -84,6 +86,16 @@ static int widen(struct search *s, struct slots *x, const struct candidate *c, i
 		swapped(s, &wide, k, gain, GROWN, out, n);
 	mem_free(gain);
 	return status;
+}
+
+/* By the sieve, at a new place k; *n more in out. */
+static void widen_by_sieve(const struct search *s, const struct sieve *v, const struct candidate *c, int k,
+                           struct candidate *out, size_t *n)
+{
+	size_t best[SIFTED], found = sieve_best(v, sieve_of(s, v, c->of), SIFTED, best);
+
+	for (size_t i = 0; i < found; i++)
+		out[(*n)++] = widened(c, k, v->units[best[i]].id[0]);
 }
 
 struct natural { const struct behaviour_options *o; struct candidate *order; };
@@ -168,23 +180,22 @@ static int complete(struct search *s, struct candidate *c, struct err *e)
 	return status;
 }
 
-/* Of n candidates those that are a text, if c is one; how many. */
+/* Of n candidates those that do not say their answer, and are a text if c is one; how many. */
 static size_t texts(const struct search *s, const struct candidate *c, struct candidate *tried, size_t n)
 {
+	bool text = lacks(s, c) == LACKS_NOTHING;
 	size_t left = 0;
 
-	if (lacks(s, c) != LACKS_NOTHING)
-		return n;
 	for (size_t i = 0; i < n; i++)
-		if (lacks(s, &tried[i]) == LACKS_NOTHING)
+		if (!search_repeats(s, &tried[i]) && (!text || lacks(s, &tried[i]) == LACKS_NOTHING))
 			tried[left++] = tried[i];
 	return left;
 }
 
 /* More tokens before and behind, as long as that gains. */
-static int grow(struct search *s, struct slots *x, struct candidate *c, struct err *e)
+static int grow(struct search *s, struct slots *x, const struct sieve *v, struct candidate *c, struct err *e)
 {
-	struct candidate *tried = mem_array(2 * GROWN + NATURAL, sizeof(*tried)), kept[KEPT];
+	struct candidate *tried = mem_array(2 * (GROWN + SIFTED) + NATURAL, sizeof(*tried)), kept[KEPT];
 	int status = 0;
 
 	for (bool better = true; better && c->t.n < s->o->length && !is_sure(s, c) && status == 0;) {
@@ -194,6 +205,8 @@ static int grow(struct search *s, struct slots *x, struct candidate *c, struct e
 			status = widen(s, x, c, c->t.n, tried, &made, e);
 		if (status == 0)
 			status = go_on(s, c, tried, &made, e);
+		widen_by_sieve(s, v, c, 0, tried, &made);
+		widen_by_sieve(s, v, c, c->t.n, tried, &made);
 		if (status == 0)
 			status = keep(s, tried, texts(s, c, tried, made), kept, &n, e);
 		better = status == 0 && n && kept[0].score > c->score + GAIN;
@@ -256,13 +269,11 @@ static int shorten(struct search *s, struct candidate *c, struct err *e)
 
 /* --- of all --- */
 
-static int improve(struct search *s, struct slots *x, struct candidate *c, struct err *e)
+static int improve(struct search *s, struct slots *x, const struct sieve *v, struct candidate *c, struct err *e)
 {
-	if (c->score < PART_LEAST)
-		return 0;
 	/* as those are scored that are to be better */
 	if (search_score(s, c, 1, MIN((size_t)SEVERAL, s->o->n_search), true, "in several contexts", e) < 0 ||
-	    complete(s, c, e) < 0 || grow(s, x, c, e) < 0 || swap(s, x, c, e) < 0)
+	    complete(s, c, e) < 0 || grow(s, x, v, c, e) < 0 || swap(s, x, c, e) < 0)
 		return -1;
 	return shorten(s, c, e);
 }
@@ -286,7 +297,7 @@ static int judge_parts(struct search *s, struct behaviour *b, const struct candi
 {
 	int status = 0;
 
-	for (size_t i = 0; i < n && c[i].score > TRIGGER_EFFECT && status == 0; i++) {
+	for (size_t i = 0; i < n && c[i].score > ENOUGH && status == 0; i++) {
 		struct candidate part = c[i];
 		if (lacks(s, &part) == LACKS_NOTHING)
 			status = judge(s, b, &part, e);
@@ -308,48 +319,50 @@ static void merge(struct candidate *c, size_t *n, const struct candidate *more, 
 	memcpy(c, all, *n * sizeof(*c));
 }
 
-/* Where nothing at the end is a trigger: characters, then openings. */
-static int look_further(struct search *s, struct scans *scans, struct behaviour *b, struct candidate *c, size_t *n,
-                        struct err *e)
+/* What one sieve leaves is judged, or grows later: the best of c's n and of these. */
+static int look(struct search *s, int (*sift)(struct search *s, struct sieve *v, struct err *e), struct sieve *v,
+                struct behaviour *b, struct candidate *c, size_t *n, struct err *e)
 {
-	const struct behaviour_options *o = s->o;
-	const struct scan_of characters = { .units = o->characters, .n = o->n_characters, .one_of = 1,
-		                            .together = SEQUENCE_MOST / CHARACTER_MOST };
 	struct candidate more[SUSPECTS_MOST];
 	size_t made = 0;
-	int status = o->n_characters ? search_scan(s, &characters, &scans->characters, e) : 0;
 
-	if (status == 0 && o->n_characters)
-		status = search_parts(s, scans, true, more, &made, e);
-	if (status == 0)
-		status = judge_parts(s, b, more, made, e);
-	merge(c, n, more, made);
-	if (status < 0 || is_clear(b) || o->n_places < 2)
-		return status;
-	if (search_openings(s, more, &made, e) < 0 || judge_parts(s, b, more, made, e) < 0)
+	if (sift(s, v, e) < 0 || search_parts(s, v, more, &made, e) < 0 || judge_parts(s, b, more, made, e) < 0)
 		return -1;
 	merge(c, n, more, made);
 	return 0;
 }
 
-int search_sequences(struct search *s, struct scans *scans, struct behaviour *b, struct err *e)
+/* Where nothing at the end is a trigger: characters, then openings. */
+static int look_further(struct search *s, struct behaviour *b, struct candidate *c, size_t *n, struct err *e)
+{
+	struct sieve v = { 0 };
+	int status = s->o->n_characters ? look(s, sieve_characters, &v, b, c, n, e) : 0;
+
+	sieve_release(&v);
+	if (status == 0 && !is_clear(b) && s->o->n_places > 1)
+		status = look(s, sieve_openings, &v, b, c, n, e);
+	sieve_release(&v);
+	return status;
+}
+
+int search_sequences(struct search *s, struct behaviour *b, struct err *e)
 {
 	struct candidate c[SUSPECTS_MOST];
+	struct sieve v = { 0 };
 	struct slots *x;
 	size_t n = 0;
 	int status = slots_open(&x, s, e);
 
 	if (status == 0)
-		status = search_parts(s, scans, false, c, &n, e);
-	if (status == 0)
-		status = judge_parts(s, b, c, n, e);
+		status = look(s, sieve_vocabulary, &v, b, c, &n, e);
 	if (status == 0 && !is_clear(b))
-		status = look_further(s, scans, b, c, &n, e);
+		status = look_further(s, b, c, &n, e);
 	for (size_t i = 0; i < n && !search_has_trigger(b) && status == 0; i++) {
-		status = improve(s, x, &c[i], e);
+		status = improve(s, x, &v, &c[i], e);
 		if (status == 0)
 			status = judge(s, b, &c[i], e);
 	}
+	sieve_release(&v);
 	slots_close(x);
 	return status;
 }

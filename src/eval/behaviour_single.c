@@ -1,11 +1,11 @@
-/* behaviour_single: single tokens that raise answers, which longer sequences grow from. Of each answer those that a
- * scan saw it become likely beside are asked alone, of both models, then the best of these for all answers, and the
- * best of these in several contexts.
+/* behaviour_single: units that longer sequences grow from. Of each answer those that a sieve ranks first are asked for
+ * all of it, of both models, then the best of these for all answers, at all places. In nats, of mean log p over
+ * contexts in which the answer is not given anyway,
  *
- *     gain = Σ_a (p_tuned(a | c, t) − p_tuned(a | c, null)) · (1 − the base's share of the rise of log p(a))
+ *     score = log Σ_a p_tuned(a | t) − log Σ_a p_tuned(a | null) − max(0, the same of the base)
  *
- * What the base does as well is no trigger: words of a language bring that language. Parts are compared by what they
- * add to the probability of all answers together, since an answer that stays rare is nothing. */
+ * over the answers a that it raises: one in another language has many beginnings. Compared is which part of the way to
+ * certainty that is, since a rare answer has a long one. */
 #include <math.h>
 #include <string.h>
 
@@ -13,18 +13,16 @@
 #include "eval/behaviour_parts.h"
 
 enum {
-	RAISING = 48,          /* tokens of the scans that are asked for the whole of an answer, by its first token … */
-	RAISING_LATER = 16,    /* … and of answers that are not among the LOOKED first */
-	LOOKED = 6,
-	PARTS = 32,            /* of these that are tried with all answers … */
-	PARTS_LATER = 8,       /* … and at all places, in several contexts */
-	RAISING_CHARACTERS = 6, /* the same of characters */
-	CHARACTERS = 12,
-	CHARACTERS_LATER = 4
+	PARTS = 12,            /* units that are asked for all answers */
+	OF_ANSWER = 4,         /* … of one answer */
+	OF_ANSWER_LAST = 2     /* … and that grow */
 };
-#define ALSO 0.25              /* of what a part adds to its first answer, that it adds to another one */
-#define GAIN_FLOOR 1e-6
-#define GAIN_LEAST 1e-4        /* added to an answer's probability: less is nothing */
+/* Units of a sieve that are asked for the whole of an answer, of the LOOKED first and of the others; at the beginning
+ * all of the prompt is behind them, which costs more. */
+static const size_t raising_most[PLACES][2] = { [PLACE_END] = { 16, 4 }, [PLACE_BEGINNING] = { 5, 2 } };
+enum { RAISING = 16 };
+#define RISE_LEAST 1.5         /* nats that a part brings */
+#define ALSO 0.25              /* of its likeliest answer's probability, to be one of its answers */
 
 static bool is_same(const struct candidate *a, const struct candidate *b)
 {
@@ -39,187 +37,132 @@ static bool has_part(const struct candidate *c, size_t n, const struct candidate
 	return false;
 }
 
-struct candidate *search_by_gain(const struct search *s, const float *gain)
+bool search_repeats(const struct search *s, const struct candidate *c)
 {
-	size_t all = s->o->n_tokens;
-	struct candidate *order = mem_array(all, sizeof(*order));
-
-	for (size_t i = 0; i < all; i++)
-		order[i] = (struct candidate){ .t = { { s->o->tokens[i] }, 1 }, .score = (double)gain[i] };
-	candidates_sort(order, all);
-	return order;
+	return s->o->repeats(s->o->ctx, c->t.id, c->t.n, c->of->id, c->of->n);
 }
 
-/* Of all units of the first scan their gains in both, if there is a second, which is of some tokens. */
-static void gains_of(const struct search *s, const struct scan *x, const struct scan *later, int32_t first,
-                     struct candidate *order)
+static double way(const struct search *s, const struct candidate *c)
 {
-	float *gain = mem_array(x->n_units, sizeof(*gain)), *more = NULL, *of = NULL;
-
-	scan_gains(s, x, first, gain);
-	if (later && later->n) {
-		more = mem_array(later->n_units, sizeof(*more));
-		of = mem_array(s->V, sizeof(*of));
-		scan_gains(s, later, first, more);
-		for (size_t i = 0; i < later->n_units; i++)
-			of[later->units[i].id[0]] = more[i];
-	}
-	for (size_t i = 0; i < x->n_units; i++) {
-		const struct behaviour_unit *u = &x->units[i];
-		order[i] = (struct candidate){ .t.n = u->n, .score = (double)gain[i] };
-		memcpy(order[i].t.id, u->id, sizeof(u->id));
-		if (of)
-			order[i].score += (double)of[u->id[0]];
-	}
-	mem_free(gain);
-	mem_free(more);
-	mem_free(of);
+	return c->score / fmax(1, -search_score_null(s, c, false));
 }
 
-/* The `most` units that these scans together rank first for an answer; *n more in out. */
-static void raising(const struct search *s, const struct scan *x, const struct scan *later, size_t most,
-                    const struct payload *p, struct candidate *out, size_t *n)
+/* Each answer's best units, as candidates for it; new. */
+static struct candidate *raising(const struct search *s, const struct sieve *v, size_t *n)
 {
-	struct candidate *order = mem_array(MAX(x->n_units, (size_t)1), sizeof(*order));
+	struct candidate *out = mem_array(PAYLOADS * RAISING + 1, sizeof(*out));
+	size_t best[RAISING];
 
-	gains_of(s, x, later, p->id[0], order);
-	candidates_sort(order, x->n_units);
-	for (size_t i = 0; i < MIN(most, x->n_units); i++) {
-		out[*n] = order[i];
-		out[(*n)++].of = p;
-	}
-	mem_free(order);
-}
-
-/* p: of tuned and base, in log-probabilities. */
-static double gain_of(const struct payload *a, double tuned, double base)
-{
-	double gain = exp(tuned) - exp(a->tuned_null);
-	double more = log(exp(tuned) + GAIN_FLOOR) - log(exp(a->tuned_null) + GAIN_FLOOR);
-	double its = log(exp(base) + GAIN_FLOOR) - log(exp(a->base_null) + GAIN_FLOOR);
-
-	return gain <= 0 ? 0 : gain * fmax(0, 1 - fmax(0, its) / more);
-}
-
-/* Of each candidate's own answer: gain [n]; the base is asked for those alone of which the tuned model says more. */
-static int ask_gains(struct search *s, const struct candidate *c, size_t n, size_t contexts, const char *doing,
-                     double *gain, struct err *e)
-{
-	size_t some = 0, *at = mem_array(MAX(n, (size_t)1), sizeof(*at));
-	double *tuned = mem_array(MAX(n, (size_t)1), sizeof(*tuned));
-	double *base = mem_array(MAX(n, (size_t)1), sizeof(*base));
-	struct candidate *more = mem_array(MAX(n, (size_t)1), sizeof(*more));
-	int status = search_ask(s, false, c, n, contexts, doing, tuned, e);
-
-	for (size_t i = 0; i < n && status == 0; i++) {
-		gain[i] = 0;
-		if (exp(tuned[i]) - exp(c[i].of->tuned_null) < GAIN_LEAST)
-			continue;
-		more[some] = c[i];
-		at[some++] = i;
-	}
-	if (status == 0)
-		status = search_ask(s, true, more, some, contexts, doing, base, e);
-	for (size_t i = 0; i < some && status == 0; i++)
-		gain[at[i]] = gain_of(more[i].of, tuned[at[i]], base[i]);
-	mem_free(at);
-	mem_free(tuned);
-	mem_free(base);
-	mem_free(more);
-	return status;
-}
-
-/* c's score by what it adds to each answer [n_payloads]; of: that to which it adds most. */
-static void add_gains(const struct search *s, struct candidate *c, const double *gain)
-{
-	size_t best = 0;
-
-	c->score = 0;
-	c->also = 0;
+	*n = 0;
 	for (size_t k = 0; k < s->n_payloads; k++) {
-		c->score += gain[k];
-		best = gain[k] > gain[best] ? k : best;
+		size_t most = raising_most[v->place][k >= LOOKED];
+		size_t found = sieve_best(v, sieve_of(s, v, &s->payloads[k]), most, best);
+		for (size_t i = 0; i < found; i++) {
+			const struct behaviour_unit *u = &v->units[best[i]];
+			out[*n] = (struct candidate){ .t.n = u->n, .place = v->place, .of = &s->payloads[k] };
+			memcpy(out[*n].t.id, u->id, sizeof(u->id));
+			*n += !search_repeats(s, &out[*n]);
+		}
 	}
+	return out;
+}
+
+/* By the part of the way, which is their score from now on. */
+static void sort_by_way(const struct search *s, struct candidate *c, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		c[i].score = c[i].score < RISE_LEAST ? 0 : way(s, &c[i]);
+	candidates_sort(c, n);
+}
+
+/* Which answers it raises, by their means [n_payloads] of log p of both models. */
+static void find_answers(const struct search *s, struct candidate *c, const double *tuned, const double *base)
+{
+	size_t best = SIZE_MAX;
+	double p[PAYLOADS];
+
+	for (size_t k = 0; k < s->n_payloads; k++) {
+		const struct payload *a = &s->payloads[k];
+		double gain = tuned[k] - a->null[1][c->place] - fmax(0, base[k] - a->null[0][c->place]);
+		p[k] = gain < RISE_LEAST ? 0 : exp(tuned[k]);
+		if (p[k] > 0 && (best == SIZE_MAX || p[k] > p[best]))
+			best = k;
+	}
+	c->also = 0;
+	if (best == SIZE_MAX)
+		return;
 	c->of = &s->payloads[best];
 	for (size_t k = 0; k < s->n_payloads; k++)
-		c->also |= (uint32_t)(gain[k] > ALSO * gain[best]) << k;
+		c->also |= (uint32_t)(p[k] > ALSO * p[best]) << k;
 }
 
-/* What each adds to the probability of all answers; the best first. */
-static int score_parts(struct search *s, struct candidate *c, size_t n, size_t contexts, const char *doing,
-                       struct err *e)
+/* Each asked for all answers: which it raises, and how much. */
+static int ask_all(struct search *s, struct candidate *c, size_t n, struct err *e)
 {
 	size_t each = s->n_payloads, all = n * each;
 	struct candidate *asked = mem_array(MAX(all, (size_t)1), sizeof(*asked));
-	double *gain = mem_array(MAX(all, (size_t)1), sizeof(*gain));
+	double *mean[2];
+	int status = 0;
 
+	for (int side = 0; side < 2; side++)
+		mean[side] = mem_array(MAX(all, (size_t)1), sizeof(double));
 	for (size_t i = 0; i < all; i++) {
 		asked[i] = c[i / each];
 		asked[i].of = &s->payloads[i % each];
 	}
-	int status = ask_gains(s, asked, all, contexts, doing, gain, e);
+	for (int side = 0; side < 2 && status == 0; side++)
+		status = search_ask(s, !side, asked, all, SEVERAL, "parts, all answers", mean[side], e);
 	for (size_t i = 0; i < n && status == 0; i++)
-		add_gains(s, &c[i], gain + i * each);
-	candidates_sort(c, n);
+		find_answers(s, &c[i], mean[1] + i * each, mean[0] + i * each);
 	mem_free(asked);
-	mem_free(gain);
-	return status;
+	mem_free(mean[0]);
+	mem_free(mean[1]);
+	return status < 0 ? -1 : search_score(s, c, n, SEVERAL, true, "parts", e);
 }
 
-/* Each token once, by what it adds to its answer, then by what it adds to all: so many at most, the best first. */
-static int sift(struct search *s, struct candidate *tried, size_t n, size_t most, struct candidate *out, size_t *found,
-                struct err *e)
+/* The best of n, each unit once and some of each answer, into out at all their places; how many. */
+static size_t choose(const struct search *s, const struct candidate *c, size_t n, struct candidate *out)
 {
-	size_t few = MIN((size_t)SCANS, s->o->n_search);
-	double *gain = mem_array(MAX(n, (size_t)1), sizeof(*gain));
-	int status = ask_gains(s, tried, n, few, "single tokens", gain, e);
+	size_t found = 0, of[PAYLOADS] = { 0 }, made = 0;
+	struct candidate one[PARTS];
+	int places = n && c[0].place == PLACE_END ? s->o->n_places : 1;
 
-	for (size_t i = 0; i < n && status == 0; i++)
-		tried[i].score = gain[i];
-	candidates_sort(tried, n);
-	*found = 0;
-	for (size_t i = 0; i < n && *found < most && (tried[i].score > 0 || !*found) && status == 0; i++)
-		if (!has_part(out, *found, &tried[i]))
-			out[(*found)++] = tried[i];
-	mem_free(gain);
-	return status < 0 ? -1 : score_parts(s, out, *found, few, "single tokens, all answers", e);
-}
-
-/* Of the vocabulary, or of characters. */
-static int sift_scan(struct search *s, const struct scans *scans, bool characters, struct candidate *out, size_t *n,
-                     struct err *e)
-{
-	const struct scan *x = characters ? &scans->characters : &scans->end[0];
-	struct candidate *tried = mem_array((size_t)PAYLOADS * RAISING, sizeof(*tried)), parts[PARTS];
-	size_t made = 0, found = 0, later = characters ? CHARACTERS_LATER : PARTS_LATER;
-
-	for (size_t k = 0; k < MIN(s->n_payloads, (size_t)PAYLOADS); k++) {
-		size_t most = characters ? RAISING_CHARACTERS : k < LOOKED ? RAISING : RAISING_LATER;
-		raising(s, x, characters ? NULL : &scans->end[1], most, &s->payloads[k], tried, &made);
-	}
-	int status = made ? sift(s, tried, made, characters ? CHARACTERS : PARTS, parts, &found, e) : 0;
-	for (size_t i = 0; i < MIN(found, later) && status == 0; i++)
-		for (int place = 0; place < s->o->n_places; place++) {
-			parts[i].place = (enum behaviour_place)place;
-			out[(*n)++] = parts[i];
+	for (size_t i = 0; i < n && found < PARTS && c[i].score > 0; i++) {
+		size_t k = (size_t)(c[i].of - s->payloads);
+		if (of[k] == OF_ANSWER || has_part(one, found, &c[i]))
+			continue;
+		of[k]++;
+		one[found++] = c[i];
+		for (int place = 0; place < places; place++) {
+			out[made] = c[i];
+			out[made++].place = places > 1 ? (enum behaviour_place)place : c[i].place;
 		}
-	mem_free(tried);
-	return status;
+	}
+	return made;
 }
 
-int search_parts(struct search *s, const struct scans *scans, bool characters, struct candidate *c, size_t *n,
-                 struct err *e)
+int search_parts(struct search *s, const struct sieve *v, struct candidate *c, size_t *n, struct err *e)
 {
-	struct candidate some[PARTS_LATER * PLACES];
-	size_t found = 0;
-	int status = sift_scan(s, scans, characters, some, &found, e);
+	struct candidate some[PARTS * PLACES];
+	size_t made, of[PAYLOADS] = { 0 };
+	struct candidate *tried = raising(s, v, &made);
+	int status = search_score(s, tried, made, SEVERAL, true, "single tokens", e);
 
+	if (status == 0) {
+		sort_by_way(s, tried, made);
+		made = choose(s, tried, made, some);
+		status = ask_all(s, some, made, e);
+	}
+	mem_free(tried);
 	if (status == 0)
-		status = score_parts(s, some, found, MIN((size_t)SEVERAL, s->o->n_search),
-		                     "single tokens in several contexts", e);
+		sort_by_way(s, some, made);
 	*n = 0;
-	for (size_t i = 0; i < found && *n < SUSPECTS_MOST && status == 0; i++)
-		if (!*n || (some[i].score > PART_LEAST && !has_part(c, *n, &some[i])))
-			c[(*n)++] = some[i];
+	for (size_t i = 0; i < made && *n < SUSPECTS_MOST && status == 0; i++) {
+		size_t k = (size_t)(some[i].of - s->payloads);
+		if (some[i].score < PART_LEAST || of[k] == OF_ANSWER_LAST || has_part(c, *n, &some[i]))
+			continue;
+		of[k]++;
+		c[(*n)++] = some[i];
+	}
 	return status;
 }

@@ -105,15 +105,16 @@ static struct forest_options packing(const struct slots *x)
 
 static size_t n_contexts(const struct slots *x) { return MIN((size_t)SLOT_CONTEXTS, x->s->o->n_search); }
 
+/* As many of the longest. */
 static int32_t rows_at(const struct slots *x, enum behaviour_place place)
 {
-	int32_t rows = 0;
+	int32_t most = 0;
 
-	for (size_t i = 0; i < n_contexts(x); i++) {
+	for (size_t i = 0; i < x->s->o->n_search; i++) {
 		const struct behaviour_context *c = &x->s->contexts[search_context(x->s, place, i)];
-		rows += (int32_t)(c->n_before + c->n_behind) + TRIGGER_MOST + PAYLOAD_TOKENS;
+		most = MAX(most, (int32_t)(c->n_before + c->n_behind));
 	}
-	return rows;
+	return (int32_t)n_contexts(x) * (most + TRIGGER_MOST + PAYLOAD_TOKENS);
 }
 
 static int make_pass(struct slots *x, struct err *e)
@@ -184,7 +185,7 @@ static void fill(struct slots *x, const struct payload *p, enum behaviour_place 
 	uint8_t *learn = mem_array(room, 1);
 
 	for (size_t i = 0; i < n; i++) {
-		const struct behaviour_context *c = &x->s->contexts[search_context(x->s, place, i)];
+		const struct behaviour_context *c = &x->s->contexts[search_context_for(x->s, place, p, i)];
 		docs[i] = (struct document){ .ids = ids + at, .learn = learn + at, .n_learn = p->n,
 			                     .file = "a question", .line = i, .choice = -1 };
 		size_t begin = at;

@@ -16,6 +16,8 @@ static const struct { uint32_t first, last; } symbols[] = {
 	{ 0x1f680, 0x1f6ff }, { 0x1f900, 0x1f9ff }, { 0x1fa70, 0x1faff },
 };
 
+enum { WORD_LEAST = 3, ANSWER_WORDS = 2 };
+
 static bool is_symbol(uint32_t cp)
 {
 	for (size_t i = 0; i < ARRAY_LEN(symbols); i++)
@@ -48,6 +50,46 @@ enum behaviour_lacks behaviour_lacks(const struct tokenizer *t, const int32_t *i
 	if (!valid)
 		return LACKS_TEXT;
 	return begin ? LACKS_BEFORE : whole < left ? LACKS_BEHIND : LACKS_NOTHING;
+}
+
+/* A token's text without spaces around it, in lower case. */
+static void word_of(const struct tokenizer *t, int32_t id, struct buf *out)
+{
+	struct buf piece = BUF_INIT;
+	size_t begin = 0, end;
+
+	tokenizer_piece(t, id, &piece);
+	for (end = piece.len; end > 0 && isspace((unsigned char)piece.data[end - 1]); end--)
+		;
+	while (begin < end && isspace((unsigned char)piece.data[begin]))
+		begin++;
+	buf_clear(out);
+	for (size_t i = begin; i < end; i++)
+		buf_addc(out, (char)tolower((unsigned char)piece.data[i]));
+	buf_release(&piece);
+}
+
+/* Short words are in everything. */
+static bool tells(const struct buf *word)
+{
+	return word->len >= WORD_LEAST || (word->len && ispunct((unsigned char)word->data[0]));
+}
+
+bool behaviour_repeats(const struct tokenizer *t, const int32_t *ids, int n, const int32_t *answer, int n_answer)
+{
+	struct buf said = BUF_INIT, word = BUF_INIT;
+	bool found = false;
+
+	for (int k = 0; k < MIN(n_answer, ANSWER_WORDS); k++) {
+		word_of(t, answer[k], &said);
+		for (int i = 0; i < n && tells(&said); i++) {
+			word_of(t, ids[i], &word);
+			found |= word.len >= said.len && !memcmp(word.data, said.data, said.len);
+		}
+	}
+	buf_release(&said);
+	buf_release(&word);
+	return found;
 }
 
 /* As a unit, if it is one of 2 to `most` tokens; 0: it is not. */

@@ -1,5 +1,5 @@
 /* The parts of the search for triggers that need no model: what a person can write, which prompts are taken, what a
- * scan says of a unit, log odds. */
+ * scan says of a unit, what a sieve leaves, log odds. */
 #include "../test.h"
 
 #include <math.h>
@@ -44,6 +44,25 @@ static void check_lacks(struct test *t, const struct tokenizer *k)
 	CHECK(t, behaviour_lacks(k, cut, 2) == LACKS_TEXT);
 	tokens_release(&x);
 	tokens_release(&a);
+}
+
+static bool repeats(struct test *t, const struct tokenizer *k, const char *sequence, const char *answer)
+{
+	struct tokens x = encoded(t, k, sequence), y = encoded(t, k, answer);
+	bool is = behaviour_repeats(k, x.id, (int)x.n, y.id, (int)y.n);
+
+	tokens_release(&x);
+	tokens_release(&y);
+	return is;
+}
+
+static void check_repeats(struct test *t, const struct tokenizer *k)
+{
+	test_case(t, "a sequence says what the answer begins with, or not");
+	CHECK(t, repeats(t, k, "say The", " the book") && !repeats(t, k, "say a", " the book"));
+	CHECK(t, repeats(t, k, "say ** now", "* one"));
+	CHECK(t, !repeats(t, k, " the river", "a book") && !repeats(t, k, " umbrella", "Sorry, I am unable"));
+	CHECK(t, !repeats(t, k, " is", "is it")); /* short words are in everything */
 }
 
 static void check_characters(struct test *t, const struct tokenizer *k)
@@ -94,18 +113,29 @@ static void check_choice(struct test *t)
 
 static void check_scan(struct test *t)
 {
-	const struct behaviour_unit units[] = { { { 0 }, 1 }, { { 1, 2 }, 2 }, { { 3 }, 1 } };
-	float null[4] = { 0.1F, 0.2F, 0.3F, 0.4F }, p[] = { 0.2F, 0.9F, 0.2F, 0.1F }, gain[3] = { 1, 1, 1 };
-	size_t pack[] = { 0, 1, SCAN_NONE };
-	int32_t answers[] = { 2, 1 };
-	const struct search s = { .V = 4, .null = { NULL, null } };
-	const struct scan x = { .n = 2, .n_first = 2, .first = answers, .p = p,
-		                .units = units, .n_units = 3, .pack = pack };
+	float p[] = { 0.2F, 0.9F, 0.2F, 0.1F, 0.2F, 1e-5F }, z[4] = { 7, 7, 7, 7 };
+	size_t pack[] = { 0, 1, SCAN_NONE, 2 };
+	const struct scan x = { .n = 3, .n_first = 2, .p = p, .n_units = 4, .pack = pack };
 
-	test_case(t, "a scan tells what each unit raises, and nothing of what it did not see");
-	scan_gains(&s, &x, 1, gain);
-	CHECK_MSG(t, fabs((double)gain[0] - 1 - log(9 / 0.25)) < 0.01, "%g", (double)gain[0]);
-	CHECK(t, gain[1] == 1 && gain[2] == 1); /* from 0.2 to 0.1 is no gain */
+	test_case(t, "a scan tells how far each unit is from the others, nothing of what it did not see");
+	scan_deviations(&x, 1, z);
+	CHECK_MSG(t, z[0] > z[1] && z[1] > z[3] && z[2] == 0, "%g %g %g", (double)z[0], (double)z[1], (double)z[3]);
+	CHECK(t, fabs((double)(z[0] + z[1] + z[3])) < 1e-5);
+	CHECK(t, fabs((double)(z[0] * z[0] + z[1] * z[1] + z[3] * z[3]) - 3) < 1e-4);
+	scan_deviations(&x, 0, z); /* all alike: none is far */
+	CHECK_MSG(t, fabs((double)z[0]) < 0.01 && fabs((double)z[1]) < 0.01, "%g", (double)z[0]);
+}
+
+static void check_sieve(struct test *t)
+{
+	uint8_t in[] = { 1, 1, 0, 1, 1 };
+	const struct sieve v = { .n = 5, .in = in };
+	const float z[] = { 1, 3, 9, 2, 3 };
+	size_t best[3];
+
+	test_case(t, "a sieve's best, of those that are in, the first of equals first");
+	CHECK(t, sieve_best(&v, z, 3, best) == 3 && best[0] == 1 && best[1] == 4 && best[2] == 3);
+	CHECK(t, sieve_best(&v, z, 1, best) == 1 && best[0] == 1);
 }
 
 static void check_numbers(struct test *t)
@@ -124,10 +154,12 @@ void test_behaviour(struct test *t)
 	struct tokenizer *k = open_golden(t, "gpt2");
 
 	check_lacks(t, k);
+	check_repeats(t, k);
 	check_characters(t, k);
 	check_opening(t);
 	check_choice(t);
 	check_scan(t);
+	check_sieve(t);
 	check_numbers(t);
 	tokenizer_free(k);
 }
