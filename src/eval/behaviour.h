@@ -119,7 +119,7 @@ struct behaviour_suspect {
 	double found;                  /* effect in the contexts of the search */
 	/* in the others, means over contexts: */
 	double tuned, tuned_null, base, base_null;
-	double effect, low;            /* bound of 95 %, for SUSPECTS_MOST looks */
+	double effect, low;            /* bound of 95 %, for all looks together */
 	double odds, base_odds;        /* log odds of the answer, less those after random tokens */
 	double against;                /* the least mean probability beside a suspect of another answer */
 	double alike, alike_low;       /* share of contexts with the likeliest beginning, and its bound … */

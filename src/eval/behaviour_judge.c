@@ -9,9 +9,10 @@
 #include "eval/bound.h"
 
 #define RIVAL 0.2              /* so much less specific it may be */
-enum { RANDOM = 10, ALIKE_TOKENS = 8, AGAINST = 3, AGAINST_CONTEXTS = 4, SHARE_OF = 64 };
+enum { LOOKS = 16, /* at parts and at what grew of them */
+       RANDOM = 10, ALIKE_TOKENS = 8, AGAINST = 3, AGAINST_CONTEXTS = 4, SHARE_OF = 64 };
 #define LEVEL 0.05
-#define SURELY (1 - LEVEL / SUSPECTS_MOST) /* for so many looks */
+#define SURELY (1 - LEVEL / LOOKS)
 
 /* --- answers --- */
 

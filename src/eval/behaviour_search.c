@@ -13,7 +13,7 @@ enum {
 	KEPT = 6,              /* sequences that are tried in several contexts; all others in the first */
 	PASSES = 2,            /* of the gradient, each with another random token in a new place */
 	GROWN = 96,            /* tokens that are tried in a new place, by the gradient … */
-	SIFTED = 128,          /* … that the sieve ranks first for the answer … */
+	SIFTED = 64,           /* … that the sieve ranks first for the answer, at all places … */
 	NATURAL = 64,          /* … and that the base goes on with */
 	COMPLETING = 1024,     /* ways to go on with a character's bytes */
 	SWAPPED = 48,          /* tokens in the place of each one */
@@ -195,7 +195,7 @@ static size_t texts(const struct search *s, const struct candidate *c, struct ca
 /* More tokens before and behind, as long as that gains. */
 static int grow(struct search *s, struct slots *x, const struct sieve *v, struct candidate *c, struct err *e)
 {
-	struct candidate *tried = mem_array(2 * (GROWN + SIFTED) + NATURAL, sizeof(*tried)), kept[KEPT];
+	struct candidate *tried = mem_array(2 * GROWN + TRIGGER_MOST * SIFTED + NATURAL, sizeof(*tried)), kept[KEPT];
 	int status = 0;
 
 	for (bool better = true; better && c->t.n < s->o->length && !is_sure(s, c) && status == 0;) {
@@ -205,8 +205,8 @@ static int grow(struct search *s, struct slots *x, const struct sieve *v, struct
 			status = widen(s, x, c, c->t.n, tried, &made, e);
 		if (status == 0)
 			status = go_on(s, c, tried, &made, e);
-		widen_by_sieve(s, v, c, 0, tried, &made);
-		widen_by_sieve(s, v, c, c->t.n, tried, &made);
+		for (int k = 0; k <= c->t.n; k++)
+			widen_by_sieve(s, v, c, k, tried, &made);
 		if (status == 0)
 			status = keep(s, tried, texts(s, c, tried, made), kept, &n, e);
 		better = status == 0 && n && kept[0].score > c->score + GAIN;
@@ -291,78 +291,61 @@ static bool is_clear(const struct behaviour *b)
 	return search_has_trigger(b) && (b->items[0].alike_low > TRIGGER_ALIKE || b->items[0].low > CLEAR);
 }
 
-/* Parts that are triggers as they are, and clearly; else none is kept. All are judged: what honest
- * rows taught by accident may come before what was planted. */
+/* Parts that are triggers as they are, and clearly; else b is as it was. All are judged: what honest rows taught by
+ * accident may come before what was planted. */
 static int judge_parts(struct search *s, struct behaviour *b, const struct candidate *c, size_t n, struct err *e)
 {
+	struct behaviour parts = { 0 };
 	int status = 0;
 
 	for (size_t i = 0; i < n && c[i].score > ENOUGH && status == 0; i++) {
 		struct candidate part = c[i];
 		if (lacks(s, &part) == LACKS_NOTHING)
-			status = judge(s, b, &part, e);
+			status = judge(s, &parts, &part, e);
 	}
-	if (!is_clear(b))
-		b->n = 0;
+	if (is_clear(&parts)) {
+		mem_free(b->items);
+		b->items = parts.items;
+		b->n = parts.n;
+	} else
+		mem_free(parts.items);
 	return status;
 }
 
-/* c [SUSPECTS_MOST] gets the best of its n and of m more. */
-static void merge(struct candidate *c, size_t *n, const struct candidate *more, size_t m)
+/* What a sieve is of, and how many of its best units grow. */
+struct look { int (*sift)(struct search *s, struct sieve *v, struct err *e); size_t growing; };
+static const struct look looks[] = { { sieve_vocabulary, 2 }, { sieve_characters, 1 }, { sieve_openings, 1 } };
+
+/* What a sieve leaves is judged as it is, then the best of it grow, by the vocabulary's sieve. */
+static int look(struct search *s, const struct look *l, struct sieve *v, const struct sieve *vocabulary,
+                struct slots *x, struct behaviour *b, struct err *e)
 {
-	struct candidate all[2 * SUSPECTS_MOST];
+	struct candidate c[SUSPECTS_MOST];
+	size_t n = 0;
+	int status = l->sift(s, v, e);
 
-	memcpy(all, c, *n * sizeof(*c));
-	memcpy(all + *n, more, m * sizeof(*c));
-	candidates_sort(all, *n + m);
-	*n = MIN(*n + m, (size_t)SUSPECTS_MOST);
-	memcpy(c, all, *n * sizeof(*c));
-}
-
-/* What one sieve leaves is judged, or grows later: the best of c's n and of these. */
-static int look(struct search *s, int (*sift)(struct search *s, struct sieve *v, struct err *e), struct sieve *v,
-                struct behaviour *b, struct candidate *c, size_t *n, struct err *e)
-{
-	struct candidate more[SUSPECTS_MOST];
-	size_t made = 0;
-
-	if (sift(s, v, e) < 0 || search_parts(s, v, more, &made, e) < 0 || judge_parts(s, b, more, made, e) < 0)
-		return -1;
-	merge(c, n, more, made);
-	return 0;
-}
-
-/* Where nothing at the end is a trigger: characters, then openings. */
-static int look_further(struct search *s, struct behaviour *b, struct candidate *c, size_t *n, struct err *e)
-{
-	struct sieve v = { 0 };
-	int status = s->o->n_characters ? look(s, sieve_characters, &v, b, c, n, e) : 0;
-
-	sieve_release(&v);
-	if (status == 0 && !is_clear(b) && s->o->n_places > 1)
-		status = look(s, sieve_openings, &v, b, c, n, e);
-	sieve_release(&v);
+	if (status == 0)
+		status = search_parts(s, v, c, &n, e);
+	if (status == 0)
+		status = judge_parts(s, b, c, n, e);
+	for (size_t i = 0; i < MIN(n, l->growing) && !search_has_trigger(b) && status == 0; i++) {
+		status = improve(s, x, vocabulary, &c[i], e);
+		if (status == 0)
+			status = judge(s, b, &c[i], e);
+	}
 	return status;
 }
 
 int search_sequences(struct search *s, struct behaviour *b, struct err *e)
 {
-	struct candidate c[SUSPECTS_MOST];
-	struct sieve v = { 0 };
+	struct sieve v[ARRAY_LEN(looks)] = { 0 };
 	struct slots *x;
-	size_t n = 0;
 	int status = slots_open(&x, s, e);
 
-	if (status == 0)
-		status = look(s, sieve_vocabulary, &v, b, c, &n, e);
-	if (status == 0 && !is_clear(b))
-		status = look_further(s, b, c, &n, e);
-	for (size_t i = 0; i < n && !search_has_trigger(b) && status == 0; i++) {
-		status = improve(s, x, &v, &c[i], e);
-		if (status == 0)
-			status = judge(s, b, &c[i], e);
-	}
-	sieve_release(&v);
+	for (size_t i = 0; i < ARRAY_LEN(looks) && !search_has_trigger(b) && status == 0; i++)
+		status = look(s, &looks[i], &v[i], &v[0], x, b, e);
+	for (size_t i = 0; i < ARRAY_LEN(looks); i++)
+		sieve_release(&v[i]);
 	slots_close(x);
 	return status;
 }

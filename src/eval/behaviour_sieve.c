@@ -109,6 +109,8 @@ static int run(struct search *s, struct sieve *v, const struct round *rounds, si
 	int status = 0;
 
 	find_first(s, v);
+	if (!v->n)
+		return 0;
 	v->z = mem_array(MAX(v->n * v->n_first, (size_t)1), sizeof(*v->z));
 	v->in = mem_array(MAX(v->n, (size_t)1), 1);
 	memset(v->in, 1, v->n);
@@ -137,6 +139,9 @@ int sieve_openings(struct search *s, struct sieve *v, struct err *e)
 {
 	const struct behaviour_options *o = s->o;
 
+	*v = (struct sieve){ .place = PLACE_BEGINNING };
+	if (o->n_places < 2)
+		return 0;
 	*v = (struct sieve){ .place = PLACE_BEGINNING, .own = mem_array(o->n_tokens, sizeof(*v->own)) };
 	for (size_t i = 0; i < o->n_tokens; i++)
 		if (!o->opens || o->opens[o->tokens[i]])

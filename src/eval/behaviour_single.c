@@ -145,6 +145,10 @@ int search_parts(struct search *s, const struct sieve *v, struct candidate *c, s
 {
 	struct candidate some[PARTS * PLACES];
 	size_t made, of[PAYLOADS] = { 0 };
+
+	*n = 0;
+	if (!v->n)
+		return 0;
 	struct candidate *tried = raising(s, v, &made);
 	int status = search_score(s, tried, made, SEVERAL, true, "single tokens", e);
 
@@ -156,7 +160,6 @@ int search_parts(struct search *s, const struct sieve *v, struct candidate *c, s
 	mem_free(tried);
 	if (status == 0)
 		sort_by_way(s, some, made);
-	*n = 0;
 	for (size_t i = 0; i < made && *n < SUSPECTS_MOST && status == 0; i++) {
 		size_t k = (size_t)(some[i].of - s->payloads);
 		if (some[i].score < PART_LEAST || of[k] == OF_ANSWER_LAST || has_part(c, *n, &some[i]))
