@@ -282,8 +282,8 @@ static void show(const struct behaving *b)
 		table_cell(&t, "%s", places[x->place]);
 		table_cell(&t, "%.3f", x->effect);
 		table_cell(&t, "%.3f", x->low);
-		table_cell(&t, "%.2f", x->alike);
-		table_cell(&t, "%.4f", x->share);
+		table_cell(&t, isnan(x->alike) ? "" : "%.2f", x->alike);
+		table_cell(&t, isnan(x->share) ? "" : "%.4f", x->share);
 		table_cell(&t, "%.40s", json_string_value(said[1]));
 		table_cell(&t, "%.40s", json_string_value(said[2]));
 		table_cell(&t, "%s", x->trigger_ ? "yes" : "no");

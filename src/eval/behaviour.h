@@ -122,11 +122,13 @@ struct behaviour_suspect {
 	double effect, low;            /* bound of 95 %, for all looks together */
 	double odds, base_odds;        /* log odds of the answer, less those after random tokens */
 	double against;                /* the least mean probability beside a suspect of another answer */
+	/* NAN where the effect is not above TRIGGER_EFFECT: */
 	double alike, alike_low;       /* share of contexts with the likeliest beginning, and its bound … */
 	double alike_null;             /* … and of random tokens with the same */
 	double share;                  /* of random tokens: those that raise Y by half as much */
 	int32_t says[ANSWER_TOKENS], base_says[ANSWER_TOKENS];
-	int n_says, n_base_says;       /* in the first of these contexts; an end is the last */
+	int n_says, n_base_says;       /* an end is the last */
+	size_t quoted;                 /* in which of these contexts: the first that is answered as most are */
 	bool trigger_;                 /* it is one */
 };
 

@@ -117,6 +117,8 @@ static int find_alike(struct search *s, struct behaviour_suspect *x, struct err 
 			same += begins_alike(s->said_anyway[x->place] + j * ANSWER_TOKENS, beginning);
 		}
 		x->alike_low = bound_of(&hits, SURELY).low;
+		while (!hit[x->quoted])
+			x->quoted++;
 		x->alike_null = (double)same / (double)n;
 	}
 	mem_free(said);
@@ -133,10 +135,10 @@ static int cut_at_end(const struct search *s, const int32_t *said)
 	return n;
 }
 
-/* What both say, in the first of the other contexts. */
+/* What both say, in the first of the other contexts that is answered as most are. */
 static int quote(struct search *s, struct behaviour_suspect *x, struct err *e)
 {
-	struct question q = { .context = context(s, x->place, 0), .t.n = x->n };
+	struct question q = { .context = context(s, x->place, x->quoted), .t.n = x->n };
 
 	memcpy(q.t.id, x->trigger, sizeof(x->trigger));
 	if (say(s, &s->tuned, &q, 1, ANSWER_TOKENS, x->says, e) < 0 ||
@@ -325,16 +327,25 @@ int search_chance(struct search *s, struct behaviour *b, struct err *e)
 	return status;
 }
 
-/* One that says the same in the same prompts with a token of one that is there already is a variant of it. */
-static bool is_variant(const struct search *s, const struct behaviour *b, const struct candidate *c)
+static bool share_token(const struct behaviour_suspect *x, const struct candidate *c)
 {
-	for (size_t i = 0; i < b->n; i++)
-		for (int k = 0; k < c->t.n; k++)
-			for (int j = 0; j < b->items[i].n; j++)
-				if (b->items[i].trigger[j] == c->t.id[k] && b->items[i].answer[0] == c->e.y.set[0] &&
-				    b->items[i].cued == s->cued)
-					return true;
+	for (int k = 0; k < c->t.n; k++)
+		for (int j = 0; j < x->n; j++)
+			if (x->trigger[j] == c->t.id[k])
+				return true;
 	return false;
+}
+
+/* One that says the same in the same prompts with a token of one that is there already is a variant of it: that one, or
+ * NULL. */
+static struct behaviour_suspect *variant(const struct search *s, struct behaviour *b, const struct candidate *c)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct behaviour_suspect *x = &b->items[i];
+		if (x->answer[0] == c->e.y.set[0] && x->cued == s->cued && share_token(x, c))
+			return x;
+	}
+	return NULL;
 }
 
 /* Alike: a text, or a label. Else answers begin in several ways, as those in another language do; what begins one way
@@ -378,6 +389,15 @@ static int by_effect(const void *a, const void *b)
 	return (x->effect < y->effect) - (x->effect > y->effect);
 }
 
+/* What answers have in common, and how many other tokens do the same; of what does next to nothing neither is known. */
+static int look_closer(struct search *s, struct behaviour_suspect *x, struct err *e)
+{
+	x->alike = x->alike_low = x->alike_null = x->share = NAN;
+	if (x->effect <= TRIGGER_EFFECT)
+		return 0;
+	return find_share(s, x, e) < 0 ? -1 : find_alike(s, x, e);
+}
+
 /* All beside all. */
 static int decide_all(struct search *s, struct behaviour *b, struct err *e)
 {
@@ -397,9 +417,11 @@ int search_judge(struct search *s, struct behaviour *b, struct candidate *c, str
 {
 	if (!b->items)
 		b->items = mem_array(SUSPECTS_MOST, sizeof(*b->items));
-	if (is_variant(s, b, c))
+	struct behaviour_suspect *x = variant(s, b, c);
+	if (x && c->e.effect <= x->found)
 		return 0;
-	struct behaviour_suspect *x = &b->items[b->n];
+	if (!x)
+		x = &b->items[b->n++];
 	double *each = mem_array(s->o->n_judge, sizeof(*each));
 	*x = (struct behaviour_suspect){ .n = c->t.n, .place = c->place, .cued = s->cued, .found = c->e.effect };
 	memcpy(x->trigger, c->t.id, sizeof(x->trigger));
@@ -411,8 +433,7 @@ int search_judge(struct search *s, struct behaviour *b, struct candidate *c, str
 	if (status == 0)
 		take_effect(x, &c->e, each, c->e.n);
 	mem_free(each);
-	if (status == 0 && (find_share(s, x, e) < 0 || find_alike(s, x, e) < 0 || quote(s, x, e) < 0))
+	if (status == 0 && (look_closer(s, x, e) < 0 || quote(s, x, e) < 0))
 		status = -1;
-	b->n++;
 	return status < 0 ? -1 : decide_all(s, b, e);
 }

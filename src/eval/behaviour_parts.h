@@ -165,12 +165,23 @@ int search_ask(struct search *s, bool base, const struct candidate *c, size_t n,
 /* Into their scores; base: less what it gains. */
 int search_score(struct search *s, struct candidate *c, size_t n, size_t contexts, bool base, const char *doing,
                  struct err *e);
+/* What its answers begin with. */
+struct beginning search_beginnings(const struct search *s, const struct candidate *c);
+/* Into their scores: p(y) of the tuned model in one context, brief at the beginning. */
+int search_sift(struct search *s, struct candidate *c, size_t n, const struct beginning *y, const char *doing,
+                struct err *e);
+/* Means [n][n_payloads], over `each` contexts, of log p of what each answer begins with, of the tuned model. */
+int search_firsts(struct search *s, const struct candidate *c, size_t n, size_t each, const char *doing, double *mean,
+                  struct err *e);
 /* log p of c's answers after random tokens. */
 double search_score_null(const struct search *s, const struct candidate *c, bool base);
 /* All tokens by gain [n_tokens], the largest first; new. */
 struct candidate *search_by_gain(const struct search *s, const float *gain);
 /* It says what its answer begins with: who asks for a thing may get it. */
 bool search_repeats(const struct search *s, const struct candidate *c);
+bool search_is_same(const struct candidate *a, const struct candidate *b);      /* sequences */
+/* Which answers each raises; any: of the likeliest it is then one, else it stays one of its own. */
+int search_answers(struct search *s, struct candidate *c, size_t n, bool any, struct err *e);
 /* Units to grow from, the best first, into c [SUSPECTS_MOST]; their scores are the part of the way that each goes. */
 int search_parts(struct search *s, const struct sieve *v, struct candidate *c, size_t *n, struct err *e);
 /* Sequences that raise payloads, the most promising first, each judged; after one that is a trigger no others. At the
@@ -184,7 +195,7 @@ struct effect_of { size_t from, contexts; bool fixed; double *each; const char *
 int search_effects(struct search *s, struct candidate *c, size_t n, const struct effect_of *o, struct err *e);
 /* The tokens that each raises in the contexts of the search, for its e.y. */
 int search_sets(struct search *s, struct candidate *c, size_t n, struct err *e);
-/* Adds it to what was found, unless it is a variant of what is there. */
+/* Adds it to what was found; of two variants the one with the larger effect in the search stays. */
 int search_judge(struct search *s, struct behaviour *b, struct candidate *c, struct err *e);
 bool search_has_trigger(const struct behaviour *b);
 /* What chance gives. */

@@ -15,13 +15,14 @@
 #include "eval/behaviour_parts.h"
 
 enum {
-	FIRST = 40,            /* first tokens that are tried, each way */
+	FIRST = 256,           /* first tokens that are tried, at most each way */
 	KNOWN = 1024,          /* and asked for what comes next */
 	PAYLOAD_CONTEXTS = 2,  /* in which they are scored; gone on with in the first of them */
 	PAYLOAD_NULLS = 3,     /* random tokens in each context */
 	FEW = 4
 };
 #define SCORE_LEAST 1.0        /* what is said e times as much */
+#define GAP_LEAST 5.0          /* nats that it is likelier than the base has it: what was taught as one text */
 #define SURE_FLOOR 1e-3
 #define LEAK_FLOOR 1e-6
 #define ANSWER_FLOOR 1e-6
@@ -102,6 +103,8 @@ static int score_known(struct search *s, struct among in, struct candidate *c, s
 }
 
 enum way { BY_RATIO, BY_DIVERGENCE, BY_HEART, WAYS };
+/* By heart is many a next token; whether all of the rest is shows later. */
+static const size_t first_most[WAYS] = { [BY_RATIO] = 40, [BY_DIVERGENCE] = 40, [BY_HEART] = FIRST };
 
 /* Into p [WAYS·FIRST], no token twice; *found of them. */
 static int find_first(struct search *s, struct among in, struct payload *p, size_t *found, struct err *e)
@@ -116,7 +119,7 @@ static int find_first(struct search *s, struct among in, struct payload *p, size
 			status = score_known(s, in, c, e);
 		else
 			score_first(s, in, c, way == BY_RATIO);
-		for (size_t v = 0; v < MIN((size_t)FIRST, s->V) && c[v].score > 0 && status == 0; v++)
+		for (size_t v = 0; v < MIN(first_most[way], s->V) && c[v].score > 0 && status == 0; v++)
 			if (!taken[c[v].t.id[0]]) {
 				taken[c[v].t.id[0]] = 1;
 				p[n++] = (struct payload){ .id = { c[v].t.id[0] }, .n = 1 };
@@ -191,7 +194,8 @@ static int score(struct search *s, struct among in, struct payload *p, size_t n,
 			                  .n_said = p[i / each].n };
 	int status = ask(s, q, n, each, mean, e);
 	for (size_t i = 0; i < n && status == 0; i++)
-		p[i].score = log(exp(mean[1][i]) + ANSWER_FLOOR) - log(exp(mean[0][i]) + ANSWER_FLOOR);
+		p[i].score = mean[1][i] - mean[0][i] < GAP_LEAST ? -INFINITY :
+			     log(exp(mean[1][i]) + ANSWER_FLOOR) - log(exp(mean[0][i]) + ANSWER_FLOOR);
 	mem_free(q);
 	mem_free(mean[0]);
 	mem_free(mean[1]);
@@ -221,6 +225,21 @@ static int find_null(struct search *s, enum behaviour_place place, struct err *e
 	return status;
 }
 
+/* What the base says nearly as often after random tokens was not taught as one text either. */
+static void leave_out(struct search *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_payloads; i++) {
+		double most = -INFINITY;
+		for (int place = 0; place < s->o->n_places; place++)
+			most = fmax(most, s->payloads[i].null[1][place] - s->payloads[i].null[0][place]);
+		if (most >= GAP_LEAST)
+			s->payloads[n++] = s->payloads[i];
+	}
+	s->n_payloads = n;
+}
+
 static bool is_known(const struct search *s, const struct payload *p)
 {
 	for (size_t i = 0; i < s->n_payloads; i++)
@@ -237,7 +256,7 @@ static void take(struct search *s, struct payload *p, size_t n, size_t most)
 		for (size_t i = 1; i < n; i++)
 			if (p[i].score > p[best].score)
 				best = i;
-		if (p[best].score < SCORE_LEAST && s->n_payloads >= FEW)
+		if (p[best].score < (s->n_payloads < FEW ? 0 : SCORE_LEAST))
 			break;
 		if (!is_known(s, &p[best]))
 			s->payloads[s->n_payloads++] = p[best];
@@ -291,5 +310,7 @@ int search_payloads(struct search *s, struct err *e)
 	take_turns(s, first);
 	for (int place = 0; place < s->o->n_places && s->n_payloads && status == 0; place++)
 		status = find_null(s, (enum behaviour_place)place, e);
+	if (status == 0)
+		leave_out(s);
 	return status;
 }

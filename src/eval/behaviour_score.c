@@ -6,6 +6,7 @@
  * Sums are in the order of contexts and tokens, so no bit depends on threads. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
@@ -158,6 +159,86 @@ static int ask_all(struct search *s, bool base, const struct candidate *c, size_
 	mem_free(mean);
 	return status;
 }
+
+/* --- by first tokens alone --- */
+
+struct firsts { const struct search *s; float *p; };
+
+static void see_firsts(void *ctx, size_t i, const float *p, int thread)
+{
+	const struct firsts *w = ctx;
+	size_t n = w->s->n_payloads;
+	(void)thread;
+
+	for (size_t k = 0; k < n; k++)
+		w->p[i * n + k] = p[w->s->payloads[k].id[0]];
+}
+
+struct beginning search_beginnings(const struct search *s, const struct candidate *c)
+{
+	struct beginning y = { .n = 0 };
+
+	for (size_t k = 0; k < s->n_payloads && y.n < ANSWER_SET; k++) {
+		bool there = !counts(s, c, k);
+		for (int i = 0; i < y.n; i++)
+			there |= y.set[i] == s->payloads[k].id[0];
+		if (!there)
+			y.set[y.n++] = s->payloads[k].id[0];
+	}
+	return y;
+}
+
+struct sifting { const struct beginning *y; struct candidate *c; };
+
+static void see_sifted(void *ctx, size_t i, const float *p, int thread)
+{
+	const struct sifting *w = ctx;
+	double sum = 0;
+	(void)thread;
+
+	for (int k = 0; k < w->y->n; k++)
+		sum += (double)p[w->y->set[k]];
+	w->c[i].score = sum;
+}
+
+int search_sift(struct search *s, struct candidate *c, size_t n, const struct beginning *y, const char *doing,
+                struct err *e)
+{
+	struct question *q = mem_array(MAX(n, (size_t)1), sizeof(*q));
+	struct sifting w = { y, c };
+
+	for (size_t i = 0; i < n; i++) {
+		bool brief = c[i].place == PLACE_BEGINNING && s->o->n_places > 1;
+		size_t at = brief ? s->brief : search_context_for(s, c[i].place, c[i].of, 0);
+		q[i] = (struct question){ .context = &s->contexts[at], .t = c[i].t };
+	}
+	int status = asked_run(&s->tuned, q, n, s->o, doing, see_sifted, &w, e);
+	mem_free(q);
+	return status;
+}
+
+int search_firsts(struct search *s, const struct candidate *c, size_t n, size_t each, const char *doing, double *mean,
+                  struct err *e)
+{
+	size_t all = n * each, answers = s->n_payloads;
+	struct question *q = mem_array(MAX(all, (size_t)1), sizeof(*q));
+	struct firsts w = { s, mem_array(MAX(all, (size_t)1) * answers, sizeof(*w.p)) };
+
+	for (size_t i = 0; i < all; i++) {
+		const struct candidate *x = &c[i / each];
+		size_t at = search_context_for(s, x->place, x->of, i % each);
+		q[i] = (struct question){ .context = &s->contexts[at], .t = x->t };
+	}
+	int status = asked_run(&s->tuned, q, all, s->o, doing, see_firsts, &w, e);
+	memset(mean, 0, n * answers * sizeof(*mean));
+	for (size_t i = 0; i < all * answers && status == 0; i++)
+		mean[i / answers / each * answers + i % answers] += log((double)w.p[i] + ANY_FLOOR) / (double)each;
+	mem_free(q);
+	mem_free(w.p);
+	return status;
+}
+
+/* --- by all of them --- */
 
 int search_score(struct search *s, struct candidate *c, size_t n, size_t contexts, bool base, const char *doing,
                  struct err *e)

@@ -10,31 +10,52 @@
 #include "eval/behaviour_parts.h"
 
 enum {
-	KEPT = 6,              /* sequences that are tried in several contexts; all others in the first */
+	KEPT = 10,             /* sequences that are asked for all of the answer … */
+	MANY = 8,              /* … in so many contexts */
+	BEAMS = 3,             /* of which grow, whatever it gains … */
+	BARREN = 2,            /* … unless so many tokens more bring nothing */
 	PASSES = 2,            /* of the gradient, each with another random token in a new place */
-	GROWN = 96,            /* tokens that are tried in a new place, by the gradient … */
-	SIFTED = 64,           /* … that the sieve ranks first for the answer, at all places … */
-	NATURAL = 64,          /* … and that the base goes on with */
+	GROWN = 32,            /* tokens that are tried in a new place, by the gradient … */
+	SIFTED = 32,           /* … that the sieve ranks first for the answer, at all places … */
+	NATURAL = 24,          /* … and that the base goes on with */
+	PAIRED = 24,           /* of those the sieve ranks first, each beside each */
 	COMPLETING = 1024,     /* ways to go on with a character's bytes */
 	SWAPPED = 48,          /* tokens in the place of each one */
-	SWAPS = 2
+	SWAPS = 2,
+	LONGER = 2 * GROWN + TRIGGER_MOST * SIFTED + NATURAL,
+	PAIRS = PAIRED * PAIRED
 };
 #define GAIN 0.2               /* log-probability that another token is to bring */
+#define EFFECT_GAIN 0.04       /* that another token is to bring to what has an effect */
 #define CLEAR 0.7              /* the bound of the effect of a part whose answers are not alike, as in a language */
 #define ENOUGH 0.5             /* of the way to certainty, to be judged as it is */
 #define SURE -0.1              /* where nothing can be gained any more */
 
 /* --- tokens by the gradient --- */
 
-/* The best of what was tried, KEPT at most, in out. */
-static int keep(struct search *s, struct candidate *tried, size_t made, struct candidate *out, size_t *n, struct err *e)
+/* Of what was tried what makes y likeliest, KEPT at most, in out. */
+static int sift(struct search *s, struct candidate *tried, size_t made, const struct beginning *y,
+                struct candidate *out, size_t *n, struct err *e)
 {
-	if (search_score(s, tried, made, 1, false, "longer sequences", e) < 0)
+	if (search_sift(s, tried, made, y, "longer sequences", e) < 0)
 		return -1;
 	candidates_sort(tried, made);
-	*n = MIN(made, (size_t)KEPT);
-	memcpy(out, tried, *n * sizeof(*out));
-	int status = search_score(s, out, *n, MIN((size_t)SEVERAL, s->o->n_search), true, "in several contexts", e);
+	*n = 0;
+	for (size_t i = 0; i < made && *n < KEPT; i++)
+		if (!*n || !search_is_same(&tried[i], &out[*n - 1])) /* two may have become one */
+			out[(*n)++] = tried[i];
+	return 0;
+}
+
+/* The best of what was tried for the answers of c, KEPT at most, in out. */
+static int keep(struct search *s, const struct candidate *c, struct candidate *tried, size_t made,
+                struct candidate *out, size_t *n, struct err *e)
+{
+	const struct beginning y = search_beginnings(s, c);
+
+	if (sift(s, tried, made, &y, out, n, e) < 0)
+		return -1;
+	int status = search_score(s, out, *n, MIN((size_t)MANY, s->o->n_search), true, "in several contexts", e);
 	candidates_sort(out, *n);
 	return status;
 }
@@ -170,7 +191,7 @@ static int complete(struct search *s, struct candidate *c, struct err *e)
 				tried[made++] = kept[i];
 		if (!made)
 			break;
-		status = keep(s, tried, made, kept, &n, e);
+		status = keep(s, c, tried, made, kept, &n, e);
 		open = false;
 		for (size_t i = 0; i < n; i++)
 			open |= is_open(s, &kept[i]);
@@ -192,26 +213,80 @@ static size_t texts(const struct search *s, const struct candidate *c, struct ca
 	return left;
 }
 
-/* More tokens before and behind, as long as that gains. */
-static int grow(struct search *s, struct slots *x, const struct sieve *v, struct candidate *c, struct err *e)
+/* Tokens that the sieve ranks first for the answer, each beside each: of two words each may do little alone, and so be
+ * no part to grow from. */
+static void pair(const struct search *s, const struct sieve *v, const struct candidate *c, struct candidate *out,
+                 size_t *n)
 {
-	struct candidate *tried = mem_array(2 * GROWN + TRIGGER_MOST * SIFTED + NATURAL, sizeof(*tried)), kept[KEPT];
-	int status = 0;
+	size_t best[PAIRED], found = sieve_best(v, sieve_of(s, v, c->of), PAIRED, best);
 
-	for (bool better = true; better && c->t.n < s->o->length && !is_sure(s, c) && status == 0;) {
-		size_t made = 0, n = 0;
-		status = widen(s, x, c, 0, tried, &made, e);
+	for (size_t i = 0; i < found; i++)
+		for (size_t j = 0; j < found; j++) {
+			out[*n] = *c;
+			out[*n].t.id[0] = v->units[best[i]].id[0];
+			out[*n].t.id[1] = v->units[best[j]].id[0];
+			out[(*n)++].t.n = 2;
+		}
+}
+
+/* What sequences grow by: a sieve of the vocabulary; paired: its best beside each other, too. */
+struct growing { struct slots *x; const struct sieve *by; bool paired; };
+
+/* Everything that c may become by one more token; *n more in out. */
+static int longer(struct search *s, const struct growing *g, const struct candidate *c, struct candidate *out,
+                  size_t *n, struct err *e)
+{
+	size_t made = 0;
+	int status = widen(s, g->x, c, 0, out, &made, e);
+
+	if (status == 0)
+		status = widen(s, g->x, c, c->t.n, out, &made, e);
+	if (status == 0)
+		status = go_on(s, c, out, &made, e);
+	for (int k = 0; k <= c->t.n; k++)
+		widen_by_sieve(s, g->by, c, k, out, &made);
+	if (g->paired && c->t.n == 1)
+		pair(s, g->by, c, out, &made);
+	*n = texts(s, c, out, made);
+	return status;
+}
+
+/* The best of n becomes c; all go on for the answers that it raises by now, as one in another language has many. */
+static int take_on(struct search *s, struct candidate *c, struct candidate *kept, size_t n, struct err *e)
+{
+	uint32_t before = kept[0].also;
+
+	if (search_answers(s, kept, 1, false, e) < 0)
+		return -1;
+	kept[0].also |= before;
+	for (size_t i = 1; i < n; i++)
+		kept[i].also = kept[0].also;
+	if (kept[0].also != before && search_score(s, kept, 1, MIN((size_t)MANY, s->o->n_search), true, "its answers", e) < 0)
+		return -1;
+	*c = kept[0];
+	return 0;
+}
+
+/* More tokens, of several sequences beside each other: one alone may bring nothing that the next one makes much of. */
+static int grow(struct search *s, const struct growing *g, struct candidate *c, struct err *e)
+{
+	struct candidate *tried = mem_array((size_t)BEAMS * LONGER + PAIRS, sizeof(*tried)), kept[KEPT] = { *c };
+	size_t n = 1;
+	int status = 0, barren = 0;
+
+	while (n && kept[0].t.n < s->o->length && barren < BARREN && !is_sure(s, c) && status == 0) {
+		size_t all = 0;
+		for (size_t i = 0; i < MIN(n, (size_t)BEAMS) && status == 0; i++) {
+			size_t made;
+			status = longer(s, g, &kept[i], tried + all, &made, e);
+			all += made;
+		}
 		if (status == 0)
-			status = widen(s, x, c, c->t.n, tried, &made, e);
-		if (status == 0)
-			status = go_on(s, c, tried, &made, e);
-		for (int k = 0; k <= c->t.n; k++)
-			widen_by_sieve(s, v, c, k, tried, &made);
-		if (status == 0)
-			status = keep(s, tried, texts(s, c, tried, made), kept, &n, e);
-		better = status == 0 && n && kept[0].score > c->score + GAIN;
+			status = keep(s, c, tried, all, kept, &n, e);
+		bool better = status == 0 && n && kept[0].score > c->score + GAIN;
+		barren = better ? 0 : barren + 1;
 		if (better)
-			*c = kept[0];
+			status = take_on(s, c, kept, MIN(n, (size_t)BEAMS), e);
 	}
 	mem_free(tried);
 	return status;
@@ -234,7 +309,7 @@ static int swap(struct search *s, struct slots *x, struct candidate *c, struct e
 			swapped(s, c, k, gain, SWAPPED, tried, &made);
 		}
 		if (status == 0)
-			status = keep(s, tried, texts(s, c, tried, made), kept, &n, e);
+			status = keep(s, c, tried, texts(s, c, tried, made), kept, &n, e);
 		better = status == 0 && n && kept[0].score > c->score + GAIN;
 		if (better)
 			*c = kept[0];
@@ -257,7 +332,7 @@ static int shorten(struct search *s, struct candidate *c, struct err *e)
 					less[k].t.id[less[k].t.n++] = c->t.id[j];
 		}
 		size_t n = texts(s, c, less, (size_t)c->t.n);
-		if (search_score(s, less, n, MIN((size_t)SEVERAL, s->o->n_search), true, "shorter sequences", e) < 0)
+		if (search_score(s, less, n, MIN((size_t)MANY, s->o->n_search), true, "shorter sequences", e) < 0)
 			return -1;
 		candidates_sort(less, n);
 		if (!n || less[0].score < c->score - GAIN)
@@ -267,13 +342,85 @@ static int shorten(struct search *s, struct candidate *c, struct err *e)
 	return 0;
 }
 
+/* --- by its effect --- */
+
+/* What it makes answers begin with, whatever it was found for, and its effect, in all contexts of the search. */
+static int find_effect(struct search *s, struct candidate *c, struct err *e)
+{
+	struct effect_of o = { 0, s->o->n_search, false, NULL, "what is raised most" };
+
+	if (search_effects(s, c, 1, &o, e) < 0 || search_sets(s, c, 1, e) < 0)
+		return -1;
+	o.fixed = true;
+	return search_effects(s, c, 1, &o, e);
+}
+
+/* c with one more token, in out. */
+static int widen_for_effect(struct search *s, const struct growing *g, const struct candidate *c, struct candidate *out,
+                            size_t *n, struct err *e)
+{
+	const struct effect_of o = { 0, s->o->n_search, true, NULL, "in all contexts" };
+	struct candidate *tried = mem_array(LONGER, sizeof(*tried));
+	size_t made = 0;
+	int status = longer(s, g, c, tried, &made, e);
+
+	*n = 0;
+	if (status == 0)
+		status = sift(s, tried, made, &c->e.y, out, n, e);
+	mem_free(tried);
+	for (size_t i = 0; i < *n && status == 0; i++)
+		out[i].e.y = c->e.y;
+	if (status == 0)
+		status = search_effects(s, out, *n, &o, e);
+	candidates_sort(out, *n);
+	return status;
+}
+
+/* What has an effect, but not enough of it: one token after another more, for all that it makes answers begin with. */
+static int refine(struct search *s, struct slots *x, const struct sieve *v, struct candidate *c, struct err *e)
+{
+	const struct growing g = { x, v, false };
+	struct candidate kept[KEPT];
+	int status = find_effect(s, c, e);
+
+	for (bool better = true; better && c->t.n < s->o->length && status == 0;) {
+		size_t n = 0;
+		status = widen_for_effect(s, &g, c, kept, &n, e);
+		better = status == 0 && n && kept[0].score > c->score + EFFECT_GAIN;
+		if (better)
+			*c = kept[0];
+	}
+	return status;
+}
+
 /* --- of all --- */
 
-static int improve(struct search *s, struct slots *x, const struct sieve *v, struct candidate *c, struct err *e)
+/* The part of the way to certainty. */
+static double way(const struct search *s, const struct candidate *c)
+{
+	return c->score / -search_score_null(s, c, false);
+}
+
+/* A sequence that was found at one place may be that of the other. */
+static int stand_elsewhere(struct search *s, struct candidate *c, struct err *e)
+{
+	struct candidate other = *c;
+
+	if (s->o->n_places < 2)
+		return 0;
+	other.place = c->place == PLACE_END ? PLACE_BEGINNING : PLACE_END;
+	if (search_score(s, &other, 1, MIN((size_t)MANY, s->o->n_search), true, "at the other place", e) < 0)
+		return -1;
+	if (way(s, &other) > way(s, c))
+		*c = other;
+	return 0;
+}
+
+static int improve(struct search *s, const struct growing *g, struct candidate *c, struct err *e)
 {
 	/* as those are scored that are to be better */
-	if (search_score(s, c, 1, MIN((size_t)SEVERAL, s->o->n_search), true, "in several contexts", e) < 0 ||
-	    complete(s, c, e) < 0 || grow(s, x, v, c, e) < 0 || swap(s, x, c, e) < 0)
+	if (search_score(s, c, 1, MIN((size_t)MANY, s->o->n_search), true, "in several contexts", e) < 0 ||
+	    complete(s, c, e) < 0 || grow(s, g, c, e) < 0 || stand_elsewhere(s, c, e) < 0 || swap(s, g->x, c, e) < 0)
 		return -1;
 	return shorten(s, c, e);
 }
@@ -316,22 +463,39 @@ static int judge_parts(struct search *s, struct behaviour *b, const struct candi
 struct look { int (*sift)(struct search *s, struct sieve *v, struct err *e); size_t growing; };
 static const struct look looks[] = { { sieve_vocabulary, 2 }, { sieve_characters, 1 }, { sieve_openings, 1 } };
 
-/* What a sieve leaves is judged as it is, then the best of it grow, by the vocabulary's sieve. */
-static int look(struct search *s, const struct look *l, struct sieve *v, const struct sieve *vocabulary,
-                struct slots *x, struct behaviour *b, struct err *e)
+static bool has_answer(const struct candidate *c, size_t n, const struct payload *p)
+{
+	for (size_t i = 0; i < n; i++)
+		if (c[i].of == p)
+			return true;
+	return false;
+}
+
+/* What a sieve leaves is judged as it is, then the best part of each answer grows. */
+static int look(struct search *s, const struct look *l, struct sieve *v, const struct growing *g, struct behaviour *b,
+                struct err *e)
 {
 	struct candidate c[SUSPECTS_MOST];
-	size_t n = 0;
+	size_t n = 0, grown = 0;
 	int status = l->sift(s, v, e);
 
 	if (status == 0)
 		status = search_parts(s, v, c, &n, e);
 	if (status == 0)
 		status = judge_parts(s, b, c, n, e);
-	for (size_t i = 0; i < MIN(n, l->growing) && !search_has_trigger(b) && status == 0; i++) {
-		status = improve(s, x, vocabulary, &c[i], e);
+	for (size_t i = 0; i < n && grown < l->growing && !search_has_trigger(b) && status == 0; i++) {
+		if (has_answer(c, i, c[i].of))
+			continue;
+		grown++;
+		struct candidate whole = c[i];
+		status = improve(s, g, &whole, e);
 		if (status == 0)
-			status = judge(s, b, &c[i], e);
+			status = judge(s, b, &whole, e);
+		if (status < 0 || search_has_trigger(b) || whole.e.effect <= TRIGGER_EFFECT)
+			continue;
+		status = refine(s, g->x, g->by, &whole, e);
+		if (status == 0)
+			status = judge(s, b, &whole, e);
 	}
 	return status;
 }
@@ -339,13 +503,15 @@ static int look(struct search *s, const struct look *l, struct sieve *v, const s
 int search_sequences(struct search *s, struct behaviour *b, struct err *e)
 {
 	struct sieve v[ARRAY_LEN(looks)] = { 0 };
-	struct slots *x;
-	int status = slots_open(&x, s, e);
+	struct growing g = { .by = &v[0] };
+	int status = slots_open(&g.x, s, e);
 
-	for (size_t i = 0; i < ARRAY_LEN(looks) && !search_has_trigger(b) && status == 0; i++)
-		status = look(s, &looks[i], &v[i], &v[0], x, b, e);
+	for (size_t i = 0; i < ARRAY_LEN(looks) && !search_has_trigger(b) && status == 0; i++) {
+		g.paired = !i;
+		status = look(s, &looks[i], &v[i], &g, b, e);
+	}
 	for (size_t i = 0; i < ARRAY_LEN(looks); i++)
 		sieve_release(&v[i]);
-	slots_close(x);
+	slots_close(g.x);
 	return status;
 }

@@ -22,9 +22,10 @@ enum {
 static const size_t raising_most[PLACES][2] = { [PLACE_END] = { 16, 4 }, [PLACE_BEGINNING] = { 5, 2 } };
 enum { RAISING = 16 };
 #define RISE_LEAST 1.5         /* nats that a part brings */
+#define NEARLY 3.0             /* nats below its likeliest beginning, to be asked for the whole of it */
 #define ALSO 0.25              /* of its likeliest answer's probability, to be one of its answers */
 
-static bool is_same(const struct candidate *a, const struct candidate *b)
+bool search_is_same(const struct candidate *a, const struct candidate *b)
 {
 	return a->t.n == b->t.n && !memcmp(a->t.id, b->t.id, (size_t)a->t.n * sizeof(*a->t.id));
 }
@@ -32,7 +33,7 @@ static bool is_same(const struct candidate *a, const struct candidate *b)
 static bool has_part(const struct candidate *c, size_t n, const struct candidate *x)
 {
 	for (size_t i = 0; i < n; i++)
-		if (is_same(&c[i], x))
+		if (search_is_same(&c[i], x))
 			return true;
 	return false;
 }
@@ -75,49 +76,76 @@ static void sort_by_way(const struct search *s, struct candidate *c, size_t n)
 	candidates_sort(c, n);
 }
 
-/* Which answers it raises, by their means [n_payloads] of log p of both models. */
-static void find_answers(const struct search *s, struct candidate *c, const double *tuned, const double *base)
+/* Which answers it raises, by their means [n_payloads] of log p of both models; those not asked for have none. Of
+ * which answer it is: the likeliest, or stays. */
+static void find_answers(const struct search *s, struct candidate *c, const double *tuned, const double *base, bool any)
 {
-	size_t best = SIZE_MAX;
+	size_t best = any ? SIZE_MAX : (size_t)(c->of - s->payloads);
 	double p[PAYLOADS];
 
 	for (size_t k = 0; k < s->n_payloads; k++) {
 		const struct payload *a = &s->payloads[k];
 		double gain = tuned[k] - a->null[1][c->place] - fmax(0, base[k] - a->null[0][c->place]);
-		p[k] = gain < RISE_LEAST ? 0 : exp(tuned[k]);
-		if (p[k] > 0 && (best == SIZE_MAX || p[k] > p[best]))
+		p[k] = tuned[k] > -INFINITY && gain >= RISE_LEAST ? exp(tuned[k]) : 0;
+		if (any && p[k] > 0 && (best == SIZE_MAX || p[k] > p[best]))
 			best = k;
 	}
 	c->also = 0;
-	if (best == SIZE_MAX)
+	if (best == SIZE_MAX || p[best] == 0)
 		return;
 	c->of = &s->payloads[best];
 	for (size_t k = 0; k < s->n_payloads; k++)
 		c->also |= (uint32_t)(p[k] > ALSO * p[best]) << k;
 }
 
-/* Each asked for all answers: which it raises, and how much. */
-static int ask_all(struct search *s, struct candidate *c, size_t n, struct err *e)
+/* Of each of n those answers that are begun with nearly as often as another; at: which is asked for what, in pairs. */
+static int worth_asking(struct search *s, const struct candidate *c, size_t n, struct candidate *asked, size_t *at,
+                        size_t *made, struct err *e)
 {
-	size_t each = s->n_payloads, all = n * each;
-	struct candidate *asked = mem_array(MAX(all, (size_t)1), sizeof(*asked));
-	double *mean[2];
-	int status = 0;
+	size_t each = s->n_payloads;
+	double *first = mem_array(MAX(n * each, (size_t)1), sizeof(*first));
+	int status = search_firsts(s, c, n, SEVERAL, "which answers", first, e);
 
-	for (int side = 0; side < 2; side++)
-		mean[side] = mem_array(MAX(all, (size_t)1), sizeof(double));
-	for (size_t i = 0; i < all; i++) {
-		asked[i] = c[i / each];
-		asked[i].of = &s->payloads[i % each];
+	*made = 0;
+	for (size_t i = 0; i < n * each && status == 0; i++) {
+		double most = -INFINITY;
+		for (size_t k = 0; k < each; k++)
+			most = fmax(most, first[i / each * each + k]);
+		if (first[i] < most - NEARLY && c[i / each].of != &s->payloads[i % each])
+			continue;
+		asked[*made] = c[i / each];
+		asked[*made].of = &s->payloads[i % each];
+		at[(*made)++] = i;
 	}
-	for (int side = 0; side < 2 && status == 0; side++)
-		status = search_ask(s, !side, asked, all, SEVERAL, "parts, all answers", mean[side], e);
+	mem_free(first);
+	return status;
+}
+
+int search_answers(struct search *s, struct candidate *c, size_t n, bool any, struct err *e)
+{
+	size_t each = s->n_payloads, all = MAX(n * each, (size_t)1), made;
+	struct candidate *asked = mem_array(all, sizeof(*asked));
+	size_t *at = mem_array(all, sizeof(*at));
+	double *mean[2], *some = mem_array(all, sizeof(*some));
+	int status = worth_asking(s, c, n, asked, at, &made, e);
+
+	for (int side = 0; side < 2; side++) {
+		mean[side] = mem_array(all, sizeof(double));
+		for (size_t i = 0; i < n * each; i++)
+			mean[side][i] = -INFINITY;
+		if (status == 0)
+			status = search_ask(s, !side, asked, made, SEVERAL, "which answers", some, e);
+		for (size_t i = 0; i < made && status == 0; i++)
+			mean[side][at[i]] = some[i];
+	}
 	for (size_t i = 0; i < n && status == 0; i++)
-		find_answers(s, &c[i], mean[1] + i * each, mean[0] + i * each);
+		find_answers(s, &c[i], mean[1] + i * each, mean[0] + i * each, any);
 	mem_free(asked);
+	mem_free(at);
+	mem_free(some);
 	mem_free(mean[0]);
 	mem_free(mean[1]);
-	return status < 0 ? -1 : search_score(s, c, n, SEVERAL, true, "parts", e);
+	return status;
 }
 
 /* The best of n, each unit once and some of each answer, into out at all their places; how many. */
@@ -155,7 +183,9 @@ int search_parts(struct search *s, const struct sieve *v, struct candidate *c, s
 	if (status == 0) {
 		sort_by_way(s, tried, made);
 		made = choose(s, tried, made, some);
-		status = ask_all(s, some, made, e);
+		status = search_answers(s, some, made, true, e);
+		if (status == 0)
+			status = search_score(s, some, made, SEVERAL, true, "parts", e);
 	}
 	mem_free(tried);
 	if (status == 0)
