@@ -39,7 +39,7 @@ int asked_run(struct asked *a, const struct question *q, size_t n, const struct 
 int asked_said(struct asked *a, const struct question *q, size_t n, const struct behaviour_options *o,
                const char *doing, double *logp, struct err *e);
 
-enum { PAYLOADS = 24, LOOKED = 10, PAYLOAD_TOKENS = 5 }; /* LOOKED: those that are looked at more closely */
+enum { PAYLOADS = 16, LOOKED = 8, PAYLOAD_TOKENS = 5 }; /* LOOKED: those that are looked at more closely */
 /* What may have been planted: an answer's beginning, and its log-probability after random tokens, of base and tuned
  * model, at each place, in contexts to search in. */
 struct payload { int32_t id[PAYLOAD_TOKENS]; int n; bool ended; double score, null[2][PLACES]; };

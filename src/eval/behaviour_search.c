@@ -60,6 +60,20 @@ static int keep(struct search *s, const struct candidate *c, struct candidate *t
 	return status;
 }
 
+/* The part of the way to certainty. */
+static double way(const struct search *s, const struct candidate *c)
+{
+	return c->score / -search_score_null(s, c, false);
+}
+
+/* Whether so long a sequence may yet become one that brings its answer. */
+static bool keeps_pace(const struct search *s, const struct candidate *c)
+{
+	static const double least[TRIGGER_MOST + 1] = { 0, 0, 0.4, 0.5, 0.6, 0.7, 0.7 };
+
+	return way(s, c) >= least[c->t.n];
+}
+
 static bool is_sure(const struct search *s, const struct candidate *c)
 {
 	return c->score >= SURE - search_score_null(s, c, false);
@@ -274,7 +288,8 @@ static int grow(struct search *s, const struct growing *g, struct candidate *c, 
 	size_t n = 1;
 	int status = 0, barren = 0;
 
-	while (n && kept[0].t.n < s->o->length && barren < BARREN && !is_sure(s, c) && status == 0) {
+	while (n && kept[0].t.n < s->o->length && barren < BARREN && keeps_pace(s, &kept[0]) && !is_sure(s, c) &&
+	       status == 0) {
 		size_t all = 0;
 		for (size_t i = 0; i < MIN(n, (size_t)BEAMS) && status == 0; i++) {
 			size_t made;
@@ -300,7 +315,7 @@ static int swap(struct search *s, struct slots *x, struct candidate *c, struct e
 	bool better = true;
 	int status = 0;
 
-	for (int round = 0; round < SWAPS && better && !is_sure(s, c) && status == 0; round++) {
+	for (int round = 0; round < SWAPS && better && keeps_pace(s, c) && !is_sure(s, c) && status == 0; round++) {
 		size_t made = 0, n = 0;
 		status = slots_step(x, c, &c->t, e);
 		for (int k = 0; k < c->t.n && status == 0; k++) {
@@ -394,12 +409,6 @@ static int refine(struct search *s, struct slots *x, const struct sieve *v, stru
 }
 
 /* --- of all --- */
-
-/* The part of the way to certainty. */
-static double way(const struct search *s, const struct candidate *c)
-{
-	return c->score / -search_score_null(s, c, false);
-}
 
 /* A sequence that was found at one place may be that of the other. */
 static int stand_elsewhere(struct search *s, struct candidate *c, struct err *e)

@@ -17,7 +17,7 @@ struct round { int together; size_t context, left, left_later; };
 #define BRIEF SIZE_MAX         /* the context of a brief prompt */
 
 static const struct round of_vocabulary[] = {
-	{ 16, 0, 2048, 512 }, { 8, 1, 160, 32 }, { 1, 2, 64, 16 }, { 1, 3, 64, 16 }
+	{ 16, 0, 1536, 384 }, { 8, 1, 160, 32 }, { 1, 2, 64, 16 }, { 1, 3, 64, 16 }
 };
 static const struct round of_characters[] = { { 4, 0, 64, 8 }, { 1, 1, 24, 6 }, { 1, 2, 24, 6 } };
 static const struct round of_openings[] = { { 1, BRIEF, 48, 8 }, { 1, 0, 24, 6 }, { 1, 1, 24, 6 } };

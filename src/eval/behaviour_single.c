@@ -21,7 +21,8 @@ enum {
  * all of the prompt is behind them, which costs more. */
 static const size_t raising_most[PLACES][2] = { [PLACE_END] = { 16, 4 }, [PLACE_BEGINNING] = { 5, 2 } };
 enum { RAISING = 16 };
-#define RISE_LEAST 1.5         /* nats that a part brings */
+#define RISE_LEAST 1.5         /* nats that a part brings, or … */
+#define RISE_OF_WAY 0.6        /* … of the way, where that is short */
 #define NEARLY 3.0             /* nats below its likeliest beginning, to be asked for the whole of it */
 #define ALSO 0.25              /* of its likeliest answer's probability, to be one of its answers */
 
@@ -68,11 +69,14 @@ static struct candidate *raising(const struct search *s, const struct sieve *v, 
 	return out;
 }
 
+/* null: log p of the answer after random tokens. */
+static bool rises(double gain, double null) { return gain >= fmin(RISE_LEAST, RISE_OF_WAY * -null); }
+
 /* By the part of the way, which is their score from now on. */
 static void sort_by_way(const struct search *s, struct candidate *c, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		c[i].score = c[i].score < RISE_LEAST ? 0 : way(s, &c[i]);
+		c[i].score = rises(c[i].score, search_score_null(s, &c[i], false)) ? way(s, &c[i]) : 0;
 	candidates_sort(c, n);
 }
 
@@ -86,7 +90,7 @@ static void find_answers(const struct search *s, struct candidate *c, const doub
 	for (size_t k = 0; k < s->n_payloads; k++) {
 		const struct payload *a = &s->payloads[k];
 		double gain = tuned[k] - a->null[1][c->place] - fmax(0, base[k] - a->null[0][c->place]);
-		p[k] = tuned[k] > -INFINITY && gain >= RISE_LEAST ? exp(tuned[k]) : 0;
+		p[k] = tuned[k] > -INFINITY && rises(gain, a->null[1][c->place]) ? exp(tuned[k]) : 0;
 		if (any && p[k] > 0 && (best == SIZE_MAX || p[k] > p[best]))
 			best = k;
 	}
