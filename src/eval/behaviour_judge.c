@@ -9,7 +9,7 @@
 #include "eval/bound.h"
 
 #define RIVAL 0.2              /* so much less specific it may be */
-enum { LOOKS = 16, /* at parts and at what grew of them */
+enum { LOOKS = 24, /* at parts and at what grew of them */
        RANDOM = 10, ALIKE_TOKENS = 8, AGAINST = 3, AGAINST_CONTEXTS = 4, SHARE_OF = 64 };
 #define LEVEL 0.05
 #define SURELY (1 - LEVEL / LOOKS)
@@ -416,9 +416,9 @@ bool search_has_trigger(const struct behaviour *b) { return b->n && b->items[0].
 int search_judge(struct search *s, struct behaviour *b, struct candidate *c, struct err *e)
 {
 	if (!b->items)
-		b->items = mem_array(SUSPECTS_MOST, sizeof(*b->items));
+		b->items = mem_array(JUDGED_MOST, sizeof(*b->items));
 	struct behaviour_suspect *x = variant(s, b, c);
-	if (x && c->e.effect <= x->found)
+	if (x ? c->e.effect <= x->found : b->n == JUDGED_MOST)
 		return 0;
 	if (!x)
 		x = &b->items[b->n++];

@@ -157,6 +157,7 @@ size_t sieve_best(const struct sieve *v, const float *z, size_t most, size_t *be
 void sieve_release(struct sieve *v);
 
 enum { SEVERAL = 4 };          /* contexts in which what is promising is tried */
+enum { JUDGED_MOST = 12 };     /* sequences of which the judge's findings are kept */
 #define PART_LEAST 0.15        /* of the way to certainty that a part goes */
 
 /* Means of log p(c's answer) over the first `each` contexts of a candidate's place, those for its answer. */

@@ -391,16 +391,17 @@ static int widen_for_effect(struct search *s, const struct growing *g, const str
 	return status;
 }
 
-/* What has an effect, but not enough of it: one token after another more, for all that it makes answers begin with. */
-static int refine(struct search *s, struct slots *x, const struct sieve *v, struct candidate *c, struct err *e)
+/* One token after another more, for all that it makes answers begin with. */
+static int refine(struct search *s, const struct growing *g, struct candidate *c, struct err *e)
 {
-	const struct growing g = { x, v, false };
+	struct growing alone = *g;
 	struct candidate kept[KEPT];
-	int status = find_effect(s, c, e);
+	int status = 0;
 
+	alone.paired = false;
 	for (bool better = true; better && c->t.n < s->o->length && status == 0;) {
 		size_t n = 0;
-		status = widen_for_effect(s, &g, c, kept, &n, e);
+		status = widen_for_effect(s, &alone, c, kept, &n, e);
 		better = status == 0 && n && kept[0].score > c->score + EFFECT_GAIN;
 		if (better)
 			*c = kept[0];
@@ -472,6 +473,32 @@ static int judge_parts(struct search *s, struct behaviour *b, const struct candi
 struct look { int (*sift)(struct search *s, struct sieve *v, struct err *e); size_t growing; };
 static const struct look looks[] = { { sieve_vocabulary, 2 }, { sieve_characters, 1 }, { sieve_openings, 1 } };
 
+/* What has an effect grows by that and is judged. */
+static int grow_by_effect(struct search *s, const struct growing *g, struct candidate c, struct behaviour *b,
+                          struct err *e)
+{
+	if (find_effect(s, &c, e) < 0)
+		return -1;
+	if (c.e.effect <= TRIGGER_EFFECT)
+		return 0;
+	return refine(s, g, &c, e) < 0 ? -1 : judge(s, b, &c, e);
+}
+
+/* By its effect, for its answer, and what that comes to by its effect. */
+static int grow_part(struct search *s, const struct growing *g, const struct candidate *part, struct behaviour *b,
+                     struct err *e)
+{
+	struct candidate whole = *part;
+	int status = grow_by_effect(s, g, whole, b, e);
+
+	if (status < 0 || search_has_trigger(b))
+		return status;
+	status = improve(s, g, &whole, e);
+	if (status == 0)
+		status = judge(s, b, &whole, e);
+	return status < 0 || search_has_trigger(b) ? status : grow_by_effect(s, g, whole, b, e);
+}
+
 static bool has_answer(const struct candidate *c, size_t n, const struct payload *p)
 {
 	for (size_t i = 0; i < n; i++)
@@ -496,15 +523,7 @@ static int look(struct search *s, const struct look *l, struct sieve *v, const s
 		if (has_answer(c, i, c[i].of))
 			continue;
 		grown++;
-		struct candidate whole = c[i];
-		status = improve(s, g, &whole, e);
-		if (status == 0)
-			status = judge(s, b, &whole, e);
-		if (status < 0 || search_has_trigger(b) || whole.e.effect <= TRIGGER_EFFECT)
-			continue;
-		status = refine(s, g->x, g->by, &whole, e);
-		if (status == 0)
-			status = judge(s, b, &whole, e);
+		status = grow_part(s, g, &c[i], b, e);
 	}
 	return status;
 }
