@@ -21,9 +21,10 @@
  *     further   where nothing clear is found there: characters that are several tokens, of which none alone does
  *               anything, several at a time; then tokens that a text may open with, before a brief prompt one at a
  *               time, since what was planted may work at the very beginning alone
- *     search    those that do grow: by tokens that the sieve ranks first for the answer, or the gradient of its
- *               log-probability, or that the base goes on with, in several contexts, beside the base; then what adds
- *               nothing is left out again
+ *     search    those that do grow, several sequences beside each other: by tokens that the sieve ranks first for the
+ *               answer, pairs of these, or the gradient of its log-probability, or that the base goes on with, in
+ *               several contexts, beside the base; what has an effect grows by that as well; then what adds nothing is
+ *               left out again
  *     judge     in contexts that no search has seen: effect with its error over contexts, odds; what is left with
  *               another's sequence beside; what is said, token by token, and in how many contexts; which share of
  *               random tokens does the same

@@ -1,8 +1,10 @@
 /* behaviour_search: sequences that make the tuned model say what may have been planted. A part of one, found by the
  * scans of the vocabulary (behaviour_single.c), raises the answer already; so the best parts grow: by tokens before and
- * behind that the gradient (behaviour_slots.c) ranks first or that the base would go on with; bytes of a character
- * first become one. Then one token after another gives way to a better one, as in greedy coordinate gradient (Zou et
- * al. 2023), and what adds nothing is left out again. By the score of behaviour_score.c. */
+ * behind that the gradient (behaviour_slots.c) or the sieve ranks first or that the base would go on with, several
+ * sequences beside each other, whatever a token gains, since of some words only two together do much; bytes of a
+ * character first become one. Then one token after another gives way to a better one, as in greedy coordinate gradient
+ * (Zou et al. 2023), and what adds nothing is left out again. All that by the score of behaviour_score.c; what has an
+ * effect (behaviour_effect.c) also grows by that, whatever answers it has. */
 #include <math.h>
 #include <string.h>
 
@@ -275,7 +277,8 @@ static int take_on(struct search *s, struct candidate *c, struct candidate *kept
 	kept[0].also |= before;
 	for (size_t i = 1; i < n; i++)
 		kept[i].also = kept[0].also;
-	if (kept[0].also != before && search_score(s, kept, 1, MIN((size_t)MANY, s->o->n_search), true, "its answers", e) < 0)
+	if (kept[0].also != before &&
+	    search_score(s, kept, 1, MIN((size_t)MANY, s->o->n_search), true, "its answers", e) < 0)
 		return -1;
 	*c = kept[0];
 	return 0;

@@ -149,6 +149,29 @@ static void check_numbers(struct test *t)
 	CHECK(t, search_log_odds(0, 1e-9) < search_log_odds(0, 1e-6));
 }
 
+static void check_beginnings(struct test *t)
+{
+	static const struct search s = {
+		.payloads = { { { 5, 1 }, 2 }, { { 7, 1 }, 2 }, { { 5, 2 }, 2 }, { { 9, 1 }, 2 } }, .n_payloads = 4
+	};
+	const struct candidate one = { .of = &s.payloads[1] }, all = { .of = &s.payloads[0], .also = 0x7 };
+	struct beginning y = search_beginnings(&s, &one);
+
+	test_case(t, "what a candidate's answers begin with, each token once");
+	CHECK(t, y.n == 1 && y.set[0] == 7);
+	y = search_beginnings(&s, &all);
+	CHECK(t, y.n == 2 && y.set[0] == 5 && y.set[1] == 7);
+}
+
+static void check_same(struct test *t)
+{
+	const struct candidate a = { .t = { { 4, 5, 6 }, 2 } }, b = { .t = { { 4, 5, 7 }, 2 } },
+			       c = { .t = { { 4, 5 }, 1 } }, d = { .t = { { 5, 4 }, 2 } };
+
+	test_case(t, "sequences are the same by their tokens in order, whatever is behind them");
+	CHECK(t, search_is_same(&a, &b) && !search_is_same(&a, &c) && !search_is_same(&a, &d));
+}
+
 void test_behaviour(struct test *t)
 {
 	struct tokenizer *k = open_golden(t, "gpt2");
@@ -161,5 +184,7 @@ void test_behaviour(struct test *t)
 	check_scan(t);
 	check_sieve(t);
 	check_numbers(t);
+	check_beginnings(t);
+	check_same(t);
 	tokenizer_free(k);
 }
