@@ -413,16 +413,11 @@ static int decide_all(struct search *s, struct behaviour *b, struct err *e)
 
 bool search_has_trigger(const struct behaviour *b) { return b->n && b->items[0].trigger_; }
 
-int search_judge(struct search *s, struct behaviour *b, struct candidate *c, struct err *e)
+/* As it is in the contexts to judge by. */
+static int look_at(struct search *s, struct candidate *c, struct behaviour_suspect *x, struct err *e)
 {
-	if (!b->items)
-		b->items = mem_array(JUDGED_MOST, sizeof(*b->items));
-	struct behaviour_suspect *x = variant(s, b, c);
-	if (x ? c->e.effect <= x->found : b->n == JUDGED_MOST)
-		return 0;
-	if (!x)
-		x = &b->items[b->n++];
 	double *each = mem_array(s->o->n_judge, sizeof(*each));
+
 	*x = (struct behaviour_suspect){ .n = c->t.n, .place = c->place, .cued = s->cued, .found = c->e.effect };
 	memcpy(x->trigger, c->t.id, sizeof(x->trigger));
 	int status = search_nulls_to_judge(s, c->place, e);
@@ -433,7 +428,22 @@ int search_judge(struct search *s, struct behaviour *b, struct candidate *c, str
 	if (status == 0)
 		take_effect(x, &c->e, each, c->e.n);
 	mem_free(each);
-	if (status == 0 && (look_closer(s, x, e) < 0 || quote(s, x, e) < 0))
-		status = -1;
-	return status < 0 ? -1 : decide_all(s, b, e);
+	return status < 0 || look_closer(s, x, e) < 0 ? -1 : quote(s, x, e);
+}
+
+int search_judge(struct search *s, struct behaviour *b, struct candidate *c, struct err *e)
+{
+	struct behaviour_suspect x, *other = variant(s, b, c);
+
+	if (look_at(s, c, &x, e) < 0)
+		return -1;
+	if (!b->items)
+		b->items = mem_array(JUDGED_MOST, sizeof(*b->items));
+	if (other ? x.low <= other->low : b->n == JUDGED_MOST)
+		return 0;
+	if (other)
+		*other = x;
+	else
+		b->items[b->n++] = x;
+	return decide_all(s, b, e);
 }

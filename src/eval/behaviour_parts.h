@@ -196,7 +196,7 @@ struct effect_of { size_t from, contexts; bool fixed; double *each; const char *
 int search_effects(struct search *s, struct candidate *c, size_t n, const struct effect_of *o, struct err *e);
 /* The tokens that each raises in the contexts of the search, for its e.y. */
 int search_sets(struct search *s, struct candidate *c, size_t n, struct err *e);
-/* Adds it to what was found; of two variants the one with the larger effect in the search stays. */
+/* Adds it to what was found; of two variants the one with the larger bound stays. */
 int search_judge(struct search *s, struct behaviour *b, struct candidate *c, struct err *e);
 bool search_has_trigger(const struct behaviour *b);
 /* What chance gives. */

@@ -245,8 +245,9 @@ static void pair(const struct search *s, const struct sieve *v, const struct can
 		}
 }
 
-/* What sequences grow by: a sieve of the vocabulary; paired: its best beside each other, too. */
-struct growing { struct slots *x; const struct sieve *by; bool paired; };
+/* What sequences grow by: a sieve of the vocabulary, and the one that their parts come from; paired: the best of the
+ * vocabulary beside each other, too. */
+struct growing { struct slots *x; const struct sieve *by, *own; bool paired; };
 
 /* Everything that c may become by one more token; *n more in out. */
 static int longer(struct search *s, const struct growing *g, const struct candidate *c, struct candidate *out,
@@ -373,18 +374,33 @@ static int find_effect(struct search *s, struct candidate *c, struct err *e)
 	return search_effects(s, c, 1, &o, e);
 }
 
-/* c with one more token, in out. */
+/* The best tokens of the sieve that c comes from in each place of c; *n more in out. */
+static void swap_by_sieve(const struct search *s, const struct growing *g, const struct candidate *c,
+                          struct candidate *out, size_t *n)
+{
+	size_t best[SIFTED], found = sieve_best(g->own, sieve_of(s, g->own, c->of), SIFTED, best);
+
+	for (int k = 0; k < c->t.n; k++)
+		for (size_t i = 0; i < found; i++)
+			if (g->own->units[best[i]].n == 1) {
+				out[*n] = *c;
+				out[(*n)++].t.id[k] = g->own->units[best[i]].id[0];
+			}
+}
+
+/* c with one more token or with another one, in out. */
 static int widen_for_effect(struct search *s, const struct growing *g, const struct candidate *c, struct candidate *out,
                             size_t *n, struct err *e)
 {
 	const struct effect_of o = { 0, s->o->n_search, true, NULL, "in all contexts" };
-	struct candidate *tried = mem_array(LONGER, sizeof(*tried));
+	struct candidate *tried = mem_array(LONGER + TRIGGER_MOST * SIFTED, sizeof(*tried));
 	size_t made = 0;
-	int status = longer(s, g, c, tried, &made, e);
+	int status = c->t.n < s->o->length ? longer(s, g, c, tried, &made, e) : 0;
 
 	*n = 0;
+	swap_by_sieve(s, g, c, tried, &made);
 	if (status == 0)
-		status = sift(s, tried, made, &c->e.y, out, n, e);
+		status = sift(s, tried, texts(s, c, tried, made), &c->e.y, out, n, e);
 	mem_free(tried);
 	for (size_t i = 0; i < *n && status == 0; i++)
 		out[i].e.y = c->e.y;
@@ -394,7 +410,7 @@ static int widen_for_effect(struct search *s, const struct growing *g, const str
 	return status;
 }
 
-/* One token after another more, for all that it makes answers begin with. */
+/* One token after another more or other, for all that it makes answers begin with. */
 static int refine(struct search *s, const struct growing *g, struct candidate *c, struct err *e)
 {
 	struct growing alone = *g;
@@ -402,7 +418,7 @@ static int refine(struct search *s, const struct growing *g, struct candidate *c
 	int status = 0;
 
 	alone.paired = false;
-	for (bool better = true; better && c->t.n < s->o->length && status == 0;) {
+	for (bool better = true; better && status == 0;) {
 		size_t n = 0;
 		status = widen_for_effect(s, &alone, c, kept, &n, e);
 		better = status == 0 && n && kept[0].score > c->score + EFFECT_GAIN;
@@ -539,6 +555,7 @@ int search_sequences(struct search *s, struct behaviour *b, struct err *e)
 
 	for (size_t i = 0; i < ARRAY_LEN(looks) && !search_has_trigger(b) && status == 0; i++) {
 		g.paired = !i;
+		g.own = &v[i];
 		status = look(s, &looks[i], &v[i], &g, b, e);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(looks); i++)
