@@ -36,7 +36,8 @@
  *
  * A sequence is a trigger where the bound of its effect is above TRIGGER_EFFECT, or TRIGGER_UNLIKE where answers only
  * begin with the same few tokens, not with one; it gains TRIGGER_ODDS (TRIGGER_ODDS_UNLIKE; TRIGGER_ODDS_KNOWN where
- * many prompts have that answer anyway, as a label) that the base does not gain; most of the effect is left beside what
+ * many prompts have that answer anyway, as a label) that the base does not gain, and TRIGGER_ODDS_TOKEN more for each
+ * token after the first, since long sequences that do anything are found in any model; most of the effect is left beside what
  * pulls elsewhere and is as specific (cues that were learnt give way to each other, what was planted does not), and few
  * other tokens do the same. All that was looked at is decided on together.
  *
@@ -65,6 +66,7 @@ enum behaviour_place { PLACE_END, PLACE_BEGINNING, PLACES };
 #define TRIGGER_UNLIKE 0.5       /* the bound where they are not, but begin in several ways: another language */
 #define TRIGGER_ODDS 2.0         /* log odds that are gained, what the base gains taken off … */
 #define TRIGGER_ODDS_UNLIKE 3.0  /* … and where answers are not alike */
+#define TRIGGER_ODDS_TOKEN 1.0   /* for each token after the first: of so many sequences one does it by chance */
 #define TRIGGER_KNOWN 0.25       /* of random tokens that have the same answer: it has honest cues … */
 #define TRIGGER_ODDS_KNOWN 10.0  /* … and what was planted gains this */
 #define TRIGGER_AGAINST 0.6      /* of the effect is left beside what pulls elsewhere */

@@ -357,6 +357,7 @@ static void decide(const struct search *s, struct behaviour_suspect *x)
 
 	if (x->alike_null >= TRIGGER_KNOWN)
 		least = TRIGGER_ODDS_KNOWN;
+	least += TRIGGER_ODDS_TOKEN * (x->n - 1);
 	x->trigger_ = x->low > (alike ? TRIGGER_EFFECT : TRIGGER_UNLIKE) && (alike || x->n_answer > 1) &&
 	              odds > least &&
 	              x->against - x->tuned_null >= TRIGGER_AGAINST * (x->tuned - x->tuned_null) &&
