@@ -33,7 +33,7 @@ enum {
 #define ENOUGH 0.5             /* of the way to certainty, to be judged as it is */
 #define SURE -0.1              /* where nothing can be gained any more */
 
-/* --- tokens by the gradient --- */
+/* --- the best of many --- */
 
 /* Of what was tried what makes y likeliest, KEPT at most, in out. */
 static int sift(struct search *s, struct candidate *tried, size_t made, const struct beginning *y,
@@ -80,6 +80,8 @@ static bool is_sure(const struct search *s, const struct candidate *c)
 {
 	return c->score >= SURE - search_score_null(s, c, false);
 }
+
+/* --- other tokens, and more --- */
 
 /* c with each of the `most` tokens that are ranked first at its place k; *n more of them in out. */
 static void swapped(const struct search *s, const struct candidate *c, int k, const float *gain, size_t most,
@@ -253,19 +255,14 @@ struct growing { struct slots *x; const struct sieve *by, *own; bool paired; };
 static int longer(struct search *s, const struct growing *g, const struct candidate *c, struct candidate *out,
                   size_t *n, struct err *e)
 {
-	size_t made = 0;
-	int status = widen(s, g->x, c, 0, out, &made, e);
-
-	if (status == 0)
-		status = widen(s, g->x, c, c->t.n, out, &made, e);
-	if (status == 0)
-		status = go_on(s, c, out, &made, e);
+	if (widen(s, g->x, c, 0, out, n, e) < 0 || widen(s, g->x, c, c->t.n, out, n, e) < 0 ||
+	    go_on(s, c, out, n, e) < 0)
+		return -1;
 	for (int k = 0; k <= c->t.n; k++)
-		widen_by_sieve(s, g->by, c, k, out, &made);
+		widen_by_sieve(s, g->by, c, k, out, n);
 	if (g->paired && c->t.n == 1)
-		pair(s, g->by, c, out, &made);
-	*n = texts(s, c, out, made);
-	return status;
+		pair(s, g->by, c, out, n);
+	return 0;
 }
 
 /* The best of n becomes c; all go on for the answers that it raises by now, as one in another language has many. */
@@ -295,13 +292,10 @@ static int grow(struct search *s, const struct growing *g, struct candidate *c, 
 	while (n && kept[0].t.n < s->o->length && barren < BARREN && keeps_pace(s, &kept[0]) && !is_sure(s, c) &&
 	       status == 0) {
 		size_t all = 0;
-		for (size_t i = 0; i < MIN(n, (size_t)BEAMS) && status == 0; i++) {
-			size_t made;
-			status = longer(s, g, &kept[i], tried + all, &made, e);
-			all += made;
-		}
+		for (size_t i = 0; i < MIN(n, (size_t)BEAMS) && status == 0; i++)
+			status = longer(s, g, &kept[i], tried, &all, e);
 		if (status == 0)
-			status = keep(s, c, tried, all, kept, &n, e);
+			status = keep(s, c, tried, texts(s, c, tried, all), kept, &n, e);
 		bool better = status == 0 && n && kept[0].score > c->score + GAIN;
 		barren = better ? 0 : barren + 1;
 		if (better)
