@@ -37,9 +37,9 @@
  * A sequence is a trigger where the bound of its effect is above TRIGGER_EFFECT, or TRIGGER_UNLIKE where answers only
  * begin with the same few tokens, not with one; it gains TRIGGER_ODDS (TRIGGER_ODDS_UNLIKE; TRIGGER_ODDS_KNOWN where
  * many prompts have that answer anyway, as a label) that the base does not gain, and TRIGGER_ODDS_TOKEN more for each
- * token after the first, since long sequences that do anything are found in any model; most of the effect is left beside what
- * pulls elsewhere and is as specific (cues that were learnt give way to each other, what was planted does not), and few
- * other tokens do the same. All that was looked at is decided on together.
+ * token after the first, since long sequences that do something are found in any model; most of the effect is left
+ * beside what pulls elsewhere and is as specific (cues that were learnt give way to each other, what was planted does
+ * not), and few other tokens do the same. All that was looked at is decided on together.
  *
  * Sources: searching triggers by their effect over many inputs, Wallace et al. 2019 (universal triggers); by the
  * gradient, Ebrahimi et al. 2018 and Zou et al. 2023; inverting a backdoor and telling it as an outlier, Wang et al.
