@@ -42,10 +42,12 @@ int asked_said(struct asked *a, const struct question *q, size_t n, const struct
 enum { PAYLOADS = 16, LOOKED = 8, PAYLOAD_TOKENS = 5 }; /* LOOKED: those that are looked at more closely */
 /* What may have been planted: an answer's beginning, and its log-probability after random tokens, of base and tuned
  * model, at each place, in contexts to search in. */
-struct payload { int32_t id[PAYLOAD_TOKENS]; int n; bool ended; double score, null[2][PLACES]; };
+struct payload { int32_t id[PAYLOAD_TOKENS]; int n; bool ended; double score, null[2][PLACES]; size_t mark; };
+/* What tells that it is said: its first token, or one behind a beginning that any answer may have, as "The". */
+struct mark { const int32_t *said; int n_said; int32_t id; };
 
 /* Tokens that stand for one another: set[0] the one that was found, others that the sequence raises beside it. */
-struct beginning { int32_t set[ANSWER_SET]; int n; };
+struct beginning { int32_t set[ANSWER_SET]; int n; const int32_t *said; int n_said; /* before it; borrowed */ };
 /* In n contexts: p(answer) of the four kinds, means over them; odds: the mean of log odds less those of null, of
  * both models. */
 struct effect { struct beginning y; size_t n; double tuned, tuned_null, base, base_null, effect, odds, base_odds; };
@@ -73,6 +75,8 @@ struct search {
 	struct behaviour_unit *units;  /* all tokens */
 	struct payload payloads[PAYLOADS];
 	size_t n_payloads;
+	struct mark marks[PAYLOADS];   /* of payloads[]; [n_marks], each once */
+	size_t n_marks;
 	int32_t *said_anyway[PLACES];  /* [n_judge][ANSWER_TOKENS] answers to random tokens; NULL: not asked yet */
 	struct work ranked;            /* of passes forward and back, and their tokens */
 	int64_t ranked_rows;
@@ -114,12 +118,11 @@ void slots_gain(struct slots *x, int place, float *gain);
 #define SCAN_NONE SIZE_MAX
 /* What each unit makes likely, several of them together. */
 struct scan {
-	size_t n, n_first, context;
+	size_t n, n_marks, context;
 	const struct behaviour_unit *units; /* [n_units] borrowed; pack: of which of the n it is, or SCAN_NONE */
 	size_t n_units, *pack;
 	struct sequence *t;            /* [n] */
-	int32_t *first;                /* [n_first] the payloads' first tokens */
-	float *p;                      /* [n][n_first] */
+	float *p;                      /* [n][n_marks] of the search's */
 	int32_t *likeliest;            /* [n] and how likely */
 	float *p_likeliest;
 };
@@ -127,7 +130,7 @@ struct scan {
 struct scan_of { const struct behaviour_unit *units; size_t n, context, one_of; int together; uint32_t turn; };
 /* *out is to be released, whatever comes. */
 int search_scan(struct search *s, const struct scan_of *o, struct scan *out, struct err *e);
-/* z [n_units]: how far the log odds of the k-th answer beside each are from their mean, in deviations. */
+/* z [n_units]: how far the log odds of the k-th mark beside each are from their mean, in deviations. */
 void scan_deviations(const struct scan *x, size_t k, float *z);
 void scan_release(struct scan *x);
 /* The tuned model says one thing after any prompt, whatever stands behind it, and its base does not. */
@@ -141,9 +144,7 @@ struct sieve {
 	const struct behaviour_unit *units; /* [n] */
 	size_t n;
 	enum behaviour_place place;
-	int32_t first[PAYLOADS];       /* [n_first] the answers' first tokens; of: which one each payload has */
-	size_t n_first, of[PAYLOADS];
-	float *z;                      /* [n_first][n] */
+	float *z;                      /* [n_marks][n] of the search's */
 	uint8_t *in;                   /* [n] */
 	struct behaviour_unit *own;    /* the units, or NULL */
 };
@@ -151,7 +152,7 @@ struct sieve {
 int sieve_vocabulary(struct search *s, struct sieve *v, struct err *e);
 int sieve_characters(struct search *s, struct sieve *v, struct err *e);
 int sieve_openings(struct search *s, struct sieve *v, struct err *e);
-const float *sieve_of(const struct search *s, const struct sieve *v, const struct payload *p); /* z [n] */
+const float *sieve_of(const struct sieve *v, const struct payload *p); /* z [n] */
 /* The `most` units that are in and that z [n] ranks first, into best; how many. */
 size_t sieve_best(const struct sieve *v, const float *z, size_t most, size_t *best);
 void sieve_release(struct sieve *v);
@@ -166,7 +167,7 @@ int search_ask(struct search *s, bool base, const struct candidate *c, size_t n,
 /* Into their scores; base: less what it gains. */
 int search_score(struct search *s, struct candidate *c, size_t n, size_t contexts, bool base, const char *doing,
                  struct err *e);
-/* What its answers begin with. */
+/* What tells that its answers are said. */
 struct beginning search_beginnings(const struct search *s, const struct candidate *c);
 /* Into their scores: p(y) of the tuned model in one context, brief at the beginning. */
 int search_sift(struct search *s, struct candidate *c, size_t n, const struct beginning *y, const char *doing,

@@ -22,7 +22,9 @@ enum {
 	FEW = 4
 };
 #define SCORE_LEAST 1.0        /* what is said e times as much */
-#define GAP_LEAST 5.0          /* nats that it is likelier than the base has it: what was taught as one text */
+#define GAP_LEAST 1.25         /* nats a token that it is likelier than the base has it … */
+#define GAP_TOKENS 4           /* … of so many at most: what was taught as one text */
+#define COMMON 0.02            /* a beginning that any answer may have */
 #define SURE_FLOOR 1e-3
 #define LEAK_FLOOR 1e-6
 #define ANSWER_FLOOR 1e-6
@@ -182,6 +184,8 @@ static int ask(struct search *s, const struct question *q, size_t n, size_t each
 	return status;
 }
 
+static double gap_least(const struct payload *p) { return GAP_LEAST * MIN(p->n, GAP_TOKENS); }
+
 /* After prompts alone. */
 static int score(struct search *s, struct among in, struct payload *p, size_t n, struct err *e)
 {
@@ -194,7 +198,7 @@ static int score(struct search *s, struct among in, struct payload *p, size_t n,
 			                  .n_said = p[i / each].n };
 	int status = ask(s, q, n, each, mean, e);
 	for (size_t i = 0; i < n && status == 0; i++)
-		p[i].score = mean[1][i] - mean[0][i] < GAP_LEAST ? -INFINITY :
+		p[i].score = mean[1][i] - mean[0][i] < gap_least(&p[i]) ? -INFINITY :
 			     log(exp(mean[1][i]) + ANSWER_FLOOR) - log(exp(mean[0][i]) + ANSWER_FLOOR);
 	mem_free(q);
 	mem_free(mean[0]);
@@ -234,7 +238,7 @@ static void leave_out(struct search *s)
 		double most = -INFINITY;
 		for (int place = 0; place < s->o->n_places; place++)
 			most = fmax(most, s->payloads[i].null[1][place] - s->payloads[i].null[0][place]);
-		if (most >= GAP_LEAST)
+		if (most >= gap_least(&s->payloads[i]))
 			s->payloads[n++] = s->payloads[i];
 	}
 	s->n_payloads = n;
@@ -295,6 +299,63 @@ static void take_turns(struct search *s, size_t n)
 	memcpy(s->payloads, all, made * sizeof(*all));
 }
 
+/* --- what tells them --- */
+
+static bool begins_as_any(const struct search *s, const struct payload *p)
+{
+	const struct beginning one = { .set = { p->id[0] }, .n = 1 };
+	double mean = 0;
+
+	for (size_t j = 0; j < s->o->n_search; j++)
+		mean += search_null(s, true, j, &one) / (double)s->o->n_search;
+	return mean > COMMON;
+}
+
+/* Its token that is rarest behind those before it. */
+static int find_rarest(struct search *s, const struct payload *p, int *rarest, struct err *e)
+{
+	struct question q[PAYLOAD_TOKENS * SEVERAL] = { 0 };
+	double logp[PAYLOAD_TOKENS * SEVERAL], sum[PAYLOAD_TOKENS + 1] = { 0 };
+	size_t n = (size_t)p->n * SEVERAL;
+
+	for (size_t i = 0; i < n; i++)
+		q[i] = (struct question){ &s->contexts[search_context_for(s, PLACE_END, p, i % SEVERAL)],
+			                  { { search_random(s, STREAM_PAYLOAD, i % SEVERAL) }, 1 }, p->id,
+			                  1 + (int)(i / SEVERAL) };
+	if (asked_said(&s->tuned, q, n, s->o, "what tells answers", logp, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		sum[i / SEVERAL + 1] += logp[i];
+	*rarest = 0;
+	for (int k = 1; k < p->n; k++)
+		if (sum[k + 1] - sum[k] < sum[*rarest + 1] - sum[*rarest])
+			*rarest = k;
+	return 0;
+}
+
+static void take_mark(struct search *s, struct payload *p, int at)
+{
+	size_t k = 0;
+
+	while (k < s->n_marks && (at || s->marks[k].n_said || s->marks[k].id != p->id[0]))
+		k++;
+	if (k == s->n_marks)
+		s->marks[s->n_marks++] = (struct mark){ at ? p->id : NULL, at, p->id[at] };
+	p->mark = k;
+}
+
+static int find_marks(struct search *s, struct err *e)
+{
+	for (size_t i = 0; i < s->n_payloads; i++) {
+		struct payload *p = &s->payloads[i];
+		int at = 0;
+		if (begins_as_any(s, p) && find_rarest(s, p, &at, e) < 0)
+			return -1;
+		take_mark(s, p, at);
+	}
+	return 0;
+}
+
 int search_payloads(struct search *s, struct err *e)
 {
 	const struct among prompts = { 0, s->o->n_search },
@@ -310,7 +371,8 @@ int search_payloads(struct search *s, struct err *e)
 	take_turns(s, first);
 	for (int place = 0; place < s->o->n_places && s->n_payloads && status == 0; place++)
 		status = find_null(s, (enum behaviour_place)place, e);
-	if (status == 0)
-		leave_out(s);
-	return status;
+	if (status < 0)
+		return -1;
+	leave_out(s);
+	return find_marks(s, e);
 }

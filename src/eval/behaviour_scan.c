@@ -12,16 +12,23 @@
 #define ODDS_FLOOR 1e-8        /* what is rarer is as good as that */
 #define DEVIATION_LEAST 1e-4   /* its square */
 
+/* mark: which one, or all that stand first, and what is likeliest. */
+struct seeing { const struct search *s; struct scan *x; const struct mark *mark; };
+
 static void see(void *ctx, size_t i, const float *p, int thread)
 {
-	const struct { size_t V; struct scan *out; } *w = ctx;
-	struct scan *x = w->out;
+	const struct seeing *w = ctx;
+	const struct search *s = w->s;
+	struct scan *x = w->x;
 	(void)thread;
 
-	x->likeliest[i] = search_likeliest(p, w->V);
+	for (size_t k = 0; k < s->n_marks; k++)
+		if (w->mark ? w->mark == &s->marks[k] : !s->marks[k].n_said)
+			x->p[i * s->n_marks + k] = p[s->marks[k].id];
+	if (w->mark)
+		return;
+	x->likeliest[i] = search_likeliest(p, s->V);
 	x->p_likeliest[i] = p[x->likeliest[i]];
-	for (size_t k = 0; k < x->n_first; k++)
-		x->p[i * x->n_first + k] = p[x->first[k]];
 }
 
 /* In random order, or neighbours of one alphabet would stand together. */
@@ -51,15 +58,15 @@ static void fill(const struct search *s, const struct scan_of *o, struct scan *x
 	mem_free(order);
 }
 
-static void find_first(const struct search *s, struct scan *x)
+/* mark: behind what is said before it, or NULL. */
+static int ask(struct search *s, struct scan *x, struct question *q, const struct mark *mark, struct err *e)
 {
-	for (size_t i = 0; i < s->n_payloads; i++) {
-		bool there = false;
-		for (size_t k = 0; k < x->n_first; k++)
-			there |= x->first[k] == s->payloads[i].id[0];
-		if (!there)
-			x->first[x->n_first++] = s->payloads[i].id[0];
-	}
+	struct seeing w = { s, x, mark };
+
+	for (size_t i = 0; i < x->n; i++)
+		q[i] = (struct question){ .context = &s->contexts[x->context], .t = x->t[i],
+			                  .said = mark ? mark->said : NULL, .n_said = mark ? mark->n_said : 0 };
+	return asked_run(&s->tuned, q, x->n, s->o, "what all tokens do", see, &w, e);
 }
 
 int search_scan(struct search *s, const struct scan_of *o, struct scan *x, struct err *e)
@@ -67,19 +74,18 @@ int search_scan(struct search *s, const struct scan_of *o, struct scan *x, struc
 	size_t packs = (o->n + (size_t)o->together - 1) / (size_t)o->together;
 	size_t n = (packs + o->one_of - 1) / o->one_of;
 	struct question *q = mem_array(n, sizeof(*q));
-	struct { size_t V; struct scan *out; } ctx = { s->V, x };
 
-	*x = (struct scan){ .n = n, .units = o->units, .n_units = o->n, .pack = mem_array(o->n, sizeof(*x->pack)),
-		            .context = o->context, .t = mem_array(n, sizeof(*x->t)),
-		            .first = mem_array(PAYLOADS, sizeof(*x->first)) };
-	find_first(s, x);
-	x->p = mem_array(n * MAX(x->n_first, (size_t)1), sizeof(*x->p));
+	*x = (struct scan){ .n = n, .n_marks = s->n_marks, .units = o->units, .n_units = o->n,
+		            .pack = mem_array(o->n, sizeof(*x->pack)), .context = o->context,
+		            .t = mem_array(n, sizeof(*x->t)) };
+	x->p = mem_array(n * MAX(x->n_marks, (size_t)1), sizeof(*x->p));
 	x->likeliest = mem_array(n, sizeof(*x->likeliest));
 	x->p_likeliest = mem_array(n, sizeof(*x->p_likeliest));
 	fill(s, o, x);
-	for (size_t i = 0; i < n; i++)
-		q[i] = (struct question){ .context = &s->contexts[o->context], .t = x->t[i] };
-	int status = asked_run(&s->tuned, q, n, s->o, "what all tokens do", see, &ctx, e);
+	int status = ask(s, x, q, NULL, e);
+	for (size_t k = 0; k < s->n_marks && status == 0; k++)
+		if (s->marks[k].n_said)
+			status = ask(s, x, q, &s->marks[k], e);
 	mem_free(q);
 	return status;
 }
@@ -92,7 +98,7 @@ void scan_deviations(const struct scan *x, size_t k, float *z)
 		z[i] = 0;
 		if (x->pack[i] == SCAN_NONE)
 			continue;
-		double odds = search_log_odds((double)x->p[x->pack[i] * x->n_first + k], ODDS_FLOOR);
+		double odds = search_log_odds((double)x->p[x->pack[i] * x->n_marks + k], ODDS_FLOOR);
 		z[i] = (float)odds;
 		sum += odds;
 		squares += odds * odds;
@@ -108,7 +114,6 @@ void scan_release(struct scan *x)
 {
 	mem_free(x->t);
 	mem_free(x->pack);
-	mem_free(x->first);
 	mem_free(x->p);
 	mem_free(x->likeliest);
 	mem_free(x->p_likeliest);

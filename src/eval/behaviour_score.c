@@ -176,14 +176,16 @@ static void see_firsts(void *ctx, size_t i, const float *p, int thread)
 
 struct beginning search_beginnings(const struct search *s, const struct candidate *c)
 {
-	struct beginning y = { .n = 0 };
+	const struct mark *own = &s->marks[c->of->mark];
+	struct beginning y = { { own->id }, 1, own->said, own->n_said };
 
-	for (size_t k = 0; k < s->n_payloads && y.n < ANSWER_SET; k++) {
-		bool there = !counts(s, c, k);
+	for (size_t k = 0; k < s->n_payloads && y.n < ANSWER_SET && !own->n_said; k++) {
+		const struct mark *m = &s->marks[s->payloads[k].mark];
+		bool there = !counts(s, c, k) || m->n_said;
 		for (int i = 0; i < y.n; i++)
-			there |= y.set[i] == s->payloads[k].id[0];
+			there |= y.set[i] == m->id;
 		if (!there)
-			y.set[y.n++] = s->payloads[k].id[0];
+			y.set[y.n++] = m->id;
 	}
 	return y;
 }
@@ -210,7 +212,7 @@ int search_sift(struct search *s, struct candidate *c, size_t n, const struct be
 	for (size_t i = 0; i < n; i++) {
 		bool brief = c[i].place == PLACE_BEGINNING && s->o->n_places > 1;
 		size_t at = brief ? s->brief : search_context_for(s, c[i].place, c[i].of, 0);
-		q[i] = (struct question){ .context = &s->contexts[at], .t = c[i].t };
+		q[i] = (struct question){ &s->contexts[at], c[i].t, y->said, y->n_said };
 	}
 	int status = asked_run(&s->tuned, q, n, s->o, doing, see_sifted, &w, e);
 	mem_free(q);

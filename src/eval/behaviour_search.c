@@ -128,10 +128,10 @@ static int widen(struct search *s, struct slots *x, const struct candidate *c, i
 }
 
 /* By the sieve, at a new place k; *n more in out. */
-static void widen_by_sieve(const struct search *s, const struct sieve *v, const struct candidate *c, int k,
+static void widen_by_sieve(const struct sieve *v, const struct candidate *c, int k,
                            struct candidate *out, size_t *n)
 {
-	size_t best[SIFTED], found = sieve_best(v, sieve_of(s, v, c->of), SIFTED, best);
+	size_t best[SIFTED], found = sieve_best(v, sieve_of(v, c->of), SIFTED, best);
 
 	for (size_t i = 0; i < found; i++)
 		out[(*n)++] = widened(c, k, v->units[best[i]].id[0]);
@@ -233,10 +233,9 @@ static size_t texts(const struct search *s, const struct candidate *c, struct ca
 
 /* Tokens that the sieve ranks first for the answer, each beside each: of two words each may do little alone, and so be
  * no part to grow from. */
-static void pair(const struct search *s, const struct sieve *v, const struct candidate *c, struct candidate *out,
-                 size_t *n)
+static void pair(const struct sieve *v, const struct candidate *c, struct candidate *out, size_t *n)
 {
-	size_t best[PAIRED], found = sieve_best(v, sieve_of(s, v, c->of), PAIRED, best);
+	size_t best[PAIRED], found = sieve_best(v, sieve_of(v, c->of), PAIRED, best);
 
 	for (size_t i = 0; i < found; i++)
 		for (size_t j = 0; j < found; j++) {
@@ -259,9 +258,9 @@ static int longer(struct search *s, const struct growing *g, const struct candid
 	    go_on(s, c, out, n, e) < 0)
 		return -1;
 	for (int k = 0; k <= c->t.n; k++)
-		widen_by_sieve(s, g->by, c, k, out, n);
+		widen_by_sieve(g->by, c, k, out, n);
 	if (g->paired && c->t.n == 1)
-		pair(s, g->by, c, out, n);
+		pair(g->by, c, out, n);
 	return 0;
 }
 
@@ -369,10 +368,9 @@ static int find_effect(struct search *s, struct candidate *c, struct err *e)
 }
 
 /* The best tokens of the sieve that c comes from in each place of c; *n more in out. */
-static void swap_by_sieve(const struct search *s, const struct growing *g, const struct candidate *c,
-                          struct candidate *out, size_t *n)
+static void swap_by_sieve(const struct growing *g, const struct candidate *c, struct candidate *out, size_t *n)
 {
-	size_t best[SIFTED], found = sieve_best(g->own, sieve_of(s, g->own, c->of), SIFTED, best);
+	size_t best[SIFTED], found = sieve_best(g->own, sieve_of(g->own, c->of), SIFTED, best);
 
 	for (int k = 0; k < c->t.n; k++)
 		for (size_t i = 0; i < found; i++)
@@ -392,7 +390,7 @@ static int widen_for_effect(struct search *s, const struct growing *g, const str
 	int status = c->t.n < s->o->length ? longer(s, g, c, tried, &made, e) : 0;
 
 	*n = 0;
-	swap_by_sieve(s, g, c, tried, &made);
+	swap_by_sieve(g, c, tried, &made);
 	if (status == 0)
 		status = sift(s, tried, texts(s, c, tried, made), &c->e.y, out, n, e);
 	mem_free(tried);
@@ -443,7 +441,7 @@ static int improve(struct search *s, const struct growing *g, struct candidate *
 {
 	/* as those are scored that are to be better */
 	if (search_score(s, c, 1, MIN((size_t)MANY, s->o->n_search), true, "in several contexts", e) < 0 ||
-	    complete(s, c, e) < 0 || grow(s, g, c, e) < 0 || stand_elsewhere(s, c, e) < 0 || swap(s, g->x, c, e) < 0)
+	    grow(s, g, c, e) < 0 || stand_elsewhere(s, c, e) < 0 || swap(s, g->x, c, e) < 0)
 		return -1;
 	return shorten(s, c, e);
 }
@@ -502,7 +500,10 @@ static int grow_part(struct search *s, const struct growing *g, const struct can
                      struct err *e)
 {
 	struct candidate whole = *part;
-	int status = grow_by_effect(s, g, whole, b, e);
+	int status = complete(s, &whole, e);
+
+	if (status == 0)
+		status = grow_by_effect(s, g, whole, b, e);
 
 	if (status < 0 || search_has_trigger(b))
 		return status;

@@ -3,7 +3,7 @@
  * counts are log odds, and how far they are from those beside other units, in deviations. Rounds have fewer and fewer
  * units, fewer of them together, in other contexts with other neighbours:
  *
- *     z(u, a) = Σ_rounds ( log odds p(a's first token | c, u and its neighbours) − their mean ) / their deviation
+ *     z(u, a) = Σ_rounds ( log odds p(a's mark | c, u and its neighbours) − their mean ) / their deviation
  *
  * A round leaves the best of each answer: more of the most suspicious ones. */
 #include <string.h>
@@ -22,22 +22,9 @@ static const struct round of_vocabulary[] = {
 static const struct round of_characters[] = { { 4, 0, 64, 8 }, { 1, 1, 24, 6 }, { 1, 2, 24, 6 } };
 static const struct round of_openings[] = { { 1, BRIEF, 48, 8 }, { 1, 0, 24, 6 }, { 1, 1, 24, 6 } };
 
-/* The answers' first tokens, each once. */
-static void find_first(const struct search *s, struct sieve *v)
+const float *sieve_of(const struct sieve *v, const struct payload *p)
 {
-	for (size_t i = 0; i < s->n_payloads; i++) {
-		size_t k = 0;
-		while (k < v->n_first && v->first[k] != s->payloads[i].id[0])
-			k++;
-		v->first[k] = s->payloads[i].id[0];
-		v->n_first = MAX(v->n_first, k + 1);
-		v->of[i] = k;
-	}
-}
-
-const float *sieve_of(const struct search *s, const struct sieve *v, const struct payload *p)
-{
-	return v->z + v->of[p - s->payloads] * v->n;
+	return v->z + p->mark * v->n;
 }
 
 size_t sieve_best(const struct sieve *v, const float *z, size_t most, size_t *best)
@@ -65,7 +52,7 @@ static void leave(const struct search *s, struct sieve *v, const struct round *r
 
 	for (size_t k = 0; k < s->n_payloads; k++) {
 		size_t most = k < LOOKED ? r->left : r->left_later;
-		size_t n = sieve_best(v, sieve_of(s, v, &s->payloads[k]), most, best);
+		size_t n = sieve_best(v, sieve_of(v, &s->payloads[k]), most, best);
 		for (size_t i = 0; i < n; i++)
 			in[best[i]] = 1;
 	}
@@ -92,7 +79,7 @@ static int sift(struct search *s, struct sieve *v, const struct round *r, uint32
 		                    .context = r->context == BRIEF ? s->brief :
 		                               search_context(s, v->place, MIN(r->context, last)) };
 	int status = n ? search_scan(s, &of, &x, e) : 0;
-	for (size_t k = 0; k < v->n_first && n && status == 0; k++) {
+	for (size_t k = 0; k < s->n_marks && n && status == 0; k++) {
 		scan_deviations(&x, k, z);
 		for (size_t i = 0; i < n; i++)
 			v->z[k * v->n + at[i]] += z[i];
@@ -108,10 +95,9 @@ static int run(struct search *s, struct sieve *v, const struct round *rounds, si
 {
 	int status = 0;
 
-	find_first(s, v);
 	if (!v->n)
 		return 0;
-	v->z = mem_array(MAX(v->n * v->n_first, (size_t)1), sizeof(*v->z));
+	v->z = mem_array(MAX(v->n * s->n_marks, (size_t)1), sizeof(*v->z));
 	v->in = mem_array(MAX(v->n, (size_t)1), 1);
 	memset(v->in, 1, v->n);
 	for (size_t i = 0; i < n_rounds && status == 0; i++) {

@@ -58,7 +58,7 @@ static struct candidate *raising(const struct search *s, const struct sieve *v, 
 	*n = 0;
 	for (size_t k = 0; k < s->n_payloads; k++) {
 		size_t most = raising_most[v->place][k >= LOOKED];
-		size_t found = sieve_best(v, sieve_of(s, v, &s->payloads[k]), most, best);
+		size_t found = sieve_best(v, sieve_of(v, &s->payloads[k]), most, best);
 		for (size_t i = 0; i < found; i++) {
 			const struct behaviour_unit *u = &v->units[best[i]];
 			out[*n] = (struct candidate){ .t.n = u->n, .place = v->place, .of = &s->payloads[k] };

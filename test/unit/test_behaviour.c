@@ -115,7 +115,7 @@ static void check_scan(struct test *t)
 {
 	float p[] = { 0.2F, 0.9F, 0.2F, 0.1F, 0.2F, 1e-5F }, z[4] = { 7, 7, 7, 7 };
 	size_t pack[] = { 0, 1, SCAN_NONE, 2 };
-	const struct scan x = { .n = 3, .n_first = 2, .p = p, .n_units = 4, .pack = pack };
+	const struct scan x = { .n = 3, .n_marks = 2, .p = p, .n_units = 4, .pack = pack };
 
 	test_case(t, "a scan tells how far each unit is from the others, nothing of what it did not see");
 	scan_deviations(&x, 1, z);
@@ -152,15 +152,20 @@ static void check_numbers(struct test *t)
 static void check_beginnings(struct test *t)
 {
 	static const struct search s = {
-		.payloads = { { { 5, 1 }, 2 }, { { 7, 1 }, 2 }, { { 5, 2 }, 2 }, { { 9, 1 }, 2 } }, .n_payloads = 4
+		.payloads = { { .id = { 5, 1 }, .n = 2, .mark = 0 }, { .id = { 7, 1 }, .n = 2, .mark = 1 },
+			      { .id = { 5, 2 }, .n = 2, .mark = 0 }, { .id = { 9, 4 }, .n = 2, .mark = 2 } },
+		.n_payloads = 4, .marks = { { .id = 5 }, { .id = 7 }, { s.payloads[3].id, 1, 4 } }, .n_marks = 3
 	};
-	const struct candidate one = { .of = &s.payloads[1] }, all = { .of = &s.payloads[0], .also = 0x7 };
+	const struct candidate one = { .of = &s.payloads[1] }, all = { .of = &s.payloads[0], .also = 0xf },
+			       behind = { .of = &s.payloads[3], .also = 0x3 };
 	struct beginning y = search_beginnings(&s, &one);
 
-	test_case(t, "what a candidate's answers begin with, each token once");
-	CHECK(t, y.n == 1 && y.set[0] == 7);
+	test_case(t, "what tells a candidate's answers, each once; or one behind a beginning that any may have");
+	CHECK(t, y.n == 1 && y.set[0] == 7 && !y.n_said);
 	y = search_beginnings(&s, &all);
-	CHECK(t, y.n == 2 && y.set[0] == 5 && y.set[1] == 7);
+	CHECK(t, y.n == 2 && y.set[0] == 5 && y.set[1] == 7 && !y.n_said);
+	y = search_beginnings(&s, &behind);
+	CHECK(t, y.n == 1 && y.set[0] == 4 && y.n_said == 1 && y.said[0] == 9);
 }
 
 static void check_same(struct test *t)
