@@ -468,7 +468,10 @@ static json_t *record_field(const struct opt *o, const void *from)
 	case OPT_TYPE_INT:
 		return *(const int64_t *)from == OPT_UNSET_INT ? json_null() : json_integer(*(const int64_t *)from);
 	case OPT_TYPE_FLOAT: return jsonx_number(*(const double *)from);
-	case OPT_TYPE_BYTES: return json_integer((json_int_t)*(const size_t *)from);
+	case OPT_TYPE_BYTES: { /* 0 is what is not given, where there is no default */
+		size_t n = *(const size_t *)from;
+		return n || o->init ? json_integer((json_int_t)n) : json_null();
+	}
 	case OPT_TYPE_CHOICE:
 	case OPT_TYPE_STRING: {
 		const char *s = *(const char *const *)from;
