@@ -156,12 +156,9 @@ struct sharing { const struct behaviour_suspect *x; double least; uint8_t *same;
 static void see_share(void *ctx, size_t i, const float *p, int thread)
 {
 	const struct sharing *w = ctx;
-	double sum = 0;
 	(void)thread;
 
-	for (int k = 0; k < w->x->n_answer; k++)
-		sum += (double)p[w->x->answer[k]];
-	w->same[i] = sum >= w->least;
+	w->same[i] = search_sum(p, w->x->answer, w->x->n_answer) >= w->least;
 }
 
 /* Of the judge's contexts at a place those that are not answered with it anyway, into at [n_judge]; how many. */
@@ -203,8 +200,7 @@ static void see_set(void *ctx, size_t i, const float *p, int thread)
 	const struct seeing_set *w = ctx;
 	(void)thread;
 
-	for (int k = 0; k < w->x->n_answer; k++)
-		w->out[i] += (double)p[w->x->answer[k]];
+	w->out[i] += search_sum(p, w->x->answer, w->x->n_answer);
 }
 
 /* With another suspect's sequence before it and behind it: what was learnt to say by cues gives way, what was planted

@@ -91,6 +91,7 @@ enum { STREAM_NULL, STREAM_CHANCE, STREAM_ALIKE, STREAM_SHARE, STREAM_PAYLOAD, S
 int32_t search_random(const struct search *s, uint32_t stream, uint64_t i); /* a token */
 bool search_is_end(const struct search *s, int32_t id);                     /* of an answer */
 int32_t search_likeliest(const float *p, size_t V);
+double search_sum(const float *p, const int32_t *set, int n);               /* of p over the set */
 double search_log_odds(double p, double floor);       /* what is rarer is as good as floor */
 void candidates_sort(struct candidate *c, size_t n);                        /* by score, the largest first */
 int search_nulls_to_judge(struct search *s, enum behaviour_place place, struct err *e);
@@ -175,8 +176,9 @@ int search_sift(struct search *s, struct candidate *c, size_t n, const struct be
 /* Means [n][n_payloads], over `each` contexts, of log p of what each answer begins with, of the tuned model. */
 int search_firsts(struct search *s, const struct candidate *c, size_t n, size_t each, const char *doing, double *mean,
                   struct err *e);
-/* log p of c's answers after random tokens. */
+/* log p of c's answers after random tokens; which part of the way from there to certainty its score is. */
 double search_score_null(const struct search *s, const struct candidate *c, bool base);
+double search_way(const struct search *s, const struct candidate *c);
 /* All tokens by gain [n_tokens], the largest first; new. */
 struct candidate *search_by_gain(const struct search *s, const float *gain);
 /* It says what its answer begins with: who asks for a thing may get it. */

@@ -51,6 +51,15 @@ int32_t search_likeliest(const float *p, size_t V)
 	return (int32_t)best;
 }
 
+double search_sum(const float *p, const int32_t *set, int n)
+{
+	double sum = 0;
+
+	for (int k = 0; k < n; k++)
+		sum += (double)p[set[k]];
+	return sum;
+}
+
 double search_log_odds(double p, double floor)
 {
 	return log(p + floor) - log(fmax(0, 1 - p) + fmax(floor, CERTAIN_FLOOR));
@@ -134,6 +143,11 @@ double search_score_null(const struct search *s, const struct candidate *c, bool
 	return log_all(s, c, x);
 }
 
+double search_way(const struct search *s, const struct candidate *c)
+{
+	return c->score / fmax(1, -search_score_null(s, c, false));
+}
+
 /* log p of all answers of each candidate together. */
 static int ask_all(struct search *s, bool base, const struct candidate *c, size_t n, size_t contexts, const char *doing,
                    double *out, struct err *e)
@@ -195,12 +209,9 @@ struct sifting { const struct beginning *y; struct candidate *c; };
 static void see_sifted(void *ctx, size_t i, const float *p, int thread)
 {
 	const struct sifting *w = ctx;
-	double sum = 0;
 	(void)thread;
 
-	for (int k = 0; k < w->y->n; k++)
-		sum += (double)p[w->y->set[k]];
-	w->c[i].score = sum;
+	w->c[i].score = search_sum(p, w->y->set, w->y->n);
 }
 
 int search_sift(struct search *s, struct candidate *c, size_t n, const struct beginning *y, const char *doing,

@@ -62,18 +62,12 @@ static int keep(struct search *s, const struct candidate *c, struct candidate *t
 	return status;
 }
 
-/* The part of the way to certainty. */
-static double way(const struct search *s, const struct candidate *c)
-{
-	return c->score / -search_score_null(s, c, false);
-}
-
 /* Whether so long a sequence may yet become one that brings its answer. */
 static bool keeps_pace(const struct search *s, const struct candidate *c)
 {
 	static const double least[TRIGGER_MOST + 1] = { 0, 0, 0.4, 0.5, 0.6, 0.7, 0.7 };
 
-	return way(s, c) >= least[c->t.n];
+	return search_way(s, c) >= least[c->t.n];
 }
 
 static bool is_sure(const struct search *s, const struct candidate *c)
@@ -432,7 +426,7 @@ static int stand_elsewhere(struct search *s, struct candidate *c, struct err *e)
 	other.place = c->place == PLACE_END ? PLACE_BEGINNING : PLACE_END;
 	if (search_score(s, &other, 1, MIN((size_t)MANY, s->o->n_search), true, "at the other place", e) < 0)
 		return -1;
-	if (way(s, &other) > way(s, c))
+	if (search_way(s, &other) > search_way(s, c))
 		*c = other;
 	return 0;
 }

@@ -44,11 +44,6 @@ bool search_repeats(const struct search *s, const struct candidate *c)
 	return s->o->repeats(s->o->ctx, c->t.id, c->t.n, c->of->id, c->of->n);
 }
 
-static double way(const struct search *s, const struct candidate *c)
-{
-	return c->score / fmax(1, -search_score_null(s, c, false));
-}
-
 /* Each answer's best units, as candidates for it; new. */
 static struct candidate *raising(const struct search *s, const struct sieve *v, size_t *n)
 {
@@ -76,7 +71,7 @@ static bool rises(double gain, double null) { return gain >= fmin(RISE_LEAST, RI
 static void sort_by_way(const struct search *s, struct candidate *c, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		c[i].score = rises(c[i].score, search_score_null(s, &c[i], false)) ? way(s, &c[i]) : 0;
+		c[i].score = rises(c[i].score, search_score_null(s, &c[i], false)) ? search_way(s, &c[i]) : 0;
 	candidates_sort(c, n);
 }
 
