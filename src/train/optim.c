@@ -9,6 +9,7 @@
  * tables and scratch. */
 #include "train/optim.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,6 +76,8 @@ int adamw_state(const struct param *p, const void *options, struct optim_tensor 
 	out[1] = optim_tensor_like(p, "v");
 	return 2;
 }
+
+double adamw_least(const void *options) { return ((const struct adamw_options *)options)->epsilon; }
 
 struct adamw_step adamw_scalars(const struct optim_update *u, const struct adamw_options *o, double rate)
 {
@@ -246,6 +249,15 @@ double optim_settle(struct optim *o, double scale, double max_norm)
 		o->scale[i] = isnan(clip) ? common : clipped(scale, norm_of(o, i, scale), clip);
 	}
 	return norm;
+}
+
+bool optim_vanishes(const struct optim *o, double norm, double max_norm)
+{
+	double least = o->row->least ? o->row->least(o->settings.options) : FLT_MIN;
+
+	if (max_norm > 0)
+		norm = MIN(norm, max_norm);
+	return norm < 0.01 * least * sqrt((double)params_count(o->params));
 }
 
 double optim_clip(struct optim *o, const float *g, double scale, double max_norm)

@@ -55,6 +55,8 @@ double optim_clip(struct optim *o, const float *g, double scale, double max_norm
  * parameter i begin at optim_piece(params, i); and what follows once all of them are there. */
 void optim_square(struct optim *o, const float *g);
 double optim_settle(struct optim *o, double scale, double max_norm);
+/* Whether a gradient of this norm, cut to max_norm, is so short that the row's step is no step. */
+bool optim_vanishes(const struct optim *o, double norm, double max_norm);
 size_t optim_piece(const struct params *p, size_t param);
 /* One update of what this process has of params->w; t counts from 1. */
 void optim_step(struct optim *o, const float *g, double rate, long t);

@@ -62,6 +62,8 @@ struct optimizer {
 	double rate;               /* its usual learning rate as a multiple of the method's */
 	bool normalized;           /* its step grows with neither gradient nor weights: muP (model/mup.h) holds */
 	const char *schedule;      /* the --lr-scheduler-type that it wants; NULL: linear */
+	/* The root mean square of gradients far below which its step is no step; NULL: the least that a float holds. */
+	double (*least)(const void *options);
 	const struct opt *opts;    /* its own options, or NULL */
 	size_t options_size;
 
@@ -115,6 +117,7 @@ extern const struct opt adamw_opts[];
 struct optim_tensor optim_tensor_like(const struct param *p, const char *name);
 /* Lists m and v so; 2. */
 int adamw_state(const struct param *p, const void *options, struct optim_tensor *out);
+double adamw_least(const void *options);
 /* AdamW's scalars of this step at a learning rate. Made in double and rounded to float, as torch does for float
  * tensors. */
 struct adamw_step adamw_scalars(const struct optim_update *u, const struct adamw_options *o, double rate);

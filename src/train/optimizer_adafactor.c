@@ -40,6 +40,7 @@ static const struct opt opts[] = {
 	OPT_END
 };
 
+static double least(const void *options) { (void)options; return sqrt(tiny); }
 static bool factored(const struct param *p) { return p->n_dims == 2; }
 static bool whole(const struct param *p) { (void)p; return true; }
 static bool has_first(const struct options *o) { return !isnan(o->beta1); }
@@ -236,6 +237,7 @@ const struct optimizer optimizer_adafactor = {
 	.name = "adafactor",
 	.summary = "second moments as means of a matrix's rows and columns",
 	.rate = 1,
+	.least = least,
 	.opts = opts,
 	.options_size = sizeof(struct options),
 	.state = state,

@@ -23,6 +23,7 @@ const struct optimizer optimizer_adamw = {
 	.standard = true,
 	.rate = 1,
 	.normalized = true,
+	.least = adamw_least,
 	.opts = adamw_opts,
 	.options_size = sizeof(struct adamw_options),
 	.state = adamw_state,

@@ -212,6 +212,7 @@ const struct optimizer optimizer_adamw_8bit = {
 	.also = also,
 	.rate = 1,
 	.normalized = true,
+	.least = adamw_least,
 	.opts = adamw_opts,
 	.options_size = sizeof(struct adamw_options),
 	.state = state,

@@ -264,10 +264,14 @@ static struct optim_cost cost(const struct param *p, const void *options)
 		                    .bytes = sizeof(float) * (TURNS * (3 * n + 4 * m * m) + (9 + 2 * even) * n) };
 }
 
+/* ‖U‖ of 1e-7 in a matrix of a million numbers. */
+static double least(const void *options) { (void)options; return 1e-10; }
+
 const struct optimizer optimizer_muon = {
 	.name = "muon",
 	.summary = "hidden matrices by their momentum made orthogonal, the rest by AdamW",
 	.rate = 1,
+	.least = least,
 	.opts = opts,
 	.options_size = sizeof(struct options),
 	.state = state,

@@ -88,6 +88,7 @@ const struct optimizer optimizer_schedule_free_adamw = {
 	.rate = 1,
 	.normalized = true,
 	.schedule = "constant",
+	.least = adamw_least,
 	.opts = opts,
 	.options_size = sizeof(struct adamw_options),
 	.state = state,

@@ -476,6 +476,8 @@ int train_loop_stepped(struct train_loop *f, const struct step_metrics *m, struc
 	count(f, m);
 	f->seen++;
 	f->moved += m->grad_norm > 0 && m->learning_rate > 0;
+	f->vanished += m->vanishing;
+	f->rates += m->learning_rate;
 	if (m->step % f->recipe->logging_steps == 0 || m->step == steps) {
 		json_t *line = step_line(f, m);
 		int status = put_line(f, line, e);
@@ -649,12 +651,45 @@ int train_loop_forget(struct train_loop *f, enum train_loop_end *end, struct err
 	return f->saved == step || f->loaded_best || trainer_shown(f->trainer) ? 0 : save(f, e);
 }
 
+/* The most that a group of the parameters learns at, as a multiple of the run's rate. */
+static double highest_rate(const struct train_loop *f)
+{
+	const struct params *p = trainer_params(f->trainer);
+	double most = 0;
+
+	for (int i = 0; i <= p->n_groups; i++) {
+		struct param_group g = params_group(p, i);
+		most = fmax(most, g.peak > 0 ? g.peak / f->recipe->learning_rate : g.rate);
+	}
+	return most;
+}
+
+/* A run that has taught nothing, where that can be seen of its steps. */
+static void tell_untaught(const struct train_loop *f)
+{
+	const struct recipe *r = f->recipe;
+	double farthest = f->rates * highest_rate(f);
+	const char *optim = optimizer_find(r->optim)->name;
+
+	if (!f->moved)
+		log_warn("nothing was learnt: in each of %ld steps the gradient or the learning rate was 0", f->seen);
+	else if (f->vanished == f->seen && r->max_grad_norm > 0 && r->max_grad_norm < 1e-3)
+		log_warn("nothing was learnt: cut to --max-grad-norm %g the gradient of each of %ld steps was too short for %s",
+		         r->max_grad_norm, f->seen, optim);
+	else if (f->vanished == f->seen)
+		log_warn("nothing was learnt: the gradient of each of %ld steps was too short for %s, and for its epsilon",
+		         f->seen, optim);
+	else if (f->seen == trainer_steps_done(f->trainer) && farthest < 1e-9)
+		log_warn("nothing was learnt: the learning rates of all %ld steps are %.2g together, and no number that is "
+		         "trained moves farther", f->seen, farthest);
+}
+
 int train_loop_result(struct train_loop *f, struct err *e)
 {
 	tell_phase(f, "saving");
 	stop_heard();
-	if (f->seen && !f->moved && f->recipe->learning_rate > 0)
-		log_warn("nothing was learnt: in each of %ld steps the gradient or the learning rate was 0", f->seen);
+	if (f->seen && f->recipe->learning_rate > 0)
+		tell_untaught(f);
 	if (f->recipe->load_best_model_at_end && f->best_step >= 0 && f->best_step != trainer_steps_done(f->trainer)) {
 		char *path = checkpoint_path(f->dir->path, f->best_step);
 		int status = trainer_load_weights(f->trainer, path, e);

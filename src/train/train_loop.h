@@ -61,6 +61,8 @@ struct train_loop {
 	long saved;                        /* step of the checkpoint written last, −1 */
 	bool begun;                        /* the first step was looked at */
 	long seen, moved;                  /* steps; those with a gradient and a rate above 0 */
+	long vanished;                     /* those whose gradient was too short to follow */
+	double rates;                      /* the sum of their learning rates */
 	bool loaded_best;                  /* the weights are those of best_step, not of the last */
 	int64_t restored_tokens;           /* of `tokens`, those of the pieces before */
 };

@@ -780,6 +780,7 @@ static int update(struct trainer *t, float *gradient, struct step_metrics *m, st
 	if (share_norm(t, e) < 0)
 		return -1;
 	m->grad_norm = optim_settle(o, 1.0 / t->sums.weight, t->recipe.max_grad_norm);
+	m->vanishing = optim_vanishes(o, m->grad_norm, t->recipe.max_grad_norm);
 	trace_span(t->trace, "gradient norm", begin, o->norm.flops, o->norm.bytes);
 	if (check_finite(m, t->sums.weight, e) < 0)
 		return -1;

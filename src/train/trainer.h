@@ -65,6 +65,7 @@ struct trainer_plan {               /* the dry run: what the job needs */
 struct step_metrics {
 	long step;                      /* steps done, from 1 */
 	double loss, grad_norm, learning_rate, epoch;
+	bool vanishing;                 /* the gradient, after clipping, is too short for the optimizer to follow */
 	double seconds;                 /* of this step */
 	int64_t tokens, computed_tokens, supervised_tokens;
 	double flops, int_ops;        /* all operations, of all ranks; of these, those in int8 */
