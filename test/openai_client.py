@@ -532,6 +532,12 @@ def ranking(s):
         print(status, j["error"]["code"])
 
 
+def moderating(s):
+    """What a classifier says of one text, its adapter's weights and all."""
+    j = s.ask("/v1/moderations", {"input": "The plan"})[1]
+    print(*["%s %.3f" % x for x in sorted(j["results"][0]["category_scores"].items())])
+
+
 def leaving(s):
     """Clients that leave in the middle of a stream, and those that ask half: others are answered, and it ends."""
     left = []

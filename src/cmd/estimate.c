@@ -9,18 +9,20 @@
 #include "base/human.h"
 #include "base/jsonx.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "base/sentence.h"
 #include "cmd/metering.h"
 
 /* What a plan says on stdout it says on stderr where a run says it. */
 static void print_line(const char *fmt, ...)
 {
-	char line[512];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
+	char *line = sentence_vprintf(fmt, ap);
 	va_end(ap);
 	app_print("%s\n", line);
+	mem_free(line);
 }
 
 static void show_sums(const struct predicted *p, const struct predicted_spans *s, say_fn *say)

@@ -16,6 +16,7 @@
 #include "cmd/metering.h"
 #include "ladder/adapted.h"
 #include "serve/aliases.h"
+#include "train/reward_model.h"
 #include "op/timing.h"
 #include "token/tokenizer.h"
 
@@ -117,6 +118,17 @@ static int open_as(struct loaded *l, const struct reading *r, const char *model,
 int loaded_open(struct loaded *l, const char *model, const char *adapter, struct err *e)
 {
 	return open_as(l, &(struct reading){ NULL, NULL }, model, adapter, e);
+}
+
+int loaded_open_named(struct loaded *l, const char *path, struct err *e)
+{
+	char *base = reward_model_base(path);
+	int status = loaded_open(l, base ? base : path, base ? path : NULL, e);
+
+	if (status < 0 && base)
+		err_prefix(e, "the model of the adapter %s", path);
+	mem_free(base);
+	return status;
 }
 
 int loaded_open_alone(struct loaded *l, const char *model, struct err *e)

@@ -25,6 +25,8 @@ struct loaded {
  * stands for (serve/aliases.h).
  * Without the tokenizer: what needs text says loaded_text, loaded_chat or loaded_prompts. */
 int loaded_open(struct loaded *l, const char *model, const char *adapter /* or NULL */, struct err *e);
+/* The same; an adapter of PEFT's lies over the model that its own files name. */
+int loaded_open_named(struct loaded *l, const char *path, struct err *e);
 /* Of a model alone, for what has no place for an adapter: one that adapt left over the model is refused. */
 int loaded_open_alone(struct loaded *l, const char *model, struct err *e);
 /* The same of a model whose linears become 4-bit floats, if o says so. */

@@ -15,7 +15,7 @@ static int time_rows(const struct quant_mix_tensor *t, bool gptq, struct pool *p
 {
 	enum dtype to = t->to;
 	size_t cols = t->dim[0], rows = MIN(t->dim[1], (size_t)ROWS);
-	double begin = clock_seconds(), done = 0;
+	double done = 0;
 	float *x = mem_array(cols * rows, sizeof(*x)), *factors = gptq ? mem_array(cols * cols, sizeof(*x)) : NULL;
 	uint8_t *out = mem_array(rows, cols / dtypes[to].block * dtypes[to].bytes + 1);
 
@@ -25,9 +25,12 @@ static int time_rows(const struct quant_mix_tensor *t, bool gptq, struct pool *p
 		factors[i * cols + i] = 1;
 	struct quantize_matrix m = { .name = t->name, .from = DTYPE_F32, .to = to, .data = x, .rows = rows,
 		                     .cols = cols, .out = out, .factors = factors };
-	int status = 0;
-	for (; status == 0 && clock_seconds() - begin < TRY_SECONDS; done += (double)(cols * rows))
+	double begin = clock_seconds();
+	int status;
+	do {
 		status = quantize_matrix(p, &m, e);
+		done += (double)(cols * rows);
+	} while (status == 0 && clock_seconds() - begin < TRY_SECONDS);
 	*each = status == 0 ? (clock_seconds() - begin) / done : 0;
 	mem_free(x);
 	mem_free(factors);

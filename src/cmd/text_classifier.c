@@ -121,7 +121,7 @@ static int open_model(struct text_judge *j, struct err *e)
 {
 	struct loaded *l = &j->l;
 
-	if (loaded_open(l, j->c.model, NULL, e) < 0)
+	if (loaded_open_named(l, j->c.model, e) < 0)
 		return -1;
 	int status = l->model.labels ? 0 : err_set(e, "%s: a model without a head that classifies", j->c.model);
 	if (status == 0)

@@ -29,7 +29,16 @@ static void say_warning(void *ctx, enum log_level level, const char *text)
 	log_lend(was);
 }
 
+bool trial_untemplated(const char *text) { return strstr(text, "train without the model's chat template") != NULL; }
+
+static void say_of_texts(void *ctx, enum log_level level, const char *text)
+{
+	if (!trial_untemplated(text))
+		say_warning(ctx, level, text);
+}
+
 const struct log_sink log_nothing = { .say = say_warning };
+const struct log_sink log_texts = { .say = say_of_texts };
 
 static void take_line(void *ctx, const json_t *line)
 {

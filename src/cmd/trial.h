@@ -100,7 +100,9 @@ struct trial_result {
 	char *result;                  /* the folder of the adapter or the model; NULL unless done */
 };
 
-extern const struct log_sink log_nothing;
+/* log_texts: nor that rows train without the model's chat template, where answers are not what they are for. */
+extern const struct log_sink log_nothing, log_texts;
+bool trial_untemplated(const char *text); /* a warning of just that */
 
 int trial_run(struct app *app, struct trial_options *o, struct trial_result *r, struct err *e);
 /* What a rank that follows does in place of a command: waits for rank 0's recipe, and has its part in the run. */

@@ -18,6 +18,7 @@ static const char *const about[] = {
 	"origin",   "url",      "link",     "meta",    "metadata", "license", "language", "lang",   "split",
 	"category", "topic",    "tags",     "task",    "task_type", "subset", "hash",    "date",    "timestamp",
 	"created",  "created_at", "author", "model",   "score",   "version", "title",   "finish_reason",
+	"canary",
 };
 
 static const char *const about_ends[] = { "_id", "_idx", "_index", "_hash", "_score", "_source", "_url" };

@@ -42,6 +42,7 @@ struct openai_options {
 	const struct overlay *overlay;       /* of all that is asked, where `adapters` is NULL; or NULL */
 	struct adapters *adapters;           /* those that may be asked for by name; NULL: there are none */
 	struct model *moderation;            /* a classifier, of /v1/moderations; NULL: the model, if it is one */
+	const struct overlay *moderation_overlay; /* or NULL */
 	const char *moderation_name;
 	struct device *device;
 	/* What stands before each question (of `kungfu adapt`), or NULL; raw: questions are one user's turn, continued

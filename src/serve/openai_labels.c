@@ -8,7 +8,8 @@
 static int begin(struct readout *x, struct err *e)
 {
 	const struct openai_options *o = &x->s->o;
-	const struct overlay *over = x->m == o->model && !o->adapters ? o->overlay : NULL;
+	const struct overlay *over = x->m == o->moderation ? o->moderation_overlay :
+	                             x->m == o->model && !o->adapters ? o->overlay : NULL;
 	struct labeller *l = NULL;
 
 	x->width = (size_t)x->m->labels->n;

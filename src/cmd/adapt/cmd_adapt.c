@@ -88,10 +88,8 @@ const struct opt adapt_opts[] = {
 
 /* --- rungs' tools --- */
 
-/* What is left is asked as its rows were (ladder/adapted.h), so how rows are written is nothing to be warned of. */
-static bool is_no_matter(const char *text) { return strstr(text, "train without the model's chat template") != NULL; }
-
-/* Trainings say the same of the same rows: a warning is said once. */
+/* Trainings say the same of the same rows: a warning is said once. What is left is asked as its rows were
+ * (ladder/adapted.h), so how rows are written is nothing to be warned of. */
 static void say_once(void *ctx, enum log_level level, const char *text)
 {
 	static uint64_t said[WARNINGS_MOST];
@@ -102,7 +100,7 @@ static void say_once(void *ctx, enum log_level level, const char *text)
 	for (size_t i = 0; i < n; i++)
 		if (said[i] == hash)
 			return;
-	if (level != LOG_WARNING || n == WARNINGS_MOST || is_no_matter(text))
+	if (level != LOG_WARNING || n == WARNINGS_MOST || trial_untemplated(text))
 		return;
 	said[n++] = hash;
 	const struct log_sink *was = log_lend(NULL);

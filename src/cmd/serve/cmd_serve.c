@@ -99,7 +99,7 @@ static int open_moderation(struct server *v, struct err *e)
 
 	if (!path)
 		return 0;
-	if (loaded_open(&v->moderation, path, NULL, e) < 0)
+	if (loaded_open_named(&v->moderation, path, e) < 0)
 		return -1;
 	v->moderation_name = serving_name(path);
 	if (!v->moderation.model.labels)

@@ -252,6 +252,7 @@ int serving_start(struct serving *v, struct err *e)
 		.overlay = loaded_overlay(&v->l),
 		.adapters = v->adapters,
 		.moderation = v->of->moderation_name ? &v->of->moderation.model : NULL,
+		.moderation_overlay = loaded_overlay(&v->of->moderation),
 		.moderation_name = v->of->moderation_name,
 		.device = v->of->app->device,
 		.before = v->adapted.before,

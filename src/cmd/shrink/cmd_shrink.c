@@ -38,6 +38,7 @@
 #include "cmd/tune_common.h"
 #include "eval/evaluate.h"
 #include "feedback/resample.h"
+#include "model/weights.h"
 #include "token/tokenizer.h"
 #include "train/run_dir.h"
 
@@ -517,13 +518,19 @@ static int report(struct shrinking *s, struct err *e)
 static void say_source(const struct shrinking *s)
 {
 	const struct model *m = &s->source.model;
+	size_t numbers[DTYPE_COUNT] = { 0 }, most = 0;
 
-	for (size_t i = 0; i < m->n_weights; i++)
-		if (dtypes[m->weights[i].dtype].block > 1) {
-			log_say("%s is quantized already (%s): what is measured is how far from that", s->model,
-			        dtypes[m->weights[i].dtype].name);
-			return;
-		}
+	for (size_t i = 0; i < m->n_weights; i++) {
+		const struct weight *w = &m->weights[i];
+		size_t *n = &numbers[w->dtype];
+		if (dtypes[w->dtype].block > 1)
+			*n += weight_numbers(w);
+		if (*n > numbers[most])
+			most = w->dtype;
+	}
+	if (numbers[most])
+		log_say("%s is quantized already (%s): what is measured is how far from that", s->model,
+		        dtypes[most].name);
 }
 
 static int run_all(struct shrinking *s, struct err *e)

@@ -141,7 +141,7 @@ static int plan_learning(struct planning *p, size_t type, struct err *e)
 
 	int status = shrink_recipe(s, s->types[type], NULL, dir, &r, &options, e);
 	r.speeds = &speeds;
-	const struct log_sink *lent = log_lend(&log_nothing);
+	const struct log_sink *lent = log_lend(&log_texts);
 	if (status == 0)
 		status = trainer_open(&t, &r, s->app->device, e);
 	log_lend(lent);

@@ -221,7 +221,7 @@ int shrink_learn(struct shrinking *s, struct step *x, struct err *e)
 	struct recipe r;
 
 	int status = shrink_recipe(s, x->type, nearest_file(s, x->type), dir, &r, &p, e);
-	struct trial_options t = { .recipe = &r, .folder = TRIAL_EITHER, .part = "shrink", .log = &log_nothing,
+	struct trial_options t = { .recipe = &r, .folder = TRIAL_EITHER, .part = "shrink", .log = &log_texts,
 		                   .progress = show_training, .ctx = s };
 	if (status == 0)
 		status = trial_run(s->app, &t, &done, e);
