@@ -36,6 +36,9 @@ static int io_error(struct err *e, const char *what, const char *path)
 {
 	if (!*path) /* errno says that it does not exist */
 		return err_set(e, "cannot %s an empty name; that of a file was wanted", what);
+	if (errno == ENOENT && strchr(path, ' ') && !strcmp(what, "open"))
+		return err_set(e, "cannot open %s: no file has this name, and a text itself has no place here; - reads "
+		                  "standard input", path);
 	return err_set(e, "cannot %s %s: %s", what, path, strerror(errno));
 }
 

@@ -3,12 +3,14 @@
 #include "cmd/eval_compare.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/io.h"
 #include "base/jsonx.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sentence.h"
 #include "base/text.h"
 #include "data/rows.h"
 #include "eval/contest.h"
@@ -187,24 +189,34 @@ static json_t *contest_json(const struct contest *c)
 	                 "ci95", jsonx_number(c->low), jsonx_number(c->high), "mcnemar_p", jsonx_number(c->mcnemar),
 	                 "only_a", c->hits ? json_integer((json_int_t)c->only_a) : json_null(),
 	                 "only_b", c->hits ? json_integer((json_int_t)c->only_b) : json_null(),
-	                 "smallest_difference", jsonx_number(c->smallest),
+	                 "smallest_difference",
+	                 jsonx_number(c->smallest > 0 ? c->smallest : NAN),
 	                 "decided_after", c->decided ? json_integer((json_int_t)c->decided) : json_null());
 }
 
+/* Rows that all differ alike have no spread, and one cluster has none between clusters: no error follows from them. */
 static void show(const struct app *app, const char *metric, const char *filter, const struct contest *c)
 {
 	bool named = strcmp(filter, "none") != 0;
+	double error = c->clusters < c->n ? c->clustered : c->stderr_;
+	char spread[100] = "";
 
 	if (app->json)
 		return;
-	app_print("  %s%s%s  %.4f → %.4f  %+.4f ± %.4f  (95 %%: %+.4f to %+.4f)\n", metric, named ? "," : "",
-	          named ? filter : "", c->a, c->b, c->difference,
-	          c->clusters < c->n ? c->clustered : c->stderr_, c->low, c->high);
+	if (error > 0)
+		snprintf(spread, sizeof(spread), " ± %.4f  (95 %%: %+.4f to %+.4f)", error, c->low, c->high);
+	else
+		sentence_format(spread, sizeof(spread), c->clusters > 1 ? ", as in each of %zu rows" :
+		                                                           ", of %zu rows in one cluster", c->n);
+	app_print("  %s%s%s  %.4f → %.4f  %+.4f%s\n", metric, named ? "," : "", named ? filter : "", c->a, c->b,
+	          c->difference, spread);
 	if (c->hits)
-		app_print("    1 in A alone %zu, in B alone %zu: McNemar p = %.4f\n", c->only_a, c->only_b,
+		app_print("    rows with 1 in A alone: %zu, in B alone: %zu; McNemar p = %.4f\n", c->only_a, c->only_b,
 		          c->mcnemar);
 	if (c->decided)
 		app_print("    decided after %zu of %zu rows\n", c->decided, c->n);
+	else if (!(error > 0))
+		app_print("    not decided: such rows do not say which differences show\n");
 	else
 		app_print("    not decided: of this size, differences from %.4f on show\n", c->smallest);
 }

@@ -199,7 +199,8 @@ static int refuse_none(const struct exam *t, const char *split, const char *data
 	                       split);
 
 	if (data)
-		err_set(e, "no rows of %s (%s) in %s: %s/%s/%s.jsonl was wanted%s%s", t->name, set, data, data, t->name,
+		err_set(e, "no rows of %s (%s) in %s: %s%s%s/%s.jsonl was wanted%s%s", t->name, set, data, data,
+		        data[strlen(data) - 1] == '/' ? "" : "/", t->name,
 		        split, hub ? ", or what `kungfu pull` fetched of datasets/" : "", hub ? path : "");
 	else
 		err_set(e, "its rows (%s) are wanted: --task-data DIR with %s/%s.jsonl in it%s%s%s", set, t->name,
