@@ -674,14 +674,14 @@ static void tell_untaught(const struct train_loop *f)
 	if (!f->moved)
 		log_warn("nothing was learnt: in each of %ld steps the gradient or the learning rate was 0", f->seen);
 	else if (f->vanished == f->seen && r->max_grad_norm > 0 && r->max_grad_norm < 1e-3)
-		log_warn("nothing was learnt: cut to --max-grad-norm %g the gradient of each of %ld steps was too short for %s",
-		         r->max_grad_norm, f->seen, optim);
+		log_warn("nothing was learnt: cut to --max-grad-norm %g the gradient of each of %ld steps was too "
+		         "short for %s", r->max_grad_norm, f->seen, optim);
 	else if (f->vanished == f->seen)
-		log_warn("nothing was learnt: the gradient of each of %ld steps was too short for %s, and for its epsilon",
-		         f->seen, optim);
+		log_warn("nothing was learnt: the gradient of each of %ld steps was too short for %s, and for its "
+		         "epsilon", f->seen, optim);
 	else if (f->seen == trainer_steps_done(f->trainer) && farthest < 1e-9)
-		log_warn("nothing was learnt: the learning rates of all %ld steps are %.2g together, and no number that is "
-		         "trained moves farther", f->seen, farthest);
+		log_warn("nothing was learnt: the learning rates of all %ld steps are %.2g together, and no number "
+		         "that is trained moves farther", f->seen, farthest);
 }
 
 int train_loop_result(struct train_loop *f, struct err *e)
