@@ -480,13 +480,16 @@ static bool another_has_the_goal(const struct adapt *a, size_t i)
 }
 
 /* By the rows that were seen: the goal is out of reach; or another way has it, and the test would hardly show it of
- * this one. */
+ * this one. A quarter of the rows is too few to leave a way by that whose training was paid for: to see more costs
+ * little beside it. */
 static bool is_seen_enough(const struct adapt *a, size_t i)
 {
 	const struct bounds *b = &a->ways[i].promised;
 
 	if (a->first->at_least ? b->high < a->first->value : b->low > a->first->value)
 		return true;
+	if (a->ways[i].rung->trains && 2 * a->ways[i].n < a->n_choose)
+		return false;
 	return a->climb.ways[i].will_show < CLIMB_LEAST_CHANCE && another_has_the_goal(a, i);
 }
 
