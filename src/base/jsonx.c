@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/utf8.h"
 
 enum { LOAD_FLAGS = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY };
@@ -67,7 +68,10 @@ json_t *jsonx_load_file(const char *path, struct err *e)
 {
 	struct buf b = BUF_INIT;
 	json_t *j = NULL;
-	if (io_read(&b, path, e) == 0)
+	int status = io_read(&b, path, e);
+	if (status == 0 && text_instead(buf_str(&b), b.len))
+		status = err_set(e, "%s is %s", path, text_instead(buf_str(&b), b.len));
+	if (status == 0)
 		j = jsonx_load(buf_str(&b), b.len, path, e);
 	buf_release(&b);
 	return j;

@@ -19,6 +19,10 @@ void show_estimate(const char *name, const struct estimate *x, const char *unit)
 
 	if (!x->n)
 		return;
+	if (isnan(x->mean)) {
+		app_print("  %-12s %8s  (%zu %.*s)\n", name, "-", x->n, (int)strlen(unit) - (x->n == 1), unit);
+		return;
+	}
 	if (isfinite(x->stderr_)) /* of one alone it is not known */
 		snprintf(error, sizeof(error), "± %.4f  ", x->stderr_);
 	if (isfinite(x->low) && isfinite(x->high))

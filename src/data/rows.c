@@ -203,7 +203,8 @@ static int check_whole(const char *file, const char *text, size_t n, struct err 
 	json_object_foreach (j, key, v) {
 		if (is_column(key))
 			continue;
-		rows = !rows && json_is_object(json_array_get(v, 0)) ? key : rows;
+		const json_t *first = json_array_get(v, 0);
+		rows = !rows && json_is_object(first) && !shape_is_message(first) ? key : rows;
 		objects += json_is_object(v);
 	}
 	if (shape_of(j) || !j)
@@ -364,6 +365,10 @@ static const struct { const char *bytes; size_t n; const char *what; } forms[] =
 
 static int check_form(const char *path, const struct buf *b, struct err *e)
 {
+	const char *instead = b->len ? text_instead(buf_str(b), b->len) : NULL;
+
+	if (instead && !rows_are_named(path, ".txt"))
+		return err_set(e, "%s is %s", path, instead);
 	for (size_t i = 0; i < ARRAY_LEN(forms); i++)
 		if (b->len >= forms[i].n && !memcmp(buf_str(b), forms[i].bytes, forms[i].n))
 			return err_set(e, "%s is %s", path, forms[i].what);

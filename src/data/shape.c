@@ -341,6 +341,29 @@ static bool list_renamed_choices(const struct row *r, const char *ask, struct bu
 	return true;
 }
 
+bool shape_is_message(const json_t *v)
+{
+	return (json_object_get(v, "role") && json_object_get(v, "content")) ||
+	       (json_object_get(v, "from") && json_object_get(v, "value"));
+}
+
+/* A list of messages under another name. */
+static bool list_renamed_messages(const struct row *r, struct buf *out)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach(r->json, key, v) {
+		const json_t *first = json_array_get(v, 0);
+		const char *name = json_object_get(first, "role") ? "messages" : "conversations";
+		if (!shape_is_message(first) || !strcmp(key, name))
+			continue;
+		buf_addf(out, "; renamed (%.40s: %s) it would be a row of %s", key, name, name);
+		return true;
+	}
+	return false;
+}
+
 void shape_renamed(const struct row *r, struct buf *out)
 {
 	static const char *const
@@ -353,7 +376,7 @@ void shape_renamed(const struct row *r, struct buf *out)
 		   *system = first_text(r, systems);
 	struct buf names = BUF_INIT;
 
-	if (list_renamed_choices(r, ask, out) || !ask || !answer)
+	if (list_renamed_choices(r, ask, out) || (!(ask && answer) && list_renamed_messages(r, out)) || !ask || !answer)
 		return;
 	beside = beside == ask ? NULL : beside;
 	bool alpaca = beside || system || !strcmp(ask, "instruction");

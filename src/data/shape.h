@@ -81,7 +81,9 @@ void shape_take_cells(json_t *row);
 const char *shape_name(const struct shape *s);              /* NULL: "no known shape" */
 /* No shape fits: −1 and the sentence that says what is missing or of another type. */
 int shape_refuse(const struct row *r, struct err *e);
-/* A question and its answer, or choices, under other names, as public sets have them: what they would be called. */
+bool shape_is_message(const json_t *v);                     /* an object with role and content, or from and value */
+/* A question and its answer, choices or messages, under other names, as public sets have them: what they would be
+ * called. */
 void shape_renamed(const struct row *r, struct buf *out);
 /* −1: the row has all keys of a shape, of more than its own has, and in one of them a value of another type, and
  * which. 0: no such row. */

@@ -16,6 +16,7 @@
 #include "base/cursor.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/utf8.h"
 
 enum {
@@ -226,6 +227,9 @@ static int read_tensor(struct reader *r, struct gguf_tensor *t)
 static int read_counts(struct reader *r)
 {
 	struct gguf *g = r->g;
+	const char *instead = text_instead(r->c.data, r->c.size);
+	if (instead)
+		return err_set(r->e, "%s is %s", r->where, instead);
 	if (r->c.size < 4 || memcmp(r->c.data, "GGUF", 4) != 0)
 		return err_set(r->e, "%s: not a GGUF file: it does not begin with \"GGUF\"", r->where);
 	cursor_bytes(&r->c, 4);

@@ -445,6 +445,8 @@ static int parse(struct safetensors *s, const uint8_t *data, size_t size, struct
 		return parse_zip(s, data, size, e);
 	if (is_old(data, size))
 		return parse_old(s, data, size, e);
+	if (text_instead(data, size))
+		return err_set(e, "%s is %s", s->path, text_instead(data, size));
 	return err_set(e, "%s: no file of torch.save: neither an archive nor its older form", s->path);
 }
 

@@ -16,6 +16,7 @@
 #include "base/cursor.h"
 #include "base/jsonx.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 enum { HEADER_MAX = 100000000, HEADER_ALIGN = 8, ALIGN_MAX = 8 };
 
@@ -224,6 +225,8 @@ static int parse(struct safetensors *s, const uint8_t *data, size_t size, const 
 {
 	struct cursor c = cursor_make(data, size);
 	uint64_t n = cursor_u64(&c);
+	if (text_instead(data, size))
+		return err_set(e, "%s is %s", where, text_instead(data, size));
 	if (c.failed)
 		return err_set(e, "%s: %zu bytes are no safetensors file, which begins with a length of 8 bytes", where,
 		               size);

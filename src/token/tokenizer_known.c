@@ -12,6 +12,7 @@ const struct setting tokenizer_config_known[] = {
 	{ "add_eos_token", HARMLESS, "beside a tokenizer.json nobody reads it", NULL },
 	{ "additional_special_tokens extra_special_tokens added_tokens_decoder chat_template tokenizer_class", USED,
 	  "the tokenizer", NULL },
+	{ "model_specific_special_tokens", USED, "the tokenizer, where no key *_token is beside it", NULL },
 	{ "*_token", USED, "the tokenizer", NULL },
 	{ "split_special_tokens", IS, "false", "false: special tokens are told from plain text by who writes them" },
 	{ "fix_mistral_regex", IS, "false", NULL },

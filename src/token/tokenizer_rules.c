@@ -266,6 +266,22 @@ static int32_t id_of(const struct tokenizer *t, const char *key)
 	return text && *text ? vocab_find_any(&t->vocab, text, strlen(text)) : -1;
 }
 
+/* The object of this model's own tokens: newer versions of transformers write one of its own, which counts where none
+ * of them stands outside of it. */
+static json_t *own_object(const struct tokenizer *t, json_t *extra)
+{
+	const char *key;
+	json_t *item;
+
+	if (json_object_size(extra))
+		return extra;
+	json_object_foreach (t->config, key, item)
+		if (!is_named(key) && is_token_key(key, item))
+			return extra;
+	item = json_object_get(t->config, "model_specific_special_tokens");
+	return json_object_size(item) ? item : extra;
+}
+
 /* In transformers' order, which decides the ids of those that the vocabulary lacks. */
 static int apply_config_tokens(struct tokenizer *t, struct err *e)
 {
@@ -279,7 +295,7 @@ static int apply_config_tokens(struct tokenizer *t, struct err *e)
 	if (rc == 0 && extra && !json_is_null(extra) && !json_is_array(extra) && !json_is_object(extra))
 		rc = err_set(e, "extra_special_tokens is neither a list nor an object");
 	if (rc == 0)
-		rc = apply_named_tokens(t, extra, seen, e);
+		rc = apply_named_tokens(t, own_object(t, extra), seen, e);
 	json_array_foreach (json_is_object(extra) ? older : extra, i, item)
 		if (rc == 0)
 			rc = apply_named(t, "extra_special_tokens", item, seen, e);
@@ -416,13 +432,18 @@ static int apply_around(struct tokenizer *t, struct err *e)
 	return 0;
 }
 
-/* A text, or a list of {name, template}: "default", and "tool_use" where there are tools (transformers). */
+/* A text, or a list of {name, template}, or an object of them by name: "default", and "tool_use" where there are tools
+ * (transformers). */
 static int apply_template(struct tokenizer *t, struct err *e)
 {
 	const json_t *v = json_object_get(t->config, "chat_template"), *item;
 	const char *text = json_string_value(v), *with_tools = NULL;
 	size_t i;
 
+	if (json_is_object(v)) {
+		text = json_string_value(json_object_get(v, "default"));
+		with_tools = json_string_value(json_object_get(v, "tool_use"));
+	}
 	json_array_foreach(v, i, item) {
 		const char *name = json_string_value(json_object_get(item, "name")),
 			   *source = json_string_value(json_object_get(item, "template"));
@@ -433,8 +454,8 @@ static int apply_template(struct tokenizer *t, struct err *e)
 		if (!strcmp(name, "tool_use"))
 			with_tools = source;
 	}
-	if (!text && v && !json_is_null(v) && !json_is_array(v))
-		return err_set(e, "chat_template is neither a text nor a list");
+	if (!text && v && !json_is_null(v) && !json_is_array(v) && !with_tools)
+		return err_set(e, "chat_template is neither a text, nor a list or object of them by name");
 	t->template = text ? mem_strdup(text) : NULL;
 	t->tool_template = with_tools ? mem_strdup(with_tools) : NULL;
 	return 0;

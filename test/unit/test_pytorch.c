@@ -130,7 +130,7 @@ static void test_refusals(struct test *t)
 	refuses_file(t, "new.pt", 30, "directory is damaged or cut off");
 	refuses_file(t, "old.pt", 4, "which the file does not hold");
 	refuses(t, "garbage, and more", 16, "neither an archive nor its older form");
-	refuses(t, "", 0, "neither an archive nor its older form");
+	refuses(t, "", 0, "an empty file");
 }
 
 /* --- pickles by hand: the older form --- */

@@ -648,6 +648,19 @@ static void test_bos(struct test *t)
 	                 tokenizer_is_special(k, 'q'));
 	CHECK(t, k && tokenizer_size(k) == 258 && tokenizer_find(k, "<new>", 5) == 257);
 	tokenizer_free(k);
+	test_case(t, "an object of templates; tokens of this model alone in one of theirs");
+	k = make("", "", "", plain,
+	         "{\"model_specific_special_tokens\":{\"q_token\":\"<q>\"},"
+	         "\"additional_special_tokens\":[\"<r>\"],"
+	         "\"chat_template\":{\"tool_use\":\"T\",\"default\":\"D\"}}");
+	CHECK(t, k && strcmp(tokenizer_template(k), "D") == 0 && strcmp(tokenizer_tool_template(k), "T") == 0);
+	CHECK(t, k && tokenizer_find(k, "<q>", 3) == 257 && tokenizer_find(k, "<r>", 3) == 258);
+	tokenizer_free(k);
+	test_case(t, "a key of its own outside of it is in their place");
+	k = make("", "", "", plain,
+	         "{\"model_specific_special_tokens\":{\"q_token\":\"<q>\"},\"r_token\":\"<r>\"}");
+	CHECK(t, k && tokenizer_find(k, "<q>", 3) == -1 && tokenizer_find(k, "<r>", 3) == 257);
+	tokenizer_free(k);
 }
 
 /* --- refusals --- */
