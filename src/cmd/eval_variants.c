@@ -192,15 +192,15 @@ int eval_variants_run(struct eval_variants *v, struct in_context *c, const struc
 
 /* --- telling --- */
 
-struct measure { const char *name; size_t offset; };
+struct measure { const char *name; size_t offset; double low, high; /* where it can lie */ };
 static const struct measure measures[] = {
-	{ "acc", offsetof(struct evaluation, acc) },
-	{ "acc_norm", offsetof(struct evaluation, acc_norm) },
-	{ "acc_calibrated", offsetof(struct evaluation, acc_calibrated) },
-	{ "exact_match", offsetof(struct evaluation, exact_match) },
-	{ "f1", offsetof(struct evaluation, f1) },
-	{ "sample_match", offsetof(struct evaluation, sample_match) },
-	{ "perplexity", offsetof(struct evaluation, perplexity) },
+	{ "acc", offsetof(struct evaluation, acc), 0, 1 },
+	{ "acc_norm", offsetof(struct evaluation, acc_norm), 0, 1 },
+	{ "acc_calibrated", offsetof(struct evaluation, acc_calibrated), 0, 1 },
+	{ "exact_match", offsetof(struct evaluation, exact_match), 0, 1 },
+	{ "f1", offsetof(struct evaluation, f1), 0, 1 },
+	{ "sample_match", offsetof(struct evaluation, sample_match), 0, 1 },
+	{ "perplexity", offsetof(struct evaluation, perplexity), 1, INFINITY },
 };
 
 static const struct estimate *measured(const struct eval_variants *v, size_t i, const struct measure *m)
@@ -221,6 +221,8 @@ static struct spread spread_of(const struct eval_variants *v, const struct measu
 		s.most = fmax(s.most, x[i]);
 	}
 	s.mean = estimate_few(x, v->n);
+	s.mean.low = s.mean.low < m->low ? m->low : s.mean.low; /* Student's interval knows no bounds; NAN stays */
+	s.mean.high = s.mean.high > m->high ? m->high : s.mean.high;
 	s.sd = s.mean.stderr_ * sqrt((double)v->n);
 	mem_free(x);
 	return s;

@@ -83,6 +83,9 @@ struct span cost_amortised(const struct cost_line *c, double uses)
 static struct span fieller(double n, double d, double sigma_n, double sigma_d)
 {
 	double u = n / d, zz = SPAN_Z * SPAN_Z;
+
+	if (!(sigma_n > 0) && !(sigma_d > 0)) /* costs without intervals: the root below would be of roundings */
+		return span_exact(u);
 	double a = d * d - zz * sigma_d * sigma_d, b = n * d, c = n * n - zz * sigma_n * sigma_n;
 	double root = sqrt(fmax(0, b * b - a * c));
 

@@ -149,9 +149,14 @@ static void ask(struct answer *a, const struct marginal *o, const struct curve *
 	a->best = l->n ? learning_best(l, a->next_cost, &a->bought) : NULL;
 }
 
-static struct span error_of(const struct curve_point *p)
+/* An error is not below 0; those of runs are shares, and not above 1. */
+static struct span error_of(const struct curve_point *p, const struct learning *l)
 {
-	return p->se > 0 ? span_error(p->err, p->se) : span_exact(p->err);
+	struct span s = p->se > 0 ? span_error(p->err, p->se) : span_exact(p->err);
+
+	s.low = fmax(s.low, 0);
+	s.high = l->n ? fmin(s.high, 1) : s.high;
+	return s;
 }
 
 static json_t *points_json(const struct marginal *o, const struct curve *c, const struct answer *a,
@@ -161,7 +166,7 @@ static json_t *points_json(const struct marginal *o, const struct curve *c, cons
 
 	for (size_t i = 0; i < a->n; i++) {
 		json_t *j = json_pack("{s:f}", "labels", a->points[i].n);
-		span_put(j, "error", error_of(&a->points[i]));
+		span_put(j, "error", error_of(&a->points[i], l));
 		json_object_set_new(j, "fitted", json_boolean(a->points[i].n >= o->from));
 		json_object_set_new(j, "curve", jsonx_number(curve_at(c, a->points[i].n).mid));
 		json_object_set_new(j, "cost", jsonx_number(l->n ? l->cost[i] : NAN));
@@ -215,7 +220,7 @@ static void show_points(const struct marginal *o, const struct curve *c, const s
 		table_cell(&t, "%s%s", heads[i], i + 1 < ARRAY_LEN(heads) ? "" : unit_shown(o, l));
 	for (size_t i = 0; i < a->n; i++) {
 		table_cell(&t, "%s", digits_text(a->points[i].n, number));
-		span_cell(&t, error_of(&a->points[i]));
+		span_cell(&t, error_of(&a->points[i], l));
 		if (a->points[i].n < o->from)
 			table_cell(&t, "not fitted");
 		else
@@ -248,9 +253,9 @@ static void show_ledger(const struct marginal *o, const struct answer *a, const 
 }
 
 /* More did not help: no power law says what still more would do. */
-static void show_no_fall(const struct marginal *o, const struct answer *a)
+static void show_no_fall(const struct marginal *o, const struct answer *a, const struct learning *l)
 {
-	struct span few = error_of(a->few), many = error_of(a->many);
+	struct span few = error_of(a->few, l), many = error_of(a->many, l);
 	char first[96], last[96], small[32], most[32], next[32];
 	bool apart = many.low > few.high;
 
@@ -275,7 +280,7 @@ static void show(const struct marginal *o, const struct curve *c, const struct a
 		show_points(o, c, a, l);
 	}
 	if (!a->falls) {
-		show_no_fall(o, a);
+		show_no_fall(o, a, l);
 		return;
 	}
 	app_print("error = %s · %s^-%s + %s\n", digits_text(c->a, number[0]), o->over, digits_text(c->b, number[1]),

@@ -129,7 +129,9 @@ static int measure(struct scaling *s, struct err *e)
 
 	s->work.way->describe(&s->work, what, sizeof(what));
 	for (size_t i = 0; i < s->n; i++) {
-		log_live("%d %s: %s (%zu of %zu)", s->p[i].q, s->work.way->axis, what, i + 1, s->n);
+		const char *axis = s->work.way->axis;
+		log_live("%d %.*s: %s (%zu of %zu)", s->p[i].q, (int)strlen(axis) - (s->p[i].q == 1), axis, what, i + 1,
+		         s->n);
 		if (s->work.way->pass(&s->work, s->p[i].q, &r, e) < 0)
 			return -1;
 		take_point(s, &s->p[i], &r);
