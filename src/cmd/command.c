@@ -22,6 +22,7 @@
 #include "base/stop.h"
 #include "base/term.h"
 #include "cmd/metering.h"
+#include "cmd/option_needs.h"
 #include "cmd/output_check.h"
 #include "cmd/overview.h"
 #include "cmd/ranks_start.h"
@@ -205,7 +206,7 @@ static int run_with_options(struct app *app, const struct command *c)
 		status = wrong_words(c, &p);
 	else if (ranks_follows(app->ranks))
 		status = trial_follow(app, &e) < 0 ? app_fail(&e) : EXIT_DONE;
-	else if (output_check(&p, &e) < 0)
+	else if (option_needs(&p, &e) < 0 || output_check(&p, &e) < 0)
 		status = app_usage(c, "%s", e.msg);
 	else if (output_places(&p, !app->plans, &e) < 0 || (status = c->run(app, options, &p, &e)) < 0)
 		status = app_fail(&e);

@@ -249,6 +249,8 @@ static void unused_steps(const struct recipe *r, const struct opt_parse *p, stru
 	if (r->learning_rate * r->weight_decay >= 1)
 		add_unused(sentence, "--weight-decay times --learning-rate is 1 or more: a step takes all of a weight, "
 		                     "and more");
+	if (!r->eval_data && r->data && !shards_are(r->data) && opt_given(p, "eval-steps"))
+		add_unused(sentence, "--eval-steps is of --eval-data, which is not there");
 	if (r->max_steps > 0 && opt_given(p, "num-train-epochs"))
 		add_unused(sentence, "--num-train-epochs says nothing beside --max-steps");
 	if (r->warmup_steps != OPT_UNSET_INT && opt_given(p, "warmup-ratio"))
