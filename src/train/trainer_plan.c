@@ -408,13 +408,15 @@ static int choose(struct trainer *t, struct err *e)
 
 /* --- the whole --- */
 
-/* The most that is on disk at once: checkpoints that stay, the one being written, the result. */
+/* The most that is on disk at once: checkpoints that stay, the one being written, of each step one at most, the
+ * result. */
 static size_t disk_bytes(const struct trainer *t)
 {
 	const struct recipe *r = &t->recipe;
 	double saves = r->save_steps == 0 ? 1 :
 	               r->save_steps > 0  ? floor((double)t->totals.steps / (double)r->save_steps) + 1 :
 	                                    1e9;
+	saves = MIN(saves, (double)t->totals.steps);
 	double kept = r->save_total_limit > 0 ? (double)r->save_total_limit + r->load_best_model_at_end : 1e9;
 	if (r->spike_threshold > 0) { /* those that a spike goes back to, of which one is there beside */
 		saves += floor((double)t->totals.steps / (double)r->spike_rewind_steps) + 1;
@@ -422,7 +424,7 @@ static size_t disk_bytes(const struct trainer *t)
 	}
 	size_t numbers = t->has_adapter ? t->totals.trainable + t->adapter.start.numbers : t->totals.parameters;
 	double result = (double)numbers * sizeof(float);
-	return (size_t)((MIN(saves, kept) + 1) * (double)t->totals.checkpoint_bytes + result +
+	return (size_t)(MIN(saves, kept + 1) * (double)t->totals.checkpoint_bytes + result +
 	                400.0 * (double)t->totals.steps + (16 << 20));
 }
 
