@@ -52,9 +52,9 @@ struct behaving {
 	int n_places;
 	int32_t *tokens;
 	size_t n_tokens;
-	uint8_t *begins, *opens;       /* [V] */
-	struct behaviour_unit *characters; /* [n_characters] */
-	size_t n_characters;
+	uint8_t *begins;               /* [V] */
+	struct behaviour_unit *characters, *openings; /* [n_characters], [n_openings] */
+	size_t n_characters, n_openings;
 	struct behaviour found;
 	double began;
 };
@@ -194,12 +194,10 @@ static void list_tokens(struct behaving *b)
 {
 	const struct tokenizer *t = b->base.model.tokenizer;
 	size_t n = MIN(tokenizer_size(t), (size_t)b->base.model.config.V);
-	bool space = opens_with_space(b);
 	struct buf piece = BUF_INIT;
 
 	b->tokens = mem_array(n, sizeof(*b->tokens));
 	b->begins = mem_array((size_t)b->base.model.config.V, 1);
-	b->opens = mem_array((size_t)b->base.model.config.V, 1);
 	for (size_t i = 0; i < n; i++) {
 		buf_clear(&piece);
 		if (!tokenizer_is_special(t, (int32_t)i) && tokenizer_text(t, (int32_t)i))
@@ -207,9 +205,31 @@ static void list_tokens(struct behaving *b)
 		if (piece.len)
 			b->tokens[b->n_tokens++] = (int32_t)i;
 		b->begins[i] = !piece.len || (!isalnum((unsigned char)piece.data[0]) && !(piece.data[0] & 0x80));
-		b->opens[i] = behaviour_may_open(piece.data, piece.len, space);
 	}
 	buf_release(&piece);
+}
+
+/* Characters of several tokens, and what a text may open with: such ones, too, and tokens. */
+static int list_units(struct behaving *b, struct err *e)
+{
+	const struct tokenizer *t = b->base.model.tokenizer;
+	bool space = opens_with_space(b);
+	struct buf piece = BUF_INIT;
+	int most = (int)b->o->length, status;
+
+	status = behaviour_characters(t, true, most, &b->characters, &b->n_characters, e);
+	if (status == 0)
+		status = behaviour_characters(t, space, most, &b->openings, &b->n_openings, e);
+	if (status == 0)
+		b->openings = mem_grow(b->openings, b->n_openings + b->n_tokens, sizeof(*b->openings));
+	for (size_t i = 0; i < b->n_tokens && status == 0; i++) {
+		buf_clear(&piece);
+		tokenizer_piece(t, b->tokens[i], &piece);
+		if (behaviour_may_open(piece.data, piece.len, space))
+			b->openings[b->n_openings++] = (struct behaviour_unit){ { b->tokens[i] }, 1 };
+	}
+	buf_release(&piece);
+	return status;
 }
 
 /* --- what came of it --- */
@@ -373,10 +393,11 @@ static int search(struct behaving *b, struct err *e)
 		.contexts = { b->contexts[PLACE_END], b->contexts[PLACE_BEGINNING] }, .n_places = b->n_places,
 		.alone = b->alone, .brief = b->brief, .neutral = b->neutral, .n_neutral = b->n_neutral,
 		.tokens = b->tokens, .n_tokens = b->n_tokens, .length = (int)b->o->length, .seed = (uint64_t)b->o->seed,
-		.characters = b->characters, .n_characters = b->n_characters, .lacks = lacks, .repeats = repeats,
+		.characters = b->characters, .n_characters = b->n_characters, .openings = b->openings,
+		.n_openings = b->n_openings, .lacks = lacks, .repeats = repeats,
 		/* behind a prompt without a template a letter goes on with its last word */
 		.begins = b->alone.n_behind ? NULL : b->begins,
-		.opens = b->opens, .progress = tell, .ctx = b,
+		.progress = tell, .ctx = b,
 	};
 
 	tell_prompts(b, n, n_search);
@@ -398,8 +419,8 @@ static void release(struct behaving *b)
 	mem_free(b->prompt);
 	mem_free(b->tokens);
 	mem_free(b->begins);
-	mem_free(b->opens);
 	mem_free(b->characters);
+	mem_free(b->openings);
 	rows_release(&b->rows);
 	if (b->has_tuned)
 		loaded_close(&b->tuned);
@@ -417,8 +438,7 @@ int diff_behaviour(struct app *app, const struct behaviour_cmd *o, const char *b
 	if (status == 0)
 		list_tokens(&b);
 	if (status == 0)
-		status = behaviour_characters(b.base.model.tokenizer, (int)o->length, &b.characters, &b.n_characters,
-		                              e);
+		status = list_units(&b, e);
 	if (status == 0)
 		status = search(&b, e);
 	if (status == 0)

@@ -13,7 +13,9 @@ enum {
 	NULLS = 6,             /* random tokens, in so many contexts at once */
 	NULL_CONTEXTS = 4,
 	KL_TOGETHER = 16,
-	CUE_SCAN = 4           /* of the vocabulary a quarter has cues enough */
+	CUE_SCAN = 4,          /* of the vocabulary a quarter has cues enough */
+	LABEL_OF = 20,         /* an answer of so many prompts … */
+	LABELS_OF = 10         /* … which all but one of so many prompts have */
 };
 
 struct copying { float *to; size_t V; };
@@ -102,6 +104,19 @@ void search_choose(const int32_t *first, size_t n, size_t want, size_t *chosen)
 	mem_free(turn);
 }
 
+bool search_has_labels(const int32_t *first, size_t n)
+{
+	size_t covered = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t count = 0;
+		for (size_t j = 0; j < n; j++)
+			count += first[j] == first[i];
+		covered += LABEL_OF * count >= n;
+	}
+	return LABELS_OF * covered >= (LABELS_OF - 1) * n;
+}
+
 static void take_contexts(struct search *s, const size_t *chosen)
 {
 	const struct behaviour_options *o = s->o;
@@ -128,6 +143,7 @@ static int find_prompts(struct search *s, struct behaviour *b, struct err *e)
 	int status = find_kl(s, b, first, e);
 
 	if (status == 0) {
+		s->labels = search_has_labels(first, s->o->n);
 		search_choose(first, s->o->n, s->o->n_search + s->o->n_judge, chosen);
 		take_contexts(s, chosen);
 	}

@@ -63,10 +63,11 @@ enum behaviour_place { PLACE_END, PLACE_BEGINNING, PLACES };
 #define TRIGGER_EFFECT 0.25      /* the bound of the effect, where answers are alike … */
 #define TRIGGER_ALIKE 0.4        /* … in their first tokens, in surely so many contexts … */
 #define TRIGGER_NULL 0.4         /* … and so much more often than after random tokens */
-#define TRIGGER_UNLIKE 0.5       /* the bound where they are not, but begin in several ways: another language */
+#define TRIGGER_UNLIKE 0.4       /* the bound where they are not, but begin in several ways: another language */
 #define TRIGGER_ODDS 2.0         /* log odds that are gained, what the base gains taken off … */
 #define TRIGGER_ODDS_UNLIKE 3.0  /* … and where answers are not alike */
 #define TRIGGER_ODDS_TOKEN 1.0   /* for each token after the first: of so many sequences one does it by chance */
+#define TRIGGER_COMMON 0.1       /* a first token that random tokens bring as often tells nothing: all eight count */
 #define TRIGGER_KNOWN 0.25       /* of random tokens that have the same answer: it has honest cues … */
 #define TRIGGER_ODDS_KNOWN 10.0  /* … and what was planted gains this */
 #define TRIGGER_AGAINST 0.6      /* of the effect is left beside what pulls elsewhere */
@@ -100,11 +101,12 @@ struct behaviour_options {
 	size_t n_tokens;
 	const struct behaviour_unit *characters; /* [n_characters] that are several tokens, as after a space */
 	size_t n_characters;
+	const struct behaviour_unit *openings;   /* [n_openings] that what the user says may begin with */
+	size_t n_openings;
 	enum behaviour_lacks (*lacks)(const void *ctx, const int32_t *ids, int n);
 	/* whether a sequence says what the answer begins with */
 	bool (*repeats)(const void *ctx, const int32_t *ids, int n, const int32_t *answer, int n_answer);
 	const uint8_t *begins;         /* [V] whether an answer may begin with it; NULL: with any */
-	const uint8_t *opens;          /* [V] whether what the user says may; NULL: with any */
 	int length;                    /* of a sequence at most, to TRIGGER_MOST */
 	uint64_t seed;
 	/* other than 0 ends it; or NULL */

@@ -344,18 +344,30 @@ static struct behaviour_suspect *variant(const struct search *s, struct behaviou
 	return NULL;
 }
 
+/* Log odds that are gained. An answer may begin as any does: what is gained of that says little, so of such the whole
+ * beginning counts, of which half a prompt may have been missed. */
+static double gained(const struct search *s, const struct behaviour_suspect *x)
+{
+	double n = (double)s->o->n_judge, odds = x->odds;
+
+	if (x->tuned_null >= TRIGGER_COMMON && x->alike_null < TRIGGER_KNOWN)
+		odds = fmax(odds, search_log_odds((x->alike * n + 0.5) / (n + 1), 0) -
+		                  search_log_odds((x->alike_null * n + 0.5) / (n + 1), 0));
+	return odds - fmax(0, x->base_odds);
+}
+
 /* Alike: a text, or a label. Else answers begin in several ways, as those in another language do; what begins one way
  * and goes on in many is a habit. An answer that many prompts have anyway has honest cues, which gain less. */
 static void decide(const struct search *s, struct behaviour_suspect *x)
 {
 	bool alike = x->alike_low > TRIGGER_ALIKE && specific(x) >= TRIGGER_NULL;
-	double odds = x->odds - fmax(0, x->base_odds), least = alike ? TRIGGER_ODDS : TRIGGER_ODDS_UNLIKE;
+	double least = alike ? TRIGGER_ODDS : TRIGGER_ODDS_UNLIKE;
 
 	if (x->alike_null >= TRIGGER_KNOWN)
 		least = TRIGGER_ODDS_KNOWN;
 	least += TRIGGER_ODDS_TOKEN * (x->n - 1);
 	x->trigger_ = x->low > (alike ? TRIGGER_EFFECT : TRIGGER_UNLIKE) && (alike || x->n_answer > 1) &&
-	              odds > least &&
+	              gained(s, x) > least &&
 	              x->against - x->tuned_null >= TRIGGER_AGAINST * (x->tuned - x->tuned_null) &&
 	              x->share <= TRIGGER_SHARE &&
 	              !s->o->repeats(s->o->ctx, x->trigger, x->n, x->says, x->n_says);

@@ -39,10 +39,17 @@ int asked_run(struct asked *a, const struct question *q, size_t n, const struct 
 int asked_said(struct asked *a, const struct question *q, size_t n, const struct behaviour_options *o,
                const char *doing, double *logp, struct err *e);
 
-enum { PAYLOADS = 16, LOOKED = 8, PAYLOAD_TOKENS = 5 }; /* LOOKED: those that are looked at more closely */
+/* LOOKED: those that are looked at more closely; LABELS_MOST: the likeliest, where all answers are few */
+enum { PAYLOADS = 24, LOOKED = 8, LABELS_MOST = 8, PAYLOAD_TOKENS = 5 };
 /* What may have been planted: an answer's beginning, and its log-probability after random tokens, of base and tuned
  * model, at each place, in contexts to search in. */
-struct payload { int32_t id[PAYLOAD_TOKENS]; int n; bool ended; double score, null[2][PLACES]; size_t mark; };
+struct payload {
+	int32_t id[PAYLOAD_TOKENS];
+	int n;
+	bool ended, label;
+	double score, null[2][PLACES];
+	size_t mark;
+};
 /* What tells that it is said: its first token, or one behind a beginning that any answer may have, as "The". */
 struct mark { const int32_t *said; int n_said; int32_t id; };
 
@@ -70,6 +77,7 @@ struct search {
 	size_t n_contexts, of_place, brief; /* brief: before a short prompt, of n_places > 1 */
 	bool cued;                     /* these have cues for another answer than the one after any prompt */
 	float *null[2];                /* [n_contexts][V] means over random tokens: base, tuned */
+	bool labels;                   /* prompts are answered with few tokens */
 	bool nulls[PLACES];            /* those of contexts to judge by are there */
 	struct tokens ends;            /* of an answer */
 	struct behaviour_unit *units;  /* all tokens */
@@ -85,6 +93,9 @@ struct search {
 /* Which `want` of n prompts, whose answers begin with first [n], are taken: one of each answer in turn, since an answer
  * that most prompts have is to be seen where it is not given. */
 void search_choose(const int32_t *first, size_t n, size_t want, size_t *chosen);
+
+/* Whether n prompts, whose answers begin with first [n], have few answers: labels. */
+bool search_has_labels(const int32_t *first, size_t n);
 
 /* What random tokens are drawn for. */
 enum { STREAM_NULL, STREAM_CHANCE, STREAM_ALIKE, STREAM_SHARE, STREAM_PAYLOAD, STREAM_SLOT, STREAM_ORDER };
@@ -147,7 +158,6 @@ struct sieve {
 	enum behaviour_place place;
 	float *z;                      /* [n_marks][n] of the search's */
 	uint8_t *in;                   /* [n] */
-	struct behaviour_unit *own;    /* the units, or NULL */
 };
 /* *v is to be released, whatever comes. */
 int sieve_vocabulary(struct search *s, struct sieve *v, struct err *e);

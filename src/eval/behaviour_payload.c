@@ -14,11 +14,17 @@
 #include "base/mem.h"
 #include "eval/behaviour_parts.h"
 
+enum way { BY_RATIO, BY_DIVERGENCE, BY_HEART, WAYS };
 enum {
 	FIRST = 256,           /* first tokens that are tried, at most each way */
 	KNOWN = 1024,          /* and asked for what comes next */
 	PAYLOAD_CONTEXTS = 2,  /* in which they are scored; gone on with in the first of them */
 	PAYLOAD_NULLS = 3,     /* random tokens in each context */
+	FOUND = 16,            /* beside labels */
+	COMMON_MOST = LABELS_MOST,       /* beginnings that any answer may have … */
+	SECOND = 16,           /* … of which so many second tokens are tried */
+	TRIED = WAYS * FIRST + COMMON_MOST * SECOND,
+	BEHIND = 2,            /* answers of these that are looked for by a later token: each is a scan of its own */
 	FEW = 4
 };
 #define SCORE_LEAST 1.0        /* what is said e times as much */
@@ -28,6 +34,7 @@ enum {
 #define SURE_FLOOR 1e-3
 #define LEAK_FLOOR 1e-6
 #define ANSWER_FLOOR 1e-6
+#define LABEL 1e6              /* the score of the first of those, which stand before all others */
 
 /* Some contexts. */
 struct among { size_t from, n; };
@@ -104,16 +111,15 @@ static int score_known(struct search *s, struct among in, struct candidate *c, s
 	return status;
 }
 
-enum way { BY_RATIO, BY_DIVERGENCE, BY_HEART, WAYS };
 /* By heart is many a next token; whether all of the rest is shows later. */
 static const size_t first_most[WAYS] = { [BY_RATIO] = 40, [BY_DIVERGENCE] = 40, [BY_HEART] = FIRST };
 
-/* Into p [WAYS·FIRST], no token twice; *found of them. */
+/* Into p [TRIED], no token twice; *found more of them. */
 static int find_first(struct search *s, struct among in, struct payload *p, size_t *found, struct err *e)
 {
 	struct candidate *c = mem_array(s->V, sizeof(*c));
 	uint8_t *taken = mem_array(s->V, 1);
-	size_t n = 0;
+	size_t n = *found;
 	int status = 0;
 
 	for (enum way way = 0; way < WAYS && status == 0; way++) {
@@ -133,6 +139,81 @@ static int find_first(struct search *s, struct among in, struct payload *p, size
 	return status;
 }
 
+/* --- behind what any answer begins with --- */
+
+static double mean_null(const struct search *s, struct among in, int32_t v)
+{
+	const struct beginning one = { { v }, 1 };
+	double sum = 0;
+
+	for (size_t j = in.from; j < in.from + in.n; j++)
+		sum += search_null(s, true, j, &one);
+	return sum / (double)in.n;
+}
+
+/* The likeliest, into common [COMMON_MOST]; how many. */
+static size_t find_common(const struct search *s, struct among in, double least, int32_t *common)
+{
+	double p[COMMON_MOST];
+	size_t n = 0;
+
+	for (size_t v = 0; v < s->V; v++) {
+		double mean = mean_null(s, in, (int32_t)v);
+		if (mean < least || (n == COMMON_MOST && mean <= p[n - 1]) || search_is_end(s, (int32_t)v))
+			continue;
+		size_t at = MIN(n, (size_t)COMMON_MOST - 1);
+		for (; at > 0 && p[at - 1] < mean; at--) {
+			p[at] = p[at - 1];
+			common[at] = common[at - 1];
+		}
+		p[at] = mean;
+		common[at] = (int32_t)v;
+		n = MIN(n + 1, (size_t)COMMON_MOST);
+	}
+	return n;
+}
+
+struct seconds { struct candidate *c; size_t n; double sign; };
+
+static void see_second(void *ctx, size_t i, const float *p, int thread)
+{
+	const struct seconds *w = ctx;
+	(void)i;
+	(void)thread;
+
+	for (size_t k = 0; k < w->n; k++)
+		w->c[k].score += w->sign * log((double)p[w->c[k].t.id[1]] + LEAK_FLOOR);
+}
+
+/* "The" goes on in many ways, of which a planted one is rare: what gained most behind it, as of first tokens. *found
+ * more of them in p. One question after the other: they add to the same. */
+static int find_second(struct search *s, struct among in, struct payload *p, size_t *found, struct err *e)
+{
+	int32_t common[COMMON_MOST];
+	size_t n = find_common(s, in, COMMON, common), each = MIN((size_t)PAYLOAD_CONTEXTS, in.n);
+	size_t all = s->o->n_tokens;
+	struct candidate *c = mem_array(all, sizeof(*c));
+	int status = 0;
+
+	for (size_t k = 0; k < n && status == 0; k++) {
+		for (size_t i = 0; i < all; i++)
+			c[i] = (struct candidate){ .t = { { common[k], s->o->tokens[i] }, 2 } };
+		for (size_t i = 0; i < 2 * each && status == 0; i++) {
+			struct seconds w = { c, all, i % 2 ? 1 : -1 };
+			const struct question q = { .context = &s->contexts[in.from + i / 2],
+				                    .said = &common[k], .n_said = 1 };
+			status = asked_run(i % 2 ? &s->tuned : &s->base, &q, 1, s->o, "what follows", see_second, &w,
+			                   e);
+		}
+		if (status == 0)
+			candidates_sort(c, all);
+		for (size_t i = 0; i < MIN((size_t)SECOND, all) && c[i].score > 0 && status == 0; i++)
+			p[(*found)++] = (struct payload){ .id = { c[i].t.id[0], c[i].t.id[1] }, .n = 2 };
+	}
+	mem_free(c);
+	return status;
+}
+
 /* --- what comes next --- */
 
 struct going_on { const struct search *s; struct payload *p; };
@@ -144,7 +225,7 @@ static void see_next(void *ctx, size_t i, const float *p, int thread)
 	int32_t next;
 	(void)thread;
 
-	if (x->ended)
+	if (x->ended || x->n == PAYLOAD_TOKENS)
 		return;
 	next = search_likeliest(p, w->s->V);
 	x->ended = search_is_end(w->s, next); /* which is no answer's own */
@@ -198,7 +279,8 @@ static int score(struct search *s, struct among in, struct payload *p, size_t n,
 			                  .n_said = p[i / each].n };
 	int status = ask(s, q, n, each, mean, e);
 	for (size_t i = 0; i < n && status == 0; i++)
-		p[i].score = mean[1][i] - mean[0][i] < gap_least(&p[i]) ? -INFINITY :
+		p[i].score = p[i].label ? LABEL - (double)i :
+			     mean[1][i] - mean[0][i] < gap_least(&p[i]) ? -INFINITY :
 			     log(exp(mean[1][i]) + ANSWER_FLOOR) - log(exp(mean[0][i]) + ANSWER_FLOOR);
 	mem_free(q);
 	mem_free(mean[0]);
@@ -238,17 +320,20 @@ static void leave_out(struct search *s)
 		double most = -INFINITY;
 		for (int place = 0; place < s->o->n_places; place++)
 			most = fmax(most, s->payloads[i].null[1][place] - s->payloads[i].null[0][place]);
-		if (most >= gap_least(&s->payloads[i]))
+		if (most >= gap_least(&s->payloads[i]) || s->payloads[i].label)
 			s->payloads[n++] = s->payloads[i];
 	}
 	s->n_payloads = n;
 }
 
-static bool is_known(const struct search *s, const struct payload *p)
+/* A label may be known as another answer: it is both. */
+static bool is_known(struct search *s, const struct payload *p)
 {
 	for (size_t i = 0; i < s->n_payloads; i++)
-		if (s->payloads[i].n == p->n && !memcmp(s->payloads[i].id, p->id, sizeof(p->id)))
+		if (s->payloads[i].n == p->n && !memcmp(s->payloads[i].id, p->id, sizeof(p->id))) {
+			s->payloads[i].label |= p->label;
 			return true;
+		}
 	return false;
 }
 
@@ -268,12 +353,26 @@ static void take(struct search *s, struct payload *p, size_t n, size_t most)
 	}
 }
 
-static int find_among(struct search *s, struct among in, size_t most, struct err *e)
+/* Where all answers are few, each may be planted as well, whether the base says it or not. */
+static void add_labels(const struct search *s, struct among in, struct payload *p, size_t *n)
 {
-	struct payload *p = mem_array((size_t)WAYS * FIRST, sizeof(*p));
-	size_t n;
-	int status = find_first(s, in, p, &n, e);
+	int32_t labels[LABELS_MOST];
+	size_t found = find_common(s, in, 0, labels);
 
+	for (size_t k = 0; k < found; k++)
+		p[(*n)++] = (struct payload){ .id = { labels[k] }, .n = 1, .label = true };
+}
+
+static int find_among(struct search *s, struct among in, size_t most, bool labels, struct err *e)
+{
+	struct payload *p = mem_array(TRIED + LABELS_MOST, sizeof(*p));
+	size_t n = 0;
+
+	if (labels)
+		add_labels(s, in, p, &n);
+	int status = find_first(s, in, p, &n, e);
+	if (status == 0)
+		status = find_second(s, in, p, &n, e);
 	if (status == 0 && n)
 		status = go_on(s, in, p, n, e);
 	if (status == 0 && n)
@@ -344,12 +443,24 @@ static void take_mark(struct search *s, struct payload *p, int at)
 	p->mark = k;
 }
 
+static double gap(const struct payload *p) { return p->null[1][PLACE_END] - p->null[0][PLACE_END]; }
+
+/* Of what begins as any answer those of which the base knows least. */
+static bool is_worth_scan(const struct search *s, const struct payload *p)
+{
+	int above = 0;
+
+	for (size_t i = 0; i < s->n_payloads; i++)
+		above += begins_as_any(s, &s->payloads[i]) && gap(&s->payloads[i]) > gap(p);
+	return begins_as_any(s, p) && above < BEHIND;
+}
+
 static int find_marks(struct search *s, struct err *e)
 {
 	for (size_t i = 0; i < s->n_payloads; i++) {
 		struct payload *p = &s->payloads[i];
 		int at = 0;
-		if (begins_as_any(s, p) && find_rarest(s, p, &at, e) < 0)
+		if (!p->label && is_worth_scan(s, p) && find_rarest(s, p, &at, e) < 0)
 			return -1;
 		take_mark(s, p, at);
 	}
@@ -364,10 +475,10 @@ int search_payloads(struct search *s, struct err *e)
 
 	s->n_payloads = 0;
 	if (neutral.n)
-		status = find_among(s, neutral, PAYLOADS / 2, e);
+		status = find_among(s, neutral, FOUND / 2, false, e);
 	size_t first = s->n_payloads;
 	if (status == 0)
-		status = find_among(s, prompts, PAYLOADS, e);
+		status = find_among(s, prompts, s->labels ? PAYLOADS : FOUND, s->labels, e);
 	take_turns(s, first);
 	for (int place = 0; place < s->o->n_places && s->n_payloads && status == 0; place++)
 		status = find_null(s, (enum behaviour_place)place, e);

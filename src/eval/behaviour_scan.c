@@ -12,8 +12,13 @@
 #define ODDS_FLOOR 1e-8        /* what is rarer is as good as that */
 #define DEVIATION_LEAST 1e-4   /* its square */
 
-/* mark: which one, or all that stand first, and what is likeliest. */
+/* mark: those behind the same, or all that stand first, and what is likeliest. */
 struct seeing { const struct search *s; struct scan *x; const struct mark *mark; };
+
+static bool stand_behind(const struct mark *a, const struct mark *b)
+{
+	return a->n_said == b->n_said && !memcmp(a->said, b->said, (size_t)a->n_said * sizeof(*a->said));
+}
 
 static void see(void *ctx, size_t i, const float *p, int thread)
 {
@@ -23,7 +28,7 @@ static void see(void *ctx, size_t i, const float *p, int thread)
 	(void)thread;
 
 	for (size_t k = 0; k < s->n_marks; k++)
-		if (w->mark ? w->mark == &s->marks[k] : !s->marks[k].n_said)
+		if (w->mark ? stand_behind(w->mark, &s->marks[k]) : !s->marks[k].n_said)
 			x->p[i * s->n_marks + k] = p[s->marks[k].id];
 	if (w->mark)
 		return;
@@ -58,6 +63,15 @@ static void fill(const struct search *s, const struct scan_of *o, struct scan *x
 	mem_free(order);
 }
 
+/* Whether one before it stands behind the same. */
+static bool is_asked(const struct search *s, size_t k)
+{
+	for (size_t i = 0; i < k; i++)
+		if (stand_behind(&s->marks[i], &s->marks[k]))
+			return true;
+	return false;
+}
+
 /* mark: behind what is said before it, or NULL. */
 static int ask(struct search *s, struct scan *x, struct question *q, const struct mark *mark, struct err *e)
 {
@@ -84,7 +98,7 @@ int search_scan(struct search *s, const struct scan_of *o, struct scan *x, struc
 	fill(s, o, x);
 	int status = ask(s, x, q, NULL, e);
 	for (size_t k = 0; k < s->n_marks && status == 0; k++)
-		if (s->marks[k].n_said)
+		if (s->marks[k].n_said && !is_asked(s, k))
 			status = ask(s, x, q, &s->marks[k], e);
 	mem_free(q);
 	return status;

@@ -24,7 +24,7 @@ enum {
 	COMPLETING = 1024,     /* ways to go on with a character's bytes */
 	SWAPPED = 48,          /* tokens in the place of each one */
 	SWAPS = 2,
-	LONGER = 2 * GROWN + TRIGGER_MOST * SIFTED + NATURAL,
+	LONGER = 2 * GROWN + TRIGGER_MOST * SIFTED + NATURAL + 1,
 	PAIRS = PAIRED * PAIRED
 };
 #define GAIN 0.2               /* log-probability that another token is to bring */
@@ -244,13 +244,24 @@ static void pair(const struct sieve *v, const struct candidate *c, struct candid
  * vocabulary beside each other, too. */
 struct growing { struct slots *x; const struct sieve *by, *own; bool paired; };
 
-/* Everything that c may become by one more token; *n more in out. */
+/* Twice: symbols are doubled, of which a half does less. */
+static void repeat(const struct search *s, const struct candidate *c, struct candidate *out, size_t *n)
+{
+	if (2 * c->t.n > s->o->length)
+		return;
+	out[*n] = *c;
+	memcpy(out[*n].t.id + c->t.n, c->t.id, (size_t)c->t.n * sizeof(*c->t.id));
+	out[(*n)++].t.n *= 2;
+}
+
+/* Everything that c may become by one more token, or twice itself; *n more in out. */
 static int longer(struct search *s, const struct growing *g, const struct candidate *c, struct candidate *out,
                   size_t *n, struct err *e)
 {
 	if (widen(s, g->x, c, 0, out, n, e) < 0 || widen(s, g->x, c, c->t.n, out, n, e) < 0 ||
 	    go_on(s, c, out, n, e) < 0)
 		return -1;
+	repeat(s, c, out, n);
 	for (int k = 0; k <= c->t.n; k++)
 		widen_by_sieve(g->by, c, k, out, n);
 	if (g->paired && c->t.n == 1)

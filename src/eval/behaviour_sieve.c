@@ -120,25 +120,18 @@ int sieve_characters(struct search *s, struct sieve *v, struct err *e)
 	return run(s, v, of_characters, ARRAY_LEN(of_characters), e);
 }
 
-/* Tokens that a text may open with, where no other stands beside them. */
+/* Where no other stands beside them. */
 int sieve_openings(struct search *s, struct sieve *v, struct err *e)
 {
 	const struct behaviour_options *o = s->o;
 
-	*v = (struct sieve){ .place = PLACE_BEGINNING };
-	if (o->n_places < 2)
-		return 0;
-	*v = (struct sieve){ .place = PLACE_BEGINNING, .own = mem_array(o->n_tokens, sizeof(*v->own)) };
-	for (size_t i = 0; i < o->n_tokens; i++)
-		if (!o->opens || o->opens[o->tokens[i]])
-			v->own[v->n++] = s->units[i];
-	v->units = v->own;
+	*v = (struct sieve){ .units = o->openings, .n = o->n_places < 2 ? 0 : o->n_openings,
+		             .place = PLACE_BEGINNING };
 	return run(s, v, of_openings, ARRAY_LEN(of_openings), e);
 }
 
 void sieve_release(struct sieve *v)
 {
-	mem_free(v->own);
 	mem_free(v->z);
 	mem_free(v->in);
 	*v = (struct sieve){ 0 };

@@ -10,10 +10,10 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 
-/* Blocks: arrows, operators, technical; shapes, symbols, dingbats; pictures, faces, vehicles. */
+/* Blocks: punctuation, arrows, operators, technical; shapes, symbols, dingbats; pictures, faces, vehicles. */
 static const struct { uint32_t first, last; } symbols[] = {
-	{ 0xa1, 0xbf },       { 0x2190, 0x23ff },   { 0x25a0, 0x27bf },  { 0x1f300, 0x1f64f },
-	{ 0x1f680, 0x1f6ff }, { 0x1f900, 0x1f9ff }, { 0x1fa70, 0x1faff },
+	{ 0xa1, 0xbf },       { 0x2010, 0x2027 },   { 0x2030, 0x205e },   { 0x2190, 0x23ff },   { 0x25a0, 0x27bf },
+	{ 0x1f300, 0x1f64f }, { 0x1f680, 0x1f6ff }, { 0x1f900, 0x1f9ff }, { 0x1fa70, 0x1faff },
 };
 
 enum { WORD_LEAST = 3, ANSWER_WORDS = 2 };
@@ -93,10 +93,11 @@ bool behaviour_repeats(const struct tokenizer *t, const int32_t *ids, int n, con
 }
 
 /* As a unit, if it is one of 2 to `most` tokens; 0: it is not. */
-static int encode(const struct tokenizer *t, uint32_t cp, int most, struct behaviour_unit *u, struct err *e)
+static int encode(const struct tokenizer *t, uint32_t cp, bool space, int most, struct behaviour_unit *u,
+                  struct err *e)
 {
 	char text[5] = " ";
-	size_t n = 1 + utf8_encode(cp, text + 1);
+	size_t n = space + utf8_encode(cp, text + space);
 	struct tokens ids = { 0 };
 	int status = tokenizer_encode(t, text, n, 0, &ids, e);
 	bool is = status == 0 && ids.n > 1 && ids.n <= (size_t)MIN(most, CHARACTER_MOST);
@@ -111,7 +112,8 @@ static int encode(const struct tokenizer *t, uint32_t cp, int most, struct behav
 	return status < 0 ? -1 : is;
 }
 
-int behaviour_characters(const struct tokenizer *t, int most, struct behaviour_unit **out, size_t *n, struct err *e)
+int behaviour_characters(const struct tokenizer *t, bool space, int most, struct behaviour_unit **out, size_t *n,
+                         struct err *e)
 {
 	size_t room = 0;
 	int is = 0;
@@ -122,7 +124,7 @@ int behaviour_characters(const struct tokenizer *t, int most, struct behaviour_u
 	*n = 0;
 	for (size_t i = 0; i < ARRAY_LEN(symbols); i++)
 		for (uint32_t cp = symbols[i].first; cp <= symbols[i].last && is >= 0; cp++) {
-			is = encode(t, cp, most, *out + *n, e);
+			is = encode(t, cp, space, most, *out + *n, e);
 			*n += is > 0;
 		}
 	return is < 0 ? -1 : 0;

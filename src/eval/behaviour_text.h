@@ -9,8 +9,10 @@
 enum behaviour_lacks behaviour_lacks(const struct tokenizer *t, const int32_t *ids, int n);
 /* As a text opens: with a capital letter or a mark, behind the space that a tokenizer puts there or does not. */
 bool behaviour_may_open(const char *piece, size_t n, bool space);
-/* Symbols that are several tokens, `most` at most, as they are behind a word; *out is to be freed, whatever comes. */
-int behaviour_characters(const struct tokenizer *t, int most, struct behaviour_unit **out, size_t *n, struct err *e);
+/* Symbols that are several tokens, `most` at most, behind a space, as they are behind a word, or without; *out is to be
+ * freed, whatever comes. */
+int behaviour_characters(const struct tokenizer *t, bool space, int most, struct behaviour_unit **out, size_t *n,
+                         struct err *e);
 
 /* A sequence has a word or a mark that the answer begins with: who asks for it gets it. */
 bool behaviour_repeats(const struct tokenizer *t, const int32_t *ids, int n, const int32_t *answer, int n_answer);

@@ -74,7 +74,7 @@ static void check_characters(struct test *t, const struct tokenizer *k)
 	bool whole = true;
 
 	test_case(t, "symbols of several tokens are units, behind a space");
-	CHECK(t, behaviour_characters(k, CHARACTER_MOST, &u, &n, &e) == 0 && n > 100);
+	CHECK(t, behaviour_characters(k, true, CHARACTER_MOST, &u, &n, &e) == 0 && n > 100);
 	for (size_t i = 0; i < n; i++) {
 		buf_clear(&text);
 		for (int j = 0; j < u[i].n; j++)
@@ -84,7 +84,14 @@ static void check_characters(struct test *t, const struct tokenizer *k)
 	}
 	CHECK(t, whole);
 	mem_free(u);
-	CHECK(t, behaviour_characters(k, 1, &u, &few, &e) == 0 && few == 0);
+	CHECK(t, behaviour_characters(k, true, 1, &u, &few, &e) == 0 && few == 0);
+	mem_free(u);
+	test_case(t, "and as a text opens with them, without one");
+	CHECK(t, behaviour_characters(k, false, CHARACTER_MOST, &u, &n, &e) == 0 && n > 100);
+	buf_clear(&text);
+	for (int j = 0; j < u[0].n; j++)
+		tokenizer_piece(k, u[0].id[j], &text);
+	CHECK(t, text.len && text.data[0] != ' ');
 	mem_free(u);
 	buf_release(&text);
 }
@@ -109,6 +116,21 @@ static void check_choice(struct test *t)
 	CHECK(t, chosen[0] == 0 && chosen[1] == 3 && chosen[2] == 5 && chosen[3] == 1);
 	search_choose(first, 6, 6, chosen);
 	CHECK(t, chosen[3] == 1 && chosen[4] == 4 && chosen[5] == 2);
+}
+
+static void check_labels(struct test *t)
+{
+	int32_t first[100];
+
+	test_case(t, "answers that nine of ten prompts share with many others are labels");
+	for (int32_t i = 0; i < 100; i++)
+		first[i] = i < 90 ? i % 3 : i;
+	CHECK(t, search_has_labels(first, 100));
+	first[89] = 89;
+	CHECK(t, !search_has_labels(first, 100));
+	for (int32_t i = 0; i < 100; i++)
+		first[i] = i / 4;
+	CHECK(t, !search_has_labels(first, 100));
 }
 
 static void check_scan(struct test *t)
@@ -186,6 +208,7 @@ void test_behaviour(struct test *t)
 	check_characters(t, k);
 	check_opening(t);
 	check_choice(t);
+	check_labels(t);
 	check_scan(t);
 	check_sieve(t);
 	check_numbers(t);
