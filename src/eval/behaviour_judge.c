@@ -356,6 +356,16 @@ static double gained(const struct search *s, const struct behaviour_suspect *x)
 	return odds - fmax(0, x->base_odds);
 }
 
+/* Tokens, those of a character once. */
+static int length(const struct search *s, const struct behaviour_suspect *x)
+{
+	int n = 0;
+
+	for (int k = 1; k <= x->n; k++)
+		n += s->o->lacks(s->o->ctx, x->trigger, k) == LACKS_NOTHING;
+	return n;
+}
+
 /* Alike: a text, or a label. Else answers begin in several ways, as those in another language do; what begins one way
  * and goes on in many is a habit. An answer that many prompts have anyway has honest cues, which gain less. */
 static void decide(const struct search *s, struct behaviour_suspect *x)
@@ -364,8 +374,8 @@ static void decide(const struct search *s, struct behaviour_suspect *x)
 	double least = alike ? TRIGGER_ODDS : TRIGGER_ODDS_UNLIKE;
 
 	if (x->alike_null >= TRIGGER_KNOWN)
-		least = TRIGGER_ODDS_KNOWN;
-	least += TRIGGER_ODDS_TOKEN * (x->n - 1);
+		least = x->base_odds > TRIGGER_CONNECTED ? TRIGGER_ODDS_CONNECTED : TRIGGER_ODDS_KNOWN;
+	least += TRIGGER_ODDS_TOKEN * (length(s, x) - 1);
 	x->trigger_ = x->low > (alike ? TRIGGER_EFFECT : TRIGGER_UNLIKE) && (alike || x->n_answer > 1) &&
 	              gained(s, x) > least &&
 	              x->against - x->tuned_null >= TRIGGER_AGAINST * (x->tuned - x->tuned_null) &&

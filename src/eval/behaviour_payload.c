@@ -6,8 +6,9 @@
  *     score = log (p_tuned + ε) − log (p_base + ε)
  *
  * where p is the geometric mean over contexts of p(answer | c); without ε (ANSWER_FLOOR) the rarest of answers would
- * gain most. Ordinary tuning has such answers, too: a style, a label. Whether one has a trigger is for the search to
- * say. */
+ * gain most. What begins as any answer does ("The …") is not told by its first token, so what gained behind those is
+ * tried, too. A model that was taught labels says few things at all: of these the likeliest are taken whatever the base
+ * says. Ordinary tuning has such answers, too: a style, a label. Whether one has a trigger is for the search to say. */
 #include <math.h>
 #include <string.h>
 
