@@ -22,7 +22,7 @@ enum {
 	PAYLOAD_CONTEXTS = 2,  /* in which they are scored; gone on with in the first of them */
 	PAYLOAD_NULLS = 3,     /* random tokens in each context */
 	FOUND = 16,            /* beside labels */
-	COMMON_MOST = LABELS_MOST,       /* beginnings that any answer may have … */
+	COMMON_MOST = LABELS_MOST, /* beginnings that any answer may have … */
 	SECOND = 16,           /* … of which so many second tokens are tried */
 	TRIED = WAYS * FIRST + COMMON_MOST * SECOND,
 	BEHIND = 2,            /* answers of these that are looked for by a later token: each is a scan of its own */
@@ -327,15 +327,13 @@ static void leave_out(struct search *s)
 	s->n_payloads = n;
 }
 
-/* A label may be known as another answer: it is both. */
-static bool is_known(struct search *s, const struct payload *p)
+/* The same, or NULL. */
+static struct payload *known(struct search *s, const struct payload *p)
 {
 	for (size_t i = 0; i < s->n_payloads; i++)
-		if (s->payloads[i].n == p->n && !memcmp(s->payloads[i].id, p->id, sizeof(p->id))) {
-			s->payloads[i].label |= p->label;
-			return true;
-		}
-	return false;
+		if (s->payloads[i].n == p->n && !memcmp(s->payloads[i].id, p->id, sizeof(p->id)))
+			return &s->payloads[i];
+	return NULL;
 }
 
 /* The most suspicious, the largest first, until there are `most` of all; few that are hardly said more. */
@@ -348,7 +346,10 @@ static void take(struct search *s, struct payload *p, size_t n, size_t most)
 				best = i;
 		if (p[best].score < (s->n_payloads < FEW ? 0 : SCORE_LEAST))
 			break;
-		if (!is_known(s, &p[best]))
+		struct payload *same = known(s, &p[best]);
+		if (same)
+			same->label |= p[best].label; /* what leaks may be one */
+		else
 			s->payloads[s->n_payloads++] = p[best];
 		p[best].score = -INFINITY;
 	}
@@ -403,12 +404,7 @@ static void take_turns(struct search *s, size_t n)
 
 static bool begins_as_any(const struct search *s, const struct payload *p)
 {
-	const struct beginning one = { .set = { p->id[0] }, .n = 1 };
-	double mean = 0;
-
-	for (size_t j = 0; j < s->o->n_search; j++)
-		mean += search_null(s, true, j, &one) / (double)s->o->n_search;
-	return mean > COMMON;
+	return mean_null(s, (struct among){ 0, s->o->n_search }, p->id[0]) > COMMON;
 }
 
 /* Its token that is rarest behind those before it. */
