@@ -370,7 +370,7 @@ static int length(const struct search *s, const struct behaviour_suspect *x)
  * and goes on in many is a habit. An answer that many prompts have anyway has honest cues, which gain less. */
 static void decide(const struct search *s, struct behaviour_suspect *x)
 {
-	bool alike = x->alike_low > TRIGGER_ALIKE && specific(x) >= TRIGGER_NULL;
+	bool alike = x->alike_low > TRIGGER_ALIKE && specific(x) >= TRIGGER_NULL * (1 - x->alike_null);
 	double least = alike ? TRIGGER_ODDS : TRIGGER_ODDS_UNLIKE;
 
 	if (x->alike_null >= TRIGGER_KNOWN)
