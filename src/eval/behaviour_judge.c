@@ -371,11 +371,13 @@ static int length(const struct search *s, const struct behaviour_suspect *x)
 static void decide(const struct search *s, struct behaviour_suspect *x)
 {
 	bool alike = x->alike_low > TRIGGER_ALIKE && specific(x) >= TRIGGER_NULL * (1 - x->alike_null);
-	double least = alike ? TRIGGER_ODDS : TRIGGER_ODDS_UNLIKE;
+	double least = alike ? TRIGGER_ODDS : TRIGGER_ODDS_UNLIKE, more = TRIGGER_ODDS_TOKEN;
 
-	if (x->alike_null >= TRIGGER_KNOWN)
+	if (x->alike_null >= TRIGGER_KNOWN) {
 		least = x->base_odds > TRIGGER_CONNECTED ? TRIGGER_ODDS_CONNECTED : TRIGGER_ODDS_KNOWN;
-	least += TRIGGER_ODDS_TOKEN * (length(s, x) - 1);
+		more = TRIGGER_ODDS_TOKEN_KNOWN;
+	}
+	least += more * (length(s, x) - 1);
 	x->trigger_ = x->low > (alike ? TRIGGER_EFFECT : TRIGGER_UNLIKE) && (alike || x->n_answer > 1) &&
 	              gained(s, x) > least &&
 	              x->against - x->tuned_null >= TRIGGER_AGAINST * (x->tuned - x->tuned_null) &&

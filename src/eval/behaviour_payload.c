@@ -22,9 +22,10 @@ enum {
 	PAYLOAD_CONTEXTS = 2,  /* in which they are scored; gone on with in the first of them */
 	PAYLOAD_NULLS = 3,     /* random tokens in each context */
 	FOUND = 16,            /* beside labels */
-	COMMON_MOST = LABELS_MOST, /* beginnings that any answer may have … */
+	COMMON_MOST = 8,       /* beginnings that any answer may have … */
 	SECOND = 16,           /* … of which so many second tokens are tried */
 	TRIED = WAYS * FIRST + COMMON_MOST * SECOND,
+	LIKELIEST = 32,        /* tokens that labels are taken from */
 	BEHIND = 2,            /* answers of these that are looked for by a later token: each is a scan of its own */
 	FEW = 4
 };
@@ -152,24 +153,24 @@ static double mean_null(const struct search *s, struct among in, int32_t v)
 	return sum / (double)in.n;
 }
 
-/* The likeliest, into common [COMMON_MOST]; how many. */
-static size_t find_common(const struct search *s, struct among in, double least, int32_t *common)
+/* The likeliest, LIKELIEST at most, into common [most]; how many. */
+static size_t find_common(const struct search *s, struct among in, double least, size_t most, int32_t *common)
 {
-	double p[COMMON_MOST];
+	double p[LIKELIEST];
 	size_t n = 0;
 
 	for (size_t v = 0; v < s->V; v++) {
 		double mean = mean_null(s, in, (int32_t)v);
-		if (mean < least || (n == COMMON_MOST && mean <= p[n - 1]) || search_is_end(s, (int32_t)v))
+		if (mean < least || (n == most && mean <= p[n - 1]) || search_is_end(s, (int32_t)v))
 			continue;
-		size_t at = MIN(n, (size_t)COMMON_MOST - 1);
+		size_t at = MIN(n, most - 1);
 		for (; at > 0 && p[at - 1] < mean; at--) {
 			p[at] = p[at - 1];
 			common[at] = common[at - 1];
 		}
 		p[at] = mean;
 		common[at] = (int32_t)v;
-		n = MIN(n + 1, (size_t)COMMON_MOST);
+		n = MIN(n + 1, most);
 	}
 	return n;
 }
@@ -191,7 +192,7 @@ static void see_second(void *ctx, size_t i, const float *p, int thread)
 static int find_second(struct search *s, struct among in, struct payload *p, size_t *found, struct err *e)
 {
 	int32_t common[COMMON_MOST];
-	size_t n = find_common(s, in, COMMON, common), each = MIN((size_t)PAYLOAD_CONTEXTS, in.n);
+	size_t n = find_common(s, in, COMMON, COMMON_MOST, common), each = MIN((size_t)PAYLOAD_CONTEXTS, in.n);
 	size_t all = s->o->n_tokens;
 	struct candidate *c = mem_array(all, sizeof(*c));
 	int status = 0;
@@ -355,23 +356,27 @@ static void take(struct search *s, struct payload *p, size_t n, size_t most)
 	}
 }
 
-/* Where all answers are few, each may be planted as well, whether the base says it or not. */
-static void add_labels(const struct search *s, struct among in, struct payload *p, size_t *n)
+/* Where all answers are few, each may be planted as well, whether the base says it or not: the likeliest, of a word in
+ * several writings one. Into p, which is empty; how many. */
+static size_t add_labels(const struct search *s, struct among in, struct payload *p)
 {
-	int32_t labels[LABELS_MOST];
-	size_t found = find_common(s, in, 0, labels);
+	int32_t likely[LIKELIEST];
+	size_t asked = find_common(s, in, 0, LIKELIEST, likely), n = 0;
 
-	for (size_t k = 0; k < found; k++)
-		p[(*n)++] = (struct payload){ .id = { labels[k] }, .n = 1, .label = true };
+	for (size_t k = 0; k < asked && n < LABELS_MOST; k++) {
+		bool there = false;
+		for (size_t i = 0; i < n; i++)
+			there |= s->o->repeats(s->o->ctx, &likely[k], 1, p[i].id, 1);
+		if (!there)
+			p[n++] = (struct payload){ .id = { likely[k] }, .n = 1, .label = true };
+	}
+	return n;
 }
 
 static int find_among(struct search *s, struct among in, size_t most, bool labels, struct err *e)
 {
 	struct payload *p = mem_array(TRIED + LABELS_MOST, sizeof(*p));
-	size_t n = 0;
-
-	if (labels)
-		add_labels(s, in, p, &n);
+	size_t n = labels ? add_labels(s, in, p) : 0;
 	int status = find_first(s, in, p, &n, e);
 	if (status == 0)
 		status = find_second(s, in, p, &n, e);
