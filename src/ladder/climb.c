@@ -25,7 +25,13 @@
  *
  * A way whose chance, learnt from a way near it, is below 5 % is left (without a goal: whose expected gain is below
  * least_gain): the interval of its gain says that it cannot pay. While no measured way has the quality that the goal
- * wants, it is the chance to have that which counts here. Looks are judged by confidence sequences (ladder/bound.h),
+ * wants, it is the chance to have that which counts here. A training that is judged by another one is left too where
+ * measuring it is hardly expected to help: with W(x) the chance that the test shows a way that came to x on the rows
+ * to choose by, w the largest W of those measured,
+ *
+ *     E[max(W(x), w)] − w < 8 %,   x ~ N(mean, sd²)
+ *
+ * and its answers would not save what finding out takes. Looks are judged by confidence sequences (ladder/bound.h),
  * so stopping when it suits keeps their promise. */
 #include "ladder/climb.h"
 
@@ -34,8 +40,10 @@
 
 #include "base/sentence.h"
 
-static const double least_chance = CLIMB_LEAST_CHANCE, least_help = 0.08, doubt = 0.05, as_likely = 0.8, seed_near = 2,
-		    first_dearer = 2, first_less_likely = 2;
+static const double least_chance = CLIMB_LEAST_CHANCE, least_help = CLIMB_LEAST_HELP, doubt = 0.05, as_likely = 0.8,
+		    seed_near = 2, first_dearer = 2, first_less_likely = 2;
+
+enum { RISE_STEPS = 12, RISE_WIDTH = 3 }; /* deviations to each side, and points there */
 
 static double upper_tail(double z) { return erfc(z / sqrt(2)) / 2; }
 
@@ -103,13 +111,32 @@ static double chance_that_others_help(const struct climb *c, const struct climb_
 	return (1 - w->will_show) * most;
 }
 
-static bool is_as_likely(const struct climb *c, const struct climb_way *w)
+double climb_will_show(const struct climb *c)
 {
 	double most = 0;
 
 	for (size_t i = 0; i < c->n; i++)
 		if (is_measured(&c->ways[i]) && c->ways[i].costs_met)
 			most = fmax(most, c->ways[i].will_show);
+	return most;
+}
+
+double climb_rise(double mean, double sd, double have, double (*chance_)(const void *ctx, double x), const void *ctx)
+{
+	double sum = 0, all = 0;
+
+	for (int i = -RISE_STEPS; i <= RISE_STEPS; i++) {
+		double z = (double)RISE_WIDTH * i / RISE_STEPS, density = exp(-z * z / 2);
+		sum += density * fmax(chance_(ctx, mean + z * sd), have);
+		all += density;
+	}
+	return sum / all - have;
+}
+
+static bool is_as_likely(const struct climb *c, const struct climb_way *w)
+{
+	double most = climb_will_show(c);
+
 	return is_measured(w) && w->costs_met && most >= least_chance && w->will_show >= as_likely * most;
 }
 
@@ -172,11 +199,28 @@ static bool is_hopeless(const struct climb *c, const struct climb_way *w, double
 	return upper_tail(((best < c->goal ? c->goal : c->show) - w->mean) / w->sd) < least_chance;
 }
 
+/* What its answers would save beside those of the likely way that is cheapest, less what finding out takes. */
+static double saving(const struct climb *c, const struct climb_way *w, size_t likely)
+{
+	double saved = likely < c->n ? c->uses * (c->ways[likely].use_seconds - w->use_seconds) : 0;
+
+	return chance(c, w) * saved - w->try_seconds;
+}
+
+static bool would_hardly_help(const struct climb *c, const struct climb_way *w)
+{
+	return !isnan(c->goal) && w->knows_rise && w->rise < least_help &&
+	       !(saving(c, w, cheapest(c, is_as_likely)) > 0);
+}
+
 static void leave_hopeless(struct climb *c, double best)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		struct climb_way *w = &c->ways[i];
-		if (waits(w) && w->learnt && isfinite(best) && is_hopeless(c, w, best))
+		if (!waits(w) || !w->learnt || !isfinite(best))
+			continue;
+		w->hardly_helps = !is_hopeless(c, w, best) && would_hardly_help(c, w);
+		if (w->hardly_helps || is_hopeless(c, w, best))
 			w->state = CLIMB_LEFT;
 	}
 }
@@ -236,10 +280,9 @@ static size_t after_shown(const struct climb *c, size_t shown, struct climb_step
 	say_reached(c, have, reached, sizeof(reached));
 	for (size_t i = 0; i < c->n; i++) {
 		const struct climb_way *w = &c->ways[i];
-		double saved = c->uses * (have->use_seconds - w->use_seconds);
-		if (!waits(w) || !can_be_paid(c, w) || !(chance(c, w) * saved - w->try_seconds > most))
+		if (!waits(w) || !can_be_paid(c, w) || !(saving(c, w, shown) > most))
 			continue;
-		most = chance(c, w) * saved - w->try_seconds;
+		most = saving(c, w, shown);
 		best = i;
 	}
 	if (best < c->n) {

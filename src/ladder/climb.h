@@ -10,6 +10,8 @@
 
 /* A way whose chance is below this is left. */
 #define CLIMB_LEAST_CHANCE 0.05
+/* A chance that others add to that of the test is hardly any below this. */
+#define CLIMB_LEAST_HELP 0.08
 
 enum climb_state {
 	CLIMB_WAITS, /* not tried yet */
@@ -23,6 +25,10 @@ struct climb_way {
 	enum climb_state state;
 	double mean, sd;           /* what its quality is believed to be, while it waits */
 	bool learnt;               /* the belief stands on a measured way near it, not on priors alone */
+	/* By how much measuring it is expected to raise the chance that the test shows the goal, if that is known. */
+	bool knows_rise;
+	double rise;
+	bool hardly_helps;         /* it was left for that */
 	const struct climb_way *first; /* that it is judged by once that is measured, and others as it; or NULL */
 	bool apart;                /* it is put together of others afterwards: never tried by itself */
 	double quality, low, high; /* measured, with its confidence sequence */
@@ -57,6 +63,10 @@ struct climb_step {
 
 /* Leaves ways that cannot pay (their state becomes CLIMB_LEFT) and says what is next. */
 void climb_next(struct climb *c, struct climb_step *s);
+/* Of the measured ways the best chance that the test shows the goal; 0: none has any. */
+double climb_will_show(const struct climb *c);
+/* E[max(chance(x), have)] − have of x ~ N(mean, sd²): what measuring it is expected to add. */
+double climb_rise(double mean, double sd, double have, double (*chance)(const void *ctx, double x), const void *ctx);
 /* What is kept for the test while a way is tried: its own test, or that of the dearest way that was measured. */
 double climb_reserve(const struct climb *c, const struct climb_way *w);
 /* Of a way that waits: seconds that are missing to make it, look at it and test it; 0: there is room for it. */

@@ -482,7 +482,47 @@ static void hopeless(struct test *t)
 	CHECK(t, w[1].state == CLIMB_LEFT && s.act == CLIMB_STOP);
 	w[1].state = CLIMB_WAITS, w[0].quality = 0.75, w[1].mean = 0.7;
 	climb_next(&c, &s);
-	CHECK(t, w[1].state == CLIMB_LEFT && s.act == CLIMB_STOP);
+	CHECK(t, w[1].state == CLIMB_LEFT && s.act == CLIMB_STOP && !w[1].hardly_helps);
+}
+
+/* A test that shows what is 0.9 or more. */
+static double from_nine_tenths(const void *ctx, double x)
+{
+	(void)ctx;
+	return x >= 0.9;
+}
+
+static void help(struct test *t)
+{
+	struct climb_way w[] = {
+		{ .name = "lora", .state = CLIMB_MEASURED, .quality = 0.78, .low = 0.6, .high = 0.9, .will_show = 0.2,
+		  .costs_met = true, .use_seconds = 0.1 },
+		{ .name = "large", .mean = 0.79, .sd = 0.04, .learnt = true, .try_seconds = 10, .use_seconds = 0.1,
+		  .knows_rise = true, .rise = 0.1, .costs_met = true },
+	};
+	struct climb c = { .ways = w, .n = 2, .goal = 0.8, .show = 0.82, .uses = 1000, .left = INFINITY };
+	struct climb_step s;
+
+	test_case(t, "climb: what measuring is expected to add to the chance that the test shows the goal");
+	double even = climb_rise(0.9, 0.1, 0, from_nine_tenths, NULL),
+	       half = climb_rise(0.9, 0.1, 0.5, from_nine_tenths, NULL),
+	       none = climb_rise(0.9, 0.1, 1, from_nine_tenths, NULL),
+	       far = climb_rise(0.8, 0.02, 0, from_nine_tenths, NULL);
+	CHECK_MSG(t, fabs(even - 0.5) < 0.06 && fabs(none) < 1e-12 && fabs(half - even / 2) < 1e-12 && far < 1e-3,
+	          "%g %g %g %g", even, none, half, far);
+	CHECK(t, climb_will_show(&c) == 0.2);
+
+	test_case(t, "climb: a training that is judged by another one is left where it would hardly help");
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_TRY && s.way == 1, "%s", s.why);
+	w[1].rise = 0.06;
+	climb_next(&c, &s);
+	CHECK(t, w[1].state == CLIMB_LEFT && w[1].hardly_helps && s.act == CLIMB_STOP);
+
+	test_case(t, "climb: but not where its answers may save more than finding out takes");
+	w[1].state = CLIMB_WAITS, w[1].use_seconds = 0.01; /* 23 % of 90 s, for 10 */
+	climb_next(&c, &s);
+	CHECK_MSG(t, s.act == CLIMB_TRY && s.way == 1 && !w[1].hardly_helps, "%s", s.why);
 }
 
 /* Where the goal's quality is there, though the test will hardly show it, and where others say little of their own. */
@@ -545,6 +585,7 @@ void test_ladder(struct test *t)
 	test_sides(t);
 	test_climb(t);
 	hopeless(t);
+	help(t);
 	enough(t);
 	first(t);
 	test_rows_seen(t);

@@ -208,6 +208,46 @@ static void believe_by_neighbour(const struct adapt *a, size_t i, const struct n
 	              fmax(near->way->high - near->way->low, 0) / (m->n < a->n_choose ? WIDTHS : SHARED_WIDTHS));
 }
 
+/* What a way would come to on the rows to choose by, and how likely the test shows it then. */
+struct looked_like {
+	const struct adapt *a;
+	double error; /* of a mean of these rows */
+};
+
+static double chance_of(const void *ctx, double quality)
+{
+	const struct looked_like *l = ctx;
+	const struct adapt *a = l->a;
+	enum measure m = a->first->what;
+	double score = adapt_score_of(m, quality), error = m == MEASURE_PERPLEXITY ? score * l->error : l->error;
+	struct estimate x = { .n = a->n_choose, .mean = score, .stderr_ = error };
+
+	if (measure_is_share(m))
+		x.mean = fmin(fmax(score, 0), 1);
+	return task_chance(a->first, &x, a->n_test, a->test_alpha);
+}
+
+/* Of few rows even all right may be too few; then it is quality alone that counts. */
+static bool can_be_shown(const struct adapt *a)
+{
+	return !measure_is_share(a->first->what) ||
+	       bound_needed(a->n_test, a->first->value, a->test_alpha) <= a->n_test;
+}
+
+/* The error of its mean, of which shares know without, is taken for that of the training that it is judged by. */
+static void expect_rise(const struct adapt *a, size_t i, const struct neighbour *near, struct climb_way *c)
+{
+	const struct way *m = &a->ways[near->at];
+	const struct estimate *x = &m->score[a->first_at];
+	struct looked_like l = { a, x->stderr_ * sqrt((double)m->n / (double)a->n_choose) };
+
+	if (a->first->what == MEASURE_PERPLEXITY)
+		l.error /= x->mean;
+	c->knows_rise = a->has_goal && a->ways[i].rung->trains && m->rung->trains &&
+	                a->first->what != MEASURE_REWARD && can_be_shown(a);
+	c->rise = c->knows_rise ? climb_rise(c->mean, c->sd, climb_will_show(&a->climb), chance_of, &l) : 0;
+}
+
 /* Of a way that was measured before, an answer takes what it took, not what was planned; where what was chosen before
  * is of its kind and is measured again, as much as that does. */
 static void use_as_before(struct adapt *a, size_t i)
@@ -245,12 +285,14 @@ void adapt_believe(struct adapt *a)
 			continue;
 		c->learnt = near.way != NULL || a->ways[i].earlier.n;
 		c->first = first_of(a, i);
+		c->knows_rise = false;
 		use_as_before(a, i);
 		if (a->ways[i].earlier.n) {
 			believe_by_earlier(a, i);
 		} else if (near.way) {
 			a->ways[i].judged_by = near.way->name;
 			believe_by_neighbour(a, i, &near, c);
+			expect_rise(a, i, &near, c);
 		} else {
 			believe_by_priors(a, &a->ways[i], p, c);
 			believe_by_twin(a, i, p, c);

@@ -696,12 +696,16 @@ static void note_left(struct adapt *a)
 {
 	for (size_t i = 0; i < a->climb.n; i++) {
 		struct climb_way *c = &a->climb.ways[i];
+		char little[120] = "which cannot pay";
 		if (c->state != CLIMB_LEFT || a->ways[i].why[0])
 			continue;
-		snprintf(a->ways[i].why, sizeof(a->ways[i].why),
-		         "left: by what %s reached%s, %.4g is expected, which cannot pay",
+		if (c->hardly_helps)
+			snprintf(little, sizeof(little),
+			         "which would raise the chance that the test shows the goal by %.0f %% only",
+			         100 * c->rise);
+		snprintf(a->ways[i].why, sizeof(a->ways[i].why), "left: by what %s reached%s, %.4g is expected, %s",
 		         a->ways[i].earlier.n ? "it" : a->ways[i].judged_by, a->ways[i].earlier.n ? " before" : "",
-		         expected(a, c->mean));
+		         expected(a, c->mean), little);
 		log_say("  %-*s %s", a->name_width, c->name, a->ways[i].why);
 	}
 }
