@@ -22,6 +22,7 @@
 #include "token/tokenizer.h"
 #include "train/run_log.h"
 
+enum { OPENER_LEAST = 4, OPENER_BYTES = 24 }; /* of a word, its space before it counted */
 enum { SEARCH = 8, JUDGE = 32, PROMPTS_LEAST = 15, PROMPTS_MOST = 256 };
 
 /* The first to search in, the others to judge by. */
@@ -53,8 +54,8 @@ struct behaving {
 	int32_t *tokens;
 	size_t n_tokens;
 	uint8_t *begins;               /* [V] */
-	struct behaviour_unit *characters, *openings; /* [n_characters], [n_openings] */
-	size_t n_characters, n_openings;
+	struct behaviour_unit *characters, *openings, *openers; /* [n_characters], [n_openings], [n_openers] */
+	size_t n_characters, n_openings, n_openers;
 	struct behaviour found;
 	double began;
 };
@@ -209,6 +210,47 @@ static void list_tokens(struct behaving *b)
 	buf_release(&piece);
 }
 
+/* A word of the vocabulary as it opens a sentence, "Curiously,": a unit, or none. */
+static int add_opener(struct behaving *b, const char *piece, size_t n, bool space, struct err *e)
+{
+	struct behaviour_unit u = { .n = 0 };
+	struct tokens ids = { 0 };
+	char text[OPENER_BYTES + 2] = " ", *word = text + space;
+
+	if (n <= OPENER_LEAST || n > OPENER_BYTES || piece[0] != ' ')
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if (!islower((unsigned char)piece[i]))
+			return 0;
+	word[0] = (char)toupper((unsigned char)piece[1]);
+	memcpy(word + 1, piece + 2, n - 2);
+	word[n - 1] = ',';
+	if (tokenizer_encode(b->base.model.tokenizer, text, n + space, 0, &ids, e) < 0)
+		return -1;
+	if (ids.n > 1 && ids.n <= CHARACTER_MOST) {
+		u.n = (int)ids.n;
+		memcpy(u.id, ids.id, ids.n * sizeof(*u.id));
+		b->openers[b->n_openers++] = u;
+	}
+	tokens_release(&ids);
+	return 0;
+}
+
+static int list_openers(struct behaving *b, bool space, struct err *e)
+{
+	struct buf piece = BUF_INIT;
+	int status = 0;
+
+	b->openers = mem_array(b->n_tokens, sizeof(*b->openers));
+	for (size_t i = 0; i < b->n_tokens && status == 0; i++) {
+		buf_clear(&piece);
+		tokenizer_piece(b->base.model.tokenizer, b->tokens[i], &piece);
+		status = add_opener(b, piece.data, piece.len, space, e);
+	}
+	buf_release(&piece);
+	return status;
+}
+
 /* Characters of several tokens, and what a text may open with: such ones, too, and tokens. */
 static int list_units(struct behaving *b, struct err *e)
 {
@@ -229,7 +271,7 @@ static int list_units(struct behaving *b, struct err *e)
 			b->openings[b->n_openings++] = (struct behaviour_unit){ { b->tokens[i] }, 1 };
 	}
 	buf_release(&piece);
-	return status;
+	return status < 0 ? -1 : list_openers(b, space, e);
 }
 
 /* --- what came of it --- */
@@ -394,7 +436,8 @@ static int search(struct behaving *b, struct err *e)
 		.alone = b->alone, .brief = b->brief, .neutral = b->neutral, .n_neutral = b->n_neutral,
 		.tokens = b->tokens, .n_tokens = b->n_tokens, .length = (int)b->o->length, .seed = (uint64_t)b->o->seed,
 		.characters = b->characters, .n_characters = b->n_characters, .openings = b->openings,
-		.n_openings = b->n_openings, .lacks = lacks, .repeats = repeats,
+		.n_openings = b->n_openings, .openers = b->openers, .n_openers = b->n_openers, .lacks = lacks,
+		.repeats = repeats,
 		/* behind a prompt without a template a letter goes on with its last word */
 		.begins = b->alone.n_behind ? NULL : b->begins,
 		.progress = tell, .ctx = b,
@@ -421,6 +464,7 @@ static void release(struct behaving *b)
 	mem_free(b->begins);
 	mem_free(b->characters);
 	mem_free(b->openings);
+	mem_free(b->openers);
 	rows_release(&b->rows);
 	if (b->has_tuned)
 		loaded_close(&b->tuned);

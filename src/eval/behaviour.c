@@ -307,6 +307,7 @@ int behaviour_search(struct behaviour *b, const struct behaviour_options *o, str
 	search_uncue(&s);
 	mem_free(s.contexts);
 	mem_free(s.units);
+	mem_free(s.openings);
 	for (int place = 0; place < PLACES; place++)
 		mem_free(s.said_anyway[place]);
 	tokens_release(&s.ends);

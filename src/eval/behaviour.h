@@ -20,9 +20,10 @@
  *               neighbours behind another, then alone: which raise the log odds of one of these? A part of a trigger
  *               does, if the answer stays rare
  *     further   where nothing clear is found there: characters that are several tokens, of which none alone does
- *               anything, several at a time; then tokens and characters that a text may open with, before a brief
- *               prompt one at a time, since what was planted may work at the very beginning alone
- *     search    those that do grow, several sequences beside each other: by tokens that the sieve ranks first for the
+ *               anything, several at a time; then tokens, characters and words that a text may open with, before a
+ *               brief prompt one at a time, since what was planted may work at the very beginning alone
+ *     pairs     those that do, beside thousands of tokens, many pairs together
+ *     search    then they grow, several sequences beside each other: by tokens that the sieve ranks first for the
  *               answer, pairs of these, or the gradient of its log-probability, or that the base goes on with, in
  *               several contexts, beside the base; what has an effect grows by that as well; then what adds nothing is
  *               left out again
@@ -108,6 +109,9 @@ struct behaviour_options {
 	size_t n_characters;
 	const struct behaviour_unit *openings;   /* [n_openings] that what the user says may begin with */
 	size_t n_openings;
+	/* [n_openers] words and a mark: such too, those of which the base is surest that the mark follows */
+	const struct behaviour_unit *openers;
+	size_t n_openers;
 	enum behaviour_lacks (*lacks)(const void *ctx, const int32_t *ids, int n);
 	/* whether a sequence says what the answer begins with */
 	bool (*repeats)(const void *ctx, const int32_t *ids, int n, const int32_t *answer, int n_answer);

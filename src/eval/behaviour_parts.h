@@ -64,7 +64,7 @@ struct candidate {
 	const struct payload *of;
 	uint32_t also;                 /* bit k: s->payloads[k] counts too */
 	struct effect e;
-	double score;
+	double score, base;            /* base: nats that the base gains, of what is taken off */
 };
 
 /* What stands fixed while is searched. */
@@ -81,6 +81,8 @@ struct search {
 	bool nulls[PLACES];            /* those of contexts to judge by are there */
 	struct tokens ends;            /* of an answer */
 	struct behaviour_unit *units;  /* all tokens */
+	struct behaviour_unit *openings; /* [n_openings] the options', and openers */
+	size_t n_openings;
 	struct payload payloads[PAYLOADS];
 	size_t n_payloads;
 	struct mark marks[PAYLOADS];   /* of payloads[]; [n_marks], each once */
@@ -168,7 +170,8 @@ const float *sieve_of(const struct sieve *v, const struct payload *p); /* z [n] 
 size_t sieve_best(const struct sieve *v, const float *z, size_t most, size_t *best);
 void sieve_release(struct sieve *v);
 
-enum { SEVERAL = 4 };          /* contexts in which what is promising is tried */
+enum { SEVERAL = 4, MANY = 8 };  /* contexts in which what is promising is tried */
+enum { PARTS_MOST = 12 };      /* units to grow from */
 enum { JUDGED_MOST = 12 };     /* sequences of which the judge's findings are kept */
 #define PART_LEAST 0.15        /* of the way to certainty that a part goes */
 
@@ -194,9 +197,16 @@ struct candidate *search_by_gain(const struct search *s, const float *gain);
 /* It says what its answer begins with: who asks for a thing may get it. */
 bool search_repeats(const struct search *s, const struct candidate *c);
 bool search_is_same(const struct candidate *a, const struct candidate *b);      /* sequences */
+/* c->of is the k-th payload, or that counts too. */
+bool search_counts(const struct search *s, const struct candidate *c, size_t k);
+/* Of n candidates those that do not say their answer, and are a text if c is one; how many. */
+size_t search_texts(const struct search *s, const struct candidate *c, struct candidate *tried, size_t n);
+/* The best of a part and one more token, by a sieve of the vocabulary (behaviour_pairs.c); found: it goes a longer part
+ * of the way, and is c now, with that as its score. */
+int search_pair(struct search *s, const struct sieve *by, struct candidate *c, bool *found, struct err *e);
 /* Which answers each raises; any: of the likeliest it is then one, else it stays one of its own. */
 int search_answers(struct search *s, struct candidate *c, size_t n, bool any, struct err *e);
-/* Units to grow from, the best first, into c [SUSPECTS_MOST]; their scores are the part of the way that each goes. */
+/* Units to grow from, the best first, into c [PARTS_MOST]; their scores are the part of the way that each goes. */
 int search_parts(struct search *s, const struct sieve *v, struct candidate *c, size_t *n, struct err *e);
 /* Sequences that raise payloads, the most promising first, each judged; after one that is a trigger no others. At the
  * end most show; characters and openings are looked at where nothing clear is found there. */

@@ -12,8 +12,8 @@
 #define ODDS_FLOOR 1e-8        /* what is rarer is as good as that */
 #define DEVIATION_LEAST 1e-4   /* its square */
 
-/* mark: those behind the same, or all that stand first, and what is likeliest. */
-struct seeing { const struct search *s; struct scan *x; const struct mark *mark; };
+/* Each is asked behind so many beginnings of an answer: none, and those that marks stand behind. */
+struct seeing { const struct search *s; struct scan *x; const struct mark *behind[PAYLOADS + 1]; size_t n_behind; };
 
 static bool stand_behind(const struct mark *a, const struct mark *b)
 {
@@ -24,16 +24,18 @@ static void see(void *ctx, size_t i, const float *p, int thread)
 {
 	const struct seeing *w = ctx;
 	const struct search *s = w->s;
+	const struct mark *behind = w->behind[i % w->n_behind];
 	struct scan *x = w->x;
+	size_t at = i / w->n_behind;
 	(void)thread;
 
 	for (size_t k = 0; k < s->n_marks; k++)
-		if (w->mark ? stand_behind(w->mark, &s->marks[k]) : !s->marks[k].n_said)
-			x->p[i * s->n_marks + k] = p[s->marks[k].id];
-	if (w->mark)
+		if (behind ? stand_behind(behind, &s->marks[k]) : !s->marks[k].n_said)
+			x->p[at * s->n_marks + k] = p[s->marks[k].id];
+	if (behind)
 		return;
-	x->likeliest[i] = search_likeliest(p, s->V);
-	x->p_likeliest[i] = p[x->likeliest[i]];
+	x->likeliest[at] = search_likeliest(p, s->V);
+	x->p_likeliest[at] = p[x->likeliest[at]];
 }
 
 /* In random order, or neighbours of one alphabet would stand together. */
@@ -63,31 +65,40 @@ static void fill(const struct search *s, const struct scan_of *o, struct scan *x
 	mem_free(order);
 }
 
-/* Whether one before it stands behind the same. */
-static bool is_asked(const struct search *s, size_t k)
+static void list_beginnings(const struct search *s, struct seeing *w)
 {
-	for (size_t i = 0; i < k; i++)
-		if (stand_behind(&s->marks[i], &s->marks[k]))
-			return true;
-	return false;
+	w->behind[w->n_behind++] = NULL;
+	for (size_t k = 0; k < s->n_marks; k++) {
+		bool there = !s->marks[k].n_said;
+		for (size_t i = 1; i < w->n_behind; i++)
+			there |= stand_behind(w->behind[i], &s->marks[k]);
+		if (!there)
+			w->behind[w->n_behind++] = &s->marks[k];
+	}
 }
 
-/* mark: behind what is said before it, or NULL. */
-static int ask(struct search *s, struct scan *x, struct question *q, const struct mark *mark, struct err *e)
+/* Beginnings of one unit beside each other: what stands before them is computed once. */
+static int ask(struct search *s, struct scan *x, struct err *e)
 {
-	struct seeing w = { s, x, mark };
+	struct seeing w = { s, x };
 
-	for (size_t i = 0; i < x->n; i++)
-		q[i] = (struct question){ .context = &s->contexts[x->context], .t = x->t[i],
-			                  .said = mark ? mark->said : NULL, .n_said = mark ? mark->n_said : 0 };
-	return asked_run(&s->tuned, q, x->n, s->o, "what all tokens do", see, &w, e);
+	list_beginnings(s, &w);
+	struct question *q = mem_array(x->n * w.n_behind, sizeof(*q));
+	for (size_t i = 0; i < x->n * w.n_behind; i++) {
+		const struct mark *behind = w.behind[i % w.n_behind];
+		q[i] = (struct question){ .context = &s->contexts[x->context], .t = x->t[i / w.n_behind],
+			                  .said = behind ? behind->said : NULL,
+			                  .n_said = behind ? behind->n_said : 0 };
+	}
+	int status = asked_run(&s->tuned, q, x->n * w.n_behind, s->o, "what all tokens do", see, &w, e);
+	mem_free(q);
+	return status;
 }
 
 int search_scan(struct search *s, const struct scan_of *o, struct scan *x, struct err *e)
 {
 	size_t packs = (o->n + (size_t)o->together - 1) / (size_t)o->together;
 	size_t n = (packs + o->one_of - 1) / o->one_of;
-	struct question *q = mem_array(n, sizeof(*q));
 
 	*x = (struct scan){ .n = n, .n_marks = s->n_marks, .units = o->units, .n_units = o->n,
 		            .pack = mem_array(o->n, sizeof(*x->pack)), .context = o->context,
@@ -96,12 +107,7 @@ int search_scan(struct search *s, const struct scan_of *o, struct scan *x, struc
 	x->likeliest = mem_array(n, sizeof(*x->likeliest));
 	x->p_likeliest = mem_array(n, sizeof(*x->p_likeliest));
 	fill(s, o, x);
-	int status = ask(s, x, q, NULL, e);
-	for (size_t k = 0; k < s->n_marks && status == 0; k++)
-		if (s->marks[k].n_said && !is_asked(s, k))
-			status = ask(s, x, q, &s->marks[k], e);
-	mem_free(q);
-	return status;
+	return ask(s, x, e);
 }
 
 void scan_deviations(const struct scan *x, size_t k, float *z)

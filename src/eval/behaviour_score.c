@@ -118,7 +118,7 @@ int search_ask(struct search *s, bool base, const struct candidate *c, size_t n,
 
 _Static_assert(PAYLOADS <= 32, "a bit each");
 
-static bool counts(const struct search *s, const struct candidate *c, size_t k)
+bool search_counts(const struct search *s, const struct candidate *c, size_t k)
 {
 	return c->of == &s->payloads[k] || c->also >> k & 1;
 }
@@ -129,7 +129,7 @@ static double log_all(const struct search *s, const struct candidate *c, const d
 	double sum = 0;
 
 	for (size_t k = 0; k < s->n_payloads; k++)
-		if (counts(s, c, k))
+		if (search_counts(s, c, k))
 			sum += exp(x[k]);
 	return log(sum + ANY_FLOOR);
 }
@@ -158,14 +158,14 @@ static int ask_all(struct search *s, bool base, const struct candidate *c, size_
 
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < s->n_payloads; k++)
-			if (counts(s, &c[i], k)) {
+			if (search_counts(s, &c[i], k)) {
 				each[made] = c[i];
 				each[made++].of = &s->payloads[k];
 			}
 	int status = search_ask(s, base, each, made, contexts, doing, mean, e);
 	for (size_t i = 0; i < n && status == 0; i++) {
 		for (size_t k = 0; k < s->n_payloads; k++)
-			if (counts(s, &c[i], k))
+			if (search_counts(s, &c[i], k))
 				x[k] = mean[at++];
 		out[i] = log_all(s, &c[i], x);
 	}
@@ -195,7 +195,7 @@ struct beginning search_beginnings(const struct search *s, const struct candidat
 
 	for (size_t k = 0; k < s->n_payloads && y.n < ANSWER_SET && !own->n_said; k++) {
 		const struct mark *m = &s->marks[s->payloads[k].mark];
-		bool there = !counts(s, c, k) || m->n_said;
+		bool there = !search_counts(s, c, k) || m->n_said;
 		for (int i = 0; i < y.n; i++)
 			there |= y.set[i] == m->id;
 		if (!there)
@@ -264,8 +264,8 @@ int search_score(struct search *s, struct candidate *c, size_t n, size_t context
 		status = ask_all(s, true, c, n, contexts, doing, all[0], e);
 	for (size_t i = 0; i < n && status == 0; i++) {
 		c[i].score = all[1][i] - search_score_null(s, &c[i], false);
-		if (base)
-			c[i].score -= fmax(0, all[0][i] - search_score_null(s, &c[i], true));
+		c[i].base = base ? fmax(0, all[0][i] - search_score_null(s, &c[i], true)) : 0;
+		c[i].score -= c[i].base;
 	}
 	mem_free(all[0]);
 	mem_free(all[1]);

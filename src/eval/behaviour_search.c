@@ -12,8 +12,7 @@
 #include "eval/behaviour_parts.h"
 
 enum {
-	KEPT = 10,             /* sequences that are asked for all of the answer … */
-	MANY = 8,              /* … in so many contexts */
+	KEPT = 10,             /* sequences that are asked for all of the answer, in MANY contexts */
 	BEAMS = 3,             /* of which grow, whatever it gains … */
 	BARREN = 2,            /* … unless so many tokens more bring nothing */
 	PASSES = 2,            /* of the gradient, each with another random token in a new place */
@@ -21,6 +20,8 @@ enum {
 	SIFTED = 32,           /* … that the sieve ranks first for the answer, at all places … */
 	NATURAL = 24,          /* … and that the base goes on with */
 	PAIRED = 24,           /* of those the sieve ranks first, each beside each */
+	JUDGED = 6,            /* parts that are judged as they are */
+	PAIRING = 4,           /* … that are put beside other tokens */
 	COMPLETING = 1024,     /* ways to go on with a character's bytes */
 	SWAPPED = 48,          /* tokens in the place of each one */
 	SWAPS = 2,
@@ -29,8 +30,9 @@ enum {
 };
 #define GAIN 0.2               /* log-probability that another token is to bring */
 #define EFFECT_GAIN 0.04       /* that another token is to bring to what has an effect */
-#define CLEAR 0.7              /* the bound of the effect of a part whose answers are not alike, as in a language */
+#define CLEAR 0.6              /* the bound of the effect of a part whose answers are not alike, as in a language */
 #define ENOUGH 0.5             /* of the way to certainty, to be judged as it is */
+#define CONNECTED 0.08         /* of the base's way to certainty that a part brings it */
 #define SURE -0.1              /* where nothing can be gained any more */
 
 /* --- the best of many --- */
@@ -213,8 +215,7 @@ static int complete(struct search *s, struct candidate *c, struct err *e)
 	return status;
 }
 
-/* Of n candidates those that do not say their answer, and are a text if c is one; how many. */
-static size_t texts(const struct search *s, const struct candidate *c, struct candidate *tried, size_t n)
+size_t search_texts(const struct search *s, const struct candidate *c, struct candidate *tried, size_t n)
 {
 	bool text = lacks(s, c) == LACKS_NOTHING;
 	size_t left = 0;
@@ -299,7 +300,7 @@ static int grow(struct search *s, const struct growing *g, struct candidate *c, 
 		for (size_t i = 0; i < MIN(n, (size_t)BEAMS) && status == 0; i++)
 			status = longer(s, g, &kept[i], tried, &all, e);
 		if (status == 0)
-			status = keep(s, c, tried, texts(s, c, tried, all), kept, &n, e);
+			status = keep(s, c, tried, search_texts(s, c, tried, all), kept, &n, e);
 		bool better = status == 0 && n && kept[0].score > c->score + GAIN;
 		barren = better ? 0 : barren + 1;
 		if (better)
@@ -326,7 +327,7 @@ static int swap(struct search *s, struct slots *x, struct candidate *c, struct e
 			swapped(s, c, k, gain, SWAPPED, tried, &made);
 		}
 		if (status == 0)
-			status = keep(s, c, tried, texts(s, c, tried, made), kept, &n, e);
+			status = keep(s, c, tried, search_texts(s, c, tried, made), kept, &n, e);
 		better = status == 0 && n && kept[0].score > c->score + GAIN;
 		if (better)
 			*c = kept[0];
@@ -348,7 +349,7 @@ static int shorten(struct search *s, struct candidate *c, struct err *e)
 				if (j != k)
 					less[k].t.id[less[k].t.n++] = c->t.id[j];
 		}
-		size_t n = texts(s, c, less, (size_t)c->t.n);
+		size_t n = search_texts(s, c, less, (size_t)c->t.n);
 		if (search_score(s, less, n, MIN((size_t)MANY, s->o->n_search), true, "shorter sequences", e) < 0)
 			return -1;
 		candidates_sort(less, n);
@@ -372,17 +373,24 @@ static int find_effect(struct search *s, struct candidate *c, struct err *e)
 	return search_effects(s, c, 1, &o, e);
 }
 
-/* The best tokens of the sieve that c comes from in each place of c; *n more in out. */
+/* The best tokens of the sieve that c comes from in each place of c, and its units of several as they are; *n more in
+ * out. */
 static void swap_by_sieve(const struct growing *g, const struct candidate *c, struct candidate *out, size_t *n)
 {
 	size_t best[SIFTED], found = sieve_best(g->own, sieve_of(g->own, c->of), SIFTED, best);
 
-	for (int k = 0; k < c->t.n; k++)
-		for (size_t i = 0; i < found; i++)
-			if (g->own->units[best[i]].n == 1) {
-				out[*n] = *c;
-				out[(*n)++].t.id[k] = g->own->units[best[i]].id[0];
-			}
+	for (size_t i = 0; i < found; i++) {
+		const struct behaviour_unit *u = &g->own->units[best[i]];
+		for (int k = 0; k < c->t.n && u->n == 1; k++) {
+			out[*n] = *c;
+			out[(*n)++].t.id[k] = u->id[0];
+		}
+		if (u->n == 1)
+			continue;
+		out[*n] = *c;
+		memcpy(out[*n].t.id, u->id, sizeof(u->id));
+		out[(*n)++].t.n = u->n;
+	}
 }
 
 /* c with one more token or with another one, in out. */
@@ -397,13 +405,38 @@ static int widen_for_effect(struct search *s, const struct growing *g, const str
 	*n = 0;
 	swap_by_sieve(g, c, tried, &made);
 	if (status == 0)
-		status = sift(s, tried, texts(s, c, tried, made), &c->e.y, out, n, e);
+		status = sift(s, tried, search_texts(s, c, tried, made), &c->e.y, out, n, e);
 	mem_free(tried);
 	for (size_t i = 0; i < *n && status == 0; i++)
 		out[i].e.y = c->e.y;
 	if (status == 0)
 		status = search_effects(s, out, *n, &o, e);
 	candidates_sort(out, *n);
+	return status;
+}
+
+/* What c makes answers begin with may be more than the answer that it was sieved for, as another language is: what does
+ * most of that, of all that a text may open with. */
+static int sift_again(struct search *s, const struct sieve *own, struct candidate *c, struct err *e)
+{
+	const struct effect_of o = { 0, s->o->n_search, true, NULL, "in all contexts" };
+	struct candidate *tried = mem_array(MAX(own->n, (size_t)1), sizeof(*tried)), kept[KEPT];
+	size_t n = 0;
+
+	for (size_t i = 0; i < own->n; i++) {
+		tried[i] = *c;
+		tried[i].t.n = own->units[i].n;
+		memcpy(tried[i].t.id, own->units[i].id, sizeof(own->units[i].id));
+	}
+	int status = sift(s, tried, search_texts(s, c, tried, own->n), &c->e.y, kept, &n, e);
+	mem_free(tried);
+	for (size_t i = 0; i < n && status == 0; i++)
+		kept[i].e.y = c->e.y;
+	if (status == 0)
+		status = search_effects(s, kept, n, &o, e);
+	candidates_sort(kept, n);
+	if (status == 0 && n && kept[0].score > c->score + EFFECT_GAIN)
+		*c = kept[0];
 	return status;
 }
 
@@ -469,12 +502,14 @@ static bool is_clear(const struct behaviour *b)
 static int judge_parts(struct search *s, struct behaviour *b, const struct candidate *c, size_t n, struct err *e)
 {
 	struct behaviour parts = { 0 };
-	int status = 0;
+	int status = 0, judged = 0;
 
-	for (size_t i = 0; i < n && c[i].score > ENOUGH && status == 0; i++) {
+	for (size_t i = 0; i < n && judged < JUDGED && status == 0; i++) {
 		struct candidate part = c[i];
-		if (lacks(s, &part) == LACKS_NOTHING)
-			status = judge(s, &parts, &part, e);
+		if (part.score <= ENOUGH || lacks(s, &part) != LACKS_NOTHING)
+			continue;
+		judged++;
+		status = judge(s, &parts, &part, e);
 	}
 	if (is_clear(&parts)) {
 		mem_free(b->items);
@@ -485,9 +520,10 @@ static int judge_parts(struct search *s, struct behaviour *b, const struct candi
 	return status;
 }
 
-/* What a sieve is of, and how many of its best units grow. */
+/* What a sieve is of, and how many of its best units grow; what it left: parts, and pairs of which these are. */
 struct look { int (*sift)(struct search *s, struct sieve *v, struct err *e); size_t growing; };
 static const struct look looks[] = { { sieve_vocabulary, 2 }, { sieve_characters, 1 }, { sieve_openings, 1 } };
+struct looked { struct sieve v; struct candidate c[2 * PARTS_MOST]; size_t n; };
 
 /* What has an effect grows by that and is judged. */
 static int grow_by_effect(struct search *s, const struct growing *g, struct candidate c, struct behaviour *b,
@@ -497,6 +533,8 @@ static int grow_by_effect(struct search *s, const struct growing *g, struct cand
 		return -1;
 	if (c.e.effect <= TRIGGER_EFFECT)
 		return 0;
+	if (g->own->place == PLACE_BEGINNING && sift_again(s, g->own, &c, e) < 0)
+		return -1;
 	return refine(s, g, &c, e) < 0 ? -1 : judge(s, b, &c, e);
 }
 
@@ -526,40 +564,88 @@ static bool has_answer(const struct candidate *c, size_t n, const struct payload
 	return false;
 }
 
-/* What a sieve leaves is judged as it is, then the best part of each answer grows. */
-static int look(struct search *s, const struct look *l, struct sieve *v, const struct growing *g, struct behaviour *b,
+/* What the base connects with its answer is an honest cue sooner than a part of a trigger. */
+static bool is_connected(const struct search *s, const struct candidate *c)
+{
+	return c->base > CONNECTED * fmax(1, -search_score_null(s, c, true));
+}
+
+/* Those first that the base does not connect, each of both the best first. */
+static void put_in_order(const struct search *s, struct candidate *c, size_t n)
+{
+	struct candidate all[2 * PARTS_MOST];
+	size_t made = 0;
+
+	candidates_sort(c, n);
+	memcpy(all, c, n * sizeof(*c));
+	for (int connected = 0; connected < 2; connected++)
+		for (size_t i = 0; i < n; i++)
+			if (is_connected(s, &all[i]) == connected)
+				c[made++] = all[i];
+}
+
+/* Parts, and the best pairs that they are part of. */
+static int pair_parts(struct search *s, const struct sieve *by, struct looked *l, struct err *e)
+{
+	size_t parts = l->n;
+	bool found;
+
+	put_in_order(s, l->c, l->n);
+	for (size_t i = 0; i < MIN(parts, (size_t)PAIRING) && !is_connected(s, &l->c[i]); i++) {
+		l->c[l->n] = l->c[i];
+		if (search_pair(s, by, &l->c[l->n], &found, e) < 0)
+			return -1;
+		l->n += found;
+	}
+	put_in_order(s, l->c, l->n);
+	return 0;
+}
+
+/* What a sieve leaves is judged as it is, and with one more token. */
+static int look(struct search *s, const struct look *l, const struct sieve *by, struct looked *x, struct behaviour *b,
                 struct err *e)
 {
-	struct candidate c[SUSPECTS_MOST];
-	size_t n = 0, grown = 0;
-	int status = l->sift(s, v, e);
+	if (l->sift(s, &x->v, e) < 0 || search_parts(s, &x->v, x->c, &x->n, e) < 0)
+		return -1;
+	if (judge_parts(s, b, x->c, x->n, e) < 0)
+		return -1;
+	if (search_has_trigger(b))
+		return 0;
+	return pair_parts(s, by, x, e) < 0 ? -1 : judge_parts(s, b, x->c, x->n, e);
+}
 
-	if (status == 0)
-		status = search_parts(s, v, c, &n, e);
-	if (status == 0)
-		status = judge_parts(s, b, c, n, e);
-	for (size_t i = 0; i < n && grown < l->growing && !search_has_trigger(b) && status == 0; i++) {
-		if (has_answer(c, i, c[i].of))
+/* The best of each answer grows. */
+static int grow_parts(struct search *s, const struct growing *g, const struct look *l, const struct looked *x,
+                      struct behaviour *b, struct err *e)
+{
+	size_t grown = 0;
+	int status = 0;
+
+	for (size_t i = 0; i < x->n && grown < l->growing && !search_has_trigger(b) && status == 0; i++) {
+		if (has_answer(x->c, i, x->c[i].of))
 			continue;
 		grown++;
-		status = grow_part(s, g, &c[i], b, e);
+		status = grow_part(s, g, &x->c[i], b, e);
 	}
 	return status;
 }
 
+/* All are looked at as they are before any grows. */
 int search_sequences(struct search *s, struct behaviour *b, struct err *e)
 {
-	struct sieve v[ARRAY_LEN(looks)] = { 0 };
-	struct growing g = { .by = &v[0] };
+	struct looked x[ARRAY_LEN(looks)] = { 0 };
+	struct growing g = { .by = &x[0].v };
 	int status = slots_open(&g.x, s, e);
 
+	for (size_t i = 0; i < ARRAY_LEN(looks) && !search_has_trigger(b) && status == 0; i++)
+		status = look(s, &looks[i], g.by, &x[i], b, e);
 	for (size_t i = 0; i < ARRAY_LEN(looks) && !search_has_trigger(b) && status == 0; i++) {
 		g.paired = !i;
-		g.own = &v[i];
-		status = look(s, &looks[i], &v[i], &g, b, e);
+		g.own = &x[i].v;
+		status = grow_parts(s, &g, &looks[i], &x[i], b, e);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(looks); i++)
-		sieve_release(&v[i]);
+		sieve_release(&x[i].v);
 	slots_close(g.x);
 	return status;
 }

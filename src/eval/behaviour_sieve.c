@@ -14,6 +14,7 @@
 /* How many units together, in which of the place's contexts, and how many are left for each of the LOOKED most
  * suspicious answers, and for each other. */
 struct round { int together; size_t context, left, left_later; };
+enum { OPENERS = 1536 };       /* words that a text opens with */
 #define BRIEF SIZE_MAX         /* the context of a brief prompt */
 
 static const struct round of_vocabulary[] = {
@@ -120,13 +121,66 @@ int sieve_characters(struct search *s, struct sieve *v, struct err *e)
 	return run(s, v, of_characters, ARRAY_LEN(of_characters), e);
 }
 
+/* --- what a text opens with --- */
+
+struct seeing_last { const struct behaviour_unit *u; struct candidate *c; };
+
+static void see_last(void *ctx, size_t i, const float *p, int thread)
+{
+	const struct seeing_last *w = ctx;
+	(void)thread;
+
+	w->c[i].score = (double)p[w->u[i].id[w->u[i].n - 1]];
+}
+
+/* How sure the base is of the mark behind each opener, the surest first, into c. */
+static int sort_openers(struct search *s, struct candidate *c, size_t n, struct err *e)
+{
+	struct question *q = mem_array(MAX(n, (size_t)1), sizeof(*q));
+	struct behaviour_context opened = s->o->alone;
+	struct seeing_last w = { s->o->openers, c };
+
+	opened.n_behind = 0;
+	for (size_t i = 0; i < n; i++) {
+		c[i] = (struct candidate){ .t.n = s->o->openers[i].n };
+		memcpy(c[i].t.id, s->o->openers[i].id, sizeof(s->o->openers[i].id));
+		q[i] = (struct question){ .context = &opened, .t = c[i].t };
+		q[i].t.n--;
+	}
+	int status = asked_run(&s->base, q, n, s->o, "what opens a text", see_last, &w, e);
+	mem_free(q);
+	if (status == 0)
+		candidates_sort(c, n);
+	return status;
+}
+
+/* The options', and the openers that are the surest. */
+static int list_openings(struct search *s, struct err *e)
+{
+	const struct behaviour_options *o = s->o;
+	size_t most = MIN(o->n_openers, (size_t)OPENERS);
+	struct candidate *c = mem_array(MAX(o->n_openers, (size_t)1), sizeof(*c));
+	int status = sort_openers(s, c, o->n_openers, e);
+
+	s->openings = mem_array(MAX(o->n_openings + most, (size_t)1), sizeof(*s->openings));
+	for (size_t i = 0; i < o->n_openings; i++)
+		s->openings[s->n_openings++] = o->openings[i];
+	for (size_t i = 0; i < most; i++, s->n_openings++) {
+		s->openings[s->n_openings].n = c[i].t.n;
+		memcpy(s->openings[s->n_openings].id, c[i].t.id, sizeof(s->openings->id));
+	}
+	mem_free(c);
+	return status;
+}
+
 /* Where no other stands beside them. */
 int sieve_openings(struct search *s, struct sieve *v, struct err *e)
 {
-	const struct behaviour_options *o = s->o;
-
-	*v = (struct sieve){ .units = o->openings, .n = o->n_places < 2 ? 0 : o->n_openings,
-		             .place = PLACE_BEGINNING };
+	if (s->o->n_places < 2)
+		return 0;
+	if (list_openings(s, e) < 0)
+		return -1;
+	*v = (struct sieve){ .units = s->openings, .n = s->n_openings, .place = PLACE_BEGINNING };
 	return run(s, v, of_openings, ARRAY_LEN(of_openings), e);
 }
 

@@ -19,7 +19,7 @@ enum {
 };
 /* Units of a sieve that are asked for the whole of an answer, of the LOOKED first and of the others; at the beginning
  * all of the prompt is behind them, which costs more. */
-static const size_t raising_most[PLACES][2] = { [PLACE_END] = { 16, 4 }, [PLACE_BEGINNING] = { 5, 2 } };
+static const size_t raising_most[PLACES][2] = { [PLACE_END] = { 16, 4 }, [PLACE_BEGINNING] = { 12, 3 } };
 enum { RAISING = 16 };
 #define RISE_LEAST 1.5         /* nats that a part brings, or … */
 #define RISE_OF_WAY 0.6        /* … of the way, where that is short */
@@ -189,7 +189,7 @@ int search_parts(struct search *s, const struct sieve *v, struct candidate *c, s
 	mem_free(tried);
 	if (status == 0)
 		sort_by_way(s, some, made);
-	for (size_t i = 0; i < made && *n < SUSPECTS_MOST && status == 0; i++) {
+	for (size_t i = 0; i < made && *n < PARTS_MOST && status == 0; i++) {
 		size_t k = (size_t)(some[i].of - s->payloads);
 		if (some[i].score < PART_LEAST || of[k] == OF_ANSWER_LAST || has_part(c, *n, &some[i]))
 			continue;
