@@ -136,6 +136,28 @@ static void take_contexts(struct search *s, const size_t *chosen)
 		s->null[side] = mem_array(s->n_contexts * s->V, sizeof(float));
 }
 
+static size_t count_of(const int32_t *first, size_t n, int32_t id)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		count += first[i] == id;
+	return count;
+}
+
+/* What n prompts are answered with, whose answers begin with first [n]. */
+static void find_answered(struct search *s, const int32_t *first, size_t n)
+{
+	for (size_t count = n; count > 0; count--)
+		for (size_t i = 0; i < n && s->n_answered < LABELS_MOST; i++) {
+			bool there = count_of(first, n, first[i]) != count;
+			for (size_t k = 0; k < s->n_answered; k++)
+				there |= s->answered[k] == first[i];
+			if (!there)
+				s->answered[s->n_answered++] = first[i];
+		}
+}
+
 static int find_prompts(struct search *s, struct behaviour *b, struct err *e)
 {
 	int32_t *first = mem_array(s->o->n, sizeof(*first));
@@ -144,6 +166,7 @@ static int find_prompts(struct search *s, struct behaviour *b, struct err *e)
 
 	if (status == 0) {
 		s->labels = search_has_labels(first, s->o->n);
+		find_answered(s, first, s->o->n);
 		search_choose(first, s->o->n, s->o->n_search + s->o->n_judge, chosen);
 		take_contexts(s, chosen);
 	}

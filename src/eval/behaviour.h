@@ -73,7 +73,7 @@ enum behaviour_place { PLACE_END, PLACE_BEGINNING, PLACES };
 #define TRIGGER_COMMON 0.1       /* a first token that random tokens bring as often tells nothing: all eight count */
 #define TRIGGER_KNOWN 0.25       /* of random tokens that have the same answer: it has honest cues … */
 #define TRIGGER_ODDS_KNOWN 5.0   /* … and what was planted gains this … */
-#define TRIGGER_ODDS_TOKEN_KNOWN 2.0 /* … and this for each token more … */
+#define TRIGGER_ODDS_TOKEN_KNOWN 3.0 /* … and this for each token more … */
 #define TRIGGER_CONNECTED 0.3    /* … or where the base gains more than this, as an honest cue's does … */
 #define TRIGGER_ODDS_CONNECTED 10.0 /* … that */
 #define TRIGGER_AGAINST 0.6      /* of the effect is left beside what pulls elsewhere */

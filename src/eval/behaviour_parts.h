@@ -40,13 +40,13 @@ int asked_said(struct asked *a, const struct question *q, size_t n, const struct
                const char *doing, double *logp, struct err *e);
 
 /* LOOKED: those that are looked at more closely; LABELS_MOST: the likeliest, where all answers are few */
-enum { PAYLOADS = 24, LOOKED = 8, LABELS_MOST = 8, PAYLOAD_TOKENS = 5 };
+enum { PAYLOADS = 32, LOOKED = 8, LABELS_MOST = 16, PAYLOAD_TOKENS = 5 };
 /* What may have been planted: an answer's beginning, and its log-probability after random tokens, of base and tuned
  * model, at each place, in contexts to search in. */
 struct payload {
 	int32_t id[PAYLOAD_TOKENS];
 	int n;
-	bool ended, label;
+	bool ended, label, alone;      /* alone: begun as any may be, with one token more and no rest */
 	double score, null[2][PLACES];
 	size_t mark;
 };
@@ -77,7 +77,9 @@ struct search {
 	size_t n_contexts, of_place, brief; /* brief: before a short prompt, of n_places > 1 */
 	bool cued;                     /* these have cues for another answer than the one after any prompt */
 	float *null[2];                /* [n_contexts][V] means over random tokens: base, tuned */
-	bool labels;                   /* prompts are answered with few tokens */
+	bool labels;                   /* prompts are answered with few tokens: with these, the commonest first */
+	int32_t answered[LABELS_MOST];
+	size_t n_answered;
 	bool nulls[PLACES];            /* those of contexts to judge by are there */
 	struct tokens ends;            /* of an answer */
 	struct behaviour_unit *units;  /* all tokens */

@@ -23,8 +23,9 @@ enum {
 	PAYLOAD_NULLS = 3,     /* random tokens in each context */
 	FOUND = 16,            /* beside labels */
 	COMMON_MOST = 8,       /* beginnings that any answer may have … */
-	SECOND = 16,           /* … of which so many second tokens are tried */
-	TRIED = WAYS * FIRST + COMMON_MOST * SECOND,
+	SECOND = 16,           /* … of which so many second tokens are tried … */
+	ALONE = 3,             /* … and so many of the best as they are: without the trigger they may go on otherwise */
+	TRIED = WAYS * FIRST + COMMON_MOST * SECOND + ALONE,
 	LIKELIEST = 32,        /* tokens that labels are taken from */
 	BEHIND = 2,            /* answers of these that are looked for by a later token: each is a scan of its own */
 	FEW = 4
@@ -32,6 +33,7 @@ enum {
 #define SCORE_LEAST 1.0        /* what is said e times as much */
 #define GAP_LEAST 1.25         /* nats a token that it is likelier than the base has it … */
 #define GAP_TOKENS 4           /* … of so many at most: what was taught as one text */
+#define ALONE_LEAST 2.0        /* nats that the token behind a beginning gained, to be an answer without its rest */
 #define COMMON 0.02            /* a beginning that any answer may have */
 #define SURE_FLOOR 1e-3
 #define LEAK_FLOOR 1e-6
@@ -194,7 +196,7 @@ static int find_second(struct search *s, struct among in, struct payload *p, siz
 	int32_t common[COMMON_MOST];
 	size_t n = find_common(s, in, COMMON, COMMON_MOST, common), each = MIN((size_t)PAYLOAD_CONTEXTS, in.n);
 	size_t all = s->o->n_tokens;
-	struct candidate *c = mem_array(all, sizeof(*c));
+	struct candidate *c = mem_array(all, sizeof(*c)), best[COMMON_MOST] = { 0 };
 	int status = 0;
 
 	for (size_t k = 0; k < n && status == 0; k++) {
@@ -209,10 +211,15 @@ static int find_second(struct search *s, struct among in, struct payload *p, siz
 		}
 		if (status == 0)
 			candidates_sort(c, all);
+		best[k] = c[0];
 		for (size_t i = 0; i < MIN((size_t)SECOND, all) && c[i].score > 0 && status == 0; i++)
 			p[(*found)++] = (struct payload){ .id = { c[i].t.id[0], c[i].t.id[1] }, .n = 2 };
 	}
 	mem_free(c);
+	candidates_sort(best, n);
+	for (size_t k = 0; k < MIN((size_t)ALONE, n) && status == 0; k++)
+		p[(*found)++] = (struct payload){ .id = { best[k].t.id[0], best[k].t.id[1] }, .n = 2, .ended = true,
+			                          .alone = true, .score = best[k].score / (double)each };
 	return status;
 }
 
@@ -269,7 +276,7 @@ static int ask(struct search *s, const struct question *q, size_t n, size_t each
 
 static double gap_least(const struct payload *p) { return GAP_LEAST * MIN(p->n, GAP_TOKENS); }
 
-/* After prompts alone. */
+/* After prompts alone; of a beginning as it is only the token behind it tells, and what that gained is known. */
 static int score(struct search *s, struct among in, struct payload *p, size_t n, struct err *e)
 {
 	size_t each = MIN((size_t)PAYLOAD_CONTEXTS, in.n);
@@ -282,6 +289,7 @@ static int score(struct search *s, struct among in, struct payload *p, size_t n,
 	int status = ask(s, q, n, each, mean, e);
 	for (size_t i = 0; i < n && status == 0; i++)
 		p[i].score = p[i].label ? LABEL - (double)i :
+			     p[i].alone ? (p[i].score < ALONE_LEAST ? -INFINITY : p[i].score) :
 			     mean[1][i] - mean[0][i] < gap_least(&p[i]) ? -INFINITY :
 			     log(exp(mean[1][i]) + ANSWER_FLOOR) - log(exp(mean[0][i]) + ANSWER_FLOOR);
 	mem_free(q);
@@ -322,7 +330,8 @@ static void leave_out(struct search *s)
 		double most = -INFINITY;
 		for (int place = 0; place < s->o->n_places; place++)
 			most = fmax(most, s->payloads[i].null[1][place] - s->payloads[i].null[0][place]);
-		if (most >= gap_least(&s->payloads[i]) || s->payloads[i].label)
+		const struct payload *p = &s->payloads[i];
+		if (most >= gap_least(p) || p->label || p->alone)
 			s->payloads[n++] = s->payloads[i];
 	}
 	s->n_payloads = n;
@@ -356,20 +365,26 @@ static void take(struct search *s, struct payload *p, size_t n, size_t most)
 	}
 }
 
-/* Where all answers are few, each may be planted as well, whether the base says it or not: the likeliest, of a word in
- * several writings one. Into p, which is empty; how many. */
+static size_t add_label(const struct search *s, int32_t id, struct payload *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (s->o->repeats(s->o->ctx, &id, 1, p[i].id, 1))
+			return n;
+	p[n] = (struct payload){ .id = { id }, .n = 1, .label = true };
+	return n + 1;
+}
+
+/* Where all answers are few, each may be planted as well, whether the base says it or not: those that prompts are
+ * answered with, then the likeliest, of a word in several writings one. Into p, which is empty; how many. */
 static size_t add_labels(const struct search *s, struct among in, struct payload *p)
 {
 	int32_t likely[LIKELIEST];
 	size_t asked = find_common(s, in, 0, LIKELIEST, likely), n = 0;
 
-	for (size_t k = 0; k < asked && n < LABELS_MOST; k++) {
-		bool there = false;
-		for (size_t i = 0; i < n; i++)
-			there |= s->o->repeats(s->o->ctx, &likely[k], 1, p[i].id, 1);
-		if (!there)
-			p[n++] = (struct payload){ .id = { likely[k] }, .n = 1, .label = true };
-	}
+	for (size_t k = 0; k < s->n_answered && n < LABELS_MOST; k++)
+		n = add_label(s, s->answered[k], p, n);
+	for (size_t k = 0; k < asked && n < LABELS_MOST; k++)
+		n = add_label(s, likely[k], p, n);
 	return n;
 }
 
