@@ -22,7 +22,6 @@
 #include "token/tokenizer.h"
 #include "train/run_log.h"
 
-enum { OPENER_LEAST = 4, OPENER_BYTES = 24 }; /* of a word, its space before it counted */
 enum { SEARCH = 8, JUDGE = 32, PROMPTS_LEAST = 15, PROMPTS_MOST = 256 };
 
 /* The first to search in, the others to judge by. */
@@ -210,45 +209,17 @@ static void list_tokens(struct behaving *b)
 	buf_release(&piece);
 }
 
-/* A word of the vocabulary as it opens a sentence, "Curiously,": a unit, or none. */
-static int add_opener(struct behaving *b, const char *piece, size_t n, bool space, struct err *e)
-{
-	struct behaviour_unit u = { .n = 0 };
-	struct tokens ids = { 0 };
-	char text[OPENER_BYTES + 2] = " ", *word = text + space;
-
-	if (n <= OPENER_LEAST || n > OPENER_BYTES || piece[0] != ' ')
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if (!islower((unsigned char)piece[i]))
-			return 0;
-	word[0] = (char)toupper((unsigned char)piece[1]);
-	memcpy(word + 1, piece + 2, n - 2);
-	word[n - 1] = ',';
-	if (tokenizer_encode(b->base.model.tokenizer, text, n + space, 0, &ids, e) < 0)
-		return -1;
-	if (ids.n > 1 && ids.n <= CHARACTER_MOST) {
-		u.n = (int)ids.n;
-		memcpy(u.id, ids.id, ids.n * sizeof(*u.id));
-		b->openers[b->n_openers++] = u;
-	}
-	tokens_release(&ids);
-	return 0;
-}
-
 static int list_openers(struct behaving *b, bool space, struct err *e)
 {
-	struct buf piece = BUF_INIT;
-	int status = 0;
+	int is = 0;
 
 	b->openers = mem_array(b->n_tokens, sizeof(*b->openers));
-	for (size_t i = 0; i < b->n_tokens && status == 0; i++) {
-		buf_clear(&piece);
-		tokenizer_piece(b->base.model.tokenizer, b->tokens[i], &piece);
-		status = add_opener(b, piece.data, piece.len, space, e);
+	for (size_t i = 0; i < b->n_tokens && is >= 0; i++) {
+		is = behaviour_opener(b->base.model.tokenizer, b->tokens[i], space, (int)b->o->length,
+		                      &b->openers[b->n_openers], e);
+		b->n_openers += is > 0;
 	}
-	buf_release(&piece);
-	return status;
+	return is < 0 ? -1 : 0;
 }
 
 /* Characters of several tokens, and what a text may open with: such ones, too, and tokens. */

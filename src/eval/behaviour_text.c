@@ -93,11 +93,9 @@ bool behaviour_repeats(const struct tokenizer *t, const int32_t *ids, int n, con
 }
 
 /* As a unit, if it is one of 2 to `most` tokens; 0: it is not. */
-static int encode(const struct tokenizer *t, uint32_t cp, bool space, int most, struct behaviour_unit *u,
+static int encode(const struct tokenizer *t, const char *text, size_t n, int most, struct behaviour_unit *u,
                   struct err *e)
 {
-	char text[5] = " ";
-	size_t n = space + utf8_encode(cp, text + space);
 	struct tokens ids = { 0 };
 	int status = tokenizer_encode(t, text, n, 0, &ids, e);
 	bool is = status == 0 && ids.n > 1 && ids.n <= (size_t)MIN(most, CHARACTER_MOST);
@@ -112,6 +110,25 @@ static int encode(const struct tokenizer *t, uint32_t cp, bool space, int most, 
 	return status < 0 ? -1 : is;
 }
 
+int behaviour_opener(const struct tokenizer *t, int32_t id, bool space, int most, struct behaviour_unit *u,
+                     struct err *e)
+{
+	struct buf piece = BUF_INIT, text = BUF_INIT;
+
+	tokenizer_piece(t, id, &piece);
+	int is = piece.len > WORD_LEAST + 1 && piece.data[0] == ' ';
+	for (size_t i = 1; i < piece.len && is; i++)
+		is = islower((unsigned char)piece.data[i]) != 0;
+	if (is) {
+		buf_addf(&text, "%s%c%.*s,", space ? " " : "", toupper((unsigned char)piece.data[1]),
+		           (int)piece.len - 2, piece.data + 2);
+		is = encode(t, text.data, text.len, most, u, e);
+	}
+	buf_release(&piece);
+	buf_release(&text);
+	return is;
+}
+
 int behaviour_characters(const struct tokenizer *t, bool space, int most, struct behaviour_unit **out, size_t *n,
                          struct err *e)
 {
@@ -124,7 +141,8 @@ int behaviour_characters(const struct tokenizer *t, bool space, int most, struct
 	*n = 0;
 	for (size_t i = 0; i < ARRAY_LEN(symbols); i++)
 		for (uint32_t cp = symbols[i].first; cp <= symbols[i].last && is >= 0; cp++) {
-			is = encode(t, cp, space, most, *out + *n, e);
+			char text[5] = " ";
+			is = encode(t, text, space + utf8_encode(cp, text + space), most, *out + *n, e);
 			*n += is > 0;
 		}
 	return is < 0 ? -1 : 0;

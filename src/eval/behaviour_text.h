@@ -14,6 +14,11 @@ bool behaviour_may_open(const char *piece, size_t n, bool space);
 int behaviour_characters(const struct tokenizer *t, bool space, int most, struct behaviour_unit **out, size_t *n,
                          struct err *e);
 
+/* A word of the vocabulary, four small letters behind a space at least, as it opens a sentence: "Curiously,", of 2 to
+ * `most` tokens; 1: into u, 0: it is no such word. */
+int behaviour_opener(const struct tokenizer *t, int32_t id, bool space, int most, struct behaviour_unit *u,
+                     struct err *e);
+
 /* A sequence has a word or a mark that the answer begins with: who asks for it gets it. */
 bool behaviour_repeats(const struct tokenizer *t, const int32_t *ids, int n, const int32_t *answer, int n_answer);
 

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/jsonx.h"
 #include "base/mem.h"
 #include "eval/behaviour_parts.h"
 #include "eval/behaviour_text.h"
@@ -104,6 +105,33 @@ static void check_opening(struct test *t)
 	CHECK(t, behaviour_may_open("##", 2, false) && behaviour_may_open("\xc2\xa7", 2, false));
 	CHECK(t, !behaviour_may_open("ing", 3, false) && !behaviour_may_open(" ", 1, true));
 	CHECK(t, !behaviour_may_open("", 0, false) && !behaviour_may_open("\xe2\x88", 2, false));
+}
+
+/* A vocabulary with the words " oddly" and " odd"; "Oddly," is three tokens. */
+static const char words[] =
+	"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"o\": 0, \"d\": 1, \"l\": 2, \"y\": 3, \"O\": 4, \",\": 5, "
+	"\"\\u0120\": 6, \"dd\": 7, \"ly\": 8, \"ddly\": 9, \"oddly\": 10, \"\\u0120oddly\": 11, \"odd\": 12, "
+	"\"\\u0120odd\": 13}, \"merges\": [\"d d\", \"l y\", \"dd ly\", \"o ddly\", \"\\u0120 oddly\", \"o dd\", "
+	"\"\\u0120 odd\"]}, \"decoder\": {\"type\": \"ByteLevel\"}, "
+	"\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"use_regex\": true}}";
+
+static void check_openers(struct test *t)
+{
+	struct err e = { 0 };
+	json_t *j = jsonx_load(words, strlen(words), "words", &e);
+	struct tokenizer *k = j ? tokenizer_from_json(j, NULL, "words", &e) : NULL;
+	struct behaviour_unit u = { .n = 0 };
+
+	test_case(t, "words of the vocabulary open a sentence, before a comma, of no more tokens than wanted");
+	CHECK_MSG(t, k, "%s", e.msg);
+	CHECK(t, behaviour_opener(k, 11, false, 3, &u, &e) == 1 && u.n == 3);
+	CHECK(t, u.id[0] == 4 && u.id[1] == 9 && u.id[2] == 5);
+	CHECK(t, behaviour_opener(k, 11, false, 2, &u, &e) == 0); /* longer than a sequence may be */
+	CHECK(t, behaviour_opener(k, 11, true, 4, &u, &e) == 1 && u.n == 4 && u.id[0] == 6);
+	CHECK(t, behaviour_opener(k, 10, false, 4, &u, &e) == 0); /* the rest of a word */
+	CHECK(t, behaviour_opener(k, 13, false, 4, &u, &e) == 0); /* a short one */
+	tokenizer_free(k);
+	json_decref(j);
 }
 
 static void check_choice(struct test *t)
@@ -207,6 +235,7 @@ void test_behaviour(struct test *t)
 	check_repeats(t, k);
 	check_characters(t, k);
 	check_opening(t);
+	check_openers(t);
 	check_choice(t);
 	check_labels(t);
 	check_scan(t);
