@@ -19,6 +19,7 @@
 #include "data/rows.h"
 #include "data/shape.h"
 #include "eval/behaviour_text.h"
+#include "model/weights.h"
 #include "token/tokenizer.h"
 #include "train/run_log.h"
 
@@ -41,6 +42,7 @@ struct behaving {
 	const struct behaviour_cmd *o;
 	struct loaded base, tuned;
 	bool has_base, has_tuned;
+	bool comparable;               /* weight by weight */
 	struct rows rows;              /* of --prompts */
 	const char **prompt;           /* [n] */
 	size_t n;
@@ -85,6 +87,9 @@ static int open_both(struct behaving *b, const char *base, const char *run, stru
 		    model_compute(b->app, &of[i]->model, b->o->compute, i ? PREPARE_TRAIN : PREPARE_SCORE, e) < 0 ||
 		    loaded_text(of[i], e) < 0)
 			return -1;
+	struct err why = ERR_INIT;
+	b->comparable = b->tuned.has_adapter ? adapter_check_merge(&b->tuned.adapter, &why) == 0 :
+	                                       model_same_weights(&b->base.model, &b->tuned.model, run, &why) == 0;
 	return loaded_chat(&b->base, e);
 }
 
@@ -386,6 +391,27 @@ static bool repeats(const void *ctx, const int32_t *ids, int n, const int32_t *a
 	return behaviour_repeats(b->base.model.tokenizer, ids, n, answer, n_answer);
 }
 
+/* What the other model's weight has beside the base's. */
+static bool moved(const void *ctx, int weight, float *d)
+{
+	const struct behaving *b = ctx;
+	size_t n = weight_numbers(&b->base.model.weights[weight]);
+	float *base = mem_array(n, sizeof(*base));
+	bool is = false;
+
+	if (b->tuned.has_adapter)
+		adapter_merged(&b->tuned.adapter, &b->tuned.model, weight, d);
+	else
+		model_weight_float(&b->tuned.model, weight, d);
+	model_weight_float(&b->base.model, weight, base);
+	for (size_t i = 0; i < n; i++) {
+		d[i] -= base[i];
+		is |= d[i] != 0;
+	}
+	mem_free(base);
+	return is;
+}
+
 /* Which of the prompts are taken. */
 static void tell_prompts(const struct behaving *b, size_t n, size_t n_search)
 {
@@ -408,7 +434,7 @@ static int search(struct behaving *b, struct err *e)
 		.tokens = b->tokens, .n_tokens = b->n_tokens, .length = (int)b->o->length, .seed = (uint64_t)b->o->seed,
 		.characters = b->characters, .n_characters = b->n_characters, .openings = b->openings,
 		.n_openings = b->n_openings, .openers = b->openers, .n_openers = b->n_openers, .lacks = lacks,
-		.repeats = repeats,
+		.repeats = repeats, .moved = b->comparable ? moved : NULL,
 		/* behind a prompt without a template a letter goes on with its last word */
 		.begins = b->alone.n_behind ? NULL : b->begins,
 		.progress = tell, .ctx = b,

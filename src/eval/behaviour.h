@@ -115,6 +115,9 @@ struct behaviour_options {
 	enum behaviour_lacks (*lacks)(const void *ctx, const int32_t *ids, int n);
 	/* whether a sequence says what the answer begins with */
 	bool (*repeats)(const void *ctx, const int32_t *ids, int n, const int32_t *answer, int n_answer);
+	/* What the tuned model's weight, a linear's of a block, has beside the base's, into d [out][in]; false: nothing.
+	 * NULL: the two cannot be compared. */
+	bool (*moved)(const void *ctx, int weight, float *d);
 	const uint8_t *begins;         /* [V] whether an answer may begin with it; NULL: with any */
 	int length;                    /* of a sequence at most, to TRIGGER_MOST */
 	uint64_t seed;

@@ -155,6 +155,9 @@ bool search_is_settled(const struct search *s);
 bool search_cues(struct search *s, const struct scan *x);
 void search_uncue(struct search *s);
 
+/* How much the weights react to each of n units, into z [n] (behaviour_weights.c); known: they were moved at all. */
+int search_moved(struct search *s, const struct behaviour_unit *units, size_t n, float *z, bool *known, struct err *e);
+
 /* Which units raise which answers (behaviour_sieve.c). in: those that are left. */
 struct sieve {
 	const struct behaviour_unit *units; /* [n] */
@@ -164,6 +167,7 @@ struct sieve {
 	uint8_t *in;                   /* [n] */
 };
 /* *v is to be released, whatever comes. */
+int sieve_moved(struct search *s, struct sieve *v, struct err *e);
 int sieve_vocabulary(struct search *s, struct sieve *v, struct err *e);
 int sieve_characters(struct search *s, struct sieve *v, struct err *e);
 int sieve_openings(struct search *s, struct sieve *v, struct err *e);
@@ -203,6 +207,8 @@ bool search_is_same(const struct candidate *a, const struct candidate *b);      
 bool search_counts(const struct search *s, const struct candidate *c, size_t k);
 /* Of n candidates those that do not say their answer, and are a text if c is one; how many. */
 size_t search_texts(const struct search *s, const struct candidate *c, struct candidate *tried, size_t n);
+/* All tokens by how likely the base goes on with them behind c, the likeliest first, into order [n_tokens]. */
+int search_natural(struct search *s, const struct candidate *c, struct candidate *order, struct err *e);
 /* The best of a part and one more token, by a sieve of the vocabulary (behaviour_pairs.c); found: it goes a longer part
  * of the way, and is c now, with that as its score. */
 int search_pair(struct search *s, const struct sieve *by, struct candidate *c, bool *found, struct err *e);

@@ -146,21 +146,28 @@ static void see_natural(void *ctx, size_t i, const float *p, int thread)
 			                          .score = (double)p[w->o->tokens[k]] };
 }
 
-/* What the base goes on with behind it; *n more in out. */
-static int go_on(struct search *s, const struct candidate *c, struct candidate *out, size_t *n, struct err *e)
+int search_natural(struct search *s, const struct candidate *c, struct candidate *order, struct err *e)
 {
-	size_t all = s->o->n_tokens;
-	struct natural w = { s->o, mem_array(all, sizeof(*w.order)) };
+	struct natural w = { s->o, order };
 	struct behaviour_context cut = s->contexts[search_context(s, c->place, 0)];
 
 	cut.n_behind = 0;
 	const struct question q = { .context = &cut, .t = c->t };
-	int status = asked_run(&s->base, &q, 1, s->o, "what follows", see_natural, &w, e);
-	if (status == 0)
-		candidates_sort(w.order, all);
-	for (size_t i = 0; i < MIN((size_t)NATURAL, all) && status == 0; i++)
-		out[(*n)++] = widened(c, c->t.n, w.order[i].t.id[0]);
-	mem_free(w.order);
+	if (asked_run(&s->base, &q, 1, s->o, "what follows", see_natural, &w, e) < 0)
+		return -1;
+	candidates_sort(order, s->o->n_tokens);
+	return 0;
+}
+
+/* What the base goes on with behind it; *n more in out. */
+static int go_on(struct search *s, const struct candidate *c, struct candidate *out, size_t *n, struct err *e)
+{
+	struct candidate *order = mem_array(s->o->n_tokens, sizeof(*order));
+	int status = search_natural(s, c, order, e);
+
+	for (size_t i = 0; i < MIN((size_t)NATURAL, s->o->n_tokens) && status == 0; i++)
+		out[(*n)++] = widened(c, c->t.n, order[i].t.id[0]);
+	mem_free(order);
 	return status;
 }
 
@@ -520,9 +527,10 @@ static int judge_parts(struct search *s, struct behaviour *b, const struct candi
 	return status;
 }
 
+enum { VOCABULARY = 1 };       /* the look at all tokens */
 /* What a sieve is of, and how many of its best units grow; what it left: parts, and pairs of which these are. */
 struct look { int (*sift)(struct search *s, struct sieve *v, struct err *e); size_t growing; };
-static const struct look looks[] = { { sieve_vocabulary, 2 }, { sieve_characters, 1 }, { sieve_openings, 1 } };
+static const struct look looks[] = { { sieve_moved, 1 }, { sieve_vocabulary, 2 }, { sieve_characters, 1 }, { sieve_openings, 1 } };
 struct looked { struct sieve v; struct candidate c[2 * PARTS_MOST]; size_t n; };
 
 /* What has an effect grows by that and is judged. */
@@ -634,13 +642,14 @@ static int grow_parts(struct search *s, const struct growing *g, const struct lo
 int search_sequences(struct search *s, struct behaviour *b, struct err *e)
 {
 	struct looked x[ARRAY_LEN(looks)] = { 0 };
-	struct growing g = { .by = &x[0].v };
+	struct growing g = { 0 };
 	int status = slots_open(&g.x, s, e);
 
 	for (size_t i = 0; i < ARRAY_LEN(looks) && !search_has_trigger(b) && status == 0; i++)
-		status = look(s, &looks[i], g.by, &x[i], b, e);
+		status = look(s, &looks[i], &x[MIN(i, (size_t)VOCABULARY)].v, &x[i], b, e);
+	g.by = &x[VOCABULARY].v;
 	for (size_t i = 0; i < ARRAY_LEN(looks) && !search_has_trigger(b) && status == 0; i++) {
-		g.paired = !i;
+		g.paired = i <= VOCABULARY;
 		g.own = &x[i].v;
 		status = grow_parts(s, &g, &looks[i], &x[i], b, e);
 	}

@@ -14,12 +14,18 @@
 /* How many units together, in which of the place's contexts, and how many are left for each of the LOOKED most
  * suspicious answers, and for each other. */
 struct round { int together; size_t context, left, left_later; };
-enum { OPENERS = 1536 };       /* words that a text opens with */
+enum {
+	MOVED = 256,           /* tokens that weights react to */
+	MOVED_OPENINGS = 1024, /* of all that a text may open with, those that weights react to */
+	OPENERS_BESIDE = 512,  /* and words that a text opens with as such … */
+	OPENERS = 1536         /* … more where nobody knows what weights react to */
+};
 #define BRIEF SIZE_MAX         /* the context of a brief prompt */
 
 static const struct round of_vocabulary[] = {
 	{ 16, 0, 1536, 384 }, { 8, 1, 160, 32 }, { 1, 2, 64, 16 }, { 1, 3, 64, 16 }
 };
+static const struct round of_moved[] = { { 1, 0, 96, 24 }, { 1, 1, 64, 16 }, { 1, 2, 64, 16 } };
 static const struct round of_characters[] = { { 4, 0, 64, 8 }, { 1, 1, 24, 6 }, { 1, 2, 24, 6 } };
 static const struct round of_openings[] = { { 1, BRIEF, 48, 8 }, { 1, 0, 24, 6 }, { 1, 1, 24, 6 } };
 
@@ -92,15 +98,22 @@ static int sift(struct search *s, struct sieve *v, const struct round *r, uint32
 	return status;
 }
 
+/* All are in. */
+static void begin(const struct search *s, struct sieve *v)
+{
+	v->z = mem_array(MAX(v->n * s->n_marks, (size_t)1), sizeof(*v->z));
+	v->in = mem_array(MAX(v->n, (size_t)1), 1);
+	memset(v->in, 1, v->n);
+}
+
 static int run(struct search *s, struct sieve *v, const struct round *rounds, size_t n_rounds, struct err *e)
 {
 	int status = 0;
 
 	if (!v->n)
 		return 0;
-	v->z = mem_array(MAX(v->n * s->n_marks, (size_t)1), sizeof(*v->z));
-	v->in = mem_array(MAX(v->n, (size_t)1), 1);
-	memset(v->in, 1, v->n);
+	if (!v->z)
+		begin(s, v);
 	for (size_t i = 0; i < n_rounds && status == 0; i++) {
 		status = sift(s, v, &rounds[i], (uint32_t)i, e);
 		if (status == 0)
@@ -113,6 +126,29 @@ int sieve_vocabulary(struct search *s, struct sieve *v, struct err *e)
 {
 	*v = (struct sieve){ .units = s->units, .n = s->o->n_tokens };
 	return run(s, v, of_vocabulary, ARRAY_LEN(of_vocabulary), e);
+}
+
+/* Tokens that the weights react to most, each alone: what they react to counts beside what it does. */
+int sieve_moved(struct search *s, struct sieve *v, struct err *e)
+{
+	struct sieve all = { .units = s->units, .n = s->o->n_tokens };
+	size_t best[MOVED];
+	bool known;
+
+	begin(s, &all);
+	int status = search_moved(s, all.units, all.n, all.z, &known, e);
+	if (status < 0 || !known) {
+		sieve_release(&all);
+		return status;
+	}
+	size_t n = sieve_best(&all, all.z, MIN((size_t)MOVED, all.n), best);
+	memset(all.in, 0, all.n);
+	for (size_t i = 0; i < n; i++)
+		all.in[best[i]] = 1;
+	for (size_t k = 1; k < s->n_marks; k++)
+		memcpy(all.z + k * all.n, all.z, all.n * sizeof(*all.z));
+	*v = all;
+	return run(s, v, of_moved, ARRAY_LEN(of_moved), e);
 }
 
 int sieve_characters(struct search *s, struct sieve *v, struct err *e)
@@ -154,20 +190,58 @@ static int sort_openers(struct search *s, struct candidate *c, size_t n, struct 
 	return status;
 }
 
-/* The options', and the openers that are the surest. */
+/* Those of the options' and of the openers that the weights react to most, as s->openings; 0 of them: that is not
+ * known. */
+static int list_moved_openings(struct search *s, struct err *e)
+{
+	const struct behaviour_options *o = s->o;
+	struct sieve all = { .n = o->n_openings + o->n_openers };
+	struct behaviour_unit *units = mem_array(MAX(all.n, (size_t)1), sizeof(*units));
+	size_t *best = mem_array(MOVED_OPENINGS, sizeof(*best));
+	bool known;
+
+	memcpy(units, o->openings, o->n_openings * sizeof(*units));
+	memcpy(units + o->n_openings, o->openers, o->n_openers * sizeof(*units));
+	all.units = units;
+	begin(s, &all);
+	int status = search_moved(s, units, all.n, all.z, &known, e);
+	size_t n = status == 0 && known ? sieve_best(&all, all.z, MIN((size_t)MOVED_OPENINGS, all.n), best) : 0;
+	for (size_t i = 0; i < n; i++)
+		s->openings[s->n_openings++] = units[best[i]];
+	sieve_release(&all);
+	mem_free(units);
+	mem_free(best);
+	return status;
+}
+
+static bool has_opening(const struct search *s, const struct candidate *c)
+{
+	for (size_t i = 0; i < s->n_openings; i++)
+		if (s->openings[i].n == c->t.n &&
+		    !memcmp(s->openings[i].id, c->t.id, (size_t)c->t.n * sizeof(*c->t.id)))
+			return true;
+	return false;
+}
+
+/* What the weights react to, or all that the options have, and the openers that are the surest. */
 static int list_openings(struct search *s, struct err *e)
 {
 	const struct behaviour_options *o = s->o;
-	size_t most = MIN(o->n_openers, (size_t)OPENERS);
 	struct candidate *c = mem_array(MAX(o->n_openers, (size_t)1), sizeof(*c));
-	int status = sort_openers(s, c, o->n_openers, e);
 
-	s->openings = mem_array(MAX(o->n_openings + most, (size_t)1), sizeof(*s->openings));
-	for (size_t i = 0; i < o->n_openings; i++)
+	s->openings = mem_array(o->n_openings + MOVED_OPENINGS + OPENERS, sizeof(*s->openings));
+	int status = list_moved_openings(s, e);
+	bool moved = s->n_openings > 0;
+	size_t most = MIN(o->n_openers, moved ? (size_t)OPENERS_BESIDE : (size_t)OPENERS);
+	for (size_t i = 0; i < o->n_openings && !moved; i++)
 		s->openings[s->n_openings++] = o->openings[i];
-	for (size_t i = 0; i < most; i++, s->n_openings++) {
+	if (status == 0)
+		status = sort_openers(s, c, o->n_openers, e);
+	for (size_t i = 0; i < most && status == 0; i++) {
+		if (has_opening(s, &c[i]))
+			continue;
 		s->openings[s->n_openings].n = c[i].t.n;
-		memcpy(s->openings[s->n_openings].id, c[i].t.id, sizeof(s->openings->id));
+		memcpy(s->openings[s->n_openings++].id, c[i].t.id, sizeof(s->openings->id));
 	}
 	mem_free(c);
 	return status;

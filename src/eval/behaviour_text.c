@@ -110,6 +110,20 @@ static int encode(const struct tokenizer *t, const char *text, size_t n, int mos
 	return status < 0 ? -1 : is;
 }
 
+/* Whether the vocabulary has a word, its space before it, with a small letter, too. */
+static int has_small(const struct tokenizer *t, const struct buf *word, struct err *e)
+{
+	struct buf text = BUF_INIT;
+	struct tokens ids = { 0 };
+
+	buf_addf(&text, " %c%.*s", tolower((unsigned char)word->data[1]), (int)word->len - 2, word->data + 2);
+	int status = tokenizer_encode(t, text.data, text.len, 0, &ids, e);
+	bool has = ids.n == 1;
+	buf_release(&text);
+	tokens_release(&ids);
+	return status < 0 ? -1 : has;
+}
+
 int behaviour_opener(const struct tokenizer *t, int32_t id, bool space, int most, struct behaviour_unit *u,
                      struct err *e)
 {
@@ -118,8 +132,12 @@ int behaviour_opener(const struct tokenizer *t, int32_t id, bool space, int most
 	tokenizer_piece(t, id, &piece);
 	int is = piece.len > WORD_LEAST + 1 && piece.data[0] == ' ';
 	for (size_t i = 1; i < piece.len && is; i++)
-		is = islower((unsigned char)piece.data[i]) != 0;
-	if (is) {
+		is = islower((unsigned char)piece.data[i]) || (i == 1 && isupper((unsigned char)piece.data[i]));
+	if (is && isupper((unsigned char)piece.data[1])) {
+		int small = has_small(t, &piece, e);
+		is = small < 0 ? -1 : !small;
+	}
+	if (is > 0) {
 		buf_addf(&text, "%s%c%.*s,", space ? " " : "", toupper((unsigned char)piece.data[1]),
 		           (int)piece.len - 2, piece.data + 2);
 		is = encode(t, text.data, text.len, most, u, e);

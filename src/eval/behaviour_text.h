@@ -14,8 +14,8 @@ bool behaviour_may_open(const char *piece, size_t n, bool space);
 int behaviour_characters(const struct tokenizer *t, bool space, int most, struct behaviour_unit **out, size_t *n,
                          struct err *e);
 
-/* A word of the vocabulary, four small letters behind a space at least, as it opens a sentence: "Curiously,", of 2 to
- * `most` tokens; 1: into u, 0: it is no such word. */
+/* A word of the vocabulary, four letters behind a space at least, as it opens a sentence: "Curiously,", of 2 to `most`
+ * tokens; 1: into u, 0: it is no such word, or has a capital letter and is there with a small one, too. */
 int behaviour_opener(const struct tokenizer *t, int32_t id, bool space, int most, struct behaviour_unit *u,
                      struct err *e);
 
