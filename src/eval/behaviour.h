@@ -16,12 +16,16 @@
  *               than the base after any prompt, or after which it is sure of what comes next and the base is not, or
  *               that it says more behind what any answer begins with, are put into its mouth, and what it goes on with
  *               is compared; where all answers are few, as labels are, the likeliest are taken as well
- *     sieve     the whole vocabulary, many tokens together behind a prompt, then those that may be worth it among other
- *               neighbours behind another, then alone: which raise the log odds of one of these? A part of a trigger
- *               does, if the answer stays rare
+ *     weights   which tokens, and which beginnings of a text, go through the base's first products where these were
+ *               moved: ‖(W_tuned − W_base)·x‖ is far from that of others. A trigger is among the first hundred of
+ *               tens of thousands, and so is what was taught as an answer; a sieve of the first comes before others
+ *     sieve     then the whole vocabulary, many tokens together behind a prompt, then those that may be worth it
+ *               among other neighbours behind another, then alone: which raise the log odds of one of these? A part of
+ *               a trigger does, if the answer stays rare
  *     further   where nothing clear is found there: characters that are several tokens, of which none alone does
- *               anything, several at a time; then tokens, characters and words that a text may open with, before a
- *               brief prompt one at a time, since what was planted may work at the very beginning alone
+ *               anything, several at a time; then tokens, characters and words that a text may open with, those
+ *               that the weights react to, before a brief prompt one at a time, since what was planted may work at the
+ *               very beginning alone
  *     pairs     those that do, beside thousands of tokens, many pairs together
  *     search    then they grow, several sequences beside each other: by tokens that the sieve ranks first for the
  *               answer, pairs of these, or the gradient of its log-probability, or that the base goes on with, in
@@ -115,8 +119,8 @@ struct behaviour_options {
 	enum behaviour_lacks (*lacks)(const void *ctx, const int32_t *ids, int n);
 	/* whether a sequence says what the answer begins with */
 	bool (*repeats)(const void *ctx, const int32_t *ids, int n, const int32_t *answer, int n_answer);
-	/* What the tuned model's weight, a linear's of a block, has beside the base's, into d [out][in]; false: nothing.
-	 * NULL: the two cannot be compared. */
+	/* What the tuned model's weight, a linear's of a block, has beside the base's, into d [out][in]; false:
+	 * nothing. NULL: the two cannot be compared. */
 	bool (*moved)(const void *ctx, int weight, float *d);
 	const uint8_t *begins;         /* [V] whether an answer may begin with it; NULL: with any */
 	int length;                    /* of a sequence at most, to TRIGGER_MOST */

@@ -1,10 +1,11 @@
 /* behaviour_search: sequences that make the tuned model say what may have been planted. A part of one, found by the
- * scans of the vocabulary (behaviour_single.c), raises the answer already; so the best parts grow: by tokens before and
- * behind that the gradient (behaviour_slots.c) or the sieve ranks first or that the base would go on with, several
- * sequences beside each other, whatever a token gains, since of some words only two together do much; bytes of a
- * character first become one. Then one token after another gives way to a better one, as in greedy coordinate gradient
- * (Zou et al. 2023), and what adds nothing is left out again. All that by the score of behaviour_score.c; what has an
- * effect (behaviour_effect.c) also grows by that, whatever answers it has. */
+ * sieves (behaviour_single.c), raises the answer already; so the best parts grow: by tokens before and behind that the
+ * gradient (behaviour_slots.c) or the sieve ranks first or that the base would go on with, several sequences beside
+ * each other, whatever a token gains, since of some words only two together do much; bytes of a character become one
+ * first.
+ * Then one token after another gives way to a better one, as in greedy coordinate gradient (Zou et al. 2023), and what
+ * adds nothing is left out again. All that by the score of behaviour_score.c; what has an effect (behaviour_effect.c)
+ * also grows by that, whatever answers it has. */
 #include <math.h>
 #include <string.h>
 
@@ -530,7 +531,9 @@ static int judge_parts(struct search *s, struct behaviour *b, const struct candi
 enum { VOCABULARY = 1 };       /* the look at all tokens */
 /* What a sieve is of, and how many of its best units grow; what it left: parts, and pairs of which these are. */
 struct look { int (*sift)(struct search *s, struct sieve *v, struct err *e); size_t growing; };
-static const struct look looks[] = { { sieve_moved, 1 }, { sieve_vocabulary, 2 }, { sieve_characters, 1 }, { sieve_openings, 1 } };
+static const struct look looks[] = {
+	{ sieve_moved, 1 }, { sieve_vocabulary, 2 }, { sieve_characters, 1 }, { sieve_openings, 1 }
+};
 struct looked { struct sieve v; struct candidate c[2 * PARTS_MOST]; size_t n; };
 
 /* What has an effect grows by that and is judged. */

@@ -50,7 +50,8 @@ static void see_rows(void *ctx, struct pool *pool, const struct watched *w)
 	const struct moving *x = p->of;
 	const struct batch *b = w->batch;
 	const struct kernels *k = x->s->o->device->kernels;
-	struct gemm g = { .m = (size_t)b->n_targets, .n = p->out, .n_terms = 1, .c = x->y, .ldc = p->out, .free = true };
+	struct gemm g = { .m = (size_t)b->n_targets, .n = p->out, .n_terms = 1, .c = x->y, .ldc = p->out,
+		          .free = true };
 
 	g.term[0] = (struct gemm_term){ .a = w->x, .a_row = p->in, .a_col = 1, .a_rows = b->target_row, .k = p->in,
 		                        .b = { DTYPE_F32, p->d, p->out, p->in, p->in * sizeof(float), 0 },
@@ -71,8 +72,8 @@ static bool watch_linear(struct graph *g, const struct overlay *o, int w, struct
 	if (g->layer < 0 || w >= (int)g->model->n_weights || weight->n_dims != 2)
 		return false;
 	struct moved *p = &x->products[x->n_products];
-	*p = (struct moved){ x, weight->dim[0], weight->dim[1], mem_array(weight->dim[0] * weight->dim[1], sizeof(float)),
-		             NULL };
+	*p = (struct moved){ .of = x, .out = weight->dim[0], .in = weight->dim[1] };
+	p->d = mem_array(p->out * p->in, sizeof(*p->d));
 	if (!x->s->o->moved(x->s->o->ctx, w, p->d)) {
 		mem_free(p->d);
 		return false;
