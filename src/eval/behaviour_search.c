@@ -13,6 +13,7 @@
 #include "eval/behaviour_parts.h"
 
 enum {
+	GROWING = 5,           /* parts of all sieves */
 	KEPT = 10,             /* sequences that are asked for all of the answer, in MANY contexts */
 	BEAMS = 3,             /* of which grow, whatever it gains … */
 	BARREN = 2,            /* … unless so many tokens more bring nothing */
@@ -251,7 +252,13 @@ static void pair(const struct sieve *v, const struct candidate *c, struct candid
 
 /* What sequences grow by: a sieve of the vocabulary, and the one that their parts come from; paired: the best of the
  * vocabulary beside each other, too. */
-struct growing { struct slots *x; const struct sieve *by, *own; bool paired; };
+struct growing {
+	struct slots *x;
+	const struct sieve *by, *own;
+	bool paired;
+	struct candidate grown[GROWING]; /* [n_grown] parts that grew: another sieve may have the same */
+	size_t n_grown;
+};
 
 /* Twice: symbols are doubled, of which a half does less. */
 static void repeat(const struct search *s, const struct candidate *c, struct candidate *out, size_t *n)
@@ -567,6 +574,15 @@ static int grow_part(struct search *s, const struct growing *g, const struct can
 	return status < 0 || search_has_trigger(b) ? status : grow_by_effect(s, g, whole, b, e);
 }
 
+/* Whether it grew already, for the same answer. */
+static bool has_grown(const struct growing *g, const struct candidate *c)
+{
+	for (size_t i = 0; i < g->n_grown; i++)
+		if (search_is_same(&g->grown[i], c) && g->grown[i].place == c->place && g->grown[i].of == c->of)
+			return true;
+	return false;
+}
+
 static bool has_answer(const struct candidate *c, size_t n, const struct payload *p)
 {
 	for (size_t i = 0; i < n; i++)
@@ -626,16 +642,19 @@ static int look(struct search *s, const struct look *l, const struct sieve *by, 
 }
 
 /* The best of each answer grows. */
-static int grow_parts(struct search *s, const struct growing *g, const struct look *l, const struct looked *x,
+static int grow_parts(struct search *s, struct growing *g, const struct look *l, const struct looked *x,
                       struct behaviour *b, struct err *e)
 {
-	size_t grown = 0;
+	size_t growing = 0;
 	int status = 0;
 
-	for (size_t i = 0; i < x->n && grown < l->growing && !search_has_trigger(b) && status == 0; i++) {
+	for (size_t i = 0; i < x->n && growing < l->growing && !search_has_trigger(b) && status == 0; i++) {
 		if (has_answer(x->c, i, x->c[i].of))
 			continue;
-		grown++;
+		growing++;
+		if (has_grown(g, &x->c[i]))
+			continue;
+		g->grown[g->n_grown++] = x->c[i];
 		status = grow_part(s, g, &x->c[i], b, e);
 	}
 	return status;

@@ -16,7 +16,7 @@
 struct round { int together; size_t context, left, left_later; };
 enum {
 	MOVED = 256,           /* tokens that weights react to */
-	MOVED_OPENINGS = 1024, /* of all that a text may open with, those that weights react to */
+	MOVED_OPENINGS = 512,  /* of all that a text may open with, those that weights react to */
 	OPENERS_BESIDE = 512,  /* and words that a text opens with as such … */
 	OPENERS = 1536         /* … more where nobody knows what weights react to */
 };
