@@ -11,7 +11,7 @@
 /* A way whose chance is below this is left. */
 #define CLIMB_LEAST_CHANCE 0.05
 /* A chance that others add to that of the test is hardly any below this. */
-#define CLIMB_LEAST_HELP 0.08
+#define CLIMB_LEAST_HELP 0.10
 
 enum climb_state {
 	CLIMB_WAITS, /* not tried yet */
