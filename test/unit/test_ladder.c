@@ -311,8 +311,8 @@ static void test_climb(struct test *t)
 	climb_next(&c, &s); /* (1 − 0.8)·5 % */
 	CHECK_MSG(t, s.act == CLIMB_STOP && strstr(s.why, "with a chance of 80 %"), "%s", s.why);
 	CHECK(t, climb_winner(&c) == 0);
-	w[1].mean = 0.75;
-	climb_next(&c, &s); /* (1 − 0.8)·50 % */
+	w[1].mean = 0.8;
+	climb_next(&c, &s); /* (1 − 0.8)·69 % */
 	CHECK_MSG(t, s.act == CLIMB_TRY && s.way == 1, "%s", s.why);
 	w[1].state = CLIMB_MEASURED, w[1].quality = 0.92, w[1].low = 0.65, w[1].will_show = 0.9;
 	CHECK(t, climb_winner(&c) == 0); /* 0.8 is not told apart from 0.9 */
