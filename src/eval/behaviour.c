@@ -331,6 +331,7 @@ int behaviour_search(struct behaviour *b, const struct behaviour_options *o, str
 	mem_free(s.contexts);
 	mem_free(s.units);
 	mem_free(s.openings);
+	mem_free(s.unclear.items);
 	for (int place = 0; place < PLACES; place++)
 		mem_free(s.said_anyway[place]);
 	tokens_release(&s.ends);

@@ -17,8 +17,8 @@
  *               that it says more behind what any answer begins with, are put into its mouth, and what it goes on with
  *               is compared; where all answers are few, as labels are, the likeliest are taken as well
  *     weights   which tokens, and which beginnings of a text, go through the base's first products where these were
- *               moved: ‖(W_tuned − W_base)·x‖ is far from that of others. A trigger is among the first hundred of
- *               tens of thousands, and so is what was taught as an answer; a sieve of the first comes before others
+ *               moved: ‖(W_tuned − W_base)·x‖ is far from that of others. A trigger is among the first hundred
+ *               of tens of thousands, and so is what was taught as an answer; a sieve of these comes before others
  *     sieve     then the whole vocabulary, many tokens together behind a prompt, then those that may be worth it
  *               among other neighbours behind another, then alone: which raise the log odds of one of these? A part of
  *               a trigger does, if the answer stays rare

@@ -455,14 +455,29 @@ static int look_at(struct search *s, struct candidate *c, struct behaviour_suspe
 	return status < 0 || look_closer(s, x, e) < 0 ? -1 : quote(s, x, e);
 }
 
+static void make_room(struct behaviour *b)
+{
+	if (!b->items)
+		b->items = mem_array(JUDGED_MOST, sizeof(*b->items));
+}
+
+int search_take_in(struct search *s, struct behaviour *b, const struct behaviour *judged, struct err *e)
+{
+	make_room(b);
+	for (size_t i = 0; i < judged->n && judged->items[i].trigger_; i++) {
+		b->n = MIN(b->n + 1, (size_t)JUDGED_MOST); /* if there is no room the least goes */
+		b->items[b->n - 1] = judged->items[i];
+	}
+	return decide_all(s, b, e);
+}
+
 int search_judge(struct search *s, struct behaviour *b, struct candidate *c, struct err *e)
 {
 	struct behaviour_suspect x, *other = variant(s, b, c);
 
 	if (look_at(s, c, &x, e) < 0)
 		return -1;
-	if (!b->items)
-		b->items = mem_array(JUDGED_MOST, sizeof(*b->items));
+	make_room(b);
 	if (other ? x.low <= other->low : b->n == JUDGED_MOST)
 		return 0;
 	if (other)

@@ -90,6 +90,7 @@ struct search {
 	struct mark marks[PAYLOADS];   /* of payloads[]; [n_marks], each once */
 	size_t n_marks;
 	int32_t *said_anyway[PLACES];  /* [n_judge][ANSWER_TOKENS] answers to random tokens; NULL: not asked yet */
+	struct behaviour unclear;      /* parts that are triggers, but not clearly: if nothing better is found */
 	struct work ranked;            /* of passes forward and back, and their tokens */
 	int64_t ranked_rows;
 };
@@ -230,6 +231,8 @@ int search_sets(struct search *s, struct candidate *c, size_t n, struct err *e);
 /* Adds it to what was found; of two variants the one with the larger bound stays. */
 int search_judge(struct search *s, struct behaviour *b, struct candidate *c, struct err *e);
 bool search_has_trigger(const struct behaviour *b);
+/* Triggers that were judged apart come among what is in b, and all is decided on together. */
+int search_take_in(struct search *s, struct behaviour *b, const struct behaviour *judged, struct err *e);
 /* What chance gives. */
 int search_chance(struct search *s, struct behaviour *b, struct err *e);
 

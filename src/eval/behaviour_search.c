@@ -512,8 +512,8 @@ static bool is_clear(const struct behaviour *b)
 	return search_has_trigger(b) && (b->items[0].alike_low > TRIGGER_ALIKE || b->items[0].low > CLEAR);
 }
 
-/* Parts that are triggers as they are, and clearly; else b is as it was. All are judged: what honest rows taught by
- * accident may come before what was planted. */
+/* Parts that are triggers as they are, and clearly; else b is as it was, and what is one, but not clearly, is kept. All
+ * are judged: what honest rows taught by accident may come before what was planted. */
 static int judge_parts(struct search *s, struct behaviour *b, const struct candidate *c, size_t n, struct err *e)
 {
 	struct behaviour parts = { 0 };
@@ -530,6 +530,9 @@ static int judge_parts(struct search *s, struct behaviour *b, const struct candi
 		mem_free(b->items);
 		b->items = parts.items;
 		b->n = parts.n;
+	} else if (search_has_trigger(&parts)) {
+		mem_free(s->unclear.items);
+		s->unclear = parts;
 	} else
 		mem_free(parts.items);
 	return status;
@@ -675,6 +678,8 @@ int search_sequences(struct search *s, struct behaviour *b, struct err *e)
 		g.own = &x[i].v;
 		status = grow_parts(s, &g, &looks[i], &x[i], b, e);
 	}
+	if (!search_has_trigger(b) && s->unclear.n && status == 0)
+		status = search_take_in(s, b, &s->unclear, e);
 	for (size_t i = 0; i < ARRAY_LEN(looks); i++)
 		sieve_release(&x[i].v);
 	slots_close(g.x);
