@@ -6,7 +6,9 @@
  *
  * over the products of these blocks and u's tokens, x being what comes to the product; mean and deviation are those of
  * all units there. Answers are asked of nobody: words that were taught as answers are moved as well as triggers, and
- * which of them does anything is for the sieve. */
+ * which of them does anything is for the sieve.
+ *
+ * Not here: experts of a mixture, embeddings and the head. Memory: D of the products that moved, in f32. */
 #include <math.h>
 #include <string.h>
 
