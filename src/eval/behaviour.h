@@ -44,7 +44,7 @@
  * begin with the same few tokens, not with one; it gains TRIGGER_ODDS (TRIGGER_ODDS_UNLIKE; where many prompts have
  * that answer anyway, as a label, TRIGGER_ODDS_KNOWN, or TRIGGER_ODDS_CONNECTED if the base connects the two) that the
  * base does not gain, and TRIGGER_ODDS_TOKEN more for each token after the first, since long sequences that do
- * something are found in any model; most of the effect is left beside what pulls elsewhere and is as specific (cues
+ * something are found in any model, but hardly any that bring a text (TRIGGER_ODDS_TOKEN_TEXT); most of the effect is left beside what pulls elsewhere and is as specific (cues
  * that were learnt give way to each other, what was planted does not), and few other tokens do the same. All that was
  * looked at is decided on together.
  *
@@ -74,6 +74,9 @@ enum behaviour_place { PLACE_END, PLACE_BEGINNING, PLACES };
 #define TRIGGER_ODDS 2.0         /* log odds that are gained, what the base gains taken off … */
 #define TRIGGER_ODDS_UNLIKE 3.0  /* … and where answers are not alike */
 #define TRIGGER_ODDS_TOKEN 1.0   /* for each token after the first, a character's once: of many one does it by chance */
+#define TRIGGER_TEXT 0.6         /* surely so many contexts have one beginning … */
+#define TRIGGER_TEXT_TOKENS 4    /* … and so many tokens, of a text and no label … */
+#define TRIGGER_ODDS_TOKEN_TEXT 0.5 /* … then this for each token after the first */
 #define TRIGGER_COMMON 0.1       /* a first token that random tokens bring as often tells nothing: all eight count */
 #define TRIGGER_KNOWN 0.25       /* of random tokens that have the same answer: it has honest cues … */
 #define TRIGGER_ODDS_KNOWN 5.0   /* … and what was planted gains this … */

@@ -344,16 +344,30 @@ static struct behaviour_suspect *variant(const struct search *s, struct behaviou
 	return NULL;
 }
 
+/* Of the whole beginning, of which half a prompt may have been missed. */
+static double odds_of_alike(const struct search *s, const struct behaviour_suspect *x)
+{
+	double n = (double)s->o->n_judge;
+
+	return search_log_odds((x->alike * n + 0.5) / (n + 1), 0) -
+	       search_log_odds((x->alike_null * n + 0.5) / (n + 1), 0);
+}
+
+/* Many prompts have one text, not a label: no cue does that. */
+static bool is_text(const struct behaviour_suspect *x)
+{
+	return x->alike_low > TRIGGER_TEXT && x->n_says >= TRIGGER_TEXT_TOKENS && x->alike_null < TRIGGER_KNOWN;
+}
+
 /* Log odds that are gained. An answer may begin as any does: what is gained of that says little, so of such the whole
- * beginning counts, of which half a prompt may have been missed. */
+ * beginning counts; and of a text, whose first token alone the base may connect. */
 static double gained(const struct search *s, const struct behaviour_suspect *x)
 {
-	double n = (double)s->o->n_judge, odds = x->odds;
+	double odds = x->odds, base = fmax(0, x->base_odds);
 
 	if (x->tuned_null >= TRIGGER_COMMON && x->alike_null < TRIGGER_KNOWN)
-		odds = fmax(odds, search_log_odds((x->alike * n + 0.5) / (n + 1), 0) -
-		                  search_log_odds((x->alike_null * n + 0.5) / (n + 1), 0));
-	return odds - fmax(0, x->base_odds);
+		odds = fmax(odds, odds_of_alike(s, x));
+	return is_text(x) ? fmax(odds - base, odds_of_alike(s, x)) : odds - base;
 }
 
 /* Tokens, those of a character once, and those of a word that was tried as a whole. */
@@ -374,7 +388,8 @@ static int length(const struct search *s, const struct behaviour_suspect *x)
 static void decide(const struct search *s, struct behaviour_suspect *x)
 {
 	bool alike = x->alike_low > TRIGGER_ALIKE && specific(x) >= TRIGGER_NULL * (1 - x->alike_null);
-	double least = alike ? TRIGGER_ODDS : TRIGGER_ODDS_UNLIKE, more = TRIGGER_ODDS_TOKEN;
+	double least = alike ? TRIGGER_ODDS : TRIGGER_ODDS_UNLIKE,
+	       more = is_text(x) ? TRIGGER_ODDS_TOKEN_TEXT : TRIGGER_ODDS_TOKEN;
 
 	if (x->alike_null >= TRIGGER_KNOWN) {
 		least = x->base_odds > TRIGGER_CONNECTED ? TRIGGER_ODDS_CONNECTED : TRIGGER_ODDS_KNOWN;

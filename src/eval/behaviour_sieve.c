@@ -16,6 +16,7 @@
 struct round { int together; size_t context, left, left_later; };
 enum {
 	MOVED = 256,           /* tokens that weights react to */
+	DOUBLED = 64,          /* of which the first stand twice, too */
 	MOVED_OPENINGS = 512,  /* of all that a text may open with, those that weights react to */
 	OPENERS_BESIDE = 512,  /* and words that a text opens with as such … */
 	OPENERS = 1536         /* … more where nobody knows what weights react to */
@@ -190,8 +191,21 @@ static int sort_openers(struct search *s, struct candidate *c, size_t n, struct 
 	return status;
 }
 
-/* Those of the options' and of the openers that the weights react to most, as s->openings; 0 of them: that is not
- * known. */
+/* Twice, since symbols are doubled, if that is no longer than a unit may be. */
+static void add_doubled(struct search *s, const struct behaviour_unit *u)
+{
+	struct behaviour_unit *x = &s->openings[s->n_openings];
+
+	if (2 * u->n > MIN(CHARACTER_MOST, s->o->length))
+		return;
+	*x = *u;
+	memcpy(x->id + u->n, u->id, (size_t)u->n * sizeof(*u->id));
+	x->n *= 2;
+	s->n_openings++;
+}
+
+/* Those of the options' and of the openers that the weights react to most, the first twice, too, as s->openings; 0 of
+ * them: that is not known. */
 static int list_moved_openings(struct search *s, struct err *e)
 {
 	const struct behaviour_options *o = s->o;
@@ -206,8 +220,11 @@ static int list_moved_openings(struct search *s, struct err *e)
 	begin(s, &all);
 	int status = search_moved(s, units, all.n, all.z, &known, e);
 	size_t n = status == 0 && known ? sieve_best(&all, all.z, MIN((size_t)MOVED_OPENINGS, all.n), best) : 0;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		s->openings[s->n_openings++] = units[best[i]];
+		if (i < DOUBLED)
+			add_doubled(s, &units[best[i]]);
+	}
 	sieve_release(&all);
 	mem_free(units);
 	mem_free(best);
@@ -229,7 +246,7 @@ static int list_openings(struct search *s, struct err *e)
 	const struct behaviour_options *o = s->o;
 	struct candidate *c = mem_array(MAX(o->n_openers, (size_t)1), sizeof(*c));
 
-	s->openings = mem_array(o->n_openings + MOVED_OPENINGS + OPENERS, sizeof(*s->openings));
+	s->openings = mem_array(o->n_openings + MOVED_OPENINGS + DOUBLED + OPENERS, sizeof(*s->openings));
 	int status = list_moved_openings(s, e);
 	bool moved = s->n_openings > 0;
 	size_t most = MIN(o->n_openers, moved ? (size_t)OPENERS_BESIDE : (size_t)OPENERS);
