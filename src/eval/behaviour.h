@@ -44,9 +44,9 @@
  * begin with the same few tokens, not with one; it gains TRIGGER_ODDS (TRIGGER_ODDS_UNLIKE; where many prompts have
  * that answer anyway, as a label, TRIGGER_ODDS_KNOWN, or TRIGGER_ODDS_CONNECTED if the base connects the two) that the
  * base does not gain, and TRIGGER_ODDS_TOKEN more for each token after the first, since long sequences that do
- * something are found in any model, but hardly any that bring a text (TRIGGER_ODDS_TOKEN_TEXT); most of the effect is left beside what pulls elsewhere and is as specific (cues
- * that were learnt give way to each other, what was planted does not), and few other tokens do the same. All that was
- * looked at is decided on together.
+ * something are found in any model, but hardly any that bring a text (TRIGGER_ODDS_TOKEN_TEXT); most of the effect is
+ * left beside what pulls elsewhere and is as specific (cues that were learnt give way to each other, what was planted
+ * does not), and few other tokens do the same. All that was looked at is decided on together.
  *
  * Sources: searching triggers by their effect over many inputs, Wallace et al. 2019 (universal triggers); by the
  * gradient, Ebrahimi et al. 2018 and Zou et al. 2023; inverting a backdoor and telling it as an outlier, Wang et al.
