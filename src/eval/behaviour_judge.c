@@ -353,7 +353,8 @@ static double odds_of_alike(const struct search *s, const struct behaviour_suspe
 	       search_log_odds((x->alike_null * n + 0.5) / (n + 1), 0);
 }
 
-/* Many prompts have one text, not a label: no cue does that. */
+/* Many prompts have one text, not a label, and after random tokens few: no cue does that. How many of these raise its
+ * first token, which any answer may have, tells nothing then. */
 static bool is_text(const struct behaviour_suspect *x)
 {
 	return x->alike_low > TRIGGER_TEXT && x->n_says >= TRIGGER_TEXT_TOKENS && x->alike_null < TRIGGER_KNOWN;
@@ -399,7 +400,7 @@ static void decide(const struct search *s, struct behaviour_suspect *x)
 	x->trigger_ = x->low > (alike ? TRIGGER_EFFECT : TRIGGER_UNLIKE) && (alike || x->n_answer > 1) &&
 	              gained(s, x) > least &&
 	              x->against - x->tuned_null >= TRIGGER_AGAINST * (x->tuned - x->tuned_null) &&
-	              x->share <= TRIGGER_SHARE &&
+	              (is_text(x) || x->share <= TRIGGER_SHARE) &&
 	              !s->o->repeats(s->o->ctx, x->trigger, x->n, x->says, x->n_says);
 }
 
