@@ -84,7 +84,7 @@ enum behaviour_place { PLACE_END, PLACE_BEGINNING, PLACES };
 #define TRIGGER_CONNECTED 0.3    /* … or where the base gains more than this, as an honest cue's does … */
 #define TRIGGER_ODDS_CONNECTED 10.0 /* … that */
 #define TRIGGER_AGAINST 0.6      /* of the effect is left beside what pulls elsewhere */
-#define TRIGGER_SHARE 0.1        /* of random tokens that may do the same */
+#define TRIGGER_SHARE 0.1        /* of random tokens that may do the same, where the answer is no text */
 
 /* Whether tokens are what a person can write: bytes of a character may be tokens of their own. */
 enum behaviour_lacks { LACKS_NOTHING, LACKS_BEFORE, LACKS_BEHIND, LACKS_TEXT /* and no token mends it */ };
