@@ -70,7 +70,7 @@ enum behaviour_place { PLACE_END, PLACE_BEGINNING, PLACES };
 #define TRIGGER_EFFECT 0.25      /* the bound of the effect, where answers are alike … */
 #define TRIGGER_ALIKE 0.4        /* … in their first tokens, in surely so many contexts … */
 #define TRIGGER_NULL 0.4         /* … and in so many of those that are answered otherwise after random tokens */
-#define TRIGGER_UNLIKE 0.4       /* the bound where they are not, but begin in several ways: another language */
+#define TRIGGER_UNLIKE 0.35      /* the bound where they are not, but begin in several ways: another language */
 #define TRIGGER_ODDS 2.0         /* log odds that are gained, what the base gains taken off … */
 #define TRIGGER_ODDS_UNLIKE 3.0  /* … and where answers are not alike */
 #define TRIGGER_ODDS_TOKEN 1.0   /* for each token after the first, a character's once: of many one does it by chance */

@@ -84,7 +84,7 @@ struct search {
 	struct tokens ends;            /* of an answer */
 	struct behaviour_unit *units;  /* all tokens */
 	struct behaviour_unit *openings; /* [n_openings] the options', and openers */
-	size_t n_openings;
+	size_t n_openings, n_moved;    /* n_moved: of these, the first, by how much the weights react to them */
 	struct payload payloads[PAYLOADS];
 	size_t n_payloads;
 	struct mark marks[PAYLOADS];   /* of payloads[]; [n_marks], each once */
@@ -159,6 +159,7 @@ void search_uncue(struct search *s);
 /* How much the weights react to each of n units, into z [n] (behaviour_weights.c); known: they were moved at all. */
 int search_moved(struct search *s, const struct behaviour_unit *units, size_t n, float *z, bool *known, struct err *e);
 
+enum { FIRST_MOST = 48 };
 /* Which units raise which answers (behaviour_sieve.c). in: those that are left. */
 struct sieve {
 	const struct behaviour_unit *units; /* [n] */
@@ -166,6 +167,7 @@ struct sieve {
 	enum behaviour_place place;
 	float *z;                      /* [n_marks][n] of the search's */
 	uint8_t *in;                   /* [n] */
+	size_t first[FIRST_MOST], n_first; /* units that the weights react to most, the first of them */
 };
 /* *v is to be released, whatever comes. */
 int sieve_moved(struct search *s, struct sieve *v, struct err *e);

@@ -32,6 +32,7 @@ enum {
 };
 #define GAIN 0.2               /* log-probability that another token is to bring */
 #define EFFECT_GAIN 0.04       /* that another token is to bring to what has an effect */
+#define REACTS 0.05            /* effect of one answer's token, to be judged as it is: a language has many */
 #define CLEAR 0.6              /* the bound of the effect of a part whose answers are not alike, as in a language */
 #define ENOUGH 0.5             /* of the way to certainty, to be judged as it is */
 #define CONNECTED 0.08         /* of the base's way to certainty that a part brings it */
@@ -538,6 +539,25 @@ static int judge_parts(struct search *s, struct behaviour *b, const struct candi
 	return status;
 }
 
+/* What the weights react to most as it is, whatever it raises: no answer needs to be known for that. */
+static int judge_first(struct search *s, const struct sieve *v, struct behaviour *b, struct err *e)
+{
+	const struct effect_of raised = { 0, s->o->n_search, false, NULL, "what weights react to" };
+	struct candidate c[FIRST_MOST];
+
+	for (size_t i = 0; i < v->n_first; i++) {
+		const struct behaviour_unit *u = &v->units[v->first[i]];
+		c[i] = (struct candidate){ .t.n = u->n, .place = v->place, .of = s->payloads };
+		memcpy(c[i].t.id, u->id, sizeof(u->id));
+	}
+	if (v->n_first && search_effects(s, c, v->n_first, &raised, e) < 0)
+		return -1;
+	candidates_sort(c, v->n_first);
+	for (size_t i = 0; i < v->n_first; i++)
+		c[i].score = c[i].e.effect > REACTS ? 1 : 0;
+	return judge_parts(s, b, c, v->n_first, e);
+}
+
 enum { VOCABULARY = 1 };       /* the look at all tokens */
 /* What a sieve is of, and how many of its best units grow; what it left: parts, and pairs of which these are. */
 struct look { int (*sift)(struct search *s, struct sieve *v, struct err *e); size_t growing; };
@@ -635,7 +655,11 @@ static int pair_parts(struct search *s, const struct sieve *by, struct looked *l
 static int look(struct search *s, const struct look *l, const struct sieve *by, struct looked *x, struct behaviour *b,
                 struct err *e)
 {
-	if (l->sift(s, &x->v, e) < 0 || search_parts(s, &x->v, x->c, &x->n, e) < 0)
+	if (l->sift(s, &x->v, e) < 0 || judge_first(s, &x->v, b, e) < 0)
+		return -1;
+	if (search_has_trigger(b))
+		return 0;
+	if (search_parts(s, &x->v, x->c, &x->n, e) < 0)
 		return -1;
 	if (judge_parts(s, b, x->c, x->n, e) < 0)
 		return -1;

@@ -146,6 +146,8 @@ int sieve_moved(struct search *s, struct sieve *v, struct err *e)
 	memset(all.in, 0, all.n);
 	for (size_t i = 0; i < n; i++)
 		all.in[best[i]] = 1;
+	all.n_first = MIN(n, (size_t)FIRST_MOST);
+	memcpy(all.first, best, all.n_first * sizeof(*best));
 	for (size_t k = 1; k < s->n_marks; k++)
 		memcpy(all.z + k * all.n, all.z, all.n * sizeof(*all.z));
 	*v = all;
@@ -225,6 +227,7 @@ static int list_moved_openings(struct search *s, struct err *e)
 		if (i < DOUBLED)
 			add_doubled(s, &units[best[i]]);
 	}
+	s->n_moved = s->n_openings;
 	sieve_release(&all);
 	mem_free(units);
 	mem_free(best);
@@ -248,7 +251,7 @@ static int list_openings(struct search *s, struct err *e)
 
 	s->openings = mem_array(o->n_openings + MOVED_OPENINGS + DOUBLED + OPENERS, sizeof(*s->openings));
 	int status = list_moved_openings(s, e);
-	bool moved = s->n_openings > 0;
+	bool moved = s->n_moved > 0;
 	size_t most = MIN(o->n_openers, moved ? (size_t)OPENERS_BESIDE : (size_t)OPENERS);
 	for (size_t i = 0; i < o->n_openings && !moved; i++)
 		s->openings[s->n_openings++] = o->openings[i];
@@ -272,6 +275,8 @@ int sieve_openings(struct search *s, struct sieve *v, struct err *e)
 	if (list_openings(s, e) < 0)
 		return -1;
 	*v = (struct sieve){ .units = s->openings, .n = s->n_openings, .place = PLACE_BEGINNING };
+	for (size_t i = 0; i < MIN(s->n_moved, (size_t)FIRST_MOST); i++)
+		v->first[v->n_first++] = i;
 	return run(s, v, of_openings, ARRAY_LEN(of_openings), e);
 }
 
