@@ -11,10 +11,13 @@
 
 #include "base/term.h"
 
+enum { END = 4 };          /* behind a text: a terminal may give it in pieces */
+
 /* What a terminal gets of a text; false where there are no pseudo-terminals. */
 static bool on_terminal(const char *text, size_t n, bool styles, char *got, size_t room)
 {
 	struct termios raw;
+	size_t at = 0;
 	int master = posix_openpt(O_RDWR | O_NOCTTY);
 	if (master < 0 || grantpt(master) || unlockpt(master))
 		return false;
@@ -24,8 +27,11 @@ static bool on_terminal(const char *text, size_t n, bool styles, char *got, size
 	cfmakeraw(&raw);
 	tcsetattr(slave, TCSANOW, &raw);
 	term_write(to, text, n, styles);
-	ssize_t came = read(master, got, room - 1);
-	got[came > 0 ? came : 0] = 0;
+	fputc(END, to);
+	fflush(to);
+	for (ssize_t came = 1; came > 0 && at < room - 1 && !(at && got[at - 1] == END); at += came > 0 ? (size_t)came : 0)
+		came = read(master, got + at, room - 1 - at);
+	got[at && got[at - 1] == END ? at - 1 : at] = 0;
 	fclose(to);
 	close(master);
 	return true;
