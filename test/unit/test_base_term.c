@@ -29,8 +29,11 @@ static bool on_terminal(const char *text, size_t n, bool styles, char *got, size
 	term_write(to, text, n, styles);
 	fputc(END, to);
 	fflush(to);
-	for (ssize_t came = 1; came > 0 && at < room - 1 && !(at && got[at - 1] == END); at += came > 0 ? (size_t)came : 0)
-		came = read(master, got + at, room - 1 - at);
+	for (bool ended = false; !ended && at < room - 1;) {
+		ssize_t came = read(master, got + at, room - 1 - at);
+		at += came > 0 ? (size_t)came : 0;
+		ended = came <= 0 || got[at - 1] == END;
+	}
 	got[at && got[at - 1] == END ? at - 1 : at] = 0;
 	fclose(to);
 	close(master);
