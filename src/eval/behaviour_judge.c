@@ -376,9 +376,8 @@ static int length(const struct search *s, const struct behaviour_suspect *x)
 {
 	int n = 0;
 
-	for (size_t i = 0; i < s->n_openings; i++)
-		if (s->openings[i].n == x->n && !memcmp(s->openings[i].id, x->trigger, (size_t)x->n * sizeof(int32_t)))
-			return 1;
+	if (search_is_opening(s, x->trigger, x->n))
+		return 1;
 	for (int k = 1; k <= x->n; k++)
 		n += s->o->lacks(s->o->ctx, x->trigger, k) == LACKS_NOTHING;
 	return n;

@@ -174,6 +174,7 @@ int sieve_moved(struct search *s, struct sieve *v, struct err *e);
 int sieve_vocabulary(struct search *s, struct sieve *v, struct err *e);
 int sieve_characters(struct search *s, struct sieve *v, struct err *e);
 int sieve_openings(struct search *s, struct sieve *v, struct err *e);
+bool search_is_opening(const struct search *s, const int32_t *id, int n); /* one that was sieved, as a whole */
 const float *sieve_of(const struct sieve *v, const struct payload *p); /* z [n] */
 /* The `most` units that are in and that z [n] ranks first, into best; how many. */
 size_t sieve_best(const struct sieve *v, const float *z, size_t most, size_t *best);

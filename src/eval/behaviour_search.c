@@ -2,10 +2,9 @@
  * sieves (behaviour_single.c), raises the answer already; so the best parts grow: by tokens before and behind that the
  * gradient (behaviour_slots.c) or the sieve ranks first or that the base would go on with, several sequences beside
  * each other, whatever a token gains, since of some words only two together do much; bytes of a character become one
- * first.
- * Then one token after another gives way to a better one, as in greedy coordinate gradient (Zou et al. 2023), and what
- * adds nothing is left out again. All that by the score of behaviour_score.c; what has an effect (behaviour_effect.c)
- * also grows by that, whatever answers it has. */
+ * first. Then one token after another gives way to a better one, as in greedy coordinate gradient (Zou et al. 2023),
+ * and what adds nothing is left out again. All that by the score of behaviour_score.c; what has an effect
+ * (behaviour_effect.c) also grows by that, whatever answers it has. */
 #include <math.h>
 #include <string.h>
 

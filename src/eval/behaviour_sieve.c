@@ -234,11 +234,10 @@ static int list_moved_openings(struct search *s, struct err *e)
 	return status;
 }
 
-static bool has_opening(const struct search *s, const struct candidate *c)
+bool search_is_opening(const struct search *s, const int32_t *id, int n)
 {
 	for (size_t i = 0; i < s->n_openings; i++)
-		if (s->openings[i].n == c->t.n &&
-		    !memcmp(s->openings[i].id, c->t.id, (size_t)c->t.n * sizeof(*c->t.id)))
+		if (s->openings[i].n == n && !memcmp(s->openings[i].id, id, (size_t)n * sizeof(*id)))
 			return true;
 	return false;
 }
@@ -258,7 +257,7 @@ static int list_openings(struct search *s, struct err *e)
 	if (status == 0)
 		status = sort_openers(s, c, o->n_openers, e);
 	for (size_t i = 0; i < most && status == 0; i++) {
-		if (has_opening(s, &c[i]))
+		if (search_is_opening(s, c[i].t.id, c[i].t.n))
 			continue;
 		s->openings[s->n_openings].n = c[i].t.n;
 		memcpy(s->openings[s->n_openings++].id, c[i].t.id, sizeof(s->openings->id));

@@ -22,6 +22,7 @@
 #include "op/watch.h"
 
 enum { BLOCKS = 4, TOGETHER = 1024 /* rows of a micro-batch */ };
+#define VARIANCE_LEAST 1e-30   /* units that are all alike are no deviations away */
 
 struct moving;
 struct moved {
@@ -95,15 +96,15 @@ static const struct overlay_hooks hooks = { .linear = watch_linear };
 static const struct forest_options packing = { .max_tokens = TOGETHER, .share = true, .own_rows = true };
 
 /* Behind what stands before all that the user says; each of its tokens is looked at. */
-static struct document *list_documents(struct moving *x, const struct document ***list)
+static const struct document **list_documents(struct moving *x)
 {
 	const struct behaviour_context *c = &x->s->o->alone;
 	size_t room = c->n_before + CHARACTER_MOST;
 	struct document *docs = arena_array(&x->mem, x->n, sizeof(*docs));
 	int32_t *ids = arena_array(&x->mem, x->n * room, sizeof(*ids));
 	uint8_t *learn = arena_array(&x->mem, x->n * room, 1);
+	const struct document **list = arena_array(&x->mem, x->n, sizeof(*list));
 
-	*list = arena_array(&x->mem, x->n, sizeof(**list));
 	for (size_t i = 0; i < x->n; i++, ids += room, learn += room) {
 		const struct behaviour_unit *u = &x->units[i];
 		memcpy(ids, c->before, c->n_before * sizeof(*ids));
@@ -112,9 +113,9 @@ static struct document *list_documents(struct moving *x, const struct document *
 		memset(learn + c->n_before, 1, (size_t)u->n);
 		docs[i] = (struct document){ .ids = ids, .learn = learn, .n = (int32_t)c->n_before + u->n,
 			                     .n_learn = u->n, .file = "a unit", .line = i, .choice = -1 };
-		(*list)[i] = &docs[i];
+		list[i] = &docs[i];
 	}
-	return docs;
+	return list;
 }
 
 static struct batch_cap room_for(const struct document *const *list, size_t n)
@@ -192,8 +193,8 @@ static void sum_up(const struct moving *x, float *z)
 			sum += (double)norm[i];
 			squares += (double)norm[i] * (double)norm[i];
 		}
-		double mean = sum / n, deviation = sqrt(fmax(squares / n - mean * mean, 0));
-		for (size_t i = 0; i < x->n && deviation > 0; i++)
+		double mean = sum / n, deviation = sqrt(fmax(squares / n - mean * mean, VARIANCE_LEAST));
+		for (size_t i = 0; i < x->n; i++)
 			z[i] = fmaxf(z[i], (float)(((double)norm[i] - mean) / deviation));
 	}
 }
@@ -201,12 +202,11 @@ static void sum_up(const struct moving *x, float *z)
 int search_moved(struct search *s, const struct behaviour_unit *units, size_t n, float *z, bool *known, struct err *e)
 {
 	struct moving x = { .s = s, .units = units, .n = n };
-	const struct document **list;
 
 	*known = false;
 	if (!s->o->moved || !n)
 		return 0;
-	list_documents(&x, &list);
+	const struct document **list = list_documents(&x);
 	struct batch_cap cap = room_for(list, n);
 	int status = start(&x, &cap, e);
 	if (status == 0 && x.n_products)

@@ -107,12 +107,13 @@ static void check_opening(struct test *t)
 	CHECK(t, !behaviour_may_open("", 0, false) && !behaviour_may_open("\xe2\x88", 2, false));
 }
 
-/* A vocabulary with the words " oddly" and " odd"; "Oddly," is three tokens. */
+/* A vocabulary with the words " oddly", " odd" and " Olly"; "Oddly," is three tokens. */
 static const char words[] =
 	"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"o\": 0, \"d\": 1, \"l\": 2, \"y\": 3, \"O\": 4, \",\": 5, "
 	"\"\\u0120\": 6, \"dd\": 7, \"ly\": 8, \"ddly\": 9, \"oddly\": 10, \"\\u0120oddly\": 11, \"odd\": 12, "
-	"\"\\u0120odd\": 13}, \"merges\": [\"d d\", \"l y\", \"dd ly\", \"o ddly\", \"\\u0120 oddly\", \"o dd\", "
-	"\"\\u0120 odd\"]}, \"decoder\": {\"type\": \"ByteLevel\"}, "
+	"\"\\u0120odd\": 13, \"lly\": 14, \"Olly\": 15, \"\\u0120Olly\": 16, "
+	"\"\\u0120Oddly\": 17}, \"merges\": [\"d d\", \"l y\", \"dd ly\", \"o ddly\", \"\\u0120 oddly\", \"o dd\", "
+	"\"\\u0120 odd\", \"l ly\", \"O lly\", \"\\u0120 Olly\"]}, \"decoder\": {\"type\": \"ByteLevel\"}, "
 	"\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"use_regex\": true}}";
 
 static void check_openers(struct test *t)
@@ -130,6 +131,8 @@ static void check_openers(struct test *t)
 	CHECK(t, behaviour_opener(k, 11, true, 4, &u, &e) == 1 && u.n == 4 && u.id[0] == 6);
 	CHECK(t, behaviour_opener(k, 10, false, 4, &u, &e) == 0); /* the rest of a word */
 	CHECK(t, behaviour_opener(k, 13, false, 4, &u, &e) == 0); /* a short one */
+	CHECK(t, behaviour_opener(k, 16, false, 4, &u, &e) == 1 && u.n == 2 && u.id[0] == 15); /* capital alone */
+	CHECK(t, behaviour_opener(k, 17, false, 4, &u, &e) == 0); /* there with a small letter, too */
 	tokenizer_free(k);
 	json_decref(j);
 }
